@@ -1,0 +1,91 @@
+import { z } from '@hono/zod-openapi';
+
+/**
+ * `culprit.evidence/1`: everything that is needed to recompute the e-value of a comparison, and nothing else.
+ * From `replay --evidence`, `GET /v1/comparisons/{id}/evidence` and the page; read by `culprit verify`.
+ */
+
+/** What a metric's badness functions need, frozen before the first bet. */
+export const Reference = z.object({
+  /** Ascending bins of the baseline's earlier values and how many units fell into each. */
+  bins: z.array(z.number().int()),
+  counts: z.array(z.number().int().nonnegative()),
+});
+export type Reference = z.infer<typeof Reference>;
+
+export const MetricKind = z.enum(['rate', 'score', 'distribution']);
+export type MetricKind = z.infer<typeof MetricKind>;
+
+export const MetricSettings = z.object({
+  kind: MetricKind,
+  /** Which way is worse. */
+  direction: z.enum(['up', 'down']),
+  /** Share of α staked on this metric. */
+  weight: z.number().nonnegative(),
+  /** Slot of the first bet; the stake of a metric seen later starts then. */
+  from_slot: z.number().int(),
+  tolerance: z.number().nonnegative(),
+  severity: z.enum(['page', 'ticket', 'none']),
+  /** Scale of a score: its worst-to-best range before scaling to [0, 1]. */
+  minimum: z.number().optional(),
+  maximum: z.number().optional(),
+  /** null for rates, which need none, and while it is still being learnt. */
+  reference: Reference.nullable(),
+});
+export type MetricSettings = z.infer<typeof MetricSettings>;
+
+export const Stratum = z.object({
+  metric: z.string(),
+  /** The slot that closed it; a slot is `slot_seconds` of the arrival clock since the epoch. */
+  slot: z.number().int(),
+  begin_slot: z.number().int(),
+  start_window_ms: z.number(),
+  model: z.string(),
+  operation: z.string(),
+  route: z.string(),
+  use: z.enum(['bet', 'reference']),
+  bins: z.array(z.number().int()),
+  a: z.array(z.number().int().nonnegative()),
+  b: z.array(z.number().int().nonnegative()),
+});
+export type Stratum = z.infer<typeof Stratum>;
+
+export const ComparisonSettings = z.object({
+  alpha: z.number(),
+  /** Share of the prompt's α (comparisons that opened together share one). */
+  stake: z.number(),
+  slot_seconds: z.number(),
+  opened_slot: z.number().int(),
+  opened_ms: z.number(),
+  /** Models that each have a part of the bet of their own; empty when only one was known at the opening. */
+  models: z.array(z.string()),
+  /** Session window, seconds. 0: a unit is its first call. */
+  session_window_s: z.number(),
+  metrics: z.record(z.string(), MetricSettings),
+  /** What is still kept back for metrics first seen later. */
+  reserve: z.number(),
+});
+export type ComparisonSettings = z.infer<typeof ComparisonSettings>;
+
+export const Evidence = z
+  .object({
+    schema: z.literal('culprit.evidence/1'),
+    comparison: z.object({
+      id: z.string(),
+      project: z.string(),
+      environment: z.string(),
+      prompt: z.string(),
+      factor: z.string(),
+      baseline: z.string(),
+      candidate: z.string(),
+      epoch: z.number().int(),
+    }),
+    settings: ComparisonSettings,
+    /** All strata up to `slot`, in the order in which they were bet on. */
+    slot: z.number().int(),
+    e_value: z.number(),
+    metrics: z.record(z.string(), z.number()),
+    strata: z.array(Stratum),
+  })
+  .openapi('Evidence');
+export type Evidence = z.infer<typeof Evidence>;

@@ -1,0 +1,31 @@
+import type { Decoded } from './otlp.ts';
+
+/**
+ * The log: the durable queue between collector and analyzer. Kafka when distributed, a direct hand-over when embedded.
+ * A message is one OTLP export request as it came (plain protobuf or JSON, already decompressed), with the stamp of its
+ * arrival, which decides the slot of everything in it (the arrival clock).
+ */
+export type LogMessage = {
+  readonly signal: 'traces' | 'logs';
+  /** From the API key, never from the payload. "default" without keys. */
+  readonly project: string;
+  /** Arrival at the collector, milliseconds since the epoch. */
+  readonly received_ms: number;
+  readonly encoding: 'protobuf' | 'json';
+  readonly body: Uint8Array;
+  /** The decoded body, where the collector in the same process has it already; else the analyzer decodes `body`. */
+  readonly decoded?: Decoded;
+};
+
+/** What became of a message, known at once when embedded: null from a log that only queues. */
+export interface Log {
+  /**
+   * Resolves when the message is durable (embedded: when the store has its rows).
+   * Throws RetryableError when it cannot be taken now (store down, disk full, queue full): the message was not taken.
+   */
+  append(message: LogMessage): Promise<void>;
+  /** Bytes and messages taken and not yet durable. */
+  pending(): { readonly messages: number; readonly bytes: number };
+  /** Stops taking messages and resolves when all that were taken are durable. */
+  close(): Promise<void>;
+}
