@@ -1,0 +1,149 @@
+/**
+ * How large a change is, beside how sure: estimates from strata with intervals that hold at every look.
+ *
+ * Everything is compared within strata and averaged with weights n_A·n_B/n (those of Mantel and Haenszel 1959), so that a moving
+ * mix or a moving share of traffic is not mistaken for an effect. All functions take the strata of one metric that were bet on
+ * (`betStrata`); strata with one arm count for nothing.
+ */
+import { badnessFunctions, binOf, valueOf } from './badness.ts';
+import { compareStrata, isBet } from './evidence.ts';
+import type { Cells, Metric, MetricBet, Scale, Stratum } from './types.ts';
+
+/** Bounds are null until there are units enough for them to mean anything. */
+export type Interval = {
+  readonly estimate: number;
+  readonly low: number | null;
+  readonly high: number | null;
+  readonly confidence: number;
+};
+
+/** Candidate against baseline. */
+export type Effect = Interval & { readonly kind: 'difference' | 'ratio_p50' | 'ratio_p95' | 'ratio_p99' };
+
+export type ArmSummary = { readonly units: number; readonly value: number | null };
+
+export const CONFIDENCE = 0.95;
+const SMALLEST_CANDIDATE = 30;
+const FEWEST_EVENTS = 8;
+/** ρ is the variance at this many candidate units … */
+const SHARPEST_AT_UNITS = 500;
+/** … by this: where the boundary of the normal mixture is tightest at 95 %. */
+const SHARPEST_DIVISOR = 10.8;
+
+/** The strata of one metric that its evidence was made of, in the order of the bets. */
+export const betStrata = (strata: readonly Stratum[], name: string, metric: Pick<MetricBet, 'from_slot'>): Stratum[] =>
+  strata.filter((stratum) => stratum.metric === name && isBet(stratum, metric)).sort(compareStrata);
+
+/** Units and mean of each arm, unstratified, for display. In the metric's own unit, to the precision of its bins; null without units. */
+export const armsOf = (scale: Scale, strata: readonly Cells[]): { baseline: ArmSummary; candidate: ArmSummary } => {
+  const value = (bin: number): number => valueOf(scale, bin);
+  const summary = (arm: 'a' | 'b'): ArmSummary => {
+    const { units, mean } = momentsOf(strata, arm, value);
+    return { units, value: units === 0 ? null : mean };
+  };
+  return { baseline: summary('a'), candidate: summary('b') };
+};
+
+/**
+ * Candidate's mean less baseline's, in the metric's own unit, for rates and scores. Null where no stratum has both arms.
+ *
+ * The interval is the asymptotic confidence sequence of Waudby-Smith, Arbour, Sinha, Kennedy, Ramdas 2024 ("Time-uniform central
+ * limit theory and asymptotic confidence sequences", Theorem 2.2: Robbins' normal mixture), with V = Σ w²(v_A/n_A + v_B/n_B) as its clock.
+ * It is asymptotic, so it is never bet on. Measured over 200 runs of 18,000 units looked at 24 times: the truth ever missed by 3.5 %
+ * (.01 against .01, a tenth candidate), 5.5 % (.01 against .06, a tenth), 1.5 % (.01 against .06, half), 3 % (.3 against .4, a tenth).
+ */
+export const differenceOf = (scale: Scale, strata: readonly Cells[]): Effect | null => {
+  const value = (bin: number): number => valueOf(scale, bin);
+  const variance = { a: varianceOf(scale, momentsOf(strata, 'a', value)), b: varianceOf(scale, momentsOf(strata, 'b', value)) };
+  let weights = 0;
+  let difference = 0;
+  let clock = 0;
+  let candidateUnits = 0;
+  let sharpest: number | null = null;
+  for (const { weight, unitsA, unitsB, difference: within } of contrasts(strata, value)) {
+    weights += weight;
+    difference += (weight / weights) * (within - difference);
+    clock += weight ** 2 * (variance.a / unitsA + variance.b / unitsB);
+    candidateUnits += unitsB;
+    if (sharpest === null && candidateUnits >= SHARPEST_AT_UNITS) sharpest = clock;
+  }
+  if (weights === 0) return null;
+  const hasEnough = candidateUnits >= SMALLEST_CANDIDATE && (scale.kind !== 'rate' || eventsOf(scale, strata) >= FEWEST_EVENTS);
+  const unbounded: Effect = { kind: 'difference', estimate: difference, low: null, high: null, confidence: CONFIDENCE };
+  if (!hasEnough) return unbounded;
+  const rho = (sharpest ?? (clock * SHARPEST_AT_UNITS) / candidateUnits) / SHARPEST_DIVISOR;
+  const spread = Math.sqrt((clock + rho) * (Math.log((clock + rho) / rho) + 2 * Math.log(1 / (1 - CONFIDENCE)))) / weights;
+  const largest = Math.abs(valueOf(scale, binOf(scale, Number.POSITIVE_INFINITY)) - valueOf(scale, binOf(scale, Number.NEGATIVE_INFINITY)));
+  return { ...unbounded, low: Math.max(difference - spread, -largest), high: Math.min(difference + spread, largest) };
+};
+
+/**
+ * How much worse the candidate is, on the scale that a metric's tolerance is given in: the difference for rates, the difference of mean
+ * ranks (0 to ±1, of the reference) for scores and distributions. Positive is worse. Null where no stratum has both arms, or
+ * there is no reference.
+ */
+export const worseningOf = (metric: Metric, strata: readonly Cells[]): number | null => {
+  const [first] = badnessFunctions(metric);
+  if (first === undefined) return null;
+  let weights = 0;
+  let worsening = 0;
+  for (const { weight, difference } of contrasts(strata, first.g)) {
+    weights += weight;
+    worsening += (weight / weights) * (difference - worsening);
+  }
+  return weights === 0 ? null : worsening;
+};
+
+type Contrast = { readonly weight: number; readonly unitsA: number; readonly unitsB: number; readonly difference: number };
+
+/** Difference of means in each stratum that has both arms. */
+const contrasts = (strata: readonly Cells[], value: (bin: number) => number): Contrast[] =>
+  strata.flatMap((stratum) => {
+    const a = momentsOf([stratum], 'a', value);
+    const b = momentsOf([stratum], 'b', value);
+    if (a.units === 0 || b.units === 0) return [];
+    const weight = (a.units * b.units) / (a.units + b.units);
+    return [{ weight, unitsA: a.units, unitsB: b.units, difference: b.mean - a.mean }];
+  });
+
+type Moments = { readonly units: number; readonly mean: number; readonly squares: number };
+
+/** Units, mean and sum of squared deviations of one arm, by West's weighted update (1979): no difference of squares. */
+const momentsOf = (strata: readonly Cells[], arm: 'a' | 'b', value: (bin: number) => number): Moments => {
+  let units = 0;
+  let mean = 0;
+  let squares = 0;
+  for (const stratum of strata) {
+    const counts = stratum[arm];
+    for (let cell = 0; cell < counts.length; cell++) {
+      const count = counts[cell] ?? 0;
+      if (count === 0) continue;
+      const x = value(stratum.bins[cell] ?? Number.NaN);
+      units += count;
+      const step = x - mean;
+      mean += (step * count) / units;
+      squares += count * step * (x - mean);
+    }
+  }
+  return { units, mean, squares };
+};
+
+/**
+ * Variance of one unit, never zero. Rates: p(1 − p) with p = (k + 1)/(n + 2), at least that of a session's mean outcome. Others: with
+ * one pseudo-unit a quarter of the range away, for arms whose units are all alike so far.
+ */
+const varianceOf = (scale: Scale, { units, mean, squares }: Moments): number => {
+  if (scale.kind === 'rate') {
+    const p = (units * mean + 1) / (units + 2);
+    return p * (1 - p);
+  }
+  const range = scale.kind === 'score' ? (scale.maximum ?? 1) - (scale.minimum ?? 0) : 4 * mean;
+  return (squares + (range / 4) ** 2) / (units + 1);
+};
+
+/** The rarer of outcomes and non-outcomes, in both arms. */
+const eventsOf = (scale: Scale, strata: readonly Cells[]): number => {
+  const { baseline, candidate } = armsOf(scale, strata);
+  const events = baseline.units * (baseline.value ?? 0) + candidate.units * (candidate.value ?? 0);
+  return Math.min(events, baseline.units + candidate.units - events);
+};

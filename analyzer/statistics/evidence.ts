@@ -1,0 +1,211 @@
+/**
+ * The e-process of one comparison: the wealth of bets against "the candidate is harmless", folded over closed strata.
+ *
+ * Promise: for a harmless candidate E[e_value] = stake at every stopping time, so P(e_value ≥ 1/α ever) ≤ stake·α (Ville 1939;
+ * Ramdas, Grünwald, Vovk, Shafer 2023, "Game-theoretic statistics and safe anytime-valid inference"). Assumptions: those of
+ * `curve.ts` for each stratum; references, models, weights and from_slot fixed before the strata that they are used on; a unit is
+ * in one stratum of a metric only. Metrics of the same units may depend on each other: their e-values are averaged, not multiplied.
+ *
+ * What is averaged, all by fixed weights:
+ *   metrics             their weights; the reserve and everything not yet bet is cash that counts as itself
+ *   models              all together ½, each alone ½/m, where more than one was known at the opening
+ *   badness functions   evenly
+ *   λ                   evenly
+ *   starts              π = ¾ at the opening and ¼/(k(k+1)) at the k-th half hour after it: M ← (M + π)·exp(curve), so that a fault
+ *                       that begins late has not paid for the healthy hours (measured: 45 → 30 min for one after 3.5 hours)
+ * A start is only booked when its next stratum comes: until then it is cash either way. So time that passes costs no work.
+ */
+import { badnessFunctions, type Badness } from './badness.ts';
+import { curve } from './curve.ts';
+import { notWorseCurve } from './not-worse.ts';
+import type { MetricBet, Settings, Stratum } from './types.ts';
+
+/** One part of a metric's bet. */
+export type BetState = {
+  /** Share of the part's stake that has been bet; the rest is cash. */
+  readonly injected: number;
+  /** log M by badness function and λ. */
+  readonly log_wealth: readonly (readonly number[])[];
+};
+
+export type MetricState = {
+  readonly strata: number;
+  readonly pooled: BetState | null;
+  /** In the order of `settings.models`; null before the first stratum of that model. */
+  readonly models: readonly (BetState | null)[];
+  /** ℓ(λ): sums of curves over all strata, by badness function and λ, without starts. */
+  readonly curves: readonly (readonly number[])[];
+  /** Log wealth against "worse by the tolerance", by alternative (`not-worse.ts`). */
+  readonly not_worse: readonly number[];
+};
+
+/** Plain JSON; measured 8 KB for ten metrics with one model part beside the pooled one. */
+export type EvidenceState = {
+  /** Of the last stratum that was bet on. */
+  readonly slot: number | null;
+  readonly metrics: Readonly<Record<string, MetricState>>;
+};
+
+const OPENING_SHARE = 0.75;
+const RESTART_SECONDS = 1_800;
+/** JSON has no infinity, and nobody needs more. */
+const LARGEST_LOG = 690;
+
+export const createEvidence = (): EvidenceState => ({ slot: null, metrics: {} });
+
+/**
+ * Folds all strata that one slot closed. Strata with use 'reference', of an unknown metric, of a metric still without reference, or
+ * closed before the metric's from_slot are passed over. `state` is not changed.
+ * @throws RangeError where a stratum belongs to another slot, or the slot is not after the last one: a stratum is bet on once.
+ */
+export const advance = (state: EvidenceState, settings: Settings, slot: number, strata: readonly Stratum[]): EvidenceState => {
+  if (state.slot !== null && slot <= state.slot) throw new RangeError(`slot ${slot} is not after ${state.slot}`);
+  const changed = new Map<string, MetricState>();
+  for (const [name, ofMetric] of byMetric(strata)) {
+    const metric = metricOf(settings, name);
+    if (metric === null) continue;
+    const rules = rulesOf(metric);
+    if (rules.badness.length === 0) continue;
+    let current = stateOf(state, name) ?? newMetricState(settings, rules.badness);
+    for (const stratum of ofMetric) {
+      if (stratum.slot !== slot) throw new RangeError(`a stratum of slot ${stratum.slot} in slot ${slot}`);
+      if (isBet(stratum, metric)) current = bet(current, settings, metric, rules, stratum);
+    }
+    if (current.strata > 0) changed.set(name, current);
+  }
+  if (changed.size === 0) return state;
+  // fromEntries, because a score may be called "__proto__".
+  return { slot, metrics: Object.fromEntries([...Object.entries(state.metrics), ...changed]) };
+};
+
+/**
+ * `e_value` is stake · (Σ weight·E + reserve), to be held against 1/α; `metrics` has each metric's own E, 1 before its first bet.
+ * Both are clipped at e^690.
+ */
+export const evidenceOf = (state: EvidenceState, settings: Settings): { e_value: number; metrics: Record<string, number> } => {
+  let sum = settings.reserve;
+  const metrics: [string, number][] = [];
+  for (const [name, metric] of Object.entries(settings.metrics)) {
+    const e = metricEvidence(stateOf(state, name), settings);
+    sum += metric.weight * e;
+    metrics.push([name, e]);
+  }
+  return { e_value: settings.stake * sum, metrics: Object.fromEntries(metrics) };
+};
+
+/** E-value against "worse by at least the tolerance" for one metric: 1/α or more proves not_worse. 1 before its first bet. */
+export const notWorseEvidence = (state: EvidenceState, metric: string): number => {
+  const wealth = stateOf(state, metric)?.not_worse ?? [];
+  return wealth.length === 0 ? 1 : meanExp(wealth);
+};
+
+/** Strata that are bet on; the same rule wherever evidence is read from strata. */
+export const isBet = (stratum: Stratum, metric: Pick<MetricBet, 'from_slot'>): boolean =>
+  stratum.use === 'bet' && stratum.slot >= metric.from_slot;
+
+/** The order of bets. Strata commute but for rounding; replays must give the same bytes. */
+export const compareStrata = (left: Stratum, right: Stratum): number =>
+  left.slot - right.slot ||
+  compareText(left.metric, right.metric) ||
+  left.begin_slot - right.begin_slot ||
+  left.start_window_ms - right.start_window_ms ||
+  compareText(left.model, right.model) ||
+  compareText(left.operation, right.operation) ||
+  compareText(left.route, right.route);
+
+/** Σ π of the starts up to `slot`. */
+const injectedBy = (slot: number, metric: Pick<MetricBet, 'from_slot'>, slotSeconds: number): number => {
+  const halfHours = Math.max(0, Math.floor(((slot - metric.from_slot) * slotSeconds) / RESTART_SECONDS));
+  return OPENING_SHARE + (1 - OPENING_SHARE) * (1 - 1 / (halfHours + 1));
+};
+
+/** What is read from a metric's frozen settings; with a reference of 40 bins this costs as much as a stratum, so it is kept. */
+type Rules = {
+  readonly reference: MetricBet['reference'];
+  readonly badness: readonly Badness[];
+  readonly notWorse: (stratum: Stratum) => readonly number[];
+};
+const knownRules = new WeakMap<MetricBet, Rules>();
+
+const rulesOf = (metric: MetricBet): Rules => {
+  const known = knownRules.get(metric);
+  // A reference that was still being learnt may have been filled in since.
+  if (known !== undefined && known.reference === metric.reference) return known;
+  const rules = { reference: metric.reference, badness: badnessFunctions(metric), notWorse: notWorseCurve(metric) };
+  knownRules.set(metric, rules);
+  return rules;
+};
+
+const newMetricState = (settings: Settings, badness: readonly Badness[]): MetricState => ({
+  strata: 0,
+  pooled: null,
+  models: hasModelParts(settings) ? settings.models.map(() => null) : [],
+  curves: badness.map(({ lambdas }) => lambdas.map(() => 0)),
+  not_worse: [],
+});
+
+const hasModelParts = (settings: Settings): boolean => settings.models.length > 1;
+
+const bet = (state: MetricState, settings: Settings, metric: MetricBet, rules: Rules, stratum: Stratum): MetricState => {
+  const curves = rules.badness.map(({ g, lambdas }) => curve({ g: stratum.bins.map(g), a: stratum.a, b: stratum.b }, lambdas));
+  const injected = injectedBy(stratum.slot, metric, settings.slot_seconds);
+  return {
+    strata: state.strata + 1,
+    pooled: multiply(state.pooled, injected, curves),
+    models: state.models.map((part, index) => (settings.models[index] === stratum.model ? multiply(part, injected, curves) : part)),
+    curves: state.curves.map((sums, f) => sums.map((sum, l) => sum + (curves[f]?.[l] ?? 0))),
+    not_worse: rules.notWorse(stratum).map((increment, alternative) => (state.not_worse[alternative] ?? 0) + increment),
+  };
+};
+
+const multiply = (part: BetState | null, injected: number, curves: readonly (readonly number[])[]): BetState => {
+  const logFresh = Math.log(injected - (part?.injected ?? 0));
+  return {
+    injected,
+    log_wealth: curves.map((increments, f) =>
+      increments.map((increment, l) => logAdd(part?.log_wealth[f]?.[l] ?? Number.NEGATIVE_INFINITY, logFresh) + increment),
+    ),
+  };
+};
+
+const metricEvidence = (state: MetricState | null, settings: Settings): number => {
+  if (state === null) return 1;
+  const pooled = partEvidence(state.pooled);
+  if (!hasModelParts(settings)) return pooled;
+  const alone = state.models.reduce((sum, part) => sum + partEvidence(part), 0) / settings.models.length;
+  return 0.5 * pooled + 0.5 * alone;
+};
+
+const partEvidence = (part: BetState | null): number => {
+  if (part === null) return 1;
+  return 1 - part.injected + mean(part.log_wealth.map(meanExp));
+};
+
+const meanExp = (logs: readonly number[]): number => mean(logs.map((log) => Math.exp(Math.min(log, LARGEST_LOG))));
+
+const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value / values.length, 0);
+
+/** log(e^left + e^right). */
+const logAdd = (left: number, right: number): number => {
+  const largest = Math.max(left, right);
+  if (largest === Number.NEGATIVE_INFINITY) return largest;
+  return largest + Math.log1p(Math.exp(Math.min(left, right) - largest));
+};
+
+const byMetric = (strata: readonly Stratum[]): ReadonlyMap<string, readonly Stratum[]> => {
+  const groups = new Map<string, Stratum[]>();
+  for (const stratum of strata.toSorted(compareStrata)) {
+    const group = groups.get(stratum.metric);
+    if (group === undefined) groups.set(stratum.metric, [stratum]);
+    else group.push(stratum);
+  }
+  return groups;
+};
+
+const metricOf = (settings: Settings, name: string): MetricBet | null =>
+  Object.hasOwn(settings.metrics, name) ? (settings.metrics[name] ?? null) : null;
+
+const stateOf = (state: EvidenceState, name: string): MetricState | null =>
+  Object.hasOwn(state.metrics, name) ? (state.metrics[name] ?? null) : null;
+
+const compareText = (left: string, right: string): number => (left < right ? -1 : left > right ? 1 : 0);

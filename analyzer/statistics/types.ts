@@ -1,0 +1,58 @@
+/**
+ * What the statistics read, in plain numbers and strings. `schemas/evidence.ts` has the same shapes for the wire; they are written
+ * again here because this folder imports nothing, so that it can be checked, moved and rerun alone.
+ */
+
+export type MetricKind = 'rate' | 'score' | 'distribution';
+
+/** Which way is worse. */
+export type Direction = 'up' | 'down';
+
+/** A histogram of the baseline's earlier units, frozen before the first bet. Bins ascend. */
+export type Reference = { readonly bins: readonly number[]; readonly counts: readonly number[] };
+
+/** What turns a value into a bin. */
+export type Scale = {
+  readonly kind: MetricKind;
+  readonly direction: Direction;
+  /** Range of a score before scaling to [0, 1]; 0 and 1 where absent. */
+  readonly minimum?: number | undefined;
+  readonly maximum?: number | undefined;
+};
+
+/** What turns a bin into badness. */
+export type Metric = Scale & { readonly reference: Reference | null };
+
+/** What a bet on a metric needs besides. */
+export type MetricBet = Metric & {
+  /** Share of the stake. 0: its evidence is shown and adds nothing to the sum. */
+  readonly weight: number;
+  /** Slot of its first bet. */
+  readonly from_slot: number;
+};
+
+export type Settings = {
+  /** Share of the prompt's α, in [0, 1]. */
+  readonly stake: number;
+  readonly slot_seconds: number;
+  /** Models that have a part of the bet of their own. */
+  readonly models: readonly string[];
+  readonly metrics: Readonly<Record<string, MetricBet>>;
+  /** Kept back for metrics first seen later; 1 less the weights. */
+  readonly reserve: number;
+};
+
+/** Counts of units by bin in one arm each: a the baseline, b the candidate. The three arrays have one length. */
+export type Cells = { readonly bins: readonly number[]; readonly a: readonly number[]; readonly b: readonly number[] };
+
+export type Stratum = Cells & {
+  readonly metric: string;
+  /** The slot that closed it. */
+  readonly slot: number;
+  readonly begin_slot: number;
+  readonly start_window_ms: number;
+  readonly model: string;
+  readonly operation: string;
+  readonly route: string;
+  readonly use: 'bet' | 'reference';
+};

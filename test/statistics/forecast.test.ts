@@ -1,0 +1,80 @@
+import { median } from 'simple-statistics';
+import { describe, expect, it } from 'vitest';
+import { binOf } from '../../analyzer/statistics/badness.ts';
+import { advance, createEvidence, evidenceOf } from '../../analyzer/statistics/evidence.ts';
+import { forecast, type Change } from '../../analyzer/statistics/forecast.ts';
+import { referenceOf } from '../../analyzer/statistics/reference.ts';
+import type { MetricBet, Reference } from '../../analyzer/statistics/types.ts';
+import { distribution, normal, rate, score, seeded, settingsOf, stratumOf, type Unit } from './traffic.ts';
+
+const WEIGHT = 0.2;
+const SHARE = 0.2;
+const UNITS = 60;
+
+const lognormal = (random: () => number): number => 1_000 * Math.exp(0.5 * normal(random));
+const quality = (random: () => number): number => Math.min(1, 0.84 + 0.08 * normal(random));
+const history = (scale: Pick<MetricBet, 'kind' | 'direction'>, draw: (random: () => number) => number): Reference => {
+  const random = seeded(500);
+  return referenceOf(Array.from({ length: 5_000 }, () => binOf(scale, draw(random))));
+};
+const latency = distribution(history({ kind: 'distribution', direction: 'up' }, lognormal));
+const judged = score(history({ kind: 'score', direction: 'down' }, quality));
+
+type Case = { name: string; metric: MetricBet; baseline: Reference; change: Change; draw: (random: () => number, arm: 'a' | 'b') => number };
+const cases: Case[] = [
+  {
+    name: 'odds of an error times 4',
+    metric: rate,
+    baseline: { bins: [0, 50], counts: [95, 5] },
+    change: { kind: 'odds_ratio', size: 4 },
+    draw: (random, arm) => Number(random() < (arm === 'a' ? 0.05 : 4 / 23)),
+  },
+  { name: 'latency times 1.3', metric: latency, baseline: latency.reference ?? { bins: [], counts: [] }, change: { kind: 'ratio', size: 1.3 }, draw: (random, arm) => lognormal(random) * (arm === 'a' ? 1 : 1.3) },
+  { name: 'a score less by .03', metric: judged, baseline: judged.reference ?? { bins: [], counts: [] }, change: { kind: 'shift', size: 0.03 }, draw: (random, arm) => quality(random) - (arm === 'a' ? 0 : 0.03) },
+];
+
+/** Hours of one unit a second until the evidence reaches 1/α, as simulated. */
+const simulated = ({ metric, draw }: Case, seed: number): number => {
+  const random = seeded(seed);
+  const settings = settingsOf({ name: { ...metric, weight: WEIGHT } }, { reserve: 1 - WEIGHT, slot_seconds: UNITS });
+  let state = createEvidence();
+  for (let slot = 0; slot < 400; slot++) {
+    const units = Array.from({ length: UNITS }, (): Unit => {
+      const arm = random() < SHARE ? 'b' : 'a';
+      return { arm, value: draw(random, arm) };
+    });
+    state = advance(state, settings, slot, [stratumOf('name', metric, slot, units)]);
+    if (evidenceOf(state, settings).e_value >= 100) return ((slot + 1) * UNITS) / 3_600;
+  }
+  return Number.POSITIVE_INFINITY;
+};
+
+describe('forecast', () => {
+  const traffic = { units_per_hour: 3_600, candidate_share: SHARE };
+  const budget = { alpha: 0.01, stake: 1, weight: WEIGHT, models: 1 };
+
+  it.each(cases)('is within a factor of 1.5 of the median of 41 simulated rollouts: $name (seeds 1–41)', (one) => {
+    const hours = median(Array.from({ length: 41 }, (_, index) => simulated(one, index + 1)));
+    const predicted = forecast(one.metric, one.baseline, one.change, traffic, budget);
+    console.log(`${one.name}: forecast ${predicted.hours?.toFixed(2)} h, simulated median ${hours.toFixed(2)} h, seeds 1–41`);
+    expect(predicted.hours).toBeGreaterThan(hours / 1.5);
+    expect(predicted.hours).toBeLessThan(hours * 1.5);
+  });
+
+  it('takes longer for less traffic, a smaller share, a smaller change and a smaller stake', () => {
+    const baseline = { bins: [0, 50], counts: [99, 1] };
+    const hours = (change: number, share: number, perHour: number, stake: number): number =>
+      forecast(rate, baseline, { kind: 'odds_ratio', size: change }, { units_per_hour: perHour, candidate_share: share }, { ...budget, stake }).hours ?? Number.POSITIVE_INFINITY;
+    const usual = hours(3, 0.2, 1_000, 1);
+    expect(hours(3, 0.2, 500, 1)).toBeCloseTo(2 * usual, 8);
+    expect(hours(3, 0.02, 1_000, 1)).toBeGreaterThan(5 * usual);
+    expect(hours(2, 0.2, 1_000, 1)).toBeGreaterThan(1.5 * usual);
+    expect(hours(3, 0.2, 1_000, 0.5)).toBeGreaterThan(usual);
+  });
+
+  it('finds no improvement, and refuses a change that does not fit', () => {
+    expect(forecast(latency, latency.reference ?? { bins: [], counts: [] }, { kind: 'ratio', size: 0.8 }, traffic, budget)).toMatchObject({ hours: null });
+    expect(() => forecast(rate, { bins: [0], counts: [3] }, { kind: 'ratio', size: 2 }, traffic, budget)).toThrow(/rate cannot change by ratio/);
+    expect(() => forecast(rate, { bins: [], counts: [] }, { kind: 'odds_ratio', size: 2 }, traffic, budget)).toThrow(RangeError);
+  });
+});

@@ -1,0 +1,56 @@
+/** Seeded units and strata for the tests of the statistics. */
+import { binOf } from '../../analyzer/statistics/badness.ts';
+import type { MetricBet, Reference, Scale, Settings, Stratum } from '../../analyzer/statistics/types.ts';
+
+/** Mulberry32: uniform in [0, 1), the same for a seed everywhere. */
+export const seeded = (seed: number): (() => number) => {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+};
+
+/** Standard normal by Box and Muller. */
+export const normal = (random: () => number): number => Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
+
+export type Unit = { readonly arm: 'a' | 'b'; readonly value: number };
+
+export const stratumOf = (name: string, scale: Scale, slot: number, units: readonly Unit[], model = 'm'): Stratum => {
+  const cells = new Map<number, { a: number; b: number }>();
+  for (const { arm, value } of units) {
+    const bin = binOf(scale, value);
+    const cell = cells.get(bin) ?? { a: 0, b: 0 };
+    cell[arm]++;
+    cells.set(bin, cell);
+  }
+  const sorted = [...cells].sort(([left], [right]) => left - right);
+  return {
+    metric: name,
+    slot,
+    begin_slot: slot,
+    start_window_ms: 0,
+    model,
+    operation: 'chat',
+    route: '',
+    use: 'bet',
+    bins: sorted.map(([bin]) => bin),
+    a: sorted.map(([, cell]) => cell.a),
+    b: sorted.map(([, cell]) => cell.b),
+  };
+};
+
+export const rate: MetricBet = { kind: 'rate', direction: 'up', weight: 1, from_slot: 0, reference: null };
+export const score = (reference: Reference): MetricBet => ({ kind: 'score', direction: 'down', weight: 1, from_slot: 0, reference });
+export const distribution = (reference: Reference): MetricBet => ({ kind: 'distribution', direction: 'up', weight: 1, from_slot: 0, reference });
+
+export const settingsOf = (metrics: Record<string, MetricBet>, rest: Partial<Settings> = {}): Settings => ({
+  stake: 1,
+  slot_seconds: 30,
+  models: [],
+  reserve: 0,
+  metrics,
+  ...rest,
+});
