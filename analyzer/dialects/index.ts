@@ -1,0 +1,76 @@
+import type { OtlpScope, OtlpSpan, Attributes, AttributeValue } from '../../schemas/otlp.ts';
+import { otel136, otel137, otelGenAi } from './otel-genai.ts';
+
+/**
+ * Every instrumentation library has its own words for the same call. A dialect reads one of them into an `Inference`; what the
+ * values mean after that (units, vocabularies, inclusive counts) is decided once, in `normalise.ts` and `signals/`.
+ *
+ * A new dialect is one file, one line in `dialects` and one test. Order matters: the first that matches reads the span, so
+ * what is recognised by its scope stands before what is recognised by a marker that other libraries write too.
+ */
+export type SpanSource = {
+  readonly resource: Attributes;
+  readonly scope: OtlpScope;
+  readonly span: OtlpSpan;
+  /** What was odd, collected while reading (`LlmCall.flags`). */
+  readonly flags: Set<string>;
+};
+
+/** Why a span is no call. */
+export type RelativeReason =
+  | 'not_an_llm_call'
+  | 'wrapper'
+  | 'tool'
+  | 'retrieval'
+  | 'memory'
+  | 'fetch_response'
+  | 'mcp'
+  | 'mcp_prompt_fetch'
+  | 'evaluator';
+
+/** Token counts as on the wire. */
+export type WireUsage = {
+  readonly input: number | null;
+  readonly output: number | null;
+  readonly cache_read: number | null;
+  readonly cache_write: number | null;
+  readonly reasoning: number | null;
+  /** Only a check on the others. */
+  readonly total: number | null;
+  /** Does `input` count cached tokens? `unstated` where the dialect leaves it to the provider: then the numbers decide. */
+  readonly cache_counting: 'inclusive' | 'exclusive' | 'unstated';
+};
+
+/** What one inference span says, in the words of its own library. Null: not on the wire. */
+export type Inference = {
+  /** Lower case: chat, text_completion, embeddings, … */
+  readonly operation: string;
+  readonly provider: string | null;
+  readonly request_model: string | null;
+  readonly response_model: string | null;
+  readonly response_id: string | null;
+  /** Of the first choice. */
+  readonly finish_reason: string | null;
+  readonly is_stream: boolean | null;
+  readonly error: { readonly type: string | null; readonly message: string | null } | null;
+  readonly ttft: { readonly value: number; readonly unit: 's' | 'ms' } | null;
+  readonly usage: WireUsage;
+  /** As reported by the library, in US dollars. */
+  readonly cost_usd: number | null;
+  /** The messages that came back, structured or as JSON text: `signals/answer.ts` has the shapes. Undefined: not on the wire. */
+  readonly output: AttributeValue | undefined;
+  /** JSON was asked for. */
+  readonly asks_json: boolean;
+};
+
+export type Reading = { readonly kind: 'inference'; readonly inference: Inference } | { readonly kind: 'relative'; readonly reason: RelativeReason };
+
+export type Dialect = {
+  /** `LlmCall.dialect`. */
+  readonly name: string;
+  matches(source: SpanSource): boolean;
+  /** Never throws, whatever the types on the wire. */
+  read(source: SpanSource): Reading;
+};
+
+export const dialects: readonly Dialect[] = [otelGenAi, otel137, otel136];

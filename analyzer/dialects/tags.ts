@@ -1,0 +1,64 @@
+import type { PromptVersionSource } from '../../schemas/call.ts';
+import type { Attributes } from '../../schemas/otlp.ts';
+import { firstText, text } from './values.ts';
+
+/**
+ * Who asked, and with which prompt. These keys stand on any span (the application's own, a wrapper, the call) whatever
+ * library wrote it, because baggage copies them; so they are read on every span, by lists that all dialects share.
+ */
+export type PromptTags = {
+  readonly prompt_name: string | null;
+  readonly prompt_version: string | null;
+  readonly prompt_version_source: PromptVersionSource;
+};
+
+/** Reads one library's pair of prompt keys. Null where the span has none of them. */
+export type PromptReader = (attributes: Attributes, flags: Set<string>) => PromptTags | null;
+
+/** On an MCP span `gen_ai.prompt.name` is the template that is fetched, not the prompt of a call. */
+const otelPrompt: PromptReader = (attributes, flags) => {
+  if (attributes.has('mcp.method.name')) return null;
+  const name = text(attributes.get('gen_ai.prompt.name'), flags);
+  const version = text(attributes.get('gen_ai.prompt.version'), flags);
+  return name === null && version === null ? null : { prompt_name: name, prompt_version: version, prompt_version_source: sourceOf(version) };
+};
+
+/** First that has a value wins; name and version always come from the same reader. */
+const promptReaders: readonly PromptReader[] = [otelPrompt];
+
+const NO_TAGS: PromptTags = { prompt_name: null, prompt_version: null, prompt_version_source: 'none' };
+
+export function promptTags(attributes: Attributes, flags: Set<string>): PromptTags {
+  for (const read of promptReaders) {
+    const tags = read(attributes, flags);
+    if (tags !== null) return tags;
+  }
+  return NO_TAGS;
+}
+
+/** Names that are moved from one version to the next: the conventions themselves give "prod" as an example of a version. */
+const LABELS: ReadonlySet<string> = new Set(['prod', 'production', 'latest', 'canary', 'staging', 'dev', 'development', '<code_default>']);
+
+/** A label stays the version text that was sent, but is marked as one, because it may mean another prompt tomorrow. */
+function sourceOf(version: string | null): PromptVersionSource {
+  if (version === null) return 'none';
+  return LABELS.has(version.toLowerCase()) ? 'label' : 'explicit';
+}
+
+const SESSION = ['gen_ai.conversation.id', 'session.id'];
+const USER = ['user.id', 'enduser.id'];
+const ENVIRONMENT = ['deployment.environment.name', 'deployment.environment'];
+
+export function sessionOf(attributes: Attributes, flags: Set<string>): string | null {
+  return firstText(attributes, SESSION, flags);
+}
+
+/** The raw id, which must not leave the analyzer: `normalise.ts` hashes it. */
+export function userOf(attributes: Attributes, flags: Set<string>): string | null {
+  return firstText(attributes, USER, flags);
+}
+
+/** "default" where nobody says: then all of the project's traffic is one environment. */
+export function environmentOf(attributes: Attributes, resource: Attributes, flags: Set<string>): string {
+  return firstText(attributes, ENVIRONMENT, flags) ?? firstText(resource, ENVIRONMENT, flags) ?? text(attributes.get('gen_ai.environment'), flags) ?? 'default';
+}

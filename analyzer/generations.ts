@@ -1,0 +1,32 @@
+/**
+ * A map that forgets its oldest half when it is full: two generations of at most `capacity` entries each. Constant cost,
+ * bounded memory, and it can say since when it has forgotten nothing.
+ */
+export type Generations<Value> = {
+  get(key: string): Value | undefined;
+  set(key: string, value: Value): void;
+  delete(key: string): void;
+  size(): number;
+};
+
+/** @param onRotate called when the older generation is dropped and a new one begins. */
+export function createGenerations<Value>(capacity: number, onRotate: () => void = () => {}): Generations<Value> {
+  let young = new Map<string, Value>();
+  let old = new Map<string, Value>();
+  return {
+    get: (key) => young.get(key) ?? old.get(key),
+    set(key, value) {
+      if (young.size >= capacity) {
+        old = young;
+        young = new Map();
+        onRotate();
+      }
+      young.set(key, value);
+    },
+    delete(key) {
+      young.delete(key);
+      old.delete(key);
+    },
+    size: () => young.size + old.size,
+  };
+}

@@ -1,0 +1,193 @@
+import { hash } from 'node:crypto';
+import type { LlmCall, PromptVersionSource } from '../schemas/call.ts';
+import type { Attributes, OtlpLogRecord, OtlpScope, OtlpSpan } from '../schemas/otlp.ts';
+import type { Score } from '../schemas/score.ts';
+import { dialects, type Dialect, type Inference, type RelativeReason, type SpanSource } from './dialects/index.ts';
+import { environmentOf, promptTags, sessionOf, userOf } from './dialects/tags.ts';
+import { firstText, text } from './dialects/values.ts';
+import { finishReason, providerName } from './dialects/vocabulary.ts';
+import { scoreOfRecord, scoresOfSpan } from './scores.ts';
+import { readAnswer, type Answer } from './signals/answer.ts';
+import { createPricer, type Pricer } from './signals/cost.ts';
+import { isEmpty, isFormatValid } from './signals/format.ts';
+import { believableMs, durationMs, ttftMs } from './signals/times.ts';
+import { inclusiveUsage, type Usage } from './signals/tokens.ts';
+
+/**
+ * OTLP in, canonical records out. One dialect reads a span; what its values mean is decided here, the same for all. Every
+ * function is total: whatever is on the wire, it answers with a record or a reason, and never throws.
+ */
+export type NormaliseContext = { readonly project: string; /** Arrival at the collector, ms since the epoch. */ readonly received_ms: number };
+
+/** A span that is no call: a call below it may inherit its tags. */
+export type Relative = {
+  project: string;
+  trace_id: string;
+  span_id: string;
+  parent_span_id: string | null;
+  prompt_name: string | null;
+  prompt_version: string | null;
+  prompt_version_source: PromptVersionSource;
+  session_id: string | null;
+  /** Hashed, as in `LlmCall`. */
+  user_id: string | null;
+  received_ms: number;
+};
+
+/** `ignored_scores`: why evaluation events of this span gave no score, one reason each. */
+export type NormalisedSpan = { readonly scores: readonly Score[]; readonly ignored_scores: readonly string[] } & (
+  | { readonly kind: 'call'; readonly call: LlmCall }
+  | { readonly kind: 'relative'; readonly reason: RelativeReason; readonly relative: Relative }
+);
+
+export type NormalisedRecord = { readonly kind: 'score'; readonly score: Score } | { readonly kind: 'ignored'; readonly reason: string };
+
+export type NormaliserSettings = {
+  /** Attributes that strata are kept apart by, looked for on the span, then on its resource. */
+  readonly stratumAttributes: readonly string[];
+  /** Longest message content that is read for signals; longer is flagged `content_over_limit`. Default 256 KiB. */
+  readonly maxTextBytes?: number;
+};
+
+export type Normaliser = {
+  span(context: NormaliseContext, resource: Attributes, scope: OtlpScope, span: OtlpSpan): NormalisedSpan;
+  record(context: NormaliseContext, resource: Attributes, scope: OtlpScope, record: OtlpLogRecord): NormalisedRecord;
+};
+
+export function createNormaliser(settings: NormaliserSettings): Normaliser {
+  const pricer = createPricer();
+  const maxTextBytes = settings.maxTextBytes ?? 256 * 1024;
+
+  return {
+    span(context, resource, scope, span) {
+      const source: SpanSource = { resource, scope, span, flags: new Set() };
+      const dialect = dialects.find((candidate) => candidate.matches(source));
+      const reading = dialect?.read(source) ?? { kind: 'relative', reason: 'not_an_llm_call' };
+      if (dialect === undefined || reading.kind === 'relative') {
+        const reason = reading.kind === 'relative' ? reading.reason : 'not_an_llm_call';
+        return { kind: 'relative', reason, relative: relativeOf(context, source), ...scoresOfSpan(context, span, reason === 'evaluator' ? 'judge' : 'judged') };
+      }
+      const call = callOf(context, source, dialect, reading.inference, { ...settings, maxTextBytes }, pricer);
+      return { kind: 'call', call, ...scoresOfSpan(context, span, 'judged') };
+    },
+    record(context, _resource, _scope, record) {
+      return scoreOfRecord(context, record);
+    },
+  };
+}
+
+function relativeOf(context: NormaliseContext, { span, flags }: SpanSource): Relative {
+  return {
+    project: context.project,
+    trace_id: span.trace_id,
+    span_id: span.span_id,
+    parent_span_id: span.parent_span_id,
+    ...promptTags(span.attributes, flags),
+    session_id: sessionOf(span.attributes, flags),
+    user_id: hashedUser(userOf(span.attributes, flags)),
+    received_ms: context.received_ms,
+  };
+}
+
+function callOf(
+  context: NormaliseContext,
+  { resource, scope, span, flags }: SpanSource,
+  dialect: Dialect,
+  inference: Inference,
+  settings: NormaliserSettings & { maxTextBytes: number },
+  pricer: Pricer,
+): LlmCall {
+  const { attributes } = span;
+  const tags = promptTags(attributes, flags);
+  const provider = providerName(inference.provider, inference.response_model ?? inference.request_model);
+  const duration_ms = durationMs(span, flags);
+  const at_ms = believableMs(span.start_ns, context.received_ms, flags);
+  const usage = inclusiveUsage(inference.usage, flags);
+  // A failed call owes no answer: what came back of it is judged as an error, not as empty or malformed as well.
+  const answer = inference.error === null ? answerWithin(inference, settings.maxTextBytes, flags) : null;
+  const finish = inference.finish_reason ?? answer?.finishReason ?? null;
+  const cost = costOf(inference, provider, usage, at_ms, pricer);
+  const ttft_ms = ttftMs(inference.ttft, duration_ms, flags);
+  const stratum_attributes = stratumAttributes(settings.stratumAttributes, attributes, resource, flags);
+  return {
+    project: context.project,
+    trace_id: span.trace_id,
+    span_id: span.span_id,
+    parent_span_id: span.parent_span_id,
+    start_time_ns: String(span.start_ns),
+    end_time_ns: String(span.end_ns),
+    received_time_ms: context.received_ms,
+    duration_ms,
+    dialect: dialect.name,
+    scope_name: text(scope.name, flags) ?? '',
+    service_name: firstText(resource, SERVICE_NAME, flags) ?? '',
+    service_version: firstText(resource, SERVICE_VERSION, flags) ?? '',
+    environment: environmentOf(attributes, resource, flags),
+    operation: inference.operation,
+    ...tags,
+    prompt_attribution: tags.prompt_name === null && tags.prompt_version === null ? 'none' : 'direct',
+    provider,
+    request_model: inference.request_model,
+    response_model: inference.response_model,
+    response_id: inference.response_id,
+    finish_reason: finish === null ? null : finishReason(finish),
+    is_error: inference.error !== null,
+    error_type: inference.error?.type ?? null,
+    status_message: inference.error?.message ?? null,
+    is_stream: inference.is_stream,
+    ttft_ms,
+    input_tokens: usage.input,
+    output_tokens: usage.output,
+    cache_read_tokens: usage.cache_read,
+    cache_write_tokens: usage.cache_write,
+    reasoning_tokens: usage.reasoning,
+    ...cost,
+    session_id: sessionOf(attributes, flags),
+    user_id: hashedUser(userOf(attributes, flags)),
+    is_empty: inference.operation === 'embeddings' ? null : isEmpty(answer),
+    is_format_valid: isFormatValid(answer, inference.asks_json ? 'asks_json' : 'asks_text'),
+    stratum_attributes,
+    flags: [...flags],
+  };
+}
+
+const SERVICE_NAME = ['service.name'];
+const SERVICE_VERSION = ['service.version'];
+
+function answerWithin(inference: Inference, maxTextBytes: number, flags: Set<string>): Answer | null {
+  const answer = readAnswer(inference.output, maxTextBytes);
+  if (answer !== 'over_limit') return answer;
+  flags.add('content_over_limit');
+  return null;
+}
+
+/**
+ * What the library reported, else computed from the response's model (the request's where that has no price). A reported 0
+ * beside tokens is what libraries write for a model they do not know: it stands only where there is no better.
+ */
+function costOf(inference: Inference, provider: string, usage: Usage, at_ms: number, pricer: Pricer): Pick<LlmCall, 'cost_usd' | 'cost_source'> {
+  const reported = inference.cost_usd !== null && inference.cost_usd >= 0 ? inference.cost_usd : null;
+  if (reported !== null && reported > 0) return { cost_usd: reported, cost_source: 'reported' };
+  for (const model of [inference.response_model, inference.request_model]) {
+    const cost_usd = model === null ? null : pricer.price({ provider, model, usage, at_ms });
+    if (cost_usd !== null) return { cost_usd, cost_source: 'computed' };
+  }
+  return reported === null ? { cost_usd: null, cost_source: null } : { cost_usd: reported, cost_source: 'reported' };
+}
+
+function stratumAttributes(keys: readonly string[], attributes: Attributes, resource: Attributes, flags: Set<string>): Readonly<Record<string, string>> {
+  const present: Record<string, string> = {};
+  for (const key of keys) {
+    const value = text(attributes.get(key), flags) ?? text(resource.get(key), flags);
+    if (value !== null) present[key] = value;
+  }
+  return present;
+}
+
+/**
+ * Users are counted, never named: the first 16 hex digits of the SHA-256 of their id. Without a secret, so that two analyzers
+ * agree; someone who has the id can still find its hash, and a guessable id (an e-mail) can be guessed.
+ */
+function hashedUser(id: string | null): string | null {
+  return id === null ? null : hash('sha256', id, 'hex').slice(0, 16);
+}

@@ -1,0 +1,135 @@
+import { describe, expect, it } from 'vitest';
+import { createNormaliser } from '../../analyzer/normalise.ts';
+import type { AttributeValue, OtlpEvent, OtlpLogRecord } from '../../schemas/otlp.ts';
+import { context, normalise, record, scope, span, STARTED_MS } from './spans.ts';
+
+const normaliser = createNormaliser({ stratumAttributes: [] });
+const read = (input: OtlpLogRecord) => normaliser.record(context, new Map(), scope, input);
+const scoreOf = (attributes: Record<string, AttributeValue>, changed: Partial<OtlpLogRecord> = {}) => {
+  const result = read(record({ 'gen_ai.evaluation.name': 'tone', ...attributes }, changed));
+  return result.kind === 'score' ? result.score : expect.fail(`ignored: ${result.reason}`);
+};
+const value = (wire: AttributeValue) => ({ 'gen_ai.evaluation.score.value': wire });
+const label = (wire: AttributeValue) => ({ 'gen_ai.evaluation.score.label': wire });
+
+describe('a score', () => {
+  it('is read whole', () => {
+    expect(scoreOf({ ...value(0.8), ...label('kind'), 'gen_ai.evaluation.explanation': 'it is kind', 'gen_ai.evaluator.name': 'judge-7', 'gen_ai.response.id': 'r-1' })).toEqual({
+      project: 'p',
+      score_id: expect.stringMatching(/^[0-9a-f]{32}$/),
+      name: 'tone',
+      value: 0.8,
+      label: 'kind',
+      data_type: 'numeric',
+      explanation: 'it is kind',
+      evaluator: 'judge-7',
+      error_type: null,
+      trace_id: '0af7651916cd43dd8448eb211c80319c',
+      span_id: 'b7ad6b7169203331',
+      response_id: 'r-1',
+      observed_time_ns: `${STARTED_MS}000000`,
+      received_time_ms: context.received_ms,
+    });
+  });
+
+  it.each<[Record<string, AttributeValue>, object]>([
+    [value(1), { value: 1, data_type: 'numeric' }],
+    [value(5n), { value: 5, data_type: 'numeric' }],
+    [value(' 0.5 '), { value: 0.5, data_type: 'numeric' }],
+    [value(true), { value: 1, data_type: 'boolean' }],
+    [value(false), { value: 0, data_type: 'boolean' }],
+    [value('false'), { value: 0, data_type: 'boolean', label: null }],
+    [label('PASS'), { value: 1, data_type: 'boolean', label: 'PASS' }],
+    [label('fail'), { value: 0, data_type: 'boolean' }],
+    [label('👍'), { value: 1, data_type: 'boolean' }],
+    [label('👎'), { value: 0, data_type: 'boolean' }],
+    [label('bad'), { value: 0, data_type: 'boolean' }],
+    [label('kind'), { value: null, data_type: 'categorical', label: 'kind' }],
+    [{ ...value(Number.NaN), ...label('kind') }, { value: null, data_type: 'categorical' }],
+    [{ ...value('NaN'), ...label('good') }, { value: 1, data_type: 'boolean' }],
+    [{ ...value(Number.POSITIVE_INFINITY), ...label('x') }, { value: null, label: 'x' }],
+    [{ ...value(0.2), ...label('pass') }, { value: 0.2, data_type: 'numeric', label: 'pass' }],
+    [{ ...value(0.2), 'error.type': 'timeout' }, { value: 0.2, error_type: null }],
+  ])('of %o is %o', (attributes, expected) => {
+    expect(scoreOf(attributes)).toMatchObject(expected);
+  });
+
+  it('that could not be made is an error, not a score of 0 (golden case 17)', () => {
+    expect(scoreOf({ 'error.type': 'JudgeTimeout' })).toMatchObject({ value: null, label: null, error_type: 'JudgeTimeout' });
+  });
+
+  it('may name only the response that it judges (golden case 16)', () => {
+    expect(scoreOf({ ...value(1), 'gen_ai.response.id': 'r-1' }, { trace_id: null, span_id: null })).toMatchObject({ trace_id: null, span_id: null, response_id: 'r-1' });
+  });
+
+  it('may judge a whole trace, and does not take a span without its trace', () => {
+    expect(scoreOf(value(1), { span_id: null })).toMatchObject({ trace_id: '0af7651916cd43dd8448eb211c80319c', span_id: null });
+    expect(scoreOf({ ...value(1), 'gen_ai.response.id': 'r' }, { trace_id: null })).toMatchObject({ trace_id: null, span_id: null });
+  });
+
+  it('may stand in the body, and be observed without a time of its own', () => {
+    const body = new Map<string, AttributeValue>([['gen_ai.evaluation.name', 'tone'], ['gen_ai.evaluation.score.value', 0.1]]);
+    expect(read(record({}, { body, time_ns: 0n }))).toMatchObject({ kind: 'score', score: { value: 0.1, observed_time_ns: `${STARTED_MS}000000` } });
+    expect(scoreOf(value(1), { time_ns: 0n, observed_time_ns: 0n }).observed_time_ns).toBe(`${context.received_ms}000000`);
+  });
+
+  it.each<[string, OtlpLogRecord]>([
+    ['score_without_name', record(value(1))],
+    ['score_without_target', record({ ...value(1), 'gen_ai.evaluation.name': 'tone' }, { trace_id: null, span_id: null })],
+    ['score_without_value', record({ 'gen_ai.evaluation.name': 'tone' })],
+    ['score_value_unusable', record({ ...value('1e999'), 'gen_ai.evaluation.name': 'tone' })],
+    ['score_value_unusable', record({ ...value([1]), 'gen_ai.evaluation.name': 'tone' })],
+    ['gen_ai_event', record({}, { event_name: 'gen_ai.choice' })],
+    ['not_a_score', record({ ...value(1), 'gen_ai.evaluation.name': 'tone' }, { event_name: '' })],
+  ])('is refused as %s', (reason, input) => {
+    expect(read(input)).toEqual({ kind: 'ignored', reason });
+  });
+});
+
+describe('the id of a score', () => {
+  it('is the same for a second delivery, and another for another judge, name or target', () => {
+    const id = (attributes: Record<string, AttributeValue>, changed: Partial<OtlpLogRecord> = {}) => scoreOf({ ...value(1), ...attributes }, changed).score_id;
+    expect(id({})).toBe(id({ ...value(0.5) }, { time_ns: 5n }));
+    const others = [id({}), id({ 'gen_ai.evaluator.name': 'j' }), id({ 'gen_ai.evaluation.name': 'x' }), id({}, { span_id: '1'.repeat(16) }), id({}, { span_id: null }), id({ 'gen_ai.response.id': 'r' })];
+    expect(new Set(others).size).toBe(others.length);
+  });
+
+  it('is the same for a score that is sent as log record and as span event', () => {
+    const attributes = { 'gen_ai.evaluation.name': 'tone', ...value(1), 'gen_ai.response.id': 'r-1' };
+    const asRecord = read(record(attributes));
+    const asEvent = normalise(span({}, { events: [{ name: 'gen_ai.evaluation.result', time_ns: 1n, attributes: new Map<string, AttributeValue>(Object.entries(attributes)) }] }));
+    expect(asRecord).toMatchObject({ score: { score_id: asEvent.scores[0]?.score_id } });
+    expect(asEvent.scores).toHaveLength(1);
+  });
+});
+
+describe('events on a span', () => {
+  const event = (attributes: Record<string, AttributeValue>): OtlpEvent => ({
+    name: 'gen_ai.evaluation.result',
+    time_ns: 7n,
+    attributes: new Map<string, AttributeValue>(Object.entries({ 'gen_ai.evaluation.name': 'tone', ...value(1), ...attributes })),
+  });
+  const chat = { 'gen_ai.operation.name': 'chat', 'gen_ai.provider.name': 'openai' };
+
+  it('judge the response that they name, else their span', () => {
+    const { kind, scores } = normalise(span(chat, { events: [event({ 'gen_ai.response.id': 'r-1' }), event({})] }));
+    expect(kind).toBe('call');
+    expect(scores).toMatchObject([
+      { trace_id: null, span_id: null, response_id: 'r-1', observed_time_ns: '7' },
+      { trace_id: '0af7651916cd43dd8448eb211c80319c', span_id: 'b7ad6b7169203331', response_id: null },
+    ]);
+  });
+
+  it("on the judge's own span judge what it links to, else its parent, else nothing", () => {
+    const judge = { 'gen_ai.operation.name': 'evaluate' };
+    const link = { trace_id: '1'.repeat(32), span_id: '2'.repeat(16), attributes: new Map() };
+    const parent_span_id = '3'.repeat(16);
+    expect(normalise(span(judge, { events: [event({})], links: [link], parent_span_id })).scores).toMatchObject([{ trace_id: link.trace_id, span_id: link.span_id }]);
+    expect(normalise(span(judge, { events: [event({})], links: [link, link], parent_span_id })).scores).toMatchObject([{ span_id: parent_span_id }]);
+    expect(normalise(span(judge, { events: [event({})] }))).toMatchObject({ scores: [], ignored_scores: ['score_without_target'] });
+  });
+
+  it('that say nothing are counted', () => {
+    expect(normalise(span(chat, { events: [event({ 'gen_ai.evaluation.name': '' })] })).ignored_scores).toEqual(['score_without_name']);
+  });
+});
