@@ -1,0 +1,116 @@
+import { createRoute, z, type OpenAPIHono } from '@hono/zod-openapi';
+import { Alert } from '../schemas/alert.ts';
+import type { ApiDeps } from './app.ts';
+import { limitOf } from './parameters.ts';
+import { notFoundResponse, Problem, ProblemError, problemResponses } from './problem.ts';
+
+/** What a person does to an alert. Appends a transition and resolves when it is durable. */
+export type Transition = (alertId: string, change: { state: 'acknowledged' | 'resolved'; reason: string }) => Promise<void>;
+
+const AlertDetail = Alert.extend({
+  comparison_id: z.string(),
+  transitions: z.array(z.object({ sequence: z.number().int(), state: z.enum(['open', 'acknowledged', 'resolved']), at_ms: z.number(), reason: z.string() })),
+}).openapi('AlertDetail');
+type AlertDetail = z.infer<typeof AlertDetail>;
+
+const id = z.object({ id: z.string().min(1).max(200).openapi({ param: { name: 'id', in: 'path' } }) });
+const one = { 200: { description: 'The alert as it is now, and how it came to be so.', content: { 'application/json': { schema: AlertDetail } } }, ...problemResponses, ...notFoundResponse };
+
+const listRoute = createRoute({
+  method: 'get',
+  path: '/v1/alerts',
+  summary: 'Alerts, newest first',
+  request: { query: z.strictObject({ state: z.enum(['open', 'acknowledged', 'resolved']).optional(), limit: limitOf({ fallback: 100, maximum: 500 }) }) },
+  responses: {
+    200: {
+      description: 'The newest state of each.',
+      content: { 'application/json': { schema: z.object({ alerts: z.array(Alert), unreadable: z.number().int().openapi({ description: 'alerts whose stored body is not culprit.alert/1; none is expected' }) }) } },
+    },
+    ...problemResponses,
+  },
+});
+const oneRoute = createRoute({ method: 'get', path: '/v1/alerts/{id}', summary: 'One alert with its history', request: { params: id }, responses: one });
+
+const conflict = { 409: { description: 'It is resolved already.', content: { 'application/problem+json': { schema: Problem } } } };
+const by = z.string().trim().max(100).optional().openapi({ description: 'who does it' });
+const acknowledgeRoute = createRoute({
+  method: 'post',
+  path: '/v1/alerts/{id}/acknowledge',
+  summary: 'Say that somebody is on it; asked twice, it is done once',
+  request: { params: id, body: { required: true, content: { 'application/json': { schema: z.strictObject({ reason: z.string().trim().max(1000).optional(), by }) } } } },
+  responses: { ...one, ...conflict },
+});
+const resolveRoute = createRoute({
+  method: 'post',
+  path: '/v1/alerts/{id}/resolve',
+  summary: 'Resolve, with a reason that is kept; asked twice, it is done once',
+  request: { params: id, body: { required: true, content: { 'application/json': { schema: z.strictObject({ reason: z.string().trim().min(1, 'say why').max(1000), by }) } } } },
+  responses: { ...one, ...conflict },
+});
+
+type TransitionRow = { alert_id: string; sequence: number; comparison_id: string; state: Alert['state']; at_ms: number; reason: string; body: string };
+
+export function registerAlerts(app: OpenAPIHono, deps: ApiDeps): void {
+  const { transition } = deps;
+
+  app.openapi(listRoute, async (context) => {
+    const { state, limit } = context.req.valid('query');
+    return context.json(await readAlerts(deps, { state, limit: limit ?? 100 }), 200);
+  });
+
+  app.openapi(oneRoute, async (context) => context.json(await readAlert(deps, context.req.valid('param').id), 200));
+
+  app.openapi(acknowledgeRoute, async (context) => {
+    const alert = await readAlert(deps, context.req.valid('param').id);
+    if (alert.state === 'resolved') throw new ProblemError(409, 'The alert is resolved already.');
+    if (alert.state === 'acknowledged') return context.json(alert, 200);
+    await transition(alert.id, { state: 'acknowledged', reason: signed({ reason: '', ...context.req.valid('json') }) });
+    return context.json(await readAlert(deps, alert.id), 200);
+  });
+
+  app.openapi(resolveRoute, async (context) => {
+    const alert = await readAlert(deps, context.req.valid('param').id);
+    if (alert.state === 'resolved') return context.json(alert, 200);
+    await transition(alert.id, { state: 'resolved', reason: signed(context.req.valid('json')) });
+    return context.json(await readAlert(deps, alert.id), 200);
+  });
+}
+
+function signed({ reason, by: who }: { reason?: string | undefined; by?: string | undefined }): string {
+  return [who, reason].filter((part) => part !== undefined && part !== '').join(': ') || 'by a person';
+}
+
+export async function readAlerts({ store, settings }: ApiDeps, filter: { state?: string | undefined; limit: number }): Promise<{ alerts: Alert[]; unreadable: number }> {
+  const rows = await store.select<{ last_state: Alert['state']; last_body: string }>(
+    `SELECT argMax(state, sequence) AS last_state, argMax(body, sequence) AS last_body, min(at_ms) AS raised_ms
+     FROM alert_transitions WHERE project = {project:String} GROUP BY alert_id
+     ${filter.state === undefined ? '' : 'HAVING last_state = {state:String}'} ORDER BY raised_ms DESC, alert_id LIMIT {limit:UInt32}`,
+    { project: settings.project, limit: filter.limit, ...(filter.state === undefined ? {} : { state: filter.state }) },
+  );
+  const alerts = rows.flatMap((row) => {
+    const alert = alertOf(row.last_body);
+    return alert === null ? [] : [{ ...alert, state: row.last_state }];
+  });
+  return { alerts, unreadable: rows.length - alerts.length };
+}
+
+async function readAlert({ store, settings }: ApiDeps, alertId: string): Promise<AlertDetail> {
+  const rows = await store.select<TransitionRow>(
+    `SELECT alert_id, sequence, comparison_id, state, at_ms, reason, body FROM alert_transitions FINAL
+     WHERE project = {project:String} AND alert_id = {id:String} ORDER BY sequence LIMIT 1000`,
+    { project: settings.project, id: alertId },
+  );
+  const last = rows.at(-1);
+  const alert = last === undefined ? null : alertOf(last.body);
+  if (last === undefined || alert === null) throw new ProblemError(404, `There is no alert ${JSON.stringify(alertId)}; GET /v1/alerts lists them.`);
+  const transitions = rows.map(({ sequence, state, at_ms, reason }) => ({ sequence, state, at_ms, reason }));
+  return { ...alert, state: last.state, comparison_id: last.comparison_id, transitions };
+}
+
+function alertOf(body: string): Alert | null {
+  try {
+    return Alert.parse(JSON.parse(body));
+  } catch {
+    return null;
+  }
+}

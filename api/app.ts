@@ -1,0 +1,86 @@
+import { OpenAPIHono } from '@hono/zod-openapi';
+import { bodyLimit } from 'hono/body-limit';
+import { HTTPException } from 'hono/http-exception';
+import type { Clock } from '../schemas/clock.ts';
+import type { Store } from '../schemas/store.ts';
+import { registerAlerts, type Transition } from './alerts.ts';
+import { registerCalls } from './calls.ts';
+import { registerComparisons } from './comparisons.ts';
+import { registerEvents, type EventSource } from './events.ts';
+import { registerLedger } from './ledger.ts';
+import { registerPage } from './page.ts';
+import { errorResponse, ProblemError, problemResponse, validationHook } from './problem.ts';
+import { registerPrompts } from './prompts.ts';
+import { registerScores } from './scores.ts';
+
+export type ApiSettings = {
+  project: string;
+  /** Shown in the OpenAPI document. */
+  version: string;
+  /** Of lists that name no `from`. */
+  defaultWindowMs: number;
+  maxEventClients: number;
+  /** Events that wait for one client before it is cut off. */
+  maxQueuedEvents: number;
+  heartbeatMs: number;
+  /** Where SDKs send to, as an empty page tells it; null: where the page itself is served. */
+  ingestUrl: string | null;
+};
+
+export const defaultApiSettings: ApiSettings = {
+  project: 'default',
+  version: '0',
+  defaultWindowMs: 86_400_000,
+  maxEventClients: 100,
+  maxQueuedEvents: 256,
+  heartbeatMs: 5_000,
+  ingestUrl: null,
+};
+
+/** What the page says of the pipeline: how far the evidence is behind the clock, null before the first look. */
+export type Status = { behind_ms: number | null };
+
+export type ApiDeps = {
+  store: Store;
+  clock: Clock;
+  events: EventSource;
+  settings: ApiSettings;
+  status: () => Status;
+  transition: Transition;
+  /** Told of every error that is answered 500 or 503, with what was asked. */
+  onFailure: (error: unknown, request: { method: string; path: string }) => void;
+};
+
+/** The API and the page. Read-only but for what people do to alerts. */
+export function createApi(deps: ApiDeps): OpenAPIHono {
+  const app = new OpenAPIHono({ defaultHook: validationHook });
+  const limit = bodyLimit({ maxSize: 64 * 1024, onError: () => problemResponse(413, 'The body is larger than 64 KiB.') });
+  // Only for its own resources: under the same origin the collector takes larger bodies.
+  app.use('/v1/alerts/*', limit);
+
+  registerCalls(app, deps);
+  registerScores(app, deps);
+  registerPrompts(app, deps);
+  registerComparisons(app, deps);
+  registerAlerts(app, deps);
+  registerLedger(app, deps);
+  registerEvents(app, deps);
+  registerPage(app);
+
+  app.get('/v1/status', (context) => context.json({ now_ms: deps.clock(), version: deps.settings.version, ingest_url: deps.settings.ingestUrl, ...deps.status() }));
+  app.doc31('/openapi.json', {
+    openapi: '3.1.0',
+    info: { title: 'Culprit', version: deps.settings.version, description: 'Watches LLM traffic and says which change made it worse.', license: { name: 'Apache-2.0' } },
+  });
+
+  app.notFound((context) => problemResponse(404, `There is nothing at ${context.req.path.slice(0, 200)}; /openapi.json lists the resources.`));
+  app.onError((error, context) => {
+    if (error instanceof HTTPException) {
+      const status = error.status === 415 ? 415 : error.status >= 500 ? 500 : 400;
+      return problemResponse(status, error.message || 'The request does not fit.');
+    }
+    if (!(error instanceof ProblemError)) deps.onFailure(error, { method: context.req.method, path: context.req.path });
+    return errorResponse(error);
+  });
+  return app;
+}

@@ -1,0 +1,271 @@
+import { createRoute, z, type OpenAPIHono } from '@hono/zod-openapi';
+import { ComparisonSettings, Evidence } from '../schemas/evidence.ts';
+import type { ApiDeps } from './app.ts';
+import { readEvidence } from './evidence.ts';
+import { callMetrics, measureCalls, measureScores, MetricSummary, stepFor, type Measured, type Selection } from './metrics.ts';
+import { limitOf, NameText, TimeMs } from './parameters.ts';
+import { notFoundResponse, ProblemError, problemResponses } from './problem.ts';
+import { createResults, MetricResult } from './results.ts';
+import { Verdict } from './verdict.ts';
+
+export const Comparison = z
+  .object({
+    id: z.string(),
+    project: z.string(),
+    environment: z.string(),
+    prompt: z.string(),
+    factor: z.string(),
+    baseline: z.string(),
+    candidate: z.string(),
+    epoch: z.number().int(),
+    opened_ms: z.number(),
+    state: z.enum(['open', 'closed']),
+    reason: z.string(),
+    alpha: z.number(),
+    threshold: z.number().openapi({ description: '1/α: what the weighted sum is held against' }),
+    e_value: z.number().nullable(),
+    peak_e_value: z.number().nullable(),
+    metrics: z.record(z.string(), z.number()).openapi({ description: 'evidence of each metric by itself, at the last look' }),
+    looks: z.number().int(),
+    last_look_ms: z.number().nullable(),
+    verdict: Verdict,
+    alert_id: z.string().nullable(),
+  })
+  .openapi('Comparison');
+export type Comparison = z.infer<typeof Comparison>;
+
+const Look = z.object({ slot: z.number().int(), at_ms: z.number(), e_value: z.number(), metrics: z.record(z.string(), z.number()) });
+
+const Point = MetricSummary.pick({ n: true, value: true, low: true, high: true, p50: true, p95: true }).extend({ at_ms: z.number() }).openapi('SeriesPoint');
+
+const id = z.object({ id: z.string().min(1).max(200).openapi({ param: { name: 'id', in: 'path' } }) });
+const json = <T extends z.ZodType>(schema: T, description: string) => ({ 200: { description, content: { 'application/json': { schema } } }, ...problemResponses });
+
+const listRoute = createRoute({
+  method: 'get',
+  path: '/v1/comparisons',
+  summary: 'Comparisons, newest first',
+  request: { query: z.strictObject({ prompt: NameText.optional(), environment: NameText.optional(), state: z.enum(['open', 'closed']).optional(), limit: limitOf({ fallback: 100, maximum: 500 }) }) },
+  responses: json(z.object({ comparisons: z.array(Comparison) }), 'Each with its evidence at the last look.'),
+});
+const oneRoute = createRoute({
+  method: 'get',
+  path: '/v1/comparisons/{id}',
+  summary: 'One comparison with the result of each metric',
+  request: { params: id },
+  responses: { ...json(Comparison.extend({ results: z.array(MetricResult), settings: ComparisonSettings }), 'Effects are stratified and valid however often one looks.'), ...notFoundResponse },
+});
+const evidenceRoute = createRoute({
+  method: 'get',
+  path: '/v1/comparisons/{id}/evidence',
+  summary: 'Everything that is needed to recompute the e-value (`culprit verify`)',
+  request: { params: id },
+  responses: { ...json(Evidence, 'culprit.evidence/1'), ...notFoundResponse },
+});
+const looksRoute = createRoute({
+  method: 'get',
+  path: '/v1/comparisons/{id}/looks',
+  summary: 'The evidence over time, oldest first',
+  request: { params: id, query: z.strictObject({ limit: limitOf({ fallback: 400, maximum: 5000 }) }) },
+  responses: { ...json(z.object({ looks: z.array(Look), total: z.number().int() }), 'Thinned evenly to `limit` looks; the last and the highest are always among them.'), ...notFoundResponse },
+});
+const seriesRoute = createRoute({
+  method: 'get',
+  path: '/v1/comparisons/{id}/series',
+  summary: 'Both arms over time, one metric',
+  request: { params: id, query: z.strictObject({ metric: NameText, from: TimeMs.optional(), to: TimeMs.optional() }) },
+  responses: {
+    ...json(
+      z.object({ metric: z.string(), from_ms: z.number(), to_ms: z.number(), step_seconds: z.number(), arms: z.array(z.object({ role: z.enum(['baseline', 'candidate']), value: z.string(), points: z.array(Point) })) }),
+      'From stored calls: it shows what the arms did, the verdict is from the strata.',
+    ),
+    ...notFoundResponse,
+  },
+});
+
+/** How an arm reads from a row. `prompt_content` has no column of its own, so that comparison has no series. */
+const factorColumns: Readonly<Record<string, { calls: string; scores: string | null }>> = {
+  prompt_version: { calls: "coalesce(prompt_version, '')", scores: "coalesce(prompt_version, '')" },
+  model: { calls: "coalesce(response_model, request_model, '')", scores: "coalesce(response_model, request_model, '')" },
+  provider: { calls: 'provider', scores: null },
+  app_version: { calls: 'service_version', scores: null },
+};
+
+export function registerComparisons(app: OpenAPIHono, deps: ApiDeps): void {
+  const { store, clock } = deps;
+  const readResults = createResults(deps);
+
+  app.openapi(listRoute, async (context) => {
+    const query = context.req.valid('query');
+    return context.json({ comparisons: await readComparisons(deps, { ...query, limit: query.limit ?? 100 }) }, 200);
+  });
+
+  app.openapi(oneRoute, async (context) => {
+    const { comparison, settings } = await readComparison(deps, context.req.valid('param').id);
+    const results = await readResults({ comparison, settings });
+    return context.json({ ...comparison, verdict: verdictOf(comparison, results), results, settings }, 200);
+  });
+
+  app.openapi(evidenceRoute, async (context) => {
+    const found = await readComparison(deps, context.req.valid('param').id);
+    return context.json(await readEvidence(deps, found), 200);
+  });
+
+  app.openapi(looksRoute, async (context) => {
+    const { comparison } = await readComparison(deps, context.req.valid('param').id);
+    const limit = context.req.valid('query').limit ?? 400;
+    const rows = await store.select<z.infer<typeof Look> & { total: number }>(
+      `SELECT slot, at_ms, e_value, metrics, total FROM
+         (SELECT slot, toUnixTimestamp(at) * 1000 AS at_ms, e_value, metrics, count() OVER () AS total, row_number() OVER (ORDER BY slot DESC) - 1 AS age,
+                 row_number() OVER (ORDER BY e_value DESC, slot) AS height
+          FROM looks FINAL WHERE comparison_id = {id:String})
+       WHERE age % greatest(1, toUInt64(ceil(total / {limit:UInt32}))) = 0 OR height = 1 ORDER BY slot`,
+      { id: comparison.id, limit },
+    );
+    return context.json({ looks: rows.map(({ total: _total, ...look }) => look), total: rows[0]?.total ?? 0 }, 200);
+  });
+
+  app.openapi(seriesRoute, async (context) => {
+    const { comparison } = await readComparison(deps, context.req.valid('param').id);
+    const { metric, from, to } = context.req.valid('query');
+    // Up to now, so that one sees whether it goes on; a closed comparison ends soon after its last look.
+    const ended = comparison.state === 'closed' && comparison.last_look_ms !== null ? comparison.last_look_ms + 1_800_000 : clock();
+    const toMs = to ?? Math.min(clock(), Math.max(ended, comparison.opened_ms + 600_000));
+    const fromMs = from ?? comparison.opened_ms - Math.max(1_800_000, (toMs - comparison.opened_ms) * 0.3);
+    const columns = factorColumns[comparison.factor];
+    const builtIn = callMetrics.find((candidate) => candidate.name === metric);
+    const column = builtIn === undefined ? columns?.scores : columns?.calls;
+    const selection: Selection = {
+      key: column ?? "''",
+      where: `project = {project:String} AND environment = {environment:String} AND event_time >= {from_s:UInt32} AND event_time <= {to_s:UInt32}
+        ${comparison.prompt === '' ? '' : 'AND prompt_name = {prompt:String}'} AND ${column ?? "''"} IN ({baseline:String}, {candidate:String})
+        ${builtIn === undefined ? 'AND name = {metric:String}' : ''}`,
+      parameters: {
+        project: comparison.project,
+        environment: comparison.environment,
+        prompt: comparison.prompt,
+        baseline: comparison.baseline,
+        candidate: comparison.candidate,
+        metric,
+        from_s: Math.max(0, Math.floor(fromMs / 1000)),
+        to_s: Math.max(0, Math.ceil(toMs / 1000)),
+      },
+      limit: 1000,
+    };
+    const measure = async (timed: Selection): Promise<Measured[]> =>
+      column === undefined || column === null ? [] : builtIn === undefined ? measureScores(store, timed) : measureCalls(store, [builtIn], timed);
+    // Buckets in which the thinner arm has about 20 values: finer ones show noise, not traffic.
+    const thinner = Math.min(...(await measure(selection)).flatMap((row) => row.metrics.map((summary) => summary.n)));
+    const step_seconds = stepFor(Math.max(1, (toMs - fromMs) / 1000), Math.min(72, Math.max(14, Number.isFinite(thinner) ? thinner / 20 : 0)));
+    const rows = await measure({ ...selection, stepSeconds: step_seconds });
+    const arms = (['baseline', 'candidate'] as const).map((role) => ({
+      role,
+      value: comparison[role],
+      points: rows.filter((row) => row.key === comparison[role]).toReversed().flatMap((row) => row.metrics.map((summary) => pointOf(row.bucket_s, summary))),
+    }));
+    return context.json({ metric, from_ms: fromMs, to_ms: toMs, step_seconds, arms }, 200);
+  });
+}
+
+export function pointOf(bucketSeconds: number, { n, value, low, high, p50, p95 }: MetricSummary): z.infer<typeof Point> {
+  return { at_ms: bucketSeconds * 1000, n, value, low, high, p50, p95 };
+}
+
+/** Not worse only where every metric that could page is; regressed only where an alert says so. */
+function verdictOf(comparison: Comparison, results: readonly z.infer<typeof MetricResult>[]): z.infer<typeof Verdict> {
+  const staked = results.filter((result) => result.weight > 0 && result.verdict !== 'no_data');
+  if (comparison.verdict !== 'undecided' || staked.length === 0) return comparison.verdict;
+  return staked.every((result) => result.verdict === 'not_worse') ? 'not_worse' : 'undecided';
+}
+
+type ComparisonRow = {
+  comparison_id: string;
+  project: string;
+  environment: string;
+  prompt_name: string;
+  factor: string;
+  baseline: string;
+  candidate: string;
+  epoch: number;
+  opened_ms: number;
+  state: 'open' | 'closed';
+  reason: string;
+  settings: string;
+};
+type LookRow = { comparison_id: string; last_e_value: number; peak_e_value: number; last_metrics: Record<string, number>; looks: number; last_look_ms: number };
+
+export type Found = { comparison: Comparison; settings: ComparisonSettings };
+
+/** Throws ProblemError 404 where the project has no such comparison. */
+export async function readComparison(deps: ApiDeps, comparisonId: string): Promise<Found> {
+  const [found] = await find(deps, { id: comparisonId, limit: 1 });
+  if (found === undefined) throw new ProblemError(404, `There is no comparison ${JSON.stringify(comparisonId)}; GET /v1/comparisons lists them.`);
+  return found;
+}
+
+export async function readComparisons(deps: ApiDeps, filter: ComparisonFilter): Promise<Comparison[]> {
+  return (await find(deps, filter)).map((found) => found.comparison);
+}
+
+type ComparisonFilter = { id?: string; prompt?: string | undefined; environment?: string | undefined; state?: string | undefined; limit: number };
+
+async function find({ store, settings }: ApiDeps, filter: ComparisonFilter): Promise<Found[]> {
+  const conditions = ['project = {project:String}'];
+  const columns = { id: 'comparison_id', prompt: 'prompt_name', environment: 'environment', state: 'state' } as const;
+  const parameters: Record<string, unknown> = { project: settings.project, limit: filter.limit };
+  for (const name of ['id', 'prompt', 'environment', 'state'] as const) {
+    if (filter[name] === undefined) continue;
+    conditions.push(`${columns[name]} = {${name}:String}`);
+    parameters[name] = filter[name];
+  }
+  const rows = await store.select<ComparisonRow>(
+    `SELECT comparison_id, project, environment, prompt_name, factor, baseline, candidate, epoch, opened_ms, state, reason, settings
+     FROM comparisons FINAL WHERE ${conditions.join(' AND ')} ORDER BY opened_ms DESC, comparison_id LIMIT {limit:UInt32}`,
+    parameters,
+  );
+  if (rows.length === 0) return [];
+  const ids = rows.map((row) => row.comparison_id);
+  const [looks, alerts] = await Promise.all([
+    store.select<LookRow>(
+      `SELECT comparison_id, argMax(e_value, slot) AS last_e_value, max(e_value) AS peak_e_value, argMax(metrics, slot) AS last_metrics, count() AS looks, toUnixTimestamp(max(at)) * 1000 AS last_look_ms
+       FROM looks FINAL WHERE comparison_id IN {ids:Array(String)} GROUP BY comparison_id`,
+      { ids },
+    ),
+    store.select<{ comparison_id: string; alert_id: string }>(
+      `SELECT comparison_id, argMax(alert_id, at_ms) AS alert_id FROM alert_transitions
+       WHERE project = {project:String} AND comparison_id IN {ids:Array(String)} GROUP BY comparison_id`,
+      { project: settings.project, ids },
+    ),
+  ]);
+  const lookOf = new Map(looks.map((look) => [look.comparison_id, look]));
+  const alertOf = new Map(alerts.map((alert) => [alert.comparison_id, alert.alert_id]));
+  return rows.map((row) => {
+    // Written by the analyzer with this very schema, frozen when the comparison opened.
+    const frozen = ComparisonSettings.parse(JSON.parse(row.settings));
+    const look = lookOf.get(row.comparison_id);
+    const alert_id = alertOf.get(row.comparison_id) ?? null;
+    const comparison: Comparison = {
+      id: row.comparison_id,
+      project: row.project,
+      environment: row.environment,
+      prompt: row.prompt_name,
+      factor: row.factor,
+      baseline: row.baseline,
+      candidate: row.candidate,
+      epoch: row.epoch,
+      opened_ms: row.opened_ms,
+      state: row.state,
+      reason: row.reason,
+      alpha: frozen.alpha,
+      threshold: 1 / frozen.alpha,
+      e_value: look?.last_e_value ?? null,
+      peak_e_value: look?.peak_e_value ?? null,
+      metrics: look?.last_metrics ?? {},
+      looks: look?.looks ?? 0,
+      last_look_ms: look?.last_look_ms ?? null,
+      verdict: alert_id !== null ? 'regressed' : look === undefined ? 'no_data' : 'undecided',
+      alert_id,
+    };
+    return { comparison, settings: frozen };
+  });
+}

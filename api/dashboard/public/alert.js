@@ -1,0 +1,141 @@
+import { comparisonCharts, resultsTable } from './comparison.js';
+import { h, link } from './element.js';
+import { change, count, duration, factorName, metricName, odds, quantity, time, timeInFull } from './format.js';
+import { act, ask, readJson } from './request.js';
+
+/** The page that a person is woken for, in the order of the questions: what, since when, who, how sure, who not, what to do. */
+
+/** The sentence up to its figures, which stand in the line below; the summary itself where it has another shape. */
+export function headline(alert) {
+  const short = alert.summary.replace(/\s*\([^()]*\)/, '').replace(/ since \S+$/, '');
+  return short.length > 8 ? short : alert.summary;
+}
+
+export function stamp(ms, nowMs) {
+  return h('time', { datetime: new Date(ms).toISOString(), title: timeInFull(ms) }, time(ms, nowMs));
+}
+
+export function chip(alert, nowMs) {
+  const since = duration(nowMs - Date.parse(alert.raised_at));
+  const text = alert.state === 'open' ? `${alert.severity} · open ${since}` : alert.state === 'acknowledged' ? `${alert.severity} · acknowledged` : 'resolved';
+  return h('span', { class: `chip ${alert.state === 'resolved' ? 'ok' : alert.severity === 'page' ? 'bad' : 'mid'}` }, text);
+}
+
+export async function loadAlert({ id, choice }) {
+  const alert = await readJson(`/v1/alerts/${encodeURIComponent(id)}`);
+  const metric = choice.metric ?? alert.metric;
+  const path = `/v1/comparisons/${encodeURIComponent(alert.comparison_id)}`;
+  // An alert on drift has no comparison; what is known of it is in the alert itself.
+  const found = alert.comparison_id === '' ? null : await Promise.all([readJson(path), readJson(`${path}/series?metric=${encodeURIComponent(metric)}`), readJson(`${path}/looks`)]).catch((error) => ({ error }));
+  return { alert, metric, found };
+}
+
+export function renderAlert({ alert, metric, found }, { nowMs, choose, reload }) {
+  const [comparison, series, looks] = Array.isArray(found) ? found : [null, null, null];
+  return {
+    title: headline(alert),
+    node: h('div', { class: 'alert' },
+      top(alert, { nowMs, reload }),
+      h('div', { class: 'evidence' },
+        comparison === null
+          ? h('p', { class: 'notice' }, found === null ? 'This alert has no comparison of two versions.' : `The comparison cannot be read: ${found.error.message}`)
+          : [comparisonCharts({ comparison, series, looks, metric, alert, nowMs }), resultsTable({ comparison, metric, onChoose: (name) => choose({ metric: name }) })],
+        history(alert, nowMs)),
+      h('aside', { 'aria-label': 'Who did it, who did not, and examples' }, culprit(alert), innocent(alert), examples(alert), certainty(alert, { comparison, nowMs })),
+    ),
+  };
+}
+
+function top(alert, { nowMs, reload }) {
+  const { evidence, metric, culprit: who } = alert;
+  const onset = Date.parse(alert.onset);
+  const kind = evidence.effect.kind === 'difference' ? undefined : 'distribution';
+  const figures = evidence.candidate.value === null || evidence.baseline.value === null
+    ? [h('b', null, change(evidence.effect, evidence.effect.estimate, metric)), ` ${metricName(metric).toLowerCase()}`]
+    : [h('b', { class: 'tone-b' }, quantity(metric, evidence.candidate.value, kind)), ` ${metricName(metric).toLowerCase()} against `, h('b', { class: 'tone-a' }, quantity(metric, evidence.baseline.value, kind))];
+  return h('div', { class: 'top' },
+    h('div', null,
+      chip(alert, nowMs),
+      h('h1', { tabindex: '-1' }, headline(alert)),
+      h('p', { class: 'lead' }, figures, ', since ', h('b', null, stamp(onset, nowMs)), `. Found ${duration(Date.parse(alert.raised_at) - onset)} later; by then ${count(evidence.candidate.units)} units had met ${who.value}.`)),
+    actions(alert, reload));
+}
+
+function actions(alert, reload) {
+  const message = h('p', { class: 'mute', role: 'status' });
+  const send = async (action, body) => {
+    message.textContent = 'Sending…';
+    try {
+      await act(`/v1/alerts/${encodeURIComponent(alert.id)}/${action}`, body);
+      await reload();
+    } catch (error) {
+      message.textContent = `Not done: ${error.message}`;
+    }
+  };
+  if (alert.state === 'resolved') return h('div', { class: 'actions' }, h('p', { class: 'mute' }, `Resolved. ${alert.transitions.at(-1)?.reason ?? ''}`));
+  return h('div', { class: 'actions' },
+    h('div', { class: 'buttons' },
+      alert.links.rollback === null ? null : link(alert.links.rollback, { class: 'button go' }, `Roll back to ${alert.culprit.baseline}`),
+      alert.state === 'open' ? h('button', { type: 'button', class: alert.links.rollback === null ? 'go' : null, 'data-key': 'acknowledge', onclick: () => send('acknowledge', {}) }, 'Acknowledge') : null,
+      h('button', { type: 'button', 'data-key': 'resolve', onclick: () => ask({
+        title: 'Resolve this alert',
+        text: `The reason is kept. If ${alert.culprit.value} gets worse again, a new alert opens.`,
+        label: 'Why is it resolved?',
+        submit: 'Resolve',
+        onSubmit: (reason) => send('resolve', { reason }),
+      }) }, 'Resolve…')),
+    message);
+}
+
+function card(title, note, ...children) {
+  return h('section', { class: 'card' }, h('h2', null, title, note ? h('small', null, ' ', note) : null), children);
+}
+
+function culprit(alert) {
+  const who = alert.culprit;
+  const facts = [who.commit && ['commit', h('code', null, who.commit.slice(0, 10))], who.author && ['by', who.author], who.owner && ['owner', who.owner], alert.prompt && ['prompt', link(`/prompts/${encodeURIComponent(alert.prompt)}`, null, alert.prompt)], ['environment', alert.environment]].filter(Boolean);
+  return card('Culprit', null,
+    h('p', { class: 'who' }, `${factorName(who.factor)} ${who.value}`),
+    h('p', { class: 'mute' }, `against ${who.baseline}`),
+    (who.confounded_with ?? []).map((other) => h('p', { class: 'mid' }, `Moved together with ${factorName(other.factor)} ${other.value}: cannot be told apart.`)),
+    h('dl', { class: 'facts' }, facts.map(([name, value]) => [h('dt', null, name), h('dd', null, value)])),
+    who.diff_url === null ? null : h('p', null, link(who.diff_url, null, 'What changed ↗')));
+}
+
+function innocent(alert) {
+  if (alert.exonerated.length === 0) return card('Innocent', null, h('p', { class: 'mute' }, 'Nobody could be ruled out.'));
+  return card('Innocent', null, h('ul', { class: 'innocent' }, alert.exonerated.map((one) =>
+    h('li', null, h('span', { class: 'ok', 'aria-hidden': 'true' }, '✓'), h('div', null, h('b', null, one.value), ' ', h('span', { class: 'mute' }, factorName(one.factor), ': ', one.reason, one.e_value === null ? '' : ` (odds ${odds(one.e_value)})`))))));
+}
+
+function examples(alert) {
+  const query = new URLSearchParams({ ...(alert.prompt === null ? {} : { prompt_name: alert.prompt }), ...(alert.prompt_version === null ? {} : { prompt_version: alert.prompt_version }), ...(alert.metric === 'error_rate' ? { is_error: 'true' } : {}), from: alert.onset });
+  return card('Example calls', null,
+    alert.examples.length === 0 ? h('p', { class: 'mute' }, 'None was kept.') : h('ul', { class: 'examples' }, alert.examples.map((one) =>
+      h('li', null, link(`/v1/calls?trace_id=${encodeURIComponent(one.trace_id)}`, { class: 'trace', title: `The call in trace ${one.trace_id}` }, h('code', null, `${one.trace_id.slice(0, 4)}…${one.trace_id.slice(-3)}`)), h('span', null, one.why)))),
+    h('p', null, link(`/v1/calls?${query}`, null, alert.metric === 'error_rate' ? 'All failed calls since then' : 'All its calls since then')));
+}
+
+const grades = {
+  concurrent: 'Both arms ran at the same time, on the same kinds of traffic.',
+  'before/after': 'A full cutover: later traffic against earlier, checked against prompts that did not change.',
+  alone: 'There was no control. Weak: something else may have moved.',
+};
+
+function certainty(alert, { comparison, nowMs }) {
+  const { evidence } = alert;
+  const facts = [
+    ['evidence', `${odds(evidence.e_value)} : 1 when raised${comparison === null || comparison.e_value === null ? '' : `, now ${odds(comparison.e_value)} : 1`}`],
+    ['false alarms', `at most 1 harmless rollout in ${Math.round(1 / evidence.alpha)}, ever`],
+    ['units', `${count(evidence.baseline.units)} and ${count(evidence.candidate.units)}`],
+    ...(comparison === null ? [] : [['strata', count(comparison.results.reduce((sum, result) => Math.max(sum, result.strata), 0))], ['last look', comparison.last_look_ms === null ? 'none' : stamp(comparison.last_look_ms, nowMs)]]),
+  ];
+  return card('How sure', evidence.grade,
+    h('p', { class: 'mute' }, grades[evidence.grade]),
+    h('dl', { class: 'facts' }, facts.map(([name, value]) => [h('dt', null, name), h('dd', null, value)])),
+    comparison === null ? null : h('p', null, link(`/v1/comparisons/${encodeURIComponent(comparison.id)}/evidence`, { download: `evidence-${comparison.id}.json` }, 'Evidence file'), h('span', { class: 'mute' }, ', recompute with '), h('code', null, 'culprit verify')));
+}
+
+function history(alert, nowMs) {
+  return h('section', { class: 'past' }, h('h2', null, 'History'), h('ol', null, alert.transitions.map((one) => h('li', null, stamp(one.at_ms, nowMs), h('b', null, one.state), h('span', { class: 'mute' }, one.reason)))));
+}

@@ -1,0 +1,135 @@
+import { createCursor, intervalBar, timeChart } from './chart.js';
+import { h, scrolling } from './element.js';
+import { change, clockOf, metricName, odds, quantity, time } from './format.js';
+
+/** What a comparison shows wherever it is shown: both arms over time, the evidence, and the table of all metrics. */
+
+const verdicts = {
+  regressed: { text: 'regressed', tone: 'bad' },
+  not_worse: { text: 'not worse', tone: 'ok' },
+  undecided: { text: 'undecided', tone: 'mid' },
+  no_data: { text: 'no data', tone: 'mute' },
+};
+
+export function verdictOf(verdict) {
+  return verdicts[verdict] ?? verdicts.undecided;
+}
+
+/** The quantile that a distribution is shown by: people wait for the slow ones. */
+const isDistribution = (kind) => kind === 'distribution';
+
+/** Red is kept for what is proved. */
+const candidateTone = (comparison) => (comparison.verdict === 'regressed' ? 'b' : 'c');
+
+function armsLines(series, { kind, comparison }) {
+  // A bucket is shown at its middle.
+  const middle = (point) => point.at_ms + series.step_seconds * 500;
+  return series.arms.map((arm) => ({
+    name: arm.value,
+    tone: arm.role === 'baseline' ? 'a' : candidateTone(comparison),
+    stepMs: series.step_seconds * 1000,
+    points: arm.points
+      .filter((point) => (isDistribution(kind) ? point.p50 : point.value) !== null)
+      .map((point) => (isDistribution(kind) ? { at: middle(point), value: point.p50, low: point.p50, high: point.p95 } : { at: middle(point), value: point.value, low: point.low, high: point.high })),
+  }));
+}
+
+function armsSentence(lines, { name, kind, onset }) {
+  const parts = lines
+    .filter((line) => line.points.length > 0)
+    .map((line) => {
+      const values = line.points.map((point) => point.value);
+      return `${line.name}: between ${quantity(name, Math.min(...values), kind)} and ${quantity(name, Math.max(...values), kind)}, at the end ${quantity(name, values.at(-1), kind)}`;
+    });
+  return `${metricName(name)} over time. ${parts.join('. ')}.${onset === null ? '' : ` It began at ${clockOf(onset)}.`}`;
+}
+
+/** `alert` is null for a comparison that raised none. */
+export function comparisonCharts({ comparison, series, looks, metric, alert, nowMs }) {
+  const cursor = createCursor();
+  const kind = comparison.results.find((result) => result.name === metric)?.kind ?? 'rate';
+  const onset = alert === null ? null : Date.parse(alert.onset);
+  const raised = alert === null ? null : Date.parse(alert.raised_at);
+  const lines = armsLines(series, { kind, comparison });
+  const from = series.from_ms;
+  const to = series.to_ms;
+  const marks = [
+    { at: comparison.opened_ms, text: onset === null || Math.abs(onset - comparison.opened_ms) > (to - from) / 12 ? `${comparison.candidate} begins` : null, kind: 'faint' },
+    ...(onset === null ? [] : [{ at: onset, text: `onset ${time(onset, nowMs)}`, kind: 'onset' }]),
+  ];
+  const points = looks.looks.map((look) => ({ at: look.at_ms, value: look.e_value, low: null, high: null }));
+  const last = points.at(-1);
+  const crossing = raised === null ? undefined : points.find((point) => point.at >= raised && point.value >= comparison.threshold) ?? points.find((point) => point.value >= comparison.threshold);
+  const oneIn = Math.round(1 / comparison.alpha);
+  return [
+    timeChart({
+      title: metricName(metric),
+      note: isDistribution(kind) ? `${comparison.baseline} and ${comparison.candidate}: median, shaded up to the 95th percentile` : `${comparison.baseline} and ${comparison.candidate} on the same traffic, 95 % bands`,
+      sentence: armsSentence(lines, { name: metric, kind, onset }),
+      from,
+      to,
+      height: 218,
+      lines,
+      format: (value) => quantity(metric, value, kind),
+      marks,
+      cursor,
+      key: 'arms',
+    }),
+    timeChart({
+      title: `Evidence that ${comparison.candidate} is worse`,
+      note: `odds against chance; 1 harmless rollout in ${oneIn} would ever reach the line, however long one looks`,
+      sentence: `Evidence over time on a logarithmic axis. ${last === undefined ? 'No look yet.' : `Now ${odds(last.value)} to 1.`} The threshold is ${odds(comparison.threshold)} to 1.${crossing === undefined ? ' It was not reached.' : ` It was reached at ${clockOf(crossing.at)}.`}`,
+      from,
+      to,
+      height: 158,
+      lines: [{ name: 'odds', end: last === undefined ? '' : odds(last.value), tone: 'ink', stepMs: null, points }],
+      format: odds,
+      isLog: true,
+      marks: marks.map((mark) => ({ ...mark, text: null })),
+      threshold: { value: comparison.threshold, text: `${alert?.severity ?? 'page'} at ${odds(comparison.threshold)} : 1` },
+      dot: crossing === undefined ? null : { at: crossing.at, value: crossing.value, text: `${alert === null ? 'reached' : alert.severity === 'page' ? 'paged' : 'raised'} ${time(crossing.at, nowMs)}` },
+      cursor,
+      key: 'evidence',
+    }),
+  ];
+}
+
+/** One row a metric; the button in a row's header shows that metric in the chart. */
+export function resultsTable({ comparison, metric, onChoose }) {
+  const rows = comparison.results.filter((result) => result.baseline.units > 0 || result.candidate.units > 0 || result.weight > 0);
+  return h('div', null, scrolling(
+    'All metrics of this comparison',
+    h('table', { class: 'results' },
+      h('caption', { class: 'unseen' }, `All metrics, ${comparison.candidate} against ${comparison.baseline}`),
+      h('thead', null, h('tr', null,
+        h('th', { scope: 'col' }, 'Metric'),
+        h('th', { scope: 'col', class: 'number tone-a' }, comparison.baseline),
+        h('th', { scope: 'col', class: `number tone-${candidateTone(comparison)}` }, comparison.candidate),
+        h('th', { scope: 'col', class: 'number' }, 'Change'),
+        h('th', { scope: 'col', class: 'wide' }, h('span', { class: 'ends' }, h('span', null, '◂ better'), h('span', { class: 'unseen' }, ' 95 % interval '), h('span', null, 'worse ▸'))),
+        h('th', { scope: 'col' }, '95 % interval'),
+        h('th', { scope: 'col', class: 'number' }, 'Odds'),
+        h('th', { scope: 'col' }, 'Verdict'))),
+      h('tbody', null, rows.map((result) => resultRow(result, { isShown: result.name === metric, onChoose })))),
+  ), h('p', { class: 'mute legend' }, 'Change and interval are taken within the same model, route and time, and hold however often one looks. Grey is tolerated.'));
+}
+
+function resultRow(result, { isShown, onChoose }) {
+  const { name, kind } = result;
+  const shown = isDistribution(kind) ? 'p95' : 'value';
+  const effect = result.effects.find((candidate) => candidate.kind === (isDistribution(kind) ? 'ratio_p95' : 'difference')) ?? null;
+  const verdict = result.weight === 0 && result.verdict !== 'no_data' ? { text: result.verdict === 'not_worse' ? 'not worse' : 'shown only', tone: result.verdict === 'not_worse' ? 'ok' : 'mute' } : verdictOf(result.verdict);
+  const flip = result.direction === 'up' ? 1 : -1;
+  const badness = (value) => flip * (isDistribution(kind) ? Math.log(Math.max(value, 1e-9)) : value);
+  const tolerated = isDistribution(kind) ? Math.log(result.tolerated) : result.tolerated;
+  const interval = effect === null || effect.low === null || effect.high === null ? null : `${change(effect, effect.low, name, false)} to ${change(effect, effect.high, name)}`;
+  return h('tr', { class: isShown ? 'shown' : null },
+    h('th', { scope: 'row' }, h('button', { class: 'pick', type: 'button', 'aria-pressed': isShown ? 'true' : 'false', 'data-key': `metric ${name}`, title: 'Show in the chart', onclick: () => onChoose(name) }, metricName(name), isDistribution(kind) ? h('small', null, ' p95') : null)),
+    h('td', { class: 'number' }, quantity(name, result.baseline[shown], kind)),
+    h('td', { class: 'number' }, quantity(name, result.candidate[shown], kind)),
+    h('td', { class: 'number' }, effect === null ? '–' : change(effect, effect.estimate, name)),
+    h('td', { class: 'wide' }, effect === null ? null : intervalBar({ effect, badness, tolerated, tone: verdict.tone })),
+    h('td', { class: 'mute' }, interval ?? 'no bound yet'),
+    h('td', { class: 'number' }, result.weight === 0 ? h('span', { class: 'mute' }, '–') : odds(result.e_value)),
+    h('td', null, h('b', { class: verdict.tone }, verdict.text)));
+}

@@ -1,0 +1,43 @@
+import { h, s, scrolling } from './element.js';
+import { count, percent } from './format.js';
+import { readJson } from './request.js';
+
+const outcomes = [
+  ['stored', 'Stored', 'a call, a score or a span around one'],
+  ['duplicate', 'Duplicate', 'sent again, kept once'],
+  ['ignored', 'Ignored', 'understood and not needed, by reason'],
+  ['rejected', 'Rejected', 'malformed; the sender was told'],
+  ['waiting', 'Waiting', 'stored, for a relative that may still come (30 s)'],
+];
+
+export function loadData() {
+  return readJson('/v1/ledger');
+}
+
+export function renderData(ledger) {
+  const title = ledger.received === 0 ? 'Nothing has been received yet' : ledger.balanced ? 'Every span is accounted for' : `${count(Math.abs(ledger.difference))} ${Math.abs(ledger.difference) === 1 ? 'span is' : 'spans are'} not accounted for`;
+  return {
+    title: 'Data',
+    node: h('div', { class: 'data' },
+      h('h1', { tabindex: '-1', class: ledger.balanced ? null : 'bad' }, title),
+      h('p', { class: 'lead' }, h('b', null, count(ledger.received)), ' spans and log records received = ', outcomes.map(([key, name], index) => [index === 0 ? '' : ' + ', h('b', null, count(ledger[key])), ` ${name.toLowerCase()}`]), ledger.balanced ? '.' : [h('b', { class: 'bad' }, ` ${ledger.difference > 0 ? '+' : '−'} ${count(Math.abs(ledger.difference))} unaccounted`), '.']),
+      ledger.received === 0 ? null : stackedBar(ledger),
+      scrolling('What became of everything',
+        h('table', { class: 'ledger' },
+          h('thead', null, h('tr', null, h('th', { scope: 'col' }, 'Outcome'), h('th', { scope: 'col' }, 'Reason'), h('th', { scope: 'col' }, 'Signal'), h('th', { scope: 'col', class: 'number' }, 'Count'), h('th', { scope: 'col', class: 'number' }, 'Share'))),
+          outcomes.map(([key, name, text]) => h('tbody', null,
+            h('tr', { class: 'total' }, h('th', { scope: 'row' }, h('span', { class: `key key-${key}`, 'aria-hidden': 'true' }), name), h('td', { class: 'mute' }, text), h('td', null), h('td', { class: 'number' }, h('b', null, count(ledger[key]))), h('td', { class: 'number' }, ledger.received === 0 ? '–' : percent(ledger[key] / ledger.received))),
+            (ledger.by_outcome[key] ?? []).map((entry) => h('tr', null, h('td', null), h('td', null, entry.reason === '' ? '–' : entry.reason), h('td', { class: 'mute' }, entry.signal), h('td', { class: 'number' }, count(entry.count)), h('td', { class: 'number mute' }, ledger.received === 0 ? '–' : percent(entry.count / ledger.received)))))))),
+      h('p', { class: 'mute' }, 'Counted in durable rows, written with the data itself. ', h('a', { href: '/v1/ledger' }, 'As JSON'), ' · ', h('a', { href: '/openapi.json' }, 'API'))),
+  };
+}
+
+function stackedBar(ledger) {
+  let x = 0;
+  return s('svg', { class: 'stack', viewBox: '0 0 1000 16', preserveAspectRatio: 'none', 'aria-hidden': 'true' }, outcomes.map(([key]) => {
+    const width = (Math.max(0, ledger[key]) / Math.max(1, ledger.received)) * 1000;
+    const bar = s('rect', { class: `key-${key}`, x, width, height: 16 });
+    x += width;
+    return bar;
+  }));
+}

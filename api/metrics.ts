@@ -1,0 +1,113 @@
+import { z } from '@hono/zod-openapi';
+import { MetricKind } from '../schemas/evidence.ts';
+import type { Store } from '../schemas/store.ts';
+import { asymptoticConfidenceSequence, wilson } from './intervals.ts';
+
+/** How each built-in metric reads from a row of `calls`. NULL: the call says nothing of it. All but errors are of successful calls. */
+export type CallMetric = { name: string; kind: MetricKind; direction: 'up' | 'down'; unit: 'share' | 'ms' | 'tokens' | 'usd'; expression: string };
+
+export const callMetrics: readonly CallMetric[] = [
+  { name: 'error_rate', kind: 'rate', direction: 'up', unit: 'share', expression: 'toFloat64(is_error)' },
+  { name: 'latency', kind: 'distribution', direction: 'up', unit: 'ms', expression: 'if(is_error OR end_ns < start_ns, NULL, toFloat64(end_ns - start_ns) / 1e6)' },
+  { name: 'ttft', kind: 'distribution', direction: 'up', unit: 'ms', expression: 'if(is_error, NULL, toFloat64(ttft_ms))' },
+  { name: 'cost', kind: 'distribution', direction: 'up', unit: 'usd', expression: 'if(is_error, NULL, toFloat64(cost_usd))' },
+  { name: 'format', kind: 'rate', direction: 'up', unit: 'share', expression: 'if(is_error, NULL, toFloat64(NOT is_format_valid))' },
+  { name: 'truncated', kind: 'rate', direction: 'up', unit: 'share', expression: "if(is_error, NULL, toFloat64(finish_reason = 'length'))" },
+  { name: 'content_filter', kind: 'rate', direction: 'up', unit: 'share', expression: "if(is_error, NULL, toFloat64(finish_reason = 'content_filter'))" },
+  { name: 'empty', kind: 'rate', direction: 'up', unit: 'share', expression: 'if(is_error, NULL, toFloat64(is_empty))' },
+  { name: 'input_tokens', kind: 'distribution', direction: 'up', unit: 'tokens', expression: 'if(is_error, NULL, toFloat64(input_tokens))' },
+  { name: 'output_tokens', kind: 'distribution', direction: 'up', unit: 'tokens', expression: 'if(is_error, NULL, toFloat64(output_tokens))' },
+];
+
+export const MetricSummary = z
+  .object({
+    name: z.string(),
+    kind: MetricKind,
+    direction: z.enum(['up', 'down']).openapi({ description: 'which way is worse' }),
+    unit: z.enum(['share', 'ms', 'tokens', 'usd', 'score']),
+    n: z.number().int(),
+    value: z.number().nullable().openapi({ description: 'share, or mean' }),
+    low: z.number().nullable(),
+    high: z.number().nullable(),
+    interval: z.enum(['wilson', 'asymptotic_cs']).nullable().openapi({ description: 'wilson: 95 % at one look. asymptotic_cs: 95 % however often one looks.' }),
+    p50: z.number().nullable(),
+    p95: z.number().nullable(),
+    p99: z.number().nullable(),
+  })
+  .openapi('MetricSummary');
+export type MetricSummary = z.infer<typeof MetricSummary>;
+
+/** Rows of one arm (and one bucket of time, when `stepSeconds` is given). */
+export type Measured = { key: string; bucket_s: number; calls: number; metrics: MetricSummary[] };
+
+/** `key` and `where` are SQL of this code, never of a request; what a request says travels in `parameters`. */
+export type Selection = { key: string; where: string; parameters: Readonly<Record<string, unknown>>; stepSeconds?: number; limit: number };
+
+/** [n, mean, population variance, [p50, p95, p99]]; null stands for NaN of no values. */
+type Aggregate = [number, number | null, number | null, (number | null)[]];
+
+function aggregateOf(expression: string): string {
+  return `tuple(count(${expression}), avg(${expression}), varPopStable(${expression}), quantiles(0.5, 0.95, 0.99)(${expression}))`;
+}
+
+/** Newest buckets first. */
+export async function measureCalls(store: Store, metrics: readonly CallMetric[], selection: Selection): Promise<Measured[]> {
+  const step = selection.stepSeconds;
+  const columns = metrics.map((metric, index) => `${aggregateOf(metric.expression)} AS m${index}`);
+  const rows = await store.select<Record<string, unknown> & { arm: string; bucket_s: number; calls: number }>(
+    `SELECT ${selection.key} AS arm, ${step === undefined ? '0' : `intDiv(toUnixTimestamp(event_time), ${step}) * ${step}`} AS bucket_s, count() AS calls,
+       ${columns.join(', ')}
+     FROM calls FINAL WHERE ${selection.where} GROUP BY arm, bucket_s ORDER BY bucket_s DESC, arm LIMIT ${selection.limit}`,
+    selection.parameters,
+  );
+  return rows.map((row) => ({
+    key: row.arm,
+    bucket_s: row.bucket_s,
+    calls: row.calls,
+    // The tuple columns are those of `aggregateOf`, in the order of `metrics`.
+    metrics: metrics.map((metric, index) => summaryOf(metric, row[`m${index}`] as Aggregate)),
+  }));
+}
+
+/** Scores of the calls of `selection`, by score name: every score name is a metric. Bucketed by the start of the call that was judged. */
+export async function measureScores(store: Store, selection: Selection): Promise<Measured[]> {
+  const step = selection.stepSeconds;
+  const rows = await store.select<{ arm: string; name: string; bucket_s: number; aggregate: Aggregate }>(
+    `SELECT ${selection.key} AS arm, name, ${step === undefined ? '0' : `intDiv(intDiv(call_start_ns, 1000000000), ${step}) * ${step}`} AS bucket_s,
+       ${aggregateOf('value')} AS aggregate
+     FROM scores FINAL WHERE ${selection.where} AND join_state = 'joined' AND value IS NOT NULL AND error_type IS NULL
+     GROUP BY arm, name, bucket_s ORDER BY bucket_s DESC, name, arm LIMIT ${selection.limit}`,
+    selection.parameters,
+  );
+  return rows.map((row) => ({
+    key: row.arm,
+    bucket_s: row.bucket_s,
+    calls: row.aggregate[0],
+    metrics: [summaryOf({ name: row.name, kind: 'score', direction: 'down', unit: 'score' }, row.aggregate)],
+  }));
+}
+
+function summaryOf(metric: Omit<CallMetric, 'expression' | 'unit'> & { unit: MetricSummary['unit'] }, [n, mean, variance, quantiles]: Aggregate): MetricSummary {
+  const value = n === 0 ? null : mean;
+  const interval = value === null ? null : metric.kind === 'rate' ? wilson(n, value) : asymptoticConfidenceSequence(n, value, variance ?? 0);
+  return {
+    name: metric.name,
+    kind: metric.kind,
+    direction: metric.direction,
+    unit: metric.unit,
+    n,
+    value,
+    low: interval?.low ?? null,
+    high: interval?.high ?? null,
+    interval: interval?.method ?? null,
+    p50: metric.kind === 'distribution' ? (quantiles[0] ?? null) : null,
+    p95: metric.kind === 'distribution' ? (quantiles[1] ?? null) : null,
+    p99: metric.kind === 'distribution' ? (quantiles[2] ?? null) : null,
+  };
+}
+
+/** A bucket that divides the clock evenly, so that about `buckets` of them cover the window. */
+export function stepFor(windowSeconds: number, buckets: number): number {
+  const steps = [10, 20, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400];
+  return steps.find((step) => windowSeconds / step <= buckets) ?? 7 * 86_400;
+}

@@ -1,0 +1,180 @@
+import { createRoute, z, type OpenAPIHono } from '@hono/zod-openapi';
+import type { ApiDeps } from './app.ts';
+import { Comparison, pointOf, readComparisons } from './comparisons.ts';
+import { callMetrics, measureCalls, measureScores, MetricSummary, stepFor, type Measured, type Selection } from './metrics.ts';
+import { limitOf, NameText, TimeMs, windowOf } from './parameters.ts';
+import { notFoundResponse, ProblemError, problemResponses } from './problem.ts';
+
+const PromptVersion = z.object({ version: z.string(), calls: z.number().int(), first_seen_ms: z.number(), last_seen_ms: z.number() });
+
+const Prompt = z
+  .object({
+    name: z.string(),
+    environment: z.string(),
+    calls: z.number().int(),
+    error_rate: z.number(),
+    latency_p95_ms: z.number().nullable(),
+    first_seen_ms: z.number(),
+    last_seen_ms: z.number(),
+    versions: z.array(PromptVersion).openapi({ description: 'in the window, newest first; at most 50' }),
+    models: z.array(z.string()),
+    calls_over_time: z.array(z.number().int()).openapi({ description: 'calls in each step of the window, oldest first' }),
+    comparisons: z.array(Comparison).openapi({ description: 'open ones, newest first' }),
+  })
+  .openapi('Prompt');
+
+const listRoute = createRoute({
+  method: 'get',
+  path: '/v1/prompts',
+  summary: 'Prompts that had calls, busiest first',
+  request: { query: z.strictObject({ environment: NameText.optional(), from: TimeMs.optional(), to: TimeMs.optional(), limit: limitOf({ fallback: 200, maximum: 500 }) }) },
+  responses: {
+    200: {
+      description: 'Without `from`, the last 24 hours. One entry for each prompt and environment.',
+      content: {
+        'application/json': {
+          schema: z.object({ from_ms: z.number(), to_ms: z.number(), step_seconds: z.number(), prompts: z.array(Prompt), unattributed_calls: z.number().int().openapi({ description: 'calls that name no prompt' }) }),
+        },
+      },
+    },
+    ...problemResponses,
+  },
+});
+
+const VersionDetail = PromptVersion.extend({
+  metrics: z.array(MetricSummary),
+  series: z.record(z.string(), z.array(MetricSummary.pick({ n: true, value: true, low: true, high: true, p50: true, p95: true }).extend({ at_ms: z.number() }))).openapi({ description: 'by metric, oldest first' }),
+}).openapi('PromptVersionDetail');
+
+const oneRoute = createRoute({
+  method: 'get',
+  path: '/v1/prompts/{name}',
+  summary: 'The versions of one prompt side by side',
+  request: {
+    params: z.object({ name: NameText.openapi({ param: { name: 'name', in: 'path' }, description: 'percent-encoded; may contain `/`' }) }),
+    query: z.strictObject({ environment: NameText.optional(), from: TimeMs.optional(), to: TimeMs.optional() }),
+  },
+  responses: {
+    200: {
+      description: 'Each metric with a 95 % interval of its own. Two intervals that overlap decide nothing; comparisons do.',
+      content: {
+        'application/json': {
+          schema: z.object({
+            name: z.string(),
+            environment: z.string(),
+            environments: z.array(z.string()),
+            from_ms: z.number(),
+            to_ms: z.number(),
+            step_seconds: z.number(),
+            versions: z.array(VersionDetail),
+            comparisons: z.array(Comparison),
+          }),
+        },
+      },
+    },
+    ...problemResponses,
+    ...notFoundResponse,
+  },
+});
+
+/** Versions shown side by side; the rest are in the list of /v1/prompts. */
+const maxVersions = 12;
+
+export function registerPrompts(app: OpenAPIHono, deps: ApiDeps): void {
+  const { store, clock, settings } = deps;
+
+  app.openapi(listRoute, async (context) => {
+    const query = context.req.valid('query');
+    const { from_s, to_s } = windowOf(query, clock(), settings.defaultWindowMs);
+    const step = stepFor(to_s - from_s, 150);
+    const conditions = `project = {project:String} AND event_time >= {from_s:UInt32} AND event_time <= {to_s:UInt32} ${query.environment === undefined ? '' : 'AND environment = {environment:String}'}`;
+    const parameters = { project: settings.project, from_s, to_s, limit: query.limit ?? 200, ...(query.environment === undefined ? {} : { environment: query.environment }) };
+    const rows = await store.select<Omit<z.infer<typeof Prompt>, 'versions' | 'comparisons' | 'calls_over_time'> & { versions: [string, number, number, number][]; buckets: Record<string, number> }>(
+      `SELECT name, environment, sum(part_calls) AS calls, sum(errors) / calls AS error_rate, quantileMerge(0.95)(p95) AS latency_p95_ms,
+         min(first_ms) AS first_seen_ms, max(last_ms) AS last_seen_ms,
+         arraySlice(arraySort(v -> (-v.3, v.1), groupArray((version, part_calls, first_ms, last_ms))), 1, 50) AS versions,
+         arraySlice(groupUniqArrayArray(part_models), 1, 20) AS models, sumMap(part_buckets) AS buckets
+       FROM (SELECT assumeNotNull(prompt_name) AS name, environment, coalesce(prompt_version, '') AS version, count() AS part_calls, countIf(is_error) AS errors,
+               quantileStateIf(0.95)(toFloat64(end_ns - start_ns) / 1e6, NOT is_error AND end_ns >= start_ns) AS p95,
+               toUnixTimestamp(min(event_time)) * 1000 AS first_ms, toUnixTimestamp(max(event_time)) * 1000 AS last_ms,
+               groupUniqArray(20)(coalesce(response_model, request_model, '')) AS part_models,
+               sumMap(map(intDiv(toUnixTimestamp(event_time), {step:UInt32}), toUInt64(1))) AS part_buckets
+             FROM calls FINAL WHERE ${conditions} AND prompt_name IS NOT NULL GROUP BY name, environment, version)
+       GROUP BY name, environment ORDER BY calls DESC, name, environment LIMIT {limit:UInt32}`,
+      { ...parameters, step },
+    );
+    const [unattributed, comparisons] = await Promise.all([
+      store.select<{ count: number }>(`SELECT count() AS count FROM calls FINAL WHERE ${conditions} AND prompt_name IS NULL`, parameters),
+      readComparisons(deps, { state: 'open', environment: query.environment, limit: 500 }),
+    ]);
+    const firstBucket = Math.floor(from_s / step);
+    const lastBucket = Math.min(Math.floor(to_s / step), Math.floor(clock() / 1000 / step));
+    const prompts = rows.map(({ buckets, versions, ...row }) => ({
+      ...row,
+      models: row.models.filter((model) => model !== ''),
+      versions: versions.map(([version, calls, first_seen_ms, last_seen_ms]) => ({ version, calls, first_seen_ms, last_seen_ms })),
+      calls_over_time: Array.from({ length: Math.max(0, lastBucket - firstBucket + 1) }, (_, index) => buckets[String(firstBucket + index)] ?? 0),
+      comparisons: comparisons.filter((comparison) => comparison.prompt === row.name && comparison.environment === row.environment),
+    }));
+    return context.json({ from_ms: from_s * 1000, to_ms: to_s * 1000, step_seconds: step, prompts, unattributed_calls: unattributed[0]?.count ?? 0 }, 200);
+  });
+
+  app.openapi(oneRoute, async (context) => {
+    const { name } = context.req.valid('param');
+    const query = context.req.valid('query');
+    const { from_s, to_s } = windowOf(query, clock(), settings.defaultWindowMs);
+    const known = await store.select<{ environment: string; calls: number }>(
+      `SELECT environment, sum(calls) AS calls FROM versions WHERE project = {project:String} AND prompt_name = {name:String} GROUP BY environment ORDER BY calls DESC, environment LIMIT 50`,
+      { project: settings.project, name },
+    );
+    const here = await store.select<{ environment: string; calls: number }>(
+      `SELECT environment, count() AS calls FROM calls FINAL WHERE project = {project:String} AND prompt_name = {name:String} AND event_time >= {from_s:UInt32} AND event_time <= {to_s:UInt32}
+       GROUP BY environment ORDER BY calls DESC, environment LIMIT 50`,
+      { project: settings.project, name, from_s, to_s },
+    );
+    const environments = [...new Set([...here, ...known].map((row) => row.environment))];
+    const environment = query.environment ?? environments[0];
+    if (environment === undefined || (known.length === 0 && here.length === 0)) {
+      throw new ProblemError(404, `No call of a prompt ${JSON.stringify(name)} was seen; GET /v1/prompts lists those that were. A \`/\` in a name is sent as %2F.`);
+    }
+    const where = 'project = {project:String} AND environment = {environment:String} AND prompt_name = {name:String} AND event_time >= {from_s:UInt32} AND event_time <= {to_s:UInt32}';
+    const parameters = { project: settings.project, environment, name, from_s, to_s };
+    const seen = await store.select<z.infer<typeof PromptVersion>>(
+      `SELECT coalesce(prompt_version, '') AS version, count() AS calls, toUnixTimestamp(min(event_time)) * 1000 AS first_seen_ms, toUnixTimestamp(max(event_time)) * 1000 AS last_seen_ms
+       FROM calls FINAL WHERE ${where} GROUP BY version ORDER BY first_seen_ms DESC, version LIMIT ${maxVersions}`,
+      parameters,
+    );
+    // The part of the window that has calls, so that two hours of traffic are not three points of a day.
+    const begun_s = Math.max(from_s, seen.reduce((least, row) => Math.min(least, row.first_seen_ms / 1000), to_s));
+    const step_seconds = stepFor(Math.max(1, Math.min(to_s, clock() / 1000) - begun_s), 32);
+    const shown: Selection = {
+      key: "coalesce(prompt_version, '')",
+      where: `${where} AND coalesce(prompt_version, '') IN {versions:Array(String)}`,
+      parameters: { ...parameters, versions: seen.map((row) => row.version) },
+      limit: 5000,
+    };
+    const [calls, scores, callSeries, scoreSeries, comparisons] = await Promise.all([
+      measureCalls(store, callMetrics, shown),
+      measureScores(store, shown),
+      measureCalls(store, callMetrics, { ...shown, stepSeconds: step_seconds }),
+      measureScores(store, { ...shown, stepSeconds: step_seconds }),
+      readComparisons(deps, { prompt: name, environment, limit: 20 }),
+    ]);
+    const versions = seen.map((version) => ({
+      ...version,
+      metrics: [...calls, ...scores].filter((row) => row.key === version.version).flatMap((row) => row.metrics).filter((metric) => metric.n > 0),
+      series: seriesOf([...callSeries, ...scoreSeries].filter((row) => row.key === version.version)),
+    }));
+    return context.json({ name, environment, environments, from_ms: from_s * 1000, to_ms: to_s * 1000, step_seconds, versions, comparisons }, 200);
+  });
+}
+
+function seriesOf(rows: readonly Measured[]): z.infer<typeof VersionDetail>['series'] {
+  const series: z.infer<typeof VersionDetail>['series'] = {};
+  for (const row of rows.toReversed()) {
+    for (const metric of row.metrics) {
+      if (metric.n > 0) (series[metric.name] ??= []).push(pointOf(row.bucket_s, metric));
+    }
+  }
+  return series;
+}

@@ -1,0 +1,154 @@
+import { z } from '@hono/zod-openapi';
+import { valueOf } from '../analyzer/statistics/badness.ts';
+import { armsOf, betStrata, differenceOf, worseningOf } from '../analyzer/statistics/effect.ts';
+import { notWorseCurve } from '../analyzer/statistics/not-worse.ts';
+import { quantileRatioOf } from '../analyzer/statistics/quantile-ratio.ts';
+import type { Stratum } from '../analyzer/statistics/types.ts';
+import { Effect } from '../schemas/alert.ts';
+import { MetricKind, type MetricSettings } from '../schemas/evidence.ts';
+import type { ApiDeps } from './app.ts';
+import type { Found } from './comparisons.ts';
+import { readStrata } from './evidence.ts';
+import { Verdict } from './verdict.ts';
+
+const Arm = z.object({
+  units: z.number().int(),
+  value: z.number().nullable().openapi({ description: 'share or mean' }),
+  p50: z.number().nullable(),
+  p95: z.number().nullable().openapi({ description: 'of distributions, to the width of a bin (9 %)' }),
+});
+
+export const MetricResult = z
+  .object({
+    name: z.string(),
+    kind: MetricKind,
+    direction: z.enum(['up', 'down']).openapi({ description: 'which way is worse' }),
+    weight: z.number().openapi({ description: 'share of the stake; 0: shown, not bet on' }),
+    tolerance: z.number().openapi({ description: 'of rates a difference; of scores and distributions a difference of mean ranks' }),
+    severity: z.enum(['page', 'ticket', 'none']),
+    e_value: z.number().nullable(),
+    peak_e_value: z.number().nullable(),
+    verdict: Verdict,
+    worsening: z.number().nullable().openapi({ description: 'on the scale of the tolerance; positive is worse' }),
+    tolerated: z.number().openapi({ description: 'the tolerance in the units of the first effect: a difference of rates or scores, a ratio of p95' }),
+    baseline: Arm,
+    candidate: Arm,
+    effects: z.array(Effect),
+    strata: z.number().int(),
+  })
+  .openapi('MetricResult');
+export type MetricResult = z.infer<typeof MetricResult>;
+
+/** 1/α of the test that a metric is worse by its tolerance (α = .05, as measured in its calibration). */
+const notWorseThreshold = 20;
+/** Results are pure of the strata, so they are kept until the next look; people watch few comparisons at a time. */
+const maxKept = 64;
+
+/** Returns the function that reads the results of all metrics of a comparison, heaviest stake first. */
+export function createResults(deps: ApiDeps): (found: Found) => Promise<MetricResult[]> {
+  const kept = new Map<string, { looks: number; results: Promise<MetricResult[]> }>();
+  return (found) => {
+    const { id, looks } = found.comparison;
+    const known = kept.get(id);
+    if (known?.looks === looks) return known.results;
+    const results = compute(deps, found);
+    kept.delete(id);
+    kept.set(id, { looks, results });
+    // A failure is not kept; whoever awaits `results` gets it.
+    results.catch(() => kept.delete(id));
+    const oldest = kept.keys().next();
+    if (kept.size > maxKept && oldest.done !== true) kept.delete(oldest.value);
+    return results;
+  };
+}
+
+async function compute(deps: ApiDeps, { comparison, settings }: Found): Promise<MetricResult[]> {
+  const [strata, peaks] = await Promise.all([
+    readStrata(deps, comparison.id),
+    deps.store.select<{ name: string; peak: number }>(
+      'SELECT name, max(value) AS peak FROM (SELECT arrayJoin(mapKeys(metrics)) AS name, metrics[name] AS value FROM looks FINAL WHERE comparison_id = {id:String}) GROUP BY name',
+      { id: comparison.id },
+    ),
+  ]);
+  const peakOf = new Map(peaks.map(({ name, peak }) => [name, peak]));
+  const isProved = comparison.alert_id !== null || (comparison.peak_e_value ?? 0) >= comparison.threshold;
+  const results: MetricResult[] = [];
+  for (const [name, metric] of Object.entries(settings.metrics)) {
+    const bets = betStrata(strata, name, metric);
+    const peak_e_value = peakOf.get(name) ?? null;
+    const worsening = worseningOf(metric, bets);
+    results.push({
+      name,
+      kind: metric.kind,
+      direction: metric.direction,
+      weight: metric.weight,
+      tolerance: metric.tolerance,
+      severity: metric.severity,
+      e_value: comparison.metrics[name] ?? null,
+      peak_e_value,
+      verdict: verdictOf(metric, bets, { worsening, isRegressed: isProved && (peak_e_value ?? 0) >= comparison.threshold }),
+      worsening,
+      tolerated: toleratedOf(metric),
+      ...quantiledArms(metric, bets),
+      effects: effectsOf(metric, bets),
+      strata: bets.length,
+    });
+    // One metric takes milliseconds; whatever else the process serves goes on between two.
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  return results.toSorted((one, other) => other.weight - one.weight || (one.name < other.name ? -1 : 1));
+}
+
+/** A metric regressed where the comparison's sum crossed, its own evidence did too, and the effect is beyond what is tolerated. */
+function verdictOf(metric: MetricSettings, bets: readonly Stratum[], { worsening, isRegressed }: { worsening: number | null; isRegressed: boolean }): Verdict {
+  if (worsening === null) return 'no_data';
+  if (isRegressed && worsening > metric.tolerance) return 'regressed';
+  const curveOf = notWorseCurve(metric);
+  const log_wealth: number[] = [];
+  for (const stratum of bets) {
+    curveOf(stratum).forEach((increment, index) => {
+      log_wealth[index] = (log_wealth[index] ?? 0) + increment;
+    });
+    const wealth = log_wealth.reduce((sum, log) => sum + Math.exp(log), 0) / Math.max(1, log_wealth.length);
+    if (wealth >= notWorseThreshold) return 'not_worse';
+  }
+  return 'undecided';
+}
+
+/** What `not_worse` proves against (analyzer/statistics/not-worse.ts): .02 of a score's range, one bin of a distribution's p95. */
+function toleratedOf(metric: MetricSettings): number {
+  switch (metric.kind) {
+    case 'rate':
+      return metric.tolerance;
+    case 'score':
+      return 0.02 * ((metric.maximum ?? 1) - (metric.minimum ?? 0));
+    case 'distribution':
+      return 2 ** (1 / 8);
+  }
+}
+
+function effectsOf(metric: MetricSettings, bets: readonly Stratum[]): Effect[] {
+  const found = metric.kind === 'distribution' ? (['ratio_p50', 'ratio_p95', 'ratio_p99'] as const).map((kind) => quantileRatioOf(metric, bets, kind)) : [differenceOf(metric, bets)];
+  return found.filter((effect) => effect !== null);
+}
+
+function quantiledArms(metric: MetricSettings, bets: readonly Stratum[]): { baseline: z.infer<typeof Arm>; candidate: z.infer<typeof Arm> } {
+  const arms = armsOf(metric, bets);
+  const quantile = (arm: 'a' | 'b', share: number): number | null => (metric.kind === 'distribution' ? quantileOf(metric, bets, { arm, share }) : null);
+  return {
+    baseline: { ...arms.baseline, p50: quantile('a', 0.5), p95: quantile('a', 0.95) },
+    candidate: { ...arms.candidate, p50: quantile('b', 0.5), p95: quantile('b', 0.95) },
+  };
+}
+
+function quantileOf(metric: MetricSettings, bets: readonly Stratum[], { arm, share }: { arm: 'a' | 'b'; share: number }): number | null {
+  const counts = new Map<number, number>();
+  for (const stratum of bets) stratum.bins.forEach((bin, index) => counts.set(bin, (counts.get(bin) ?? 0) + (stratum[arm][index] ?? 0)));
+  const units = [...counts.values()].reduce((sum, count) => sum + count, 0);
+  let below = 0;
+  for (const [bin, count] of [...counts].toSorted(([one], [other]) => one - other)) {
+    below += count;
+    if (below > 0 && below >= units * share) return valueOf(metric, bin);
+  }
+  return null;
+}

@@ -1,0 +1,14 @@
+import type { Invocation } from '../main.ts';
+import { sendSampleTraffic } from '../sample-traffic.ts';
+import { startServer } from '../server.ts';
+import { banner, dependencies, untilStopped } from './serve.ts';
+
+/** `culprit demo`: the server, and a shop assistant whose v2 is friendlier and wrong about refunds. */
+export async function runDemo({ config }: Invocation): Promise<number> {
+  const deps = dependencies(config);
+  const server = await startServer({ ...config, resolve_wait_s: Math.min(config.resolve_wait_s, 5) }, deps);
+  console.log(banner(server, config));
+  const traffic = await sendSampleTraffic(server.url, { clock: deps.clock, random: deps.random, say: (line) => console.log(`  ${line}`) });
+  await untilStopped({ url: server.url, close: async () => (await traffic.close(), await server.close()) });
+  return 0;
+}

@@ -1,0 +1,51 @@
+import pino from 'pino';
+import type { Config } from '../../schemas/config.ts';
+import type { Invocation } from '../main.ts';
+import { startServer, type RunningServer, type ServerDependencies } from '../server.ts';
+
+/** `culprit`: runs until it is told to stop. */
+export async function runServer({ config }: Invocation): Promise<number> {
+  const server = await startServer(config, dependencies(config));
+  console.log(banner(server, config));
+  await untilStopped(server);
+  return 0;
+}
+
+export function dependencies(config: Config): ServerDependencies {
+  const logger = pino({ level: config.log_level }, pino.destination(2));
+  return {
+    clock: Date.now,
+    random: Math.random,
+    warn: (message, error) => logger.warn(error === undefined ? {} : { err: error }, message),
+  };
+}
+
+export function banner({ url }: RunningServer, config: Config): string {
+  return [
+    '',
+    `  Culprit is running.`,
+    '',
+    `  send OTLP to   ${url}   (/v1/traces and /v1/logs, HTTP, protobuf or JSON)`,
+    `  look at        ${url}/`,
+    `  data lies in   ${config.data}`,
+    '',
+    '  Ctrl-C ends it; twice ends it at once.',
+    '',
+  ].join('\n');
+}
+
+/** Resolves when the process was told to stop and everything is durable. A second signal ends it at once. */
+export async function untilStopped(server: RunningServer): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const stop = (): void => {
+      process.removeAllListeners('SIGINT').removeAllListeners('SIGTERM');
+      process.once('SIGINT', () => process.exit(130));
+      process.once('SIGTERM', () => process.exit(143));
+      resolve();
+    };
+    process.once('SIGINT', stop);
+    process.once('SIGTERM', stop);
+  });
+  console.log('\n  Ending; what was acknowledged is being kept. Once more ends it at once.');
+  await server.close();
+}

@@ -1,0 +1,78 @@
+import { PermanentError, RetryableError } from '../schemas/errors.ts';
+import type { Log, LogMessage } from '../schemas/log.ts';
+
+/**
+ * The log of the embedded mode: a message goes straight to the analyzer, and an append resolves when the store has it.
+ *
+ * While one batch is written, the messages that arrive meanwhile become the next one, so batches grow with the load and a
+ * single message waits for nothing. A batch that fails for good is taken apart, so that one bad message fails alone.
+ */
+export type DirectLogSettings = {
+  /** Bytes that may wait, beyond which an append is refused with RetryableError. */
+  readonly maxPendingBytes: number;
+  readonly maxBatchBytes: number;
+};
+
+type Waiting = { readonly message: LogMessage; readonly resolve: () => void; readonly reject: (error: unknown) => void };
+
+export function createDirectLog(write: (messages: readonly LogMessage[]) => Promise<unknown>, settings: DirectLogSettings): Log {
+  let queue: Waiting[] = [];
+  let pendingBytes = 0;
+  let pendingMessages = 0;
+  let running: Promise<void> | null = null;
+  let isClosed = false;
+
+  const settle = async (batch: readonly Waiting[]): Promise<void> => {
+    try {
+      await write(batch.map(({ message }) => message));
+      for (const { resolve } of batch) resolve();
+    } catch (error) {
+      if (error instanceof PermanentError && batch.length > 1) {
+        for (const single of batch) await settle([single]);
+        return;
+      }
+      for (const { reject } of batch) reject(error);
+    }
+  };
+
+  const nextBatch = (): Waiting[] => {
+    let bytes = 0;
+    let length = 0;
+    for (const { message } of queue) {
+      if (length > 0 && bytes + message.body.byteLength > settings.maxBatchBytes) break;
+      bytes += message.body.byteLength;
+      length += 1;
+    }
+    return queue.splice(0, length);
+  };
+
+  const run = async (): Promise<void> => {
+    while (queue.length > 0) {
+      const batch = nextBatch();
+      await settle(batch);
+      pendingMessages -= batch.length;
+      pendingBytes -= batch.reduce((sum, { message }) => sum + message.body.byteLength, 0);
+    }
+    running = null;
+  };
+
+  return {
+    async append(message) {
+      if (isClosed) throw new RetryableError('the server is shutting down');
+      if (pendingBytes > 0 && pendingBytes + message.body.byteLength > settings.maxPendingBytes) {
+        throw new RetryableError(`the store is behind: ${pendingBytes} bytes wait to be written`, { retryAfterSeconds: 2 });
+      }
+      pendingBytes += message.body.byteLength;
+      pendingMessages += 1;
+      await new Promise<void>((resolve, reject) => {
+        queue.push({ message, resolve, reject });
+        running ??= run();
+      });
+    },
+    pending: () => ({ messages: pendingMessages, bytes: pendingBytes }),
+    async close() {
+      isClosed = true;
+      await running;
+    },
+  };
+}

@@ -1,0 +1,75 @@
+import { Worker } from 'node:worker_threads';
+import type { LookEvent } from '../analyzer/look.ts';
+import type { Config } from '../schemas/config.ts';
+import type { Store } from '../schemas/store.ts';
+
+/**
+ * The look loop in a thread of its own, so that statistics never hold up ingest. The engine stays in the main thread
+ * (it crashes in a worker): the worker asks for what it reads and writes, and gets rows as text, which it parses itself.
+ */
+export type LookThread = {
+  advance(watermarkMs: number): Promise<readonly LookEvent[]>;
+  close(): Promise<void>;
+};
+
+export type StoreRequest = { readonly kind: 'store'; readonly id: number } & (
+  | { readonly method: 'insert'; readonly table: string; readonly rows: readonly object[] }
+  | { readonly method: 'select'; readonly sql: string; readonly parameters: Readonly<Record<string, unknown>> }
+);
+export type FromLook = StoreRequest | { readonly kind: 'started' } | { readonly kind: 'advanced'; readonly events: readonly LookEvent[] } | { readonly kind: 'failed'; readonly message: string };
+export type ToLook = { readonly kind: 'advance'; readonly watermarkMs: number } | { readonly kind: 'answer'; readonly id: number; readonly rows: readonly unknown[] } | { readonly kind: 'refusal'; readonly id: number; readonly message: string };
+
+export async function startLookThread(store: Store, config: Config): Promise<LookThread> {
+  // Webhook secrets are not its business.
+  const worker = new Worker(new URL('./look-worker.mjs', import.meta.url), { workerData: { ...config, webhooks: [] } satisfies Config });
+  let settle: { resolve: (events: readonly LookEvent[]) => void; reject: (error: Error) => void } | null = null;
+  const wait = (): Promise<readonly LookEvent[]> => new Promise((resolve, reject) => (settle = { resolve, reject }));
+  const send = (message: ToLook): void => worker.postMessage(message);
+
+  const serve = async (request: StoreRequest): Promise<void> => {
+    try {
+      if (request.method === 'insert') await store.insert(request.table, request.rows);
+      send({ kind: 'answer', id: request.id, rows: request.method === 'select' ? await store.select(request.sql, request.parameters) : [] });
+    } catch (error) {
+      send({ kind: 'refusal', id: request.id, message: error instanceof Error ? error.message : String(error) });
+    }
+  };
+  const fail = (error: Error): void => {
+    settle?.reject(error);
+    settle = null;
+  };
+
+  const started = wait();
+  worker.on('message', (message: FromLook) => {
+    switch (message.kind) {
+      case 'store':
+        void serve(message);
+        return;
+      case 'started':
+        settle?.resolve([]);
+        settle = null;
+        return;
+      case 'advanced':
+        settle?.resolve(message.events);
+        settle = null;
+        return;
+      case 'failed':
+        fail(new Error(message.message));
+        return;
+    }
+  });
+  worker.on('error', (error) => fail(error instanceof Error ? error : new Error(String(error))));
+  worker.on('exit', (code) => fail(new Error(`the look thread ended (exit ${code})`)));
+  await started;
+
+  return {
+    advance(watermarkMs) {
+      const advanced = wait();
+      send({ kind: 'advance', watermarkMs });
+      return advanced;
+    },
+    async close() {
+      await worker.terminate();
+    },
+  };
+}

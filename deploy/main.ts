@@ -1,0 +1,73 @@
+import { readFileSync } from 'node:fs';
+import { PermanentError } from '../schemas/errors.ts';
+import { runDemo } from './commands/demo.ts';
+import { runReplay } from './commands/replay-command.ts';
+import { runServer } from './commands/serve.ts';
+import { runVerify } from './commands/verify.ts';
+import { loadConfiguration, type CommandFlags } from './configuration.ts';
+import { settingsHelp } from './settings.ts';
+import type { Config } from '../schemas/config.ts';
+import { VERSION } from './server.ts';
+
+/** The only reader of arguments and environment. Exit status: 0 done, 1 wrong or failed, 2 used wrongly. */
+
+export type Invocation = { readonly config: Config; readonly positionals: readonly string[]; readonly flags: Readonly<Record<string, string | true>> };
+
+type Command = {
+  readonly usage: string;
+  readonly does: string;
+  readonly flags: CommandFlags;
+  readonly run: (invocation: Invocation) => Promise<number>;
+};
+
+const COMMANDS: Readonly<Record<string, Command>> = {
+  '': { usage: 'culprit', does: 'runs everything in one process: OTLP in, pages and API out', flags: {}, run: runServer },
+  demo: { usage: 'culprit demo', does: 'the same, with sample traffic in which v2 of a prompt breaks refund answers', flags: {}, run: runDemo },
+  replay: {
+    usage: 'culprit replay FILE… [--json] [--evidence DIR]',
+    does: 'runs recorded traffic (OTLP File Exporter lines, .jsonl or .jsonl.gz) in event time and prints its alerts',
+    flags: { '--json': 'switch', '--evidence': 'value' },
+    run: runReplay,
+  },
+  verify: { usage: 'culprit verify EVIDENCE.json…', does: 'recomputes the e-value of an alert from its strata', flags: {}, run: runVerify },
+};
+
+export async function main(): Promise<void> {
+  process.exitCode = await dispatch(process.argv.slice(2));
+}
+
+async function dispatch(argv: readonly string[]): Promise<number> {
+  const [first = ''] = argv;
+  const name = first.startsWith('-') ? '' : first;
+  if (first === '--version') {
+    console.log(VERSION);
+    return 0;
+  }
+  const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  if (command === undefined) {
+    console.error(`culprit: there is no command "${name}"; there are ${Object.keys(COMMANDS).filter((known) => known !== '').join(', ')}, and none for the server`);
+    return 2;
+  }
+  try {
+    const loaded = loadConfiguration({
+      argv: name === '' ? argv : argv.slice(1),
+      environment: process.env,
+      readFile: (path) => readFileSync(path, 'utf8'),
+      commandFlags: command.flags,
+    });
+    if (loaded.kind === 'help') {
+      console.log(help());
+      return 0;
+    }
+    return await command.run(loaded);
+  } catch (error) {
+    if (!(error instanceof PermanentError)) throw error;
+    console.error(`culprit: ${error.message}`);
+    return 1;
+  }
+}
+
+function help(): string {
+  const commands = Object.values(COMMANDS).map(({ usage, does }) => `  ${usage}\n      ${does}`);
+  return ['Culprit watches LLM traffic and says which change made it worse.', '', ...commands, '', settingsHelp()].join('\n');
+}

@@ -1,0 +1,37 @@
+import { createIngest, type Ingest } from '../analyzer/ingest.ts';
+import { createLook, type Look } from '../analyzer/look.ts';
+import { createNormaliser } from '../analyzer/normalise.ts';
+import { decode } from '../collector/otlp/decode.ts';
+import { metricSettingsFor, promptSettingsFor, type Config } from '../schemas/config.ts';
+import type { Store } from '../schemas/store.ts';
+
+/** The analyzer's two loops over one store, set up from the configuration: the same for a server, a replay and a test. */
+
+export function createIngestFor(store: Store, config: Config): Ingest {
+  const normaliser = createNormaliser({ stratumAttributes: config.strata.attributes });
+  return createIngest(
+    { store, decode, normaliser },
+    { resolveWaitMs: config.resolve_wait_s * 1000, maxWaiting: 50_000, rememberedSpans: 200_000, rememberedCalls: 50_000 },
+  );
+}
+
+export function createLookFor(store: Store, config: Config, settings: { readonly slotsPerRead: number }): Look {
+  return createLook(
+    { store },
+    {
+      owner: 'embedded',
+      alpha: config.alpha,
+      sessionWindowS: config.session_window_s,
+      publicUrl: publicUrlOf(config),
+      slotsPerRead: settings.slotsPerRead,
+      promptPolicy: (prompt) => promptSettingsFor(config, prompt),
+      metricPolicy: (prompt) => (name, kind) => metricSettingsFor(config, prompt, name, kind === 'boolean' ? 'rate' : 'score'),
+    },
+  );
+}
+
+/** How people reach this server; links in alerts begin with it. */
+export function publicUrlOf(config: Config): string {
+  const host = config.host.includes(':') ? `[${config.host}]` : config.host;
+  return (config.public_url ?? `http://${host}:${config.port}`).replace(/\/+$/, '');
+}

@@ -1,0 +1,93 @@
+import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { createInterface } from 'node:readline';
+import { createGunzip } from 'node:zlib';
+import { decode } from '../collector/otlp/decode.ts';
+import { PermanentError } from '../schemas/errors.ts';
+import type { LogMessage } from '../schemas/log.ts';
+import type { Decoded } from '../schemas/otlp.ts';
+
+/**
+ * Recorded telemetry: files of the OTLP File Exporter, one ExportTraceServiceRequest or ExportLogsServiceRequest as
+ * OTLP/JSON on each line; `.gz` is unpacked.
+ *
+ * The arrival clock of a recording is the running maximum over its lines of the greatest end or record time in the line.
+ */
+export type Recording = {
+  /** Messages in order. Throws PermanentError naming file and line where a line cannot be read. */
+  messages(): AsyncGenerator<LogMessage & { readonly decoded: Decoded }>;
+  /** Bytes read so far, of all files. */
+  progress(): { readonly read: number; readonly total: number };
+};
+
+const MAX_LINE_BYTES = 64 * 1024 * 1024;
+
+export async function openRecording(paths: readonly string[], project: string): Promise<Recording> {
+  let total = 0;
+  for (const path of paths) {
+    const found = await stat(path).catch((cause: unknown) => {
+      throw new PermanentError(`${path}: no such file; give OTLP File Exporter recordings (.jsonl or .jsonl.gz)`, { cause });
+    });
+    if (!found.isFile()) throw new PermanentError(`${path}: is not a file; give OTLP File Exporter recordings (.jsonl or .jsonl.gz)`);
+    total += found.size;
+  }
+  let read = 0;
+  let clockMs = 0;
+
+  async function* lines(path: string): AsyncGenerator<{ text: string; number: number }> {
+    const file = createReadStream(path, { highWaterMark: 1024 * 1024 });
+    file.on('data', (chunk) => (read += chunk.length));
+    const unpacked = path.endsWith('.gz') ? file.pipe(createGunzip()) : file;
+    if (unpacked !== file) file.on('error', (error) => unpacked.destroy(error));
+    const reader = createInterface({ input: unpacked, crlfDelay: Number.POSITIVE_INFINITY });
+    let number = 0;
+    try {
+      for await (const text of reader) {
+        number += 1;
+        if (text.length > MAX_LINE_BYTES) throw new PermanentError(`${path}, line ${number}: is longer than 64 MiB`);
+        if (text.trim() !== '') yield { text, number };
+      }
+    } catch (error) {
+      if (error instanceof PermanentError) throw error;
+      throw new PermanentError(`${path}, after line ${number}: cannot be read (${error instanceof Error ? error.message : String(error)})`, { cause: error });
+    }
+  }
+
+  return {
+    async *messages() {
+      for (const path of paths) {
+        for await (const { text, number } of lines(path)) {
+          const signal = text.includes('"resourceSpans"') ? 'traces' : text.includes('"resourceLogs"') ? 'logs' : null;
+          // The exporter writes metrics to the same file where it is told to.
+          if (signal === null && text.includes('"resourceMetrics"')) continue;
+          if (signal === null) throw new PermanentError(`${path}, line ${number}: is no OTLP/JSON export request (no resourceSpans, no resourceLogs)`);
+          const body = Buffer.from(text);
+          try {
+            const decoded = decode({ signal, encoding: 'json', body });
+            clockMs = Math.max(clockMs, newestMs(decoded));
+            yield { signal, project, received_ms: clockMs, encoding: 'json', body, decoded };
+          } catch (error) {
+            if (error instanceof PermanentError) throw new PermanentError(`${path}, line ${number}: ${error.message}`, { cause: error });
+            throw error;
+          }
+        }
+      }
+    },
+    progress: () => ({ read, total }),
+  };
+}
+
+function newestMs(decoded: Decoded): number {
+  let newest = 0n;
+  if (decoded.signal === 'traces') {
+    for (const { spans } of decoded.groups) for (const span of spans) if (span.end_ns > newest) newest = span.end_ns;
+  } else {
+    for (const { records } of decoded.groups) {
+      for (const record of records) {
+        const time = record.time_ns > 0n ? record.time_ns : record.observed_time_ns;
+        if (time > newest) newest = time;
+      }
+    }
+  }
+  return Math.ceil(Number(newest / 1_000n) / 1_000);
+}

@@ -1,0 +1,224 @@
+import { readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { findChromium, launchBrowser, listen } from './browser.ts';
+import { openApi, type TestApi } from './server.ts';
+import { callRow, randomFrom, seedRollout } from './traffic.ts';
+
+/** The page in a real browser, on the real API and store. */
+const executable = findChromium();
+if (executable === null && process.env.CI === 'true') throw new Error('CI must have Chromium: set CHROMIUM_PATH');
+if (executable === null) console.warn('skipped: no Chromium on PATH; set CHROMIUM_PATH');
+
+const hostile = '<img src=x onerror="window.hacked=1">"\'`</script>&\u202e';
+const seed = 11;
+
+describe.skipIf(executable === null)('the page', { timeout: 60_000 }, () => {
+  let api: TestApi;
+  let browser: Browser;
+  let server: { address: string; close: () => Promise<void> };
+  let alertId: string;
+  const pages: { page: Page; complaints: string[] }[] = [];
+  const nowMs = Math.floor(Date.now() / 1000) * 1000;
+
+  beforeAll(async () => {
+    api = await openApi({ heartbeatMs: 200 }, nowMs);
+    api.status.behind_ms = 2000;
+    server = await listen(api.app);
+    browser = await launchBrowser(executable ?? '');
+    console.info(`traffic seed ${seed}`);
+  }, 60_000);
+  afterAll(async () => {
+    await browser?.close();
+    await server?.close();
+    await api?.close();
+  });
+  afterEach(async () => {
+    for (const { page, complaints } of pages.splice(0)) {
+      await page.context().close();
+      expect(complaints).toEqual([]);
+    }
+  });
+
+  /** A page on `path`, once it shows its heading. Anything that the browser complains of fails the test. */
+  async function open(path: string, options: BrowserContextOptions = {}, address = server.address): Promise<Page> {
+    const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, timezoneId: 'UTC', ...options });
+    const page = await context.newPage();
+    const complaints: string[] = [];
+    page.on('console', (message) => {
+      if (['error', 'warning'].includes(message.type()) && !/status of 404/.test(message.text())) complaints.push(message.text());
+    });
+    page.on('pageerror', (error) => complaints.push(String(error)));
+    pages.push({ page, complaints });
+    await page.goto(address + path);
+    await page.waitForSelector('main h1');
+    return page;
+  }
+
+  test('an empty page says how to send, and shows the first span when it arrives', async () => {
+    const page = await open('/');
+    expect(await page.textContent('h1')).toBe('Waiting for the first span');
+    const text = (await page.textContent('main')) ?? '';
+    for (const expected of [`OTEL_EXPORTER_OTLP_ENDPOINT=${server.address}`, 'gen_ai.prompt.name', 'gen_ai.prompt.version', 'gen_ai.request.model']) expect(text).toContain(expected);
+    const curl = (await page.locator('pre', { hasText: 'curl' }).textContent()) ?? '';
+    const sent = JSON.parse(/-d '([\s\S]*)'$/.exec(curl)?.[1] ?? '');
+    expect(sent.resourceSpans[0].scopeSpans[0].spans[0].traceId).toMatch(/^[0-9a-f]{32}$/);
+    expect(sent.resourceSpans[0].scopeSpans[0].spans[0].attributes).toContainEqual({ key: 'gen_ai.prompt.version', value: { stringValue: 'v1' } });
+
+    await api.store.insert('calls', [callRow({ at_ms: nowMs - 2000, id: 'first', prompt: 'hello', version: null, model: 'gpt-4o' })]);
+    api.publish({ id: '1', type: 'calls', data: {} });
+    await page.waitForSelector('text=The first span is here');
+    const checks = await page.locator('.checks li').allTextContents();
+    expect(checks.map((check) => check.replace(/\s+/g, ' '))).toEqual(['✓gen_ai.prompt.name hello', '✗gen_ai.prompt.version missing', '✓gen_ai.request.model gpt-4o']);
+    expect(await page.textContent('#live')).toBe('live, 2\u202fs behind');
+  });
+
+  describe('with traffic', () => {
+    beforeAll(async () => {
+      const random = randomFrom(seed);
+      const time = { fromMs: nowMs - 120 * 60_000, toMs: nowMs };
+      const seeded = await seedRollout(
+        api.store,
+        {
+          prompt: 'refund-agent',
+          baseline: { version: 'v1', share: 0.9, errorRate: 0.011, medianMs: 900, quality: 0.86 },
+          candidate: { version: 'v2', share: 0.1, errorRate: 0.09, medianMs: 880, quality: 0.85 },
+          beganMs: nowMs - 90 * 60_000,
+          callsPerMinute: 60,
+          raisesAlert: true,
+        },
+        time,
+        random,
+      );
+      alertId = seeded.alertId ?? '';
+      await seedRollout(
+        api.store,
+        {
+          prompt: hostile,
+          baseline: { version: hostile, share: 0.5, errorRate: 0.01, medianMs: 1400, quality: 0.8 },
+          candidate: { version: `${hostile}2`, share: 0.5, errorRate: 0.3, medianMs: 1400, quality: 0.8 },
+          beganMs: nowMs - 60 * 60_000,
+          callsPerMinute: 20,
+          raisesAlert: true,
+        },
+        time,
+        random,
+      );
+    }, 60_000);
+
+    test('the alert page answers in order: what, since when, who, how sure, who not', async () => {
+      const page = await open(`/alerts/${alertId}`);
+      expect(await page.textContent('h1')).toMatch(/^refund-agent v2 fails [\d.]+ times as often as v1$/);
+      expect(await page.title()).toContain('refund-agent v2 fails');
+      expect(await page.textContent('.lead')).toMatch(/error rate against .* since \d\d:\d\d/);
+      const charts = page.locator('figure.chart svg[role=img]');
+      await charts.nth(1).waitFor();
+      expect(await charts.nth(0).getAttribute('aria-label')).toMatch(/^Error rate over time\. v1: between .* It began at \d\d:\d\d\.$/);
+      expect(await charts.nth(1).getAttribute('aria-label')).toMatch(/The threshold is 100 to 1\. It was reached at \d\d:\d\d\.$/);
+      const row = page.locator('.results tbody tr', { hasText: 'Error rate' });
+      expect(await row.textContent()).toMatch(/regressed$/);
+      expect(await page.locator('aside').textContent()).toMatch(/prompt version v2.*4f2a91c7d0.*payments.*Innocent.*gpt-4o-2024-08-06.*error 500 after/s);
+      const [download] = await Promise.all([page.waitForEvent('download'), page.click('text=Evidence file')]);
+      expect(JSON.parse(await readFile(await download.path(), 'utf8'))).toMatchObject({ schema: 'culprit.evidence/1' });
+    });
+
+    test('choosing a metric shows its arms, and keeps the keyboard where it is', async () => {
+      const page = await open(`/alerts/${alertId}`);
+      const button = page.locator('.pick', { hasText: 'Latency' });
+      await button.focus();
+      await page.keyboard.press('Enter');
+      await page.waitForSelector('.pick[aria-pressed=true]:has-text("Latency")');
+      expect(await page.locator('figure.chart svg').first().getAttribute('aria-label')).toMatch(/^Latency over time/);
+      expect(await page.evaluate('document.activeElement.textContent')).toContain('Latency');
+    });
+
+    test('by keyboard alone: skip link, chart readout, numbers, resolve with a reason', async () => {
+      const page = await open(`/alerts/${alertId}`);
+      await page.keyboard.press('Tab');
+      expect(await page.evaluate('document.activeElement.textContent')).toBe('Skip to content');
+      await page.locator('.plot').first().focus();
+      await page.keyboard.press('ArrowLeft');
+      expect(await page.locator('.readout').first().textContent()).toMatch(/\d\d:\d\dv1 .*v2 /);
+      await page.locator('.numbers summary').first().focus();
+      await page.keyboard.press('Enter');
+      await page.waitForSelector('.numbers[open] tbody tr');
+      expect(await page.locator('.numbers').first().locator('tbody tr').count()).toBeGreaterThan(8);
+      await page.getByRole('button', { name: 'Acknowledge' }).focus();
+      await page.keyboard.press('Enter');
+      await page.waitForSelector('.chip:has-text("acknowledged")');
+      await page.getByRole('button', { name: 'Resolve…' }).focus();
+      await page.keyboard.press('Enter');
+      await page.waitForSelector('dialog[open]');
+      await page.keyboard.press('Escape');
+      await page.waitForSelector('dialog', { state: 'detached' });
+      await page.getByRole('button', { name: 'Resolve…' }).focus();
+      await page.keyboard.press('Enter');
+      await page.keyboard.type('rolled back to v1');
+      await page.keyboard.press('Tab');
+      await page.keyboard.press('Tab');
+      await page.keyboard.press('Enter');
+      await page.waitForSelector('.chip:has-text("resolved")');
+      expect(await page.textContent('.past')).toMatch(/open.*acknowledged.*resolved.*rolled back to v1/s);
+    });
+
+    test('navigation is by links: overview, prompt, back; focus goes to the heading', async () => {
+      const page = await open('/');
+      await page.click('.prompts >> text=refund-agent');
+      await page.waitForSelector('h1:has-text("refund-agent")');
+      expect(new URL(page.url()).pathname).toBe('/prompts/refund-agent');
+      await page.waitForFunction('document.activeElement.tagName === "H1"');
+      expect(await page.locator('.versions thead').textContent()).toContain('v1v2');
+      await page.goBack();
+      await page.waitForSelector('.prompts');
+    });
+
+    test('hostile names are text everywhere', async () => {
+      for (const path of ['/', '/alerts', `/prompts/${encodeURIComponent(hostile)}`]) {
+        const page = await open(path);
+        await page.waitForSelector('table, article');
+        expect(await page.textContent('main')).toContain(hostile);
+        expect(await page.evaluate('window.hacked')).toBeUndefined();
+        expect(await page.locator('main img, main script').count()).toBe(0);
+      }
+      const page = await open('/alerts');
+      await page.locator('article a', { hasText: 'onerror' }).first().click();
+      await page.waitForSelector('.results');
+      expect(await page.evaluate('window.hacked')).toBeUndefined();
+      expect(await page.locator('main img').count()).toBe(0);
+    });
+
+    test.each(['light', 'dark'] as const)('axe finds nothing (%s)', async (colorScheme) => {
+      const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+      for (const path of ['/', '/alerts', `/alerts/${alertId}`, '/prompts/refund-agent', '/data', '/alerts/none']) {
+        // Only axe itself needs the policy out of its way.
+        const page = await open(path, { colorScheme, bypassCSP: true });
+        await page.waitForFunction("document.querySelector('[aria-busy]') === null");
+        await page.evaluate(axe);
+        const found = (await page.evaluate('axe.run(document, { resultTypes: ["violations"] })')) as { violations: { id: string; nodes: { html: string; failureSummary: string }[] }[] };
+        expect(found.violations.map((violation) => `${path} ${violation.id}: ${violation.nodes[0]?.html} ${violation.nodes[0]?.failureSummary}`)).toEqual([]);
+      }
+    });
+
+    test('a phone is never wider than its screen', async () => {
+      for (const path of ['/', '/alerts', `/alerts/${alertId}`, '/prompts/refund-agent', `/prompts/${encodeURIComponent(hostile)}`, '/data']) {
+        const page = await open(path, { viewport: { width: 360, height: 740 } });
+        expect(await page.evaluate('document.documentElement.scrollWidth'), path).toBeLessThanOrEqual(360);
+      }
+    });
+
+    test('what is not there is said so, and a lost connection too', async () => {
+      const page = await open('/alerts/none');
+      expect(await page.textContent('main')).toContain('There is no alert "none"');
+      expect(await (await open('/prompts/%E0%A4%A')).textContent('h1')).toBe('There is no such page');
+      const mortal = await listen(api.app);
+      const watching = await open('/data', {}, mortal.address);
+      await watching.waitForSelector('#live[data-state=live]');
+      await mortal.close();
+      await watching.waitForSelector('#live[data-state=lost]');
+      expect(await watching.textContent('#announcement')).toContain('may be old');
+      // What the browser itself says of a refused connection is what was asked for.
+      pages.at(-1)?.complaints.splice(0);
+    });
+  });
+});

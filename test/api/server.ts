@@ -1,0 +1,49 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { createApi, defaultApiSettings, type ApiSettings } from '../../api/app.ts';
+import type { ApiEvent } from '../../api/events.ts';
+import { endlessRetention, migrate } from '../../deploy/migrate.ts';
+import { openEmbeddedStore } from '../../deploy/store-embedded.ts';
+import { appendTransition } from './traffic.ts';
+
+export type TestApi = Awaited<ReturnType<typeof openApi>>;
+
+/** The API on a real embedded store in a directory of its own. `clock.nowMs` is what it takes for now. */
+export async function openApi(settings: Partial<ApiSettings> = {}, nowMs = Date.parse('2026-06-01T10:00:00Z')) {
+  const directory = await mkdtemp(join(tmpdir(), 'culprit-api-'));
+  const store = await openEmbeddedStore({ directory });
+  await migrate(store, { directory: fileURLToPath(new URL('../../schemas/clickhouse/', import.meta.url)), cluster: null, retention: endlessRetention });
+  const clock = { nowMs };
+  const listeners = new Set<(event: ApiEvent) => void>();
+  const failures: unknown[] = [];
+  const status: { behind_ms: number | null } = { behind_ms: null };
+  const app = createApi({
+    store,
+    clock: () => clock.nowMs,
+    events: {
+      subscribe(listener) {
+        listeners.add(listener);
+        return () => listeners.delete(listener);
+      },
+    },
+    settings: { ...defaultApiSettings, ...settings },
+    status: () => status,
+    transition: appendTransition(store, () => clock.nowMs),
+    onFailure: (error) => failures.push(error),
+  });
+  return {
+    app,
+    store,
+    clock,
+    status,
+    listeners,
+    failures,
+    publish: (event: ApiEvent): void => listeners.forEach((listener) => listener(event)),
+    async close(): Promise<void> {
+      await store.close();
+      await rm(directory, { recursive: true, force: true });
+    },
+  };
+}

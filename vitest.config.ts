@@ -1,0 +1,13 @@
+import { defineConfig } from 'vitest/config';
+import { createSummaryReporter } from './test/reporter.ts';
+
+export default defineConfig({
+  test: {
+    include: ['test/**/*.test.ts'],
+    // chDB crashes when its native engine is loaded into a worker thread: each file gets a process.
+    pool: 'forks',
+    testTimeout: 30_000,
+    hookTimeout: 30_000,
+    reporters: ['default', createSummaryReporter()],
+  },
+});
