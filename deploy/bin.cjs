@@ -11,4 +11,8 @@ import('tsx/esm/api')
     register();
     return import('./main.ts');
   })
-  .then((program) => program.main());
+  .then((program) => program.main())
+  .catch((error) => {
+    console.error(error);
+    process.exit(1);
+  });

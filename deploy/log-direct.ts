@@ -16,7 +16,7 @@ export type DirectLogSettings = {
 type Waiting = { readonly message: LogMessage; readonly resolve: () => void; readonly reject: (error: unknown) => void };
 
 export function createDirectLog(write: (messages: readonly LogMessage[]) => Promise<unknown>, settings: DirectLogSettings): Log {
-  let queue: Waiting[] = [];
+  const queue: Waiting[] = [];
   let pendingBytes = 0;
   let pendingMessages = 0;
   let running: Promise<void> | null = null;

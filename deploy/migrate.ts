@@ -59,7 +59,9 @@ async function readMigrations(directory: string): Promise<Migration[]> {
   const migrations = await Promise.all(
     names.map(async (name) => {
       const text = await readFile(join(directory, name), 'utf8');
-      return { name, text, checksum: createHash('sha256').update(text).digest('hex') };
+      // Of what is executed: comments and spaces may be improved later.
+      const executed = splitStatements(text).join(';').replace(/\s+/g, ' ');
+      return { name, text, checksum: createHash('sha256').update(executed).digest('hex') };
     }),
   );
   const numbers = new Set<string>();

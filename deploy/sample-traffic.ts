@@ -14,12 +14,13 @@ export type SampleTraffic = { close(): Promise<void> };
 
 type Version = { readonly version: string; readonly answersRight: number; readonly outputTokens: number };
 const V1: Version = { version: 'v1', answersRight: 0.96, outputTokens: 180 };
-const V2: Version = { version: 'v2', answersRight: 0.7, outputTokens: 235 };
+const V2: Version = { version: 'v2', answersRight: 0.6, outputTokens: 184 };
 const V2_SHARE = 0.1;
 
 const HISTORY_MS = 2 * 3_600_000;
 const HISTORY_CALLS = 2_400;
-const CALLS_PER_SECOND = 14;
+const CALLS_PER_SECOND = 20;
+const SCORED_SHARE = 0.8;
 const QUESTIONS = [
   { prompt: 'refund-eligibility', share: 0.7, route: '/chat/refunds' },
   { prompt: 'order-status', share: 0.3, route: '/chat/orders' },
@@ -64,7 +65,7 @@ export async function sendSampleTraffic(
   };
 }
 
-/** One question of a customer: a server span with the session, below it the inference, and for half of them a judgement. */
+/** One question of a customer: a server span with the session, below it the inference, and for most of them a judgement. */
 function createCaller(random: RandomSource): (startMs: number, version: Version) => void {
   const tracer = trace.getTracer('shop-assistant');
   const judge = logsApi.getLogger('refund-judge');
@@ -110,7 +111,7 @@ function createCaller(random: RandomSource): (startMs: number, version: Version)
         'gen_ai.usage.input_tokens': Math.max(50, Math.round(640 + 90 * normal())),
         'gen_ai.usage.output_tokens': Math.max(10, Math.round(outputTokens + 40 * normal())),
       });
-      if (random() < 0.5) evaluate(inference, random() < answersRight ? 0.9 + 0.1 * random() : 0.1 + 0.3 * random(), startMs + durationMs);
+      if (random() < SCORED_SHARE) evaluate(inference, random() < answersRight ? 0.9 + 0.1 * random() : 0.1 + 0.3 * random(), startMs + durationMs);
     }
     inference.end(startMs + durationMs);
     request.end(startMs + durationMs + 4);

@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import { serve, type ServerType } from '@hono/node-server';
 import { Hono } from 'hono';
+import { z } from 'zod';
 import type { LookEvent } from '../analyzer/look.ts';
 import { createApi, defaultApiSettings } from '../api/app.ts';
 import { createDelivery } from '../api/deliver.ts';
@@ -34,7 +36,7 @@ export type ServerDependencies = {
 };
 
 export const MIGRATIONS = new URL('../schemas/clickhouse/', import.meta.url).pathname;
-export const VERSION: string = String((JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: unknown }).version);
+export const VERSION = z.object({ version: z.string() }).parse(JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))).version;
 
 const TICK_MS = 500;
 const LOOPBACK = new Set(['127.0.0.1', '::1', 'localhost']);
@@ -51,7 +53,7 @@ export async function startServer(config: Config, deps: ServerDependencies): Pro
   };
   try {
     // 2. The store, with the schema that this code knows.
-    const store = await openEmbeddedStore({ directory: config.data });
+    const store = await openEmbeddedStore({ directory: join(config.data, 'store') });
     undo.push(() => store.close());
     const { calls_days, evidence_days } = config.retention;
     await migrate(store, { directory: MIGRATIONS, cluster: null, retention: { calls: calls_days, scores: calls_days, evidence: evidence_days } });

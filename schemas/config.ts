@@ -88,7 +88,7 @@ const DAY_S = 86_400;
 /** The YAML file as a person writes it, with every default filled in. */
 export const ConfigFile = z
   .strictObject({
-    data: z.string().min(1).default('culprit-data').describe('Directory of the embedded store. One process at a time.'),
+    data: z.string().min(1).default('data').describe('Directory of the embedded store. One process at a time.'),
     host: z.string().min(1).default('127.0.0.1').describe('Address to listen on. Anything but loopback needs API keys.'),
     port: z.number().int().min(0).max(65_535).default(4318).describe('Port for OTLP/HTTP, API and page. 0: any free one.'),
     public_url: z.url({ protocol: /^https?$/, error: 'is not an http(s) URL; write it in full, like https://culprit.example.com' }).optional().describe('How people reach this server; links in alerts begin with it. Default: http://HOST:PORT.'),
@@ -97,7 +97,6 @@ export const ConfigFile = z
     content: z.enum(['off']).default('off').describe('Message content that is stored. off: none, only signals made from it (this version has no other choice).'),
     alpha: z.number().gt(0).max(0.5).default(0.01).describe('Chance that a rollout that changes nothing is ever alerted on.'),
     resolve_wait_s: z.number().nonnegative().max(600).default(30).describe('Longest wait for a relative of a span that may carry its prompt version.'),
-    score_wait_s: z.number().nonnegative().max(DAY_S).default(60).describe('How long a call waits for its scores before it counts as not scored.'),
     session_window_s: z.number().nonnegative().max(DAY_S).default(180).describe('How long calls of one session are gathered into one unit. 0: a unit is its first call.'),
     allow_private_addresses: z.boolean().default(false).describe('Whether webhooks may go to private, loopback and link-local addresses.'),
     retention: z

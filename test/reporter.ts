@@ -34,11 +34,12 @@ export function createSummaryReporter(): Reporter {
               passed += 1;
               break;
             case 'failed':
+            // Its process died before it ran.
+            case 'pending':
               failed += 1;
               break;
-            case 'pending':
             case 'skipped':
-              skipped.push(`skipped: ${module.relativeModuleId} > ${test.fullName}: ${(result.state === 'skipped' ? result.note : undefined) ?? 'NO REASON GIVEN'}`);
+              skipped.push(`skipped: ${module.relativeModuleId} > ${test.fullName}: ${result.note ?? 'NO REASON GIVEN'}`);
               break;
           }
         }

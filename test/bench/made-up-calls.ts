@@ -1,4 +1,4 @@
-/** Rows of the table `calls`, as `npm` traffic would give them: 3.5 a second from 2026-06-01 on. */
+/** A row of the table `calls`, as it is inserted. */
 export type CallRow = Readonly<Record<string, unknown>>;
 
 const prompts = ['refund-agent', 'order-status', 'summarise-ticket', 'route-question'] as const;
@@ -11,6 +11,7 @@ const routes = ['/refund', '/orders', '/tickets', '/chat'] as const;
 const firstMs = Date.UTC(2026, 5, 1);
 const callsPerSecond = 3.5;
 
+/** Traffic of 3.5 calls a second from 2026-06-01 on; the same seed gives the same rows. */
 export function* makeCalls({ calls, seed }: { calls: number; seed: number }): Generator<CallRow> {
   const random = createRandom(seed);
   const hex = (digits: number): string => {

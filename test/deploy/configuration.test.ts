@@ -39,7 +39,7 @@ const yaml = (text: string): Given => ({ argv: ['--config', 'culprit.yaml'], fil
 describe('precedence', () => {
   it('has a default for everything', () => {
     const config = configOf({});
-    expect(config).toMatchObject({ data: 'culprit-data', host: '127.0.0.1', port: 4318, alpha: 0.01, resolve_wait_s: 30, session_window_s: 180, project: 'default' });
+    expect(config).toMatchObject({ data: 'data', host: '127.0.0.1', port: 4318, alpha: 0.01, resolve_wait_s: 30, session_window_s: 180, project: 'default' });
     expect(config.retention).toEqual({ calls_days: 30, evidence_days: 400 });
     expect(config.strata.attributes).toEqual(['app.route', 'http.route', 'gen_ai.agent.name']);
     expect(config.allow_private_addresses).toBe(false);
