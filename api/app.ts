@@ -11,7 +11,10 @@ import { registerLedger } from './ledger.ts';
 import { registerPage } from './page.ts';
 import { errorResponse, ProblemError, problemResponse, validationHook } from './problem.ts';
 import { registerPrompts } from './prompts.ts';
+import { createResults } from './results.ts';
 import { registerScores } from './scores.ts';
+import { registerSeries } from './series.ts';
+import { registerVerdicts } from './verdicts.ts';
 
 export type ApiSettings = {
   project: string;
@@ -51,7 +54,7 @@ export type ApiDeps = {
   onFailure: (error: unknown, request: { method: string; path: string }) => void;
 };
 
-/** The API and the page. Read-only but for what people do to alerts. */
+/** The API and the page. Read-only but for what people do to alerts. Mount it last: it answers every path that nobody else does. */
 export function createApi(deps: ApiDeps): OpenAPIHono {
   const app = new OpenAPIHono({ defaultHook: validationHook });
   const limit = bodyLimit({ maxSize: 64 * 1024, onError: () => problemResponse(413, 'The body is larger than 64 KiB.') });
@@ -61,7 +64,10 @@ export function createApi(deps: ApiDeps): OpenAPIHono {
   registerCalls(app, deps);
   registerScores(app, deps);
   registerPrompts(app, deps);
-  registerComparisons(app, deps);
+  const readResults = createResults(deps);
+  registerComparisons(app, deps, readResults);
+  registerVerdicts(app, deps, readResults);
+  registerSeries(app, deps);
   registerAlerts(app, deps);
   registerLedger(app, deps);
   registerEvents(app, deps);
@@ -73,7 +79,7 @@ export function createApi(deps: ApiDeps): OpenAPIHono {
     info: { title: 'Culprit', version: deps.settings.version, description: 'Watches LLM traffic and says which change made it worse.', license: { name: 'Apache-2.0' } },
   });
 
-  app.notFound((context) => problemResponse(404, `There is nothing at ${context.req.path.slice(0, 200)}; /openapi.json lists the resources.`));
+  app.all('*', (context) => problemResponse(404, `There is nothing at ${context.req.path.slice(0, 200)}; /openapi.json lists the resources.`));
   app.onError((error, context) => {
     if (error instanceof HTTPException) {
       const status = error.status === 415 ? 415 : error.status >= 500 ? 500 : 400;

@@ -2,10 +2,9 @@ import { createRoute, z, type OpenAPIHono } from '@hono/zod-openapi';
 import { ComparisonSettings, Evidence } from '../schemas/evidence.ts';
 import type { ApiDeps } from './app.ts';
 import { readEvidence } from './evidence.ts';
-import { callMetrics, measureCalls, measureScores, MetricSummary, stepFor, type Measured, type Selection } from './metrics.ts';
-import { limitOf, NameText, TimeMs } from './parameters.ts';
+import { limitOf, NameText } from './parameters.ts';
 import { notFoundResponse, ProblemError, problemResponses } from './problem.ts';
-import { createResults, MetricResult } from './results.ts';
+import { MetricResult, type ReadResults } from './results.ts';
 import { Verdict } from './verdict.ts';
 
 export const Comparison = z
@@ -35,8 +34,6 @@ export const Comparison = z
 export type Comparison = z.infer<typeof Comparison>;
 
 const Look = z.object({ slot: z.number().int(), at_ms: z.number(), e_value: z.number(), metrics: z.record(z.string(), z.number()) });
-
-const Point = MetricSummary.pick({ n: true, value: true, low: true, high: true, p50: true, p95: true }).extend({ at_ms: z.number() }).openapi('SeriesPoint');
 
 const id = z.object({ id: z.string().min(1).max(200).openapi({ param: { name: 'id', in: 'path' } }) });
 const json = <T extends z.ZodType>(schema: T, description: string) => ({ 200: { description, content: { 'application/json': { schema } } }, ...problemResponses });
@@ -69,31 +66,8 @@ const looksRoute = createRoute({
   request: { params: id, query: z.strictObject({ limit: limitOf({ fallback: 400, maximum: 5000 }) }) },
   responses: { ...json(z.object({ looks: z.array(Look), total: z.number().int() }), 'Thinned evenly to `limit` looks; the last and the highest are always among them.'), ...notFoundResponse },
 });
-const seriesRoute = createRoute({
-  method: 'get',
-  path: '/v1/comparisons/{id}/series',
-  summary: 'Both arms over time, one metric',
-  request: { params: id, query: z.strictObject({ metric: NameText, from: TimeMs.optional(), to: TimeMs.optional() }) },
-  responses: {
-    ...json(
-      z.object({ metric: z.string(), from_ms: z.number(), to_ms: z.number(), step_seconds: z.number(), arms: z.array(z.object({ role: z.enum(['baseline', 'candidate']), value: z.string(), points: z.array(Point) })) }),
-      'From stored calls: it shows what the arms did, the verdict is from the strata.',
-    ),
-    ...notFoundResponse,
-  },
-});
-
-/** How an arm reads from a row. `prompt_content` has no column of its own, so that comparison has no series. */
-const factorColumns: Readonly<Record<string, { calls: string; scores: string | null }>> = {
-  prompt_version: { calls: "coalesce(prompt_version, '')", scores: "coalesce(prompt_version, '')" },
-  model: { calls: "coalesce(response_model, request_model, '')", scores: "coalesce(response_model, request_model, '')" },
-  provider: { calls: 'provider', scores: null },
-  app_version: { calls: 'service_version', scores: null },
-};
-
-export function registerComparisons(app: OpenAPIHono, deps: ApiDeps): void {
-  const { store, clock } = deps;
-  const readResults = createResults(deps);
+export function registerComparisons(app: OpenAPIHono, deps: ApiDeps, readResults: ReadResults): void {
+  const { store } = deps;
 
   app.openapi(listRoute, async (context) => {
     const query = context.req.valid('query');
@@ -124,55 +98,10 @@ export function registerComparisons(app: OpenAPIHono, deps: ApiDeps): void {
     );
     return context.json({ looks: rows.map(({ total: _total, ...look }) => look), total: rows[0]?.total ?? 0 }, 200);
   });
-
-  app.openapi(seriesRoute, async (context) => {
-    const { comparison } = await readComparison(deps, context.req.valid('param').id);
-    const { metric, from, to } = context.req.valid('query');
-    // Up to now, so that one sees whether it goes on; a closed comparison ends soon after its last look.
-    const ended = comparison.state === 'closed' && comparison.last_look_ms !== null ? comparison.last_look_ms + 1_800_000 : clock();
-    const toMs = to ?? Math.min(clock(), Math.max(ended, comparison.opened_ms + 600_000));
-    const fromMs = from ?? comparison.opened_ms - Math.max(1_800_000, (toMs - comparison.opened_ms) * 0.3);
-    const columns = factorColumns[comparison.factor];
-    const builtIn = callMetrics.find((candidate) => candidate.name === metric);
-    const column = builtIn === undefined ? columns?.scores : columns?.calls;
-    const selection: Selection = {
-      key: column ?? "''",
-      where: `project = {project:String} AND environment = {environment:String} AND event_time >= {from_s:UInt32} AND event_time <= {to_s:UInt32}
-        ${comparison.prompt === '' ? '' : 'AND prompt_name = {prompt:String}'} AND ${column ?? "''"} IN ({baseline:String}, {candidate:String})
-        ${builtIn === undefined ? 'AND name = {metric:String}' : ''}`,
-      parameters: {
-        project: comparison.project,
-        environment: comparison.environment,
-        prompt: comparison.prompt,
-        baseline: comparison.baseline,
-        candidate: comparison.candidate,
-        metric,
-        from_s: Math.max(0, Math.floor(fromMs / 1000)),
-        to_s: Math.max(0, Math.ceil(toMs / 1000)),
-      },
-      limit: 1000,
-    };
-    const measure = async (timed: Selection): Promise<Measured[]> =>
-      column === undefined || column === null ? [] : builtIn === undefined ? measureScores(store, timed) : measureCalls(store, [builtIn], timed);
-    // Buckets in which the thinner arm has about 20 values: finer ones show noise, not traffic.
-    const thinner = Math.min(...(await measure(selection)).flatMap((row) => row.metrics.map((summary) => summary.n)));
-    const step_seconds = stepFor(Math.max(1, (toMs - fromMs) / 1000), Math.min(72, Math.max(14, Number.isFinite(thinner) ? thinner / 20 : 0)));
-    const rows = await measure({ ...selection, stepSeconds: step_seconds });
-    const arms = (['baseline', 'candidate'] as const).map((role) => ({
-      role,
-      value: comparison[role],
-      points: rows.filter((row) => row.key === comparison[role]).toReversed().flatMap((row) => row.metrics.map((summary) => pointOf(row.bucket_s, summary))),
-    }));
-    return context.json({ metric, from_ms: fromMs, to_ms: toMs, step_seconds, arms }, 200);
-  });
-}
-
-export function pointOf(bucketSeconds: number, { n, value, low, high, p50, p95 }: MetricSummary): z.infer<typeof Point> {
-  return { at_ms: bucketSeconds * 1000, n, value, low, high, p50, p95 };
 }
 
 /** Not worse only where every metric that could page is; regressed only where an alert says so. */
-function verdictOf(comparison: Comparison, results: readonly z.infer<typeof MetricResult>[]): z.infer<typeof Verdict> {
+export function verdictOf(comparison: Comparison, results: readonly z.infer<typeof MetricResult>[]): z.infer<typeof Verdict> {
   const staked = results.filter((result) => result.weight > 0 && result.verdict !== 'no_data');
   if (comparison.verdict !== 'undecided' || staked.length === 0) return comparison.verdict;
   return staked.every((result) => result.verdict === 'not_worse') ? 'not_worse' : 'undecided';
@@ -198,22 +127,22 @@ export type Found = { comparison: Comparison; settings: ComparisonSettings };
 
 /** Throws ProblemError 404 where the project has no such comparison. */
 export async function readComparison(deps: ApiDeps, comparisonId: string): Promise<Found> {
-  const [found] = await find(deps, { id: comparisonId, limit: 1 });
+  const [found] = await findComparisons(deps, { id: comparisonId, limit: 1 });
   if (found === undefined) throw new ProblemError(404, `There is no comparison ${JSON.stringify(comparisonId)}; GET /v1/comparisons lists them.`);
   return found;
 }
 
 export async function readComparisons(deps: ApiDeps, filter: ComparisonFilter): Promise<Comparison[]> {
-  return (await find(deps, filter)).map((found) => found.comparison);
+  return (await findComparisons(deps, filter)).map((found) => found.comparison);
 }
 
-type ComparisonFilter = { id?: string; prompt?: string | undefined; environment?: string | undefined; state?: string | undefined; limit: number };
+type ComparisonFilter = { id?: string; candidate?: string | undefined; baseline?: string | undefined; factor?: string | undefined; prompt?: string | undefined; environment?: string | undefined; state?: string | undefined; limit: number };
 
-async function find({ store, settings }: ApiDeps, filter: ComparisonFilter): Promise<Found[]> {
+export async function findComparisons({ store, settings }: ApiDeps, filter: ComparisonFilter): Promise<Found[]> {
   const conditions = ['project = {project:String}'];
-  const columns = { id: 'comparison_id', prompt: 'prompt_name', environment: 'environment', state: 'state' } as const;
+  const columns = { id: 'comparison_id', prompt: 'prompt_name', environment: 'environment', state: 'state', candidate: 'candidate', baseline: 'baseline', factor: 'factor' } as const;
   const parameters: Record<string, unknown> = { project: settings.project, limit: filter.limit };
-  for (const name of ['id', 'prompt', 'environment', 'state'] as const) {
+  for (const name of ['id', 'prompt', 'environment', 'state', 'candidate', 'baseline', 'factor'] as const) {
     if (filter[name] === undefined) continue;
     conditions.push(`${columns[name]} = {${name}:String}`);
     parameters[name] = filter[name];

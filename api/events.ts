@@ -66,7 +66,7 @@ export function registerEvents(app: OpenAPIHono, { events, status, clock, settin
     );
     context.req.raw.signal.addEventListener('abort', () => end(), { once: true });
     return new Response(body, {
-      headers: { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-store', 'x-accel-buffering': 'no', connection: 'keep-alive' },
+      headers: { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-store', 'x-accel-buffering': 'no' },
     });
   });
 }

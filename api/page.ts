@@ -10,6 +10,7 @@ const assets: Readonly<Record<string, string>> = {
   'element.js': 'text/javascript; charset=utf-8',
   'format.js': 'text/javascript; charset=utf-8',
   'chart.js': 'text/javascript; charset=utf-8',
+  'scale.js': 'text/javascript; charset=utf-8',
   'live.js': 'text/javascript; charset=utf-8',
   'request.js': 'text/javascript; charset=utf-8',
   'comparison.js': 'text/javascript; charset=utf-8',

@@ -1,9 +1,10 @@
 import { createRoute, z, type OpenAPIHono } from '@hono/zod-openapi';
 import type { ApiDeps } from './app.ts';
-import { Comparison, pointOf, readComparisons } from './comparisons.ts';
+import { Comparison, readComparisons } from './comparisons.ts';
 import { callMetrics, measureCalls, measureScores, MetricSummary, stepFor, type Measured, type Selection } from './metrics.ts';
 import { limitOf, NameText, TimeMs, windowOf } from './parameters.ts';
 import { notFoundResponse, ProblemError, problemResponses } from './problem.ts';
+import { Point, pointOf } from './series.ts';
 
 const PromptVersion = z.object({ version: z.string(), calls: z.number().int(), first_seen_ms: z.number(), last_seen_ms: z.number() });
 
@@ -43,7 +44,7 @@ const listRoute = createRoute({
 
 const VersionDetail = PromptVersion.extend({
   metrics: z.array(MetricSummary),
-  series: z.record(z.string(), z.array(MetricSummary.pick({ n: true, value: true, low: true, high: true, p50: true, p95: true }).extend({ at_ms: z.number() }))).openapi({ description: 'by metric, oldest first' }),
+  series: z.record(z.string(), z.array(Point)).openapi({ description: 'by metric, oldest first' }),
 }).openapi('PromptVersionDetail');
 
 const oneRoute = createRoute({

@@ -45,15 +45,16 @@ const notWorseThreshold = 20;
 const maxKept = 64;
 
 /** Returns the function that reads the results of all metrics of a comparison, heaviest stake first. */
-export function createResults(deps: ApiDeps): (found: Found) => Promise<MetricResult[]> {
-  const kept = new Map<string, { looks: number; results: Promise<MetricResult[]> }>();
+export type ReadResults = (found: Found) => Promise<MetricResult[]>;
+export function createResults(deps: ApiDeps): ReadResults {
+  const kept = new Map<string, { looks: number; alert_id: string | null; results: Promise<MetricResult[]> }>();
   return (found) => {
-    const { id, looks } = found.comparison;
+    const { id, looks, alert_id } = found.comparison;
     const known = kept.get(id);
-    if (known?.looks === looks) return known.results;
+    if (known?.looks === looks && known.alert_id === alert_id) return known.results;
     const results = compute(deps, found);
     kept.delete(id);
-    kept.set(id, { looks, results });
+    kept.set(id, { looks, alert_id, results });
     // A failure is not kept; whoever awaits `results` gets it.
     results.catch(() => kept.delete(id));
     const oldest = kept.keys().next();

@@ -15,7 +15,7 @@ const MetricRule = z
     kind: MetricKind.optional().describe('rate (0 or 1), score (bounded judgement) or distribution (latency, cost, …). Built-in metrics have theirs.'),
     direction: Direction.optional().describe('Which way is worse.'),
     weight: z.number().nonnegative().max(1000).optional().describe('Share of alpha staked on it, relative to the other metrics. 0: shown, not bet on.'),
-    tolerance: z.number().nonnegative().max(1).optional().describe('Effect that is not worth an alert: a difference (rates, scores) or a difference in rank (distributions).'),
+    tolerance: z.number().nonnegative().max(1).optional().describe('Effect that is not worth an alert. Rates, scores: the difference (scores from 0 to 1). Scores, distributions: the chance of being worse less that of being better. Distributions: also the relative increase of the root mean square.'),
     severity: Severity.optional().describe('What an alert that is headed by it becomes. none: shown, not bet on, never raised.'),
     minimum: z.number().optional().describe('Scale of a score: its lowest value.'),
     maximum: z.number().optional().describe('Scale of a score: its highest value.'),
@@ -79,7 +79,7 @@ export const BUILT_IN_METRICS = {
 /** Weight that all scores of a comparison share, where no weight of their own is set. */
 const ALL_SCORES_WEIGHT = 4;
 
-/** Measured to page no harmless version in 260 simulated runs: 0.5 points for rates and scores, 2 points of rank otherwise. */
+/** Half a point for rates and scores, two points (or 2 % of the root mean square) for distributions: analyzer/statistics/effect.ts, `worseningOf`. */
 const DEFAULT_TOLERANCE: Readonly<Record<MetricKind, number>> = { rate: 0.005, score: 0.005, distribution: 0.02 };
 
 const MiB = 1024 * 1024;

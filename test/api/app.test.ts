@@ -3,7 +3,8 @@ import { Alert } from '../../schemas/alert.ts';
 import { Evidence } from '../../schemas/evidence.ts';
 import { verify } from '../../analyzer/statistics/verify.ts';
 import { openApi, type TestApi } from './server.ts';
-import { callRow, randomFrom, seedRollout, type CallRow } from './traffic.ts';
+import { callRow, type CallRow } from './rows.ts';
+import { randomFrom, seedRollout } from './traffic.ts';
 
 const nowMs = Date.parse('2026-06-01T10:00:00Z');
 const seed = 7;
@@ -174,8 +175,25 @@ describe('comparisons', () => {
   test.each(['error_rate', 'latency', 'quality'])('both arms over time: %s', async (metric) => {
     const { arms, step_seconds } = await get(`/v1/comparisons/${refund.comparisonId}/series?metric=${metric}`);
     expect(arms.map((arm: Json) => arm.value)).toEqual(['v1', 'v2']);
-    expect(arms[0].points.length).toBeGreaterThan(20);
+    expect(arms[0].points.length).toBeGreaterThan(10);
     expect(arms[1].points[0].at_ms).toBeGreaterThanOrEqual(nowMs - 90 * 60_000 - step_seconds * 1000);
+  });
+});
+
+describe('the verdict for rollout controllers', () => {
+  test('regressed, with the metric that shows it', async () => {
+    expect(await get('/v1/verdict?prompt=refund-agent&candidate=v2')).toMatchObject({ verdict: 'regressed', metric: 'error_rate', baseline: 'v1', threshold: 100, comparison_id: refund.comparisonId, effect: { kind: 'difference' } });
+  });
+  test('one metric by itself', async () => {
+    const latency = await get('/v1/verdict?prompt=refund-agent&candidate=v2&baseline=v1&metric=latency');
+    expect(latency).toMatchObject({ metric: 'latency', effect: { kind: 'ratio_p95' } });
+    expect(latency.verdict).not.toBe('regressed');
+  });
+  test('undecided and no_data are said so', async () => {
+    expect((await get('/v1/verdict?prompt=support/answer&candidate=1.5')).verdict).toMatch(/undecided|not_worse/);
+    expect(await get('/v1/verdict?prompt=refund-agent&candidate=v9')).toMatchObject({ verdict: 'no_data', comparison_id: null });
+    expect(await get('/v1/verdict?prompt=refund-agent&candidate=v2&metric=nothing')).toMatchObject({ verdict: 'no_data' });
+    expect((await get('/v1/verdict?prompt=refund-agent', 400)).errors[0].path).toBe('candidate');
   });
 });
 
@@ -244,7 +262,7 @@ describe('bad input is answered with a problem that names it', () => {
   });
 
   test.each(['/v1/nothing', '/v1/alerts/none', '/v1/comparisons/none', '/v1/comparisons/none/evidence', '/v1/comparisons/none/looks', '/v1/comparisons/none/series?metric=x', '/v1/prompts/none', '/assets/..%2f..%2fpackage.json', '/assets/constructor', '/v1/prompts/%E0%A4%A'])('%s is 404', async (path) => {
-    await get(path, 404);
+    expect(await get(path, 404)).toMatchObject({ status: 404, title: 'Not found' });
   });
 
   test('hostile text is only ever a value', async () => {

@@ -6,7 +6,7 @@ import { createApi, defaultApiSettings, type ApiSettings } from '../../api/app.t
 import type { ApiEvent } from '../../api/events.ts';
 import { endlessRetention, migrate } from '../../deploy/migrate.ts';
 import { openEmbeddedStore } from '../../deploy/store-embedded.ts';
-import { appendTransition } from './traffic.ts';
+import { createTransition } from '../../api/transition.ts';
 
 export type TestApi = Awaited<ReturnType<typeof openApi>>;
 
@@ -19,6 +19,7 @@ export async function openApi(settings: Partial<ApiSettings> = {}, nowMs = Date.
   const listeners = new Set<(event: ApiEvent) => void>();
   const failures: unknown[] = [];
   const status: { behind_ms: number | null } = { behind_ms: null };
+  const publish = (event: ApiEvent): void => listeners.forEach((listener) => listener(event));
   const app = createApi({
     store,
     clock: () => clock.nowMs,
@@ -30,7 +31,7 @@ export async function openApi(settings: Partial<ApiSettings> = {}, nowMs = Date.
     },
     settings: { ...defaultApiSettings, ...settings },
     status: () => status,
-    transition: appendTransition(store, () => clock.nowMs),
+    transition: createTransition({ store, clock: () => clock.nowMs }, (alert) => publish({ id: alert.id, type: 'alert', data: { id: alert.id } })),
     onFailure: (error) => failures.push(error),
   });
   return {
@@ -40,7 +41,7 @@ export async function openApi(settings: Partial<ApiSettings> = {}, nowMs = Date.
     status,
     listeners,
     failures,
-    publish: (event: ApiEvent): void => listeners.forEach((listener) => listener(event)),
+    publish,
     async close(): Promise<void> {
       await store.close();
       await rm(directory, { recursive: true, force: true });

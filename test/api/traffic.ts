@@ -5,13 +5,12 @@ import { referenceOf } from '../../analyzer/statistics/reference.ts';
 import type { Alert } from '../../schemas/alert.ts';
 import { ComparisonSettings, type MetricSettings, type Stratum } from '../../schemas/evidence.ts';
 import type { Store } from '../../schemas/store.ts';
+import { callRow, scoreRow, slotSeconds, type CallRow } from './rows.ts';
 
 /**
  * Two hours of traffic of a few prompts, written as the analyzer writes it: calls, scores, versions, strata, looks, a comparison
  * and its alert. The evidence is computed by the real e-process from the seeded calls, so that what the page shows is true of them.
  */
-
-const slotSeconds = 120;
 
 export function randomFrom(seed: number): () => number {
   let state = seed >>> 0;
@@ -20,121 +19,6 @@ export function randomFrom(seed: number): () => number {
     let mixed = Math.imul(state ^ (state >>> 15), state | 1);
     mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
-  };
-}
-
-export type CallRow = ReturnType<typeof callRow>;
-
-type CallFacts = {
-  project: string;
-  at_ms: number;
-  id: string;
-  prompt: string | null;
-  version: string | null;
-  model: string;
-  duration_ms: number;
-  is_error: boolean;
-  session: string;
-  ttft_ms: number | null;
-  output_tokens: number;
-};
-
-export function callRow(facts: Partial<CallFacts> & { at_ms: number; id: string }) {
-  const { project, at_ms, id, prompt, version, model, duration_ms, is_error, session, ttft_ms, output_tokens } = {
-    project: 'default',
-    prompt: 'refund-agent' as string | null,
-    version: 'v1' as string | null,
-    model: 'gpt-4o-2024-08-06',
-    duration_ms: 900,
-    is_error: false,
-    session: facts.id,
-    ttft_ms: 240 as number | null,
-    output_tokens: 180,
-    ...facts,
-  };
-  const hash = createHash('sha256').update(id).digest('hex');
-  const startNs = BigInt(Math.round(at_ms * 1000)) * 1000n;
-  return {
-    project,
-    event_time: String(Math.floor(at_ms / 1000)),
-    trace_id: hash.slice(0, 32),
-    span_id: hash.slice(32, 48),
-    parent_span_id: '',
-    start_ns: String(startNs),
-    end_ns: String(startNs + BigInt(Math.round(duration_ms * 1e6))),
-    received_ms: Math.round(at_ms + duration_ms + 800),
-    slot: Math.floor((at_ms + duration_ms + 800) / 1000 / slotSeconds),
-    batch: 1,
-    revision: 1,
-    dialect: 'otel_genai',
-    scope_name: 'opentelemetry.instrumentation.openai_v2',
-    service_name: 'shop-backend',
-    service_version: '2026.6.1',
-    environment: 'production',
-    operation: 'chat',
-    prompt_name: prompt,
-    prompt_version: version,
-    prompt_version_source: version === null ? 'none' : 'explicit',
-    prompt_attribution: prompt === null ? 'none' : 'direct',
-    provider: 'openai',
-    request_model: 'gpt-4o',
-    response_model: is_error ? null : model,
-    response_id: is_error ? null : `chatcmpl-${hash.slice(0, 29)}`,
-    finish_reason: is_error ? null : 'stop',
-    is_error,
-    error_type: is_error ? '500' : null,
-    status_message: is_error ? 'upstream tool failed' : null,
-    is_stream: true,
-    ttft_ms: is_error ? null : ttft_ms,
-    input_tokens: 1200,
-    output_tokens: is_error ? null : output_tokens,
-    cache_read_tokens: null,
-    cache_write_tokens: null,
-    reasoning_tokens: null,
-    cost_usd: is_error ? null : (1200 * 2.5 + output_tokens * 10) / 1e6,
-    cost_source: 'computed',
-    session_id: session,
-    user_id: null,
-    is_empty: false,
-    is_format_valid: is_error ? null : Number.parseInt(hash.slice(48, 50), 16) !== 7,
-    stratum_attributes: { 'app.route': '/refund' },
-    flags: [] as string[],
-  };
-}
-
-function scoreRow(call: CallRow, facts: { name: string; value: number }) {
-  return {
-    project: call.project,
-    event_time: call.event_time,
-    score_id: createHash('sha256').update(`${call.trace_id}${facts.name}`).digest('hex').slice(0, 32),
-    name: facts.name,
-    value: facts.value,
-    label: null,
-    data_type: 'numeric',
-    explanation: null,
-    evaluator: 'judge-4o',
-    error_type: null,
-    trace_id: call.trace_id,
-    span_id: call.span_id,
-    response_id: null,
-    observed_ns: call.end_ns,
-    received_ms: call.received_ms,
-    join_state: 'joined',
-    slot: call.slot,
-    batch: 1,
-    revision: 1,
-    call_trace_id: call.trace_id,
-    call_span_id: call.span_id,
-    call_start_ns: call.start_ns,
-    environment: call.environment,
-    operation: call.operation,
-    prompt_name: call.prompt_name,
-    prompt_version: call.prompt_version,
-    prompt_attribution: call.prompt_attribution,
-    request_model: call.request_model,
-    response_model: call.response_model,
-    session_id: call.session_id,
-    stratum_attributes: {},
   };
 }
 
@@ -259,8 +143,9 @@ export async function seedRollout(store: Store, rollout: Rollout, time: { fromMs
   if (crossedMs === null) throw new Error(`the seeded rollout of ${prompt} never reached its threshold`);
 
   const alertId = `alr_${createHash('sha256').update(comparisonId).digest('hex').slice(0, 16)}`;
+  const raisedMs = crossedMs;
   const arm = (version: string): { units: number; failed: number; value: number } => {
-    const own = calls.filter((call) => call.prompt_version === version && Number(call.event_time) * 1000 >= beganMs);
+    const own = calls.filter((call) => call.prompt_version === version && Number(call.event_time) * 1000 >= beganMs && call.received_ms <= raisedMs);
     const failed = own.filter((call) => call.is_error).length;
     return { units: own.length, failed, value: failed / own.length };
   };
@@ -302,18 +187,8 @@ export async function seedRollout(store: Store, rollout: Rollout, time: { fromMs
       .slice(0, 4)
       .map((call) => ({ trace_id: call.trace_id, span_id: call.span_id, why: `error 500 after ${(duration(call) / 1000).toFixed(1)} s` })),
     links: { alert: `/alerts/${alertId}`, evidence: `/v1/comparisons/${comparisonId}/evidence`, chart: `/alerts/${alertId}`, rollback: null },
-    summary: `${prompt} ${candidate.version} fails ${(b.value / a.value).toFixed(1)} times as often as ${baseline.version} (${percent(b.value)} against ${percent(a.value)}) since ${new Date(beganMs).toISOString().slice(11, 16)}`,
+    summary: `${prompt} ${candidate.version} fails ${(b.value / a.value).toFixed(1)} times as often as ${baseline.version} (${percent(b.value)} against ${percent(a.value)}) since ${new Date(beganMs).toISOString().slice(11, 16)} UTC`,
   };
   await store.insert('alert_transitions', [{ transition_id: `${alertId}-1`, alert_id: alertId, sequence: 1, project: 'default', comparison_id: comparisonId, state: 'open', at_ms: crossedMs, reason: 'evidence reached its threshold', body: JSON.stringify(alert) }]);
   return { comparisonId, alertId, calls };
-}
-
-/** What a person's action appends: the real row, with the state in the body too. */
-export function appendTransition(store: Store, clock: () => number) {
-  return async (alertId: string, change: { state: 'acknowledged' | 'resolved'; reason: string }): Promise<void> => {
-    const [last] = await store.select<{ sequence: number; comparison_id: string; body: string }>('SELECT sequence, comparison_id, body FROM alert_transitions WHERE alert_id = {alertId:String} ORDER BY sequence DESC LIMIT 1', { alertId });
-    if (last === undefined) throw new Error(`no alert ${alertId}`);
-    const alert: Alert = { ...JSON.parse(last.body), state: change.state, resolved_at: change.state === 'resolved' ? new Date(clock()).toISOString() : null };
-    await store.insert('alert_transitions', [{ transition_id: `${alertId}-${last.sequence + 1}`, alert_id: alertId, sequence: last.sequence + 1, project: 'default', comparison_id: last.comparison_id, state: change.state, at_ms: clock(), reason: change.reason, body: JSON.stringify(alert) }]);
-  };
 }

@@ -92,14 +92,38 @@ describe('differenceOf', () => {
   });
 });
 
+describe('worseningOf, in meaning', () => {
+  const bins = Array.from({ length: 20 }, (_, index) => 70 + index);
+  const reference = { bins, counts: bins.map(() => 10) };
+  const distribution = { kind: 'distribution', direction: 'up', reference } as const;
+
+  it('is 1 where every unit is worse than all of the reference', () => {
+    const strata = [{ bins: [...bins, 70 + 20], a: [...bins.map(() => 1), 0], b: [...bins.map(() => 0), 20] }];
+    expect(worseningOf({ kind: 'score', direction: 'down', reference: { bins: bins.map((bin) => bin - 70), counts: bins.map(() => 10) } }, [
+      { bins: [...bins.map((bin) => bin - 70), 20], a: [...bins.map(() => 1), 0], b: [...bins.map(() => 0), 20] },
+    ])).toBeCloseTo(1, 10);
+    expect(worseningOf(distribution, strata)).toBeGreaterThan(1 - 1e-9);
+  });
+
+  it('sees a rare large fault that hardly moves the ranks', () => {
+    const usual = bins.map(() => 100);
+    // 40 of 2,000 units are four times as slow: two octaves, 16 bins.
+    const slow = bins.map((bin) => bin + 16);
+    const all = [...new Set([...bins, ...slow])].sort((left, right) => left - right);
+    const count = (from: readonly number[], counts: readonly number[]) => all.map((bin) => counts[from.indexOf(bin)] ?? 0);
+    const b = count(bins, bins.map(() => 98)).map((usually, index) => usually + (count(slow, bins.map(() => 2))[index] ?? 0));
+    expect(worseningOf(distribution, [{ bins: all, a: count(bins, usual), b }])).toBeGreaterThan(0.1);
+  });
+});
+
 describe('worseningOf', () => {
-  it('is the difference for rates, the shift of ranks otherwise, positive for worse', () => {
+  it('is the difference for rates, the larger of two effects otherwise, positive for worse', () => {
     const random = seeded(2);
     const errors = strataOf(rate, 40, random, (arm) => Number(random() < (arm === 'b' ? 0.3 : 0.1)));
     expect(worseningOf(rate, errors)).toBeCloseTo(differenceOf(rate, errors)?.estimate ?? 0, 12);
     expect(worseningOf({ ...rate, direction: 'down' }, errors)).toBeCloseTo(-(differenceOf(rate, errors)?.estimate ?? 0), 12);
     expect(worseningOf(latency, strataOf(latency, 40, random, (arm) => lognormal(random) * (arm === 'b' ? 1.5 : 1)))).toBeGreaterThan(0.1);
-    expect(worseningOf(quality, strataOf(quality, 40, random, (arm) => 0.8 + 0.1 * random() + (arm === 'b' ? 0.05 : 0)))).toBeLessThan(-0.05);
+    expect(worseningOf(quality, strataOf(quality, 40, random, (arm) => 0.8 + 0.1 * random() + (arm === 'b' ? 0.05 : 0)))).toBeCloseTo(-0.05, 3);
     expect(worseningOf({ ...quality, reference: null }, [])).toBeNull();
   });
 });

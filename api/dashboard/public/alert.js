@@ -7,7 +7,7 @@ import { act, ask, readJson } from './request.js';
 
 /** The sentence up to its figures, which stand in the line below; the summary itself where it has another shape. */
 export function headline(alert) {
-  const short = alert.summary.replace(/\s*\([^()]*\)/, '').replace(/ since \S+$/, '');
+  const short = alert.summary.replace(/\s*\([^()]*\)/, '').replace(/ since \d\d:\d\d( UTC)?$/, '');
   return short.length > 8 ? short : alert.summary;
 }
 
@@ -46,13 +46,19 @@ export function renderAlert({ alert, metric, found }, { nowMs, choose, reload })
   };
 }
 
+/** What the figures of an alert are of: "error rate", "latency p95". */
+export function measured({ metric, evidence }) {
+  return `${metricName(metric).toLowerCase()}${evidence.effect.kind === 'difference' ? '' : ` ${evidence.effect.kind.slice('ratio_'.length)}`}`;
+}
+
 function top(alert, { nowMs, reload }) {
   const { evidence, metric, culprit: who } = alert;
   const onset = Date.parse(alert.onset);
   const kind = evidence.effect.kind === 'difference' ? undefined : 'distribution';
+  const name = measured(alert);
   const figures = evidence.candidate.value === null || evidence.baseline.value === null
-    ? [h('b', null, change(evidence.effect, evidence.effect.estimate, metric)), ` ${metricName(metric).toLowerCase()}`]
-    : [h('b', { class: 'tone-b' }, quantity(metric, evidence.candidate.value, kind)), ` ${metricName(metric).toLowerCase()} against `, h('b', { class: 'tone-a' }, quantity(metric, evidence.baseline.value, kind))];
+    ? [h('b', null, change(evidence.effect, evidence.effect.estimate, metric)), ` ${name}`]
+    : [h('b', { class: 'tone-b' }, quantity(metric, evidence.candidate.value, kind)), ` ${name} against `, h('b', { class: 'tone-a' }, quantity(metric, evidence.baseline.value, kind))];
   return h('div', { class: 'top' },
     h('div', null,
       chip(alert, nowMs),

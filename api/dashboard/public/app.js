@@ -103,16 +103,16 @@ document.addEventListener('click', (event) => {
 addEventListener('popstate', () => void go(location.href, { isBack: true }));
 
 createLive({
-  onChange: (kinds) => {
+  onChange: async (kinds) => {
     // Nobody's sentence is taken away while it is written.
     if (document.querySelector('dialog[open]') !== null) return;
     if (kinds.has('alert')) announcement.textContent = 'An alert changed.';
-    void show({ isNew: false });
+    await show({ isNew: false });
   },
   onState: ({ state, behindMs, isNew }) => {
     const live = document.getElementById('live');
     live.dataset.state = state;
-    const text = state === 'live' ? (behindMs === null ? 'live' : `live, ${duration(behindMs)} behind`) : 'connection lost, trying again';
+    const text = state === 'live' ? (behindMs === null || behindMs < 1000 ? 'live' : `live, ${duration(behindMs)} behind`) : 'connection lost, trying again';
     document.getElementById('live-text').textContent = text;
     if (isNew && state === 'lost') announcement.textContent = 'The connection is lost; what you see may be old.';
   },

@@ -1,5 +1,6 @@
 import { h, s, scrolling } from './element.js';
-import { clockOf, dayOf, tick as tickText, timeInFull } from './format.js';
+import { clockOf, tick as tickText, timeInFull } from './format.js';
+import { linearScale, logScale, timeTicks } from './scale.js';
 
 /**
  * Charts over time, drawn by hand at the width they are shown in, so that text never shrinks. Each has a readout that follows the
@@ -18,12 +19,12 @@ export function createCursor() {
   };
 }
 
-export function timeChart({ title, note, sentence, from, to, height = 190, lines, format, isLog = false, marks = [], threshold = null, dot = null, cursor = createCursor(), isSmall = false, level = 'h2', key }) {
+export function timeChart({ title, note = null, sentence, from, to, height = 190, lines, format, isLog = false, marks = [], threshold = null, dot = null, cursor = createCursor(), isSmall = false, level = 'h2', key }) {
   const shown = lines.filter((line) => line.points.length > 0);
   const readout = h('output', { class: 'readout', 'aria-live': 'off' });
   const host = h('div', isSmall ? { class: 'plot' } : { class: 'plot', tabindex: '0', role: 'group', 'aria-label': `${title}. Left and right move along time.`, 'data-key': `plot ${key ?? title}` });
   const times = [...new Set(shown.flatMap((line) => line.points.map((point) => point.at)))].sort((one, other) => one - other);
-  let move = () => {};
+  let move = (_atMs) => {};
   if (shown.length === 0) host.append(h('p', { class: 'mute empty' }, 'Nothing was measured here yet.'));
   else {
     onWidth(host, (width) => {
@@ -31,7 +32,7 @@ export function timeChart({ title, note, sentence, from, to, height = 190, lines
       host.replaceChildren(drawn.svg);
       move = (atMs) => {
         drawn.move(atMs);
-        readout.replaceChildren(...(atMs === null ? [] : readoutOf(shown, atMs, format)));
+        readout.replaceChildren(...(atMs === null ? [] : readoutOf(shown, { atMs, reachMs: (to - from) / 40, format })));
       };
       host.onpointermove = (event) => cursor.move(nearest(times, drawn.timeAt(event.clientX - host.getBoundingClientRect().left)));
     });
@@ -57,9 +58,15 @@ export function timeChart({ title, note, sentence, from, to, height = 190, lines
   );
 }
 
-function readoutOf(lines, atMs, format) {
+/** The point nearest to a moment: charts that share a cursor have buckets and looks of their own. */
+function pointAt(line, atMs, reachMs) {
+  const point = line.points.reduce((best, candidate) => (best === undefined || Math.abs(candidate.at - atMs) < Math.abs(best.at - atMs) ? candidate : best), undefined);
+  return point === undefined || Math.abs(point.at - atMs) > reachMs ? undefined : point;
+}
+
+function readoutOf(lines, { atMs, reachMs, format }) {
   const parts = lines.map((line) => {
-    const point = line.points.find((candidate) => candidate.at === atMs);
+    const point = pointAt(line, atMs, reachMs);
     if (point === undefined) return null;
     const bounds = point.low === null || point.low === undefined || point.high === null ? null : h('span', { class: 'mute' }, ` ${format(point.low)} to ${format(point.high)}`);
     return h('span', { class: `tone-${line.tone}` }, h('b', null, line.name), ' ', format(point.value), bounds);
@@ -137,10 +144,10 @@ function draw({ width, height, shown, from, to, format, isLog, marks, threshold,
       hair.setAttribute('visibility', atMs === null || atMs < from || atMs > to ? 'hidden' : 'visible');
       if (atMs !== null) for (const end of ['x1', 'x2']) hair.setAttribute(end, String(x(atMs)));
       shown.forEach((line, index) => {
-        const point = atMs === null ? undefined : line.points.find((candidate) => candidate.at === atMs);
+        const point = atMs === null ? undefined : pointAt(line, atMs, (to - from) / 40);
         spots[index].setAttribute('visibility', point === undefined || y(point.value) < margin.top - 2 ? 'hidden' : 'visible');
         if (point !== undefined) {
-          spots[index].setAttribute('cx', String(x(atMs)));
+          spots[index].setAttribute('cx', String(x(point.at)));
           spots[index].setAttribute('cy', String(y(point.value)));
         }
       });
@@ -184,57 +191,6 @@ function endLabels(shown, y, bottom) {
   const over = (labels.at(-1)?.y ?? 0) - bottom - 2;
   if (over > 0) for (const label of labels) label.y -= over;
   return labels;
-}
-
-/** From zero where the values begin near it. Bands may run out of the top: a line is worth more room than its doubt. */
-function linearScale(shown, wanted) {
-  const values = shown.flatMap((line) => line.points.map((point) => point.value));
-  const highs = shown.flatMap((line) => line.points.map((point) => point.high ?? point.value)).sort((one, other) => one - other);
-  const lows = shown.flatMap((line) => line.points.map((point) => point.low ?? point.value));
-  const greatest = Math.max(...values);
-  const usual = highs[Math.floor(highs.length * 0.9)] ?? 0;
-  const top = greatest > 0 ? Math.max(greatest, Math.min(usual, greatest * 1.5)) : Math.max(greatest, usual);
-  const least = Math.min(...values, ...lows);
-  const low = least > top * 0.5 ? least - (top - least) * 0.1 : Math.min(0, least);
-  const span = top - low || Math.abs(top) || 1;
-  const rough = span / wanted;
-  const power = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 2.5, 5, 10].map((factor) => factor * power).find((candidate) => candidate >= rough) ?? power * 10;
-  const first = Math.floor(low / step + 1e-9);
-  const last = Math.max(first + 1, Math.ceil((low + span) / step - 1e-9));
-  const ticks = Array.from({ length: last - first + 1 }, (_, index) => ({ value: (first + index) * step }));
-  return { low: first * step, high: last * step, ticks };
-}
-
-/** Powers of ten from a tenth (or less, if it fell there) to well past the threshold. */
-function logScale(shown, threshold) {
-  const values = shown.flatMap((line) => line.points.map((point) => Math.log10(Math.max(point.value, 1e-300))));
-  const low = Math.max(-4, Math.min(-1, Math.floor(Math.min(...values))));
-  // Beyond a billion past the threshold more is not surer; the label at the end still says how much it is.
-  const beyond = Math.ceil(Math.log10(threshold?.value ?? 1));
-  const high = Math.min(beyond + 9, Math.max(beyond + 1, Math.ceil(Math.max(...values))));
-  const every = Math.max(1, Math.ceil((high - low) / 6));
-  const ticks = [];
-  for (let power = Math.ceil(low / every) * every; power <= high; power += every) ticks.push({ value: 10 ** power, text: powerOfTen(power) });
-  return { low, high, ticks };
-}
-
-function powerOfTen(power) {
-  if (power < 0) return `1/${10 ** -power}`;
-  if (power < 3) return String(10 ** power);
-  if (power < 6) return `${10 ** (power - 3)}k`;
-  if (power < 9) return `${10 ** (power - 6)}M`;
-  return `10${[...String(power)].map((digit) => '⁰¹²³⁴⁵⁶⁷⁸⁹'[Number(digit)]).join('')}`;
-}
-
-function timeTicks(from, to, wanted) {
-  const minute = 60_000;
-  const steps = [1, 2, 5, 10, 15, 20, 30, 60, 120, 180, 360, 720, 1440, 2880, 10_080].map((minutes) => minutes * minute);
-  const step = steps.find((candidate) => (to - from) / candidate <= wanted) ?? steps.at(-1);
-  const offset = new Date(from).getTimezoneOffset() * minute;
-  const ticks = [];
-  for (let at = Math.ceil((from - offset) / step) * step + offset; at <= to; at += step) ticks.push({ at, text: step >= 1440 * minute ? dayOf(at) : clockOf(at) });
-  return ticks;
 }
 
 function nearest(times, at) {

@@ -6,6 +6,9 @@ export function count(value) {
   return Math.round(value).toString().replace(/\B(?=(\d{3})+(?!\d))/g, narrow);
 }
 
+/** "1 call", "2 calls". */
+export const counted = (value, noun) => `${count(value)} ${noun}${value === 1 ? '' : 's'}`;
+
 function fixed(value, digits) {
   return (value < 0 ? minus : '') + Math.abs(value).toFixed(digits);
 }
@@ -33,7 +36,7 @@ function milliseconds(ms) {
 
 function dollars(usd) {
   if (Math.abs(usd) >= 1) return `$${fixed(usd, 2)}`;
-  return `${short(usd * 100)}${narrow}¢`;
+  return `${tick(short(usd * 100))}${narrow}¢`;
 }
 
 const units = { error_rate: 'share', format: 'share', truncated: 'share', content_filter: 'share', empty: 'share', latency: 'ms', ttft: 'ms', cost: 'usd', input_tokens: 'tokens', output_tokens: 'tokens' };

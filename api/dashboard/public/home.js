@@ -1,7 +1,7 @@
-import { chip, headline, stamp } from './alert.js';
+import { chip, headline, measured, stamp } from './alert.js';
 import { sparkline } from './chart.js';
 import { h, link, s, scrolling } from './element.js';
-import { change, count, duration, metricName, odds, percent, quantity, versionName } from './format.js';
+import { change, count, counted, duration, odds, percent, quantity, versionName } from './format.js';
 import { firstRun, firstSpan } from './first-run.js';
 import { readJson } from './request.js';
 
@@ -17,17 +17,17 @@ export async function loadHome({ choice }) {
 export function renderHome({ alerts, overview, isEmpty, ledger, status, first }, { nowMs }) {
   if (isEmpty) return { title: 'Waiting for the first span', node: firstRun({ ledger, status, nowMs }) };
   const open = alerts.filter((alert) => alert.state === 'open');
-  const title = open.length === 0 ? (alerts.length === 0 ? 'Nothing got worse' : `${alerts.length} acknowledged`) : open.length === 1 ? '1 open alert' : `${open.length} open alerts`;
+  const title = open.length === 0 ? (alerts.length === 0 ? 'No open alerts' : `No open alerts, ${alerts.length} acknowledged`) : open.length === 1 ? '1 open alert' : `${open.length} open alerts`;
   const watched = overview.prompts.flatMap((prompt) => prompt.comparisons).length;
   return {
     title: open.length === 0 ? 'Overview' : title,
     node: h('div', { class: 'home' },
       h('h1', { tabindex: '-1' }, title),
-      h('p', { class: 'lead' }, `${count(overview.prompts.length)} ${overview.prompts.length === 1 ? 'prompt' : 'prompts'} in the last ${duration(overview.to_ms - overview.from_ms)}, ${count(overview.prompts.reduce((sum, prompt) => sum + prompt.calls, 0))} calls, ${watched === 0 ? 'no comparison open' : `${watched} ${watched === 1 ? 'comparison' : 'comparisons'} open`}.`),
+      h('p', { class: 'lead' }, `${counted(overview.prompts.length, 'prompt')} in the last ${duration(overview.to_ms - overview.from_ms)}, ${counted(overview.prompts.reduce((sum, prompt) => sum + prompt.calls, 0), 'call')}, ${watched === 0 ? 'no comparison open' : `${counted(watched, 'comparison')} open`}.`),
       first === null ? null : firstSpan(first),
       alerts.length === 0 ? null : h('section', { class: 'alerts', 'aria-label': 'Open alerts' }, alerts.map((alert) => alertRow(alert, nowMs))),
       overview.prompts.length === 0 ? null : h('section', null, h('h2', null, 'Prompts'), promptTable(overview, nowMs)),
-      overview.unattributed_calls === 0 ? null : h('p', { class: 'notice' }, `${count(overview.unattributed_calls)} calls name no prompt, so no version of theirs can be compared. Set `, h('code', null, 'gen_ai.prompt.name'), ' and ', h('code', null, 'gen_ai.prompt.version'), ' on their spans.')),
+      overview.unattributed_calls === 0 ? null : h('p', { class: 'notice' }, `${counted(overview.unattributed_calls, 'call')} without a prompt name: no version can be compared there. Set `, h('code', null, 'gen_ai.prompt.name'), ' and ', h('code', null, 'gen_ai.prompt.version'), ' on their spans.')),
   };
 }
 
@@ -40,7 +40,7 @@ export function alertRow(alert, nowMs) {
     h('h2', null, link(`/alerts/${encodeURIComponent(alert.id)}`, null, headline(alert))),
     h('p', null,
       evidence.candidate.value === null || evidence.baseline.value === null ? change(evidence.effect, evidence.effect.estimate, metric) : [h('b', { class: 'tone-b' }, quantity(metric, evidence.candidate.value, kind)), ' against ', h('b', { class: 'tone-a' }, quantity(metric, evidence.baseline.value, kind))],
-      h('span', { class: 'mute' }, ` ${metricName(metric).toLowerCase()}, since `, stamp(onset, nowMs), `, odds ${odds(evidence.e_value)} : 1${alert.culprit.owner === null ? '' : `, owner ${alert.culprit.owner}`}, ${alert.environment}`)));
+      h('span', { class: 'mute' }, ` ${measured(alert)}, since `, stamp(onset, nowMs), `, odds ${odds(evidence.e_value)} : 1${alert.culprit.owner === null ? '' : `, owner ${alert.culprit.owner}`}, ${alert.environment}`)));
 }
 
 function promptTable(overview, nowMs) {

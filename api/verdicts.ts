@@ -1,0 +1,80 @@
+import { createRoute, z, type OpenAPIHono } from '@hono/zod-openapi';
+import { Effect } from '../schemas/alert.ts';
+import type { ApiDeps } from './app.ts';
+import { findComparisons, verdictOf, type Comparison } from './comparisons.ts';
+import { NameText } from './parameters.ts';
+import { problemResponses } from './problem.ts';
+import type { MetricResult, ReadResults } from './results.ts';
+import { Verdict } from './verdict.ts';
+
+const Answer = z
+  .object({
+    verdict: Verdict,
+    reason: z.string(),
+    e_value: z.number().nullable(),
+    threshold: z.number().nullable(),
+    effect: Effect.nullable().openapi({ description: 'of the metric that was asked for, else of the one with the most evidence' }),
+    metric: z.string().nullable(),
+    baseline: z.string().nullable(),
+    candidate: z.string(),
+    environment: z.string().nullable(),
+    comparison_id: z.string().nullable(),
+    alert_id: z.string().nullable(),
+  })
+  .openapi('VerdictAnswer');
+type Answer = z.infer<typeof Answer>;
+
+const route = createRoute({
+  method: 'get',
+  path: '/v1/verdict',
+  summary: 'Is this version worse? For gates, rollback hooks and rollout controllers',
+  request: { query: z.strictObject({ prompt: NameText, candidate: NameText, baseline: NameText.optional(), environment: NameText.optional(), metric: NameText.optional() }) },
+  responses: {
+    200: { description: 'Of the newest comparison of prompt versions that fits. Nothing known is `no_data`; a failure of the analysis is `undecided`, never `not_worse`.', content: { 'application/json': { schema: Answer } } },
+    ...problemResponses,
+  },
+});
+
+export function registerVerdicts(app: OpenAPIHono, deps: ApiDeps, readResults: ReadResults): void {
+  app.openapi(route, async (context) => {
+    const { prompt, candidate, baseline, environment, metric } = context.req.valid('query');
+    const [found] = await findComparisons(deps, { prompt, candidate, baseline, environment, factor: 'prompt_version', limit: 1 });
+    if (found === undefined) {
+      const nothing: Answer = { verdict: 'no_data', reason: 'no comparison of this candidate is known', e_value: null, threshold: null, effect: null, metric: metric ?? null, baseline: baseline ?? null, candidate, environment: environment ?? null, comparison_id: null, alert_id: null };
+      return context.json(nothing, 200);
+    }
+    return context.json(answerOf(found.comparison, await readResults(found), metric), 200);
+  });
+}
+
+function answerOf(comparison: Comparison, results: readonly MetricResult[], metric: string | undefined): Answer {
+  const shown = metric === undefined ? results.toSorted((one, other) => (other.peak_e_value ?? 0) - (one.peak_e_value ?? 0))[0] : results.find((result) => result.name === metric);
+  const verdict = metric === undefined ? verdictOf(comparison, results) : (shown?.verdict ?? 'no_data');
+  return {
+    verdict,
+    reason: reasonOf(verdict, { comparison, shown }),
+    e_value: metric === undefined ? comparison.e_value : (shown?.e_value ?? null),
+    threshold: comparison.threshold,
+    effect: shown?.effects.find((effect) => effect.kind === 'ratio_p95') ?? shown?.effects[0] ?? null,
+    metric: shown?.name ?? metric ?? null,
+    baseline: comparison.baseline,
+    candidate: comparison.candidate,
+    environment: comparison.environment,
+    comparison_id: comparison.id,
+    alert_id: comparison.alert_id,
+  };
+}
+
+function reasonOf(verdict: Verdict, { comparison, shown }: { comparison: Comparison; shown: MetricResult | undefined }): string {
+  const name = shown?.name ?? 'the metric';
+  switch (verdict) {
+    case 'regressed':
+      return `evidence against ${name} reached ${(shown?.peak_e_value ?? comparison.peak_e_value ?? 0).toPrecision(3)}; the threshold is ${comparison.threshold}`;
+    case 'not_worse':
+      return 'proved not worse by the tolerance';
+    case 'undecided':
+      return comparison.state === 'closed' ? `closed undecided: ${comparison.reason}` : 'the evidence does not suffice yet, either way';
+    case 'no_data':
+      return 'no stratum has calls of both versions yet';
+  }
+}
