@@ -89,7 +89,7 @@ const DAY_S = 86_400;
 export const ConfigFile = z
   .strictObject({
     data: z.string().min(1).default('data').describe('Directory of the embedded store. One process at a time.'),
-    host: z.string().min(1).default('127.0.0.1').describe('Address to listen on. Anything but loopback needs API keys.'),
+    host: z.string().min(1).default('127.0.0.1').describe('Address to listen on. Loopback only, as there are no API keys yet.'),
     port: z.number().int().min(0).max(65_535).default(4318).describe('Port for OTLP/HTTP, API and page. 0: any free one.'),
     public_url: z.url({ protocol: /^https?$/, error: 'is not an http(s) URL; write it in full, like https://culprit.example.com' }).optional().describe('How people reach this server; links in alerts begin with it. Default: http://HOST:PORT.'),
     project: z.string().min(1).max(256).default('default').describe('Project of what arrives without an API key.'),

@@ -1,0 +1,13 @@
+import { readFileSync } from 'node:fs';
+import { expect, it } from 'vitest';
+import { SETTINGS } from '../deploy/settings.ts';
+
+/** The README's table of settings is what the schema says. */
+it('documents every setting with its flag, variable and default', () => {
+  const readme = readFileSync('README.md', 'utf8');
+  const rows = SETTINGS.map(({ flag, variable, key, node }) => {
+    const shown = node.default === undefined ? '' : `\`${Array.isArray(node.default) ? node.default.join(', ') : String(node.default)}\``;
+    return `| \`${key}\` | \`${flag}\` | \`${variable}\` | ${shown} | ${node.description ?? ''} |`;
+  });
+  expect(rows.filter((row) => !readme.includes(row))).toEqual([]);
+});
