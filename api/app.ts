@@ -7,6 +7,7 @@ import { registerAlerts, type Transition } from './alerts.ts';
 import { registerCalls } from './calls.ts';
 import { registerComparisons } from './comparisons.ts';
 import { registerEvents, type EventSource } from './events.ts';
+import { LOOPBACK_NAMES, onlyForHosts } from './host.ts';
 import { registerLedger } from './ledger.ts';
 import { registerPage } from './page.ts';
 import { errorResponse, ProblemError, problemResponse, validationHook } from './problem.ts';
@@ -26,6 +27,8 @@ export type ApiSettings = {
   /** Events that wait for one client before it is cut off. */
   maxQueuedEvents: number;
   heartbeatMs: number;
+  /** Names that this server is reached by (host.ts). */
+  hosts: readonly string[];
   /** Where SDKs send to, as an empty page tells it; null: where the page itself is served. */
   ingestUrl: string | null;
 };
@@ -37,6 +40,7 @@ export const defaultApiSettings: ApiSettings = {
   maxEventClients: 100,
   maxQueuedEvents: 256,
   heartbeatMs: 5_000,
+  hosts: LOOPBACK_NAMES,
   ingestUrl: null,
 };
 
@@ -57,6 +61,7 @@ export type ApiDeps = {
 /** The API and the page. Read-only but for what people do to alerts. Mount it last: it answers every path that nobody else does. */
 export function createApi(deps: ApiDeps): OpenAPIHono {
   const app = new OpenAPIHono({ defaultHook: validationHook });
+  app.use('*', onlyForHosts(new Set(deps.settings.hosts)));
   const limit = bodyLimit({ maxSize: 64 * 1024, onError: () => problemResponse(413, 'The body is larger than 64 KiB.') });
   // Only for its own resources: under the same origin the collector takes larger bodies.
   app.use('/v1/alerts/*', limit);

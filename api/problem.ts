@@ -21,6 +21,7 @@ const titles = {
   409: 'Conflict',
   413: 'Body too large',
   415: 'Unsupported media type',
+  421: 'Misdirected request',
   500: 'Internal error',
   503: 'Not available now',
 } as const;
