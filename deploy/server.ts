@@ -8,8 +8,10 @@ import type { LookEvent } from '../analyzer/look.ts';
 import { createApi, defaultApiSettings } from '../api/app.ts';
 import { createDelivery } from '../api/deliver.ts';
 import type { ApiEvent } from '../api/events.ts';
+import { LOOPBACK_NAMES } from '../api/host.ts';
 import { createTransition } from '../api/transition.ts';
 import { createSinks } from '../api/sinks/index.ts';
+import type { AlertTransition } from '../api/sinks/journal.ts';
 import { createPost } from '../api/sinks/post.ts';
 import { createCollector, type CollectorEnvironment } from '../collector/server.ts';
 import type { Clock, RandomSource } from '../schemas/clock.ts';
@@ -95,20 +97,31 @@ export async function startServer(config: Config, deps: ServerDependencies): Pro
       { log, clock: deps.clock, project: () => config.project, onError: (error) => deps.warn('a request could not be taken', error) },
       { maxBodyBytes: config.limits.body_bytes, maxInFlightBytes: config.limits.in_flight_bytes, maxInFlightRequests: config.limits.in_flight_requests },
     );
+    /** Sinks are told of what is in the store, so that nothing is told that a crash could take back. */
+    const tell = async (alertIds: readonly string[]): Promise<void> => {
+      if (alertIds.length === 0) return;
+      await delivery.deliver(
+        await store.select<AlertTransition>(
+          `SELECT transition_id, alert_id, sequence, state, at_ms, body FROM alert_transitions FINAL WHERE alert_id IN {alertIds:Array(String)}
+           ORDER BY alert_id, sequence DESC LIMIT 1 BY alert_id`,
+          { alertIds },
+        ),
+      );
+    };
     let lookedMs: number | null = null;
     const announce = async (raised: readonly LookEvent[]): Promise<void> => {
       for (const event of raised) events.publish(event.kind, event.kind === 'alert' ? { id: event.alert.id, state: event.alert.state, summary: event.alert.summary } : { slot: event.slot, comparisons: event.comparisons });
-      if (raised.some((event) => event.kind === 'alert')) delivery.start();
+      await tell(raised.flatMap((event) => (event.kind === 'alert' ? [event.alert.id] : [])));
     };
     const api = createApi({
       store: store.lane({ connections: 2, maxSeconds: 20 }),
       clock: deps.clock,
       events,
-      settings: { ...defaultApiSettings, project: config.project, version: VERSION },
+      settings: { ...defaultApiSettings, project: config.project, version: VERSION, hosts: [...LOOPBACK_NAMES, new URL(publicUrlOf(config)).hostname] },
       status: () => ({ behind_ms: lookedMs === null ? null : Math.max(0, deps.clock() - lookedMs) }),
       transition: createTransition({ store, clock: deps.clock }, (alert) => {
         events.publish('alert', { id: alert.id, state: alert.state, summary: alert.summary });
-        delivery.start();
+        void tell([alert.id]).catch((error: unknown) => deps.warn('a delivery waits for the next one', error));
       }),
       onFailure: (error, request) => deps.warn(`${request.method} ${request.path} failed`, error),
     });
