@@ -33,25 +33,34 @@ export function isPastThreshold(evidence: Evidence, settings: ComparisonSettings
 /**
  * The metric that an alert is headed by: the largest term of the sum. Where that is the time to first token and latency
  * has half of its log evidence, it is latency: the same fault, in the words that people use.
+ * @param among names that may be chosen
  */
-export function headlineOf(evidence: Evidence, settings: ComparisonSettings): string | null {
-  const terms = Object.entries(settings.metrics)
-    .filter(([, metric]) => metric.weight > 0 && metric.severity !== 'none')
-    .map(([name, metric]) => ({ name, term: metric.weight * (evidence.metrics[name] ?? 1) }))
+export function headlineOf(evidence: Evidence, settings: ComparisonSettings, among: ReadonlySet<string>): string | null {
+  const terms = [...among]
+    .map((name) => ({ name, term: (settings.metrics[name]?.weight ?? 0) * (evidence.metrics[name] ?? 1) }))
     .sort((left, right) => right.term - left.term || (left.name < right.name ? -1 : 1));
   const first = terms[0]?.name ?? null;
   const logE = (name: string): number => Math.log(evidence.metrics[name] ?? 1);
-  return first === 'ttft' && logE('latency') >= logE('ttft') / 2 ? 'latency' : first;
+  return first === 'ttft' && among.has('latency') && logE('latency') >= logE('ttft') / 2 ? 'latency' : first;
 }
 
-/** Null where the headline's effect is within its tolerance: worth watching, not worth waking anyone. */
+/**
+ * Null where what the evidence is about is within tolerance: worth watching, not worth waking anyone. What a metric within its
+ * tolerance has won is left out of the sum, so that it neither raises an alert in another's name nor stands in the way of one.
+ */
 export function findingOf(evidence: Evidence, settings: ComparisonSettings, strata: readonly Stratum[]): Finding | null {
-  const metric = headlineOf(evidence, settings);
+  const isWorse = new Set<string>();
+  let sum = evidence.e_value;
+  for (const [name, metric] of Object.entries(settings.metrics)) {
+    if (metric.weight === 0 || metric.severity === 'none') continue;
+    const worsening = worseningOf(metric, betStrata(strata, name, metric));
+    if (worsening !== null && worsening >= metric.tolerance) isWorse.add(name);
+    else sum -= settings.stake * metric.weight * Math.max(0, (evidence.metrics[name] ?? 1) - 1);
+  }
+  const metric = headlineOf(evidence, settings, isWorse);
   const ofMetric = metric === null ? undefined : settings.metrics[metric];
-  if (metric === null || ofMetric === undefined) return null;
+  if (metric === null || ofMetric === undefined || sum < 1 / settings.alpha) return null;
   const bets = betStrata(strata, metric, ofMetric);
-  const worsening = worseningOf(ofMetric, bets);
-  if (worsening === null || worsening < ofMetric.tolerance) return null;
   const measured = effectOf(ofMetric, bets);
   if (measured === null) return null;
   const onset = onsetOf(ofMetric, bets, settings.models);

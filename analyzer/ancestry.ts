@@ -71,3 +71,8 @@ export function createAncestry(capacity: number): Ancestry {
 function lacking(call: LlmCall): boolean {
   return call.prompt_name === null || call.session_id === null;
 }
+
+/** Whether a span has to be stored for the calls below it: one that stands under nothing and carries nothing has nothing to pass on. */
+export function isWorthKeeping(relative: Relative): boolean {
+  return relative.parent_span_id !== null || relative.prompt_name !== null || relative.prompt_version !== null || relative.session_id !== null || relative.user_id !== null;
+}

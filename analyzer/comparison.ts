@@ -3,7 +3,7 @@ import type { PromptKey, CallObservation, ScoreObservation } from './observation
 import { learnMetric, type MetricPolicy } from './references.ts';
 import { createStartWindows, type StartWindowState } from './start-windows.ts';
 import { advance, createEvidence, evidenceOf, type EvidenceState } from './statistics/evidence.ts';
-import { createUnits, type UnitCounts } from './units.ts';
+import { createUnits, type Past, type Routing, type UnitCounts } from './units.ts';
 import { createWindows, type WindowSchedule } from './windows.ts';
 
 /**
@@ -28,7 +28,8 @@ export type Comparison = {
   feed(slot: number, calls: readonly CallObservation[], scores: readonly ScoreObservation[], settled: ReadonlyMap<string, Stratum>): SlotOutcome;
   /** Feeds a slot that was bet on before a restart: units and open windows are filled, nothing is bet. */
   refill(slot: number, calls: readonly CallObservation[], scores: readonly ScoreObservation[]): void;
-  recall(units: Iterable<{ readonly id: string; readonly arm: 'a' | 'b' | null }>, slot: number): void;
+  /** What happened before the opening, or before `refillFrom`. */
+  recall(past: Past): void;
   /** The slot of the last bet-on or seen slot; before the first, that of the opening. */
   slot(): number;
   /** From here on rows must be read again after a restart. */
@@ -45,6 +46,7 @@ export type ComparisonSnapshot = {
   readonly evidence: EvidenceState;
   readonly schedule: WindowSchedule;
   readonly startWindows: StartWindowState;
+  readonly routing: Routing;
   /** First values of metrics that are still being learnt. */
   readonly learning: Readonly<Record<string, readonly number[]>>;
 };
@@ -65,15 +67,17 @@ export function createComparison(
   const windows = createWindows(settings.opened_slot, restored?.schedule ?? opening.schedule);
   const startWindows = createStartWindows(settings.opened_ms, restored?.startWindows);
   const learning = new Map<string, number[]>(Object.entries(restored?.learning ?? {}).map(([name, values]) => [name, [...values]]));
-  const windowSlots = Math.ceil(settings.session_window_s / settings.slot_seconds);
 
-  /** While refilling, what the units taught is in the snapshot already. */
+  /** While refilling, what the units taught and counted is in the snapshot already. */
   let isRefilling = false;
 
-  /** A metric that the comparison has; one that it meets for the first time is learnt from its first units, which are not bet on. */
+  /**
+   * A metric that the comparison has; one that it meets for the first time is learnt from its first units. Units of the slots in
+   * which it was learnt are not bet on, though their window may close later.
+   */
   const metricFor = (name: string, value: number, kind: 'signal' | 'numeric' | 'boolean'): MetricSettings | null => {
     const known = Object.hasOwn(settings.metrics, name) ? settings.metrics[name] : undefined;
-    if (known !== undefined) return known;
+    if (known !== undefined) return slotNow >= known.from_slot ? known : null;
     if (Object.keys(settings.metrics).length + learning.size >= MAX_METRICS && !learning.has(name)) return null;
     if (isRefilling) return null;
     const values = learning.get(name) ?? [];
@@ -85,20 +89,18 @@ export function createComparison(
     const weight = choice.weight > 0 ? settings.reserve / 2 : 0;
     const metric = learnMetric(choice, values, { weight, fromSlot: slotNow + 1 });
     settings = { ...settings, reserve: settings.reserve - weight, metrics: { ...settings.metrics, [name]: metric } };
-    return metric;
+    return null;
   };
 
-  const units = createUnits({
-    baseline: identity.baseline,
-    candidate: identity.candidate,
-    openedMs: settings.opened_ms,
-    sessionWindowS: settings.session_window_s,
-    metric: metricFor,
-  });
+  const units = createUnits(
+    { baseline: identity.baseline, candidate: identity.candidate, openedMs: settings.opened_ms, sessionWindowS: settings.session_window_s, metric: metricFor },
+    restored?.routing,
+  );
 
   const take = (slot: number, calls: readonly CallObservation[], scores: readonly ScoreObservation[]): void => {
     slotNow = slot;
-    for (const { family, entry } of units.feed(slot, calls, scores)) windows.add(family, slot, entry);
+    if (isRefilling) for (const { family, entry } of units.refill(slot, calls, scores)) windows.refill(family, slot, entry);
+    else for (const { family, entry } of units.feed(slot, calls, scores)) windows.add(family, slot, entry);
   };
 
   return {
@@ -118,10 +120,10 @@ export function createComparison(
     },
     recall: units.recall,
     slot: () => slotNow,
-    refillFrom: () => Math.min(slotNow + 1, windows.oldestOpenSlot()) - windowSlots,
+    refillFrom: () => Math.min(slotNow + 1, windows.oldestOpenSlot()) - units.reachSlots,
     evidence: () => evidenceOf(evidence, settings),
     unitCounts: units.counts,
-    snapshot: () => ({ slot: slotNow, evidence, schedule: windows.schedule(), startWindows: startWindows.snapshot(), learning: Object.fromEntries(learning) }),
+    snapshot: () => ({ slot: slotNow, evidence, schedule: windows.schedule(), startWindows: startWindows.snapshot(), routing: units.routing(), learning: Object.fromEntries(learning) }),
   };
 }
 

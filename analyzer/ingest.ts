@@ -4,21 +4,30 @@ import type { Decoded } from '../schemas/otlp.ts';
 import type { Score } from '../schemas/score.ts';
 import type { Store } from '../schemas/store.ts';
 import { createAncestry, relativeOf } from './ancestry.ts';
-import { spanKey } from './identity.ts';
-import { createJoin, type PendingScore } from './join.ts';
+import { arrivingCalls, arrivingScores, type Arrival } from './arrivals.ts';
+import { createCardinality, dayStartMs, DEFAULT_LIMITS, type CardinalityLimits } from './cardinality.ts';
+import { createDraft, type Draft, type StoredScore, type StoredSpan } from './draft.ts';
+import { spanKey, type SpanIdentity } from './identity.ts';
+import { createJoin } from './join.ts';
 import { createKnown } from './known.ts';
+import { createLate } from './late.ts';
 import { createTally, type Tally } from './ledger.ts';
 import type { Normaliser, Relative } from './normalise.ts';
-import { loadPendingScores, loadProvisionalCalls, loadRelatives, lookUpCalls, lookUpScores, reconcileLedger } from './recovery.ts';
-import { callRow, factsOf, relativeRow, scoreRow, type CallFacts } from './rows.ts';
+import { readMessages } from './reading.ts';
+import { loadPendingScores, loadProvisionalCalls, loadRelatives, loadVersionsSince, lookUpCalls, lookUpScores, reconcileLedger } from './recovery.ts';
 import { slotOf } from './slots.ts';
-import { createWaiting, type WaitingCall } from './waiting.ts';
+import { createWaiting } from './waiting.ts';
+import { writeTurn } from './writing.ts';
 
 /**
  * The ingest loop: from log messages to rows. One batch at a time, in the order of the log.
  *
  * A call is *provisional* (slot 0) while an ancestor may still bring its prompt or session, and *complete* from then on:
  * it enters the slot of the arrival clock in which that happened. A score is complete when its call is.
+ *
+ * A turn (a batch, a tick of the clock) drafts its rows from what is remembered, writes them, and remembers them when they are
+ * durable. If it fails, nobody knows which rows are there: the same doubt as after a crash, and it is resolved in the same way,
+ * by reading the store before anything else is done (`takeUp`).
  */
 export type Ingest = {
   /** Takes up what an earlier process left: provisional calls, pending scores, a batch whose ledger was never written. */
@@ -32,22 +41,16 @@ export type Ingest = {
 
 export type BatchSummary = { readonly received: number; readonly calls: number; readonly scores: number; readonly prompts: readonly string[] };
 
-export type StoredSpan = { readonly end_ns: string; readonly revision: number; readonly slot: number };
-export type StoredScore = { readonly value: number | null; readonly label: string | null; readonly revision: number; readonly slot: number };
-
 export type IngestSettings = {
   /** How long a call waits for an ancestor. */
   readonly resolveWaitMs: number;
-  /** Calls that may wait at a time; past it a call enters as it is (flagged). */
+  /** Past this many a call enters as it is (flagged `not_awaited`). */
   readonly maxWaiting: number;
   /** Spans remembered against duplicates, in each of two generations. */
   readonly rememberedSpans: number;
   readonly rememberedCalls: number;
+  readonly cardinality?: CardinalityLimits;
 };
-
-type Placed<Item> = { readonly item: Item; readonly stampMs: number };
-type StagedCall = { call: LlmCall; stampMs: number; readonly stored: StoredSpan | undefined };
-type StagedScore = { score: Score; stampMs: number; readonly stored: StoredScore | undefined };
 
 export function createIngest(
   deps: { readonly store: Store; readonly decode: (message: LogMessage) => Decoded; readonly normaliser: Normaliser },
@@ -64,288 +67,177 @@ export function createIngest(
       { coversFromMs, capacity: settings.rememberedSpans },
     ),
   });
-  let known = memory(0);
   const ancestry = createAncestry(settings.rememberedSpans);
-  const waiting = createWaiting();
-  const join = createJoin(store, settings.rememberedCalls);
+  const late = createLate({ store, ancestry }, settings.rememberedCalls);
+  const cardinality = createCardinality(settings.cardinality ?? DEFAULT_LIMITS);
+  let known = memory(0);
+  let waiting = createWaiting();
+  let join = createJoin(store, settings.rememberedCalls);
+  let isInDoubt = false;
   let batch = 0;
   /** Slots before this one may be closed: nothing enters them any more. */
   let openSlot = 1;
   const slotAt = (stampMs: number): number => Math.max(slotOf(stampMs), openSlot);
 
-  const read = (messages: readonly LogMessage[], tally: Tally) => {
-    const calls: Placed<LlmCall>[] = [];
-    const relatives: Placed<Relative>[] = [];
-    const scores: Placed<Score>[] = [];
-    /** Log records that are scores are counted with what becomes of them; scores on span events belong to their span. */
-    const counted = new Set<Score>();
-    let received = 0;
-    for (const message of messages) {
-      const stampMs = message.received_ms;
-      const context = { project: message.project, received_ms: stampMs };
-      const entry = { project: message.project, receivedMs: stampMs, signal: message.signal };
-      const decoded = deps.decode(message);
-      received += decoded.received;
-      if (decoded.received > 0) tally.count({ ...entry, outcome: 'received', reason: '' }, decoded.received);
-      for (const [reason, count] of decoded.rejected) tally.count({ ...entry, outcome: 'rejected', reason }, count);
-      if (decoded.signal === 'traces') {
-        for (const group of decoded.groups) {
-          for (const span of group.spans) {
-            const read = deps.normaliser.span(context, group.resource, group.scope, span);
-            if (read.kind === 'call') {
-              calls.push({ item: read.call, stampMs });
-            } else {
-              relatives.push({ item: read.relative, stampMs });
-              tally.count({ ...entry, outcome: 'ignored', reason: read.reason });
-            }
-            for (const score of read.scores) scores.push({ item: score, stampMs });
-          }
-        }
-      } else {
-        for (const group of decoded.groups) {
-          for (const record of group.records) {
-            const read = deps.normaliser.record(context, group.resource, group.scope, record);
-            if (read.kind === 'score') {
-              scores.push({ item: read.score, stampMs });
-              counted.add(read.score);
-            } else {
-              tally.count({ ...entry, outcome: 'ignored', reason: read.reason });
-            }
-          }
-        }
-      }
-    }
-    return { calls, relatives, scores, counted, received };
-  };
-
   const write = async (messages: readonly LogMessage[]): Promise<BatchSummary> => {
-    batch += 1;
+    if (messages.length === 0) return { received: 0, calls: 0, scores: 0, prompts: [] };
+    const nowMs = messages.reduce((newest, message) => Math.max(newest, message.received_ms), 0);
+    if (isInDoubt) await takeUp(nowMs);
+    // 1. Read. A failure up to step 5 leaves nothing in the store.
     const tally = createTally();
-    // 1. Read. Nothing is remembered yet: a failure here leaves no trace.
-    const input = read(messages, tally);
-    const newestStampMs = messages.reduce((newest, message) => Math.max(newest, message.received_ms), 0);
+    const reading = readMessages(messages, { ...deps, tally });
+    const draft = createDraft();
+    const whenDurable: (() => void)[] = [];
 
-    // 2. Tell new from known. A span that is sent again with a later end corrects its row; otherwise it is only counted.
-    const storedCalls = await known.calls.find(input.calls.map((call) => call.item), newestStampMs);
-    const stagedCalls = new Map<string, StagedCall>();
-    for (const { item: call, stampMs } of input.calls) {
-      const key = spanKey(call);
-      const entry = { project: call.project, receivedMs: stampMs, signal: 'traces' as const };
-      const staged = stagedCalls.get(key);
-      const stored = staged?.stored ?? storedCalls.get(key);
-      const lastEnd = staged?.call.end_time_ns ?? stored?.end_ns;
-      if (lastEnd === undefined) {
-        stagedCalls.set(key, { call, stampMs, stored: undefined });
-        tally.count({ ...entry, outcome: 'stored', reason: 'call' });
-      } else if (BigInt(call.end_time_ns) > BigInt(lastEnd)) {
-        stagedCalls.set(key, { call, stampMs: staged?.stampMs ?? stampMs, stored });
-        tally.count({ ...entry, outcome: 'duplicate', reason: 'later_end' });
-      } else {
-        tally.count({ ...entry, outcome: 'duplicate', reason: 'sent_again' });
-      }
-    }
+    // 2. Tell new from known. What was sent again is counted; only what is new or better goes on.
+    const calls = arrivingCalls(reading.calls, await known.calls.find(reading.calls.map(({ item }) => item), nowMs), tally);
+    const scores = arrivingScores(reading, await known.scores.find(reading.scores.map(({ item }) => item), nowMs), tally);
 
-    // 3. Resolve. Ancestors first, so that the order inside a batch does not matter; then calls; then those that waited.
-    for (const { item } of input.relatives) ancestry.add(item);
-    for (const { call } of stagedCalls.values()) ancestry.add(relativeOf(call));
-    const callRows: object[] = [];
-    const completed: { readonly call: CallFacts; readonly slot: number }[] = [];
-    const toRemember: { readonly call: LlmCall; readonly stored: StoredSpan }[] = [];
-    const toWait: WaitingCall[] = [];
-    const place = (call: LlmCall, slot: number, revision: number): void => {
-      callRows.push(callRow(call, { slot, batch, revision }));
-      toRemember.push({ call, stored: { end_ns: call.end_time_ns, revision, slot } });
-    };
-    for (const { call: asSent, stampMs, stored } of stagedCalls.values()) {
-      const { call, missing } = ancestry.resolve(asSent);
-      if (stored !== undefined) {
-        place(call, stored.slot, stored.revision + 2);
-      } else if (missing !== null && waiting.size() + toWait.length < settings.maxWaiting) {
-        place(call, 0, 0);
-        toWait.push({ call, missing, revision: 0, deadlineMs: stampMs + settings.resolveWaitMs });
-      } else {
-        const slot = slotAt(stampMs);
-        place(missing === null ? call : { ...call, flags: [...call.flags, 'not_awaited'] }, slot, 1);
-        completed.push({ call: factsOf(call), slot });
-      }
-    }
-    const woken = new Set<WaitingCall>();
-    const moved = new Map<WaitingCall, { readonly call: LlmCall; readonly missing: string }>();
-    const wake = (ancestor: { readonly project: string; readonly trace_id: string; readonly span_id: string }, stampMs: number): void => {
-      for (const waiter of waiting.forAncestor(spanKey(ancestor))) {
-        const { call, missing } = ancestry.resolve(waiter.call);
-        if (missing !== null) {
-          moved.set(waiter, { call, missing });
-          continue;
-        }
-        if (woken.has(waiter)) continue;
-        woken.add(waiter);
-        const slot = slotAt(stampMs);
-        place(call, slot, waiter.revision + 1);
-        completed.push({ call: factsOf(call), slot });
-      }
-    };
-    for (const { item, stampMs } of input.relatives) wake(item, stampMs);
-    for (const { call, stampMs } of stagedCalls.values()) wake(call, stampMs);
+    // 3. Resolve. Ancestors first, so that the order inside a batch does not matter; then calls; then those that wait, or waited too long.
+    for (const { item } of reading.relatives) ancestry.add(item);
+    for (const { item } of calls.values()) ancestry.add(relativeOf(item));
+    await recallAncestors([...calls.values()].flatMap(({ item, stored }) => (stored === undefined ? [] : [item])));
+    for (const arrival of calls.values()) draftCall(draft, arrival, whenDurable);
+    const ancestors = [...reading.relatives, ...calls.values()];
+    for (const { item, stampMs } of ancestors) draftWoken(draft, item, stampMs, whenDurable);
+    const corrected = await late.correct(draft, ancestors.map(({ item }) => item), (call) => cardinality.admit(call, nowMs));
+    whenDurable.push(...corrected.whenDurable);
 
     // 4. Join scores with their calls, in both directions.
-    for (const { call } of completed) join.learn(call);
-    const scoreRows: object[] = [];
-    const scoresToRemember: { readonly score: Score; readonly stored: StoredScore }[] = [];
-    const toPend: PendingScore[] = [];
-    const settled: PendingScore[] = [];
-    const fileScore = (score: Score, call: CallFacts | null, slot: number, revision: number): void => {
-      scoreRows.push(scoreRow(score, call, { slot, batch, revision }));
-      scoresToRemember.push({ score, stored: { value: score.value, label: score.label, revision, slot } });
-    };
-    const storedScores = await known.scores.find(input.scores.map((score) => score.item), newestStampMs);
-    const stagedScores = new Map<string, StagedScore>();
-    for (const { item: score, stampMs } of input.scores) {
-      const entry = { project: score.project, receivedMs: stampMs, signal: 'logs' as const };
-      const staged = stagedScores.get(score.score_id);
-      const stored = staged?.stored ?? storedScores.get(score.score_id);
-      const last = staged?.score ?? stored;
-      const isCounted = input.counted.has(score);
-      if (last === undefined) {
-        stagedScores.set(score.score_id, { score, stampMs, stored: undefined });
-        if (isCounted) tally.count({ ...entry, outcome: 'stored', reason: 'score' });
-      } else {
-        const isCorrection = last.value !== score.value || last.label !== score.label;
-        if (isCorrection) stagedScores.set(score.score_id, { score, stampMs: staged?.stampMs ?? stampMs, stored });
-        if (isCounted) tally.count({ ...entry, outcome: 'duplicate', reason: isCorrection ? 'corrected' : 'sent_again' });
-      }
-    }
-    const judged = await join.find([...stagedScores.values()].map((staged) => staged.score));
-    for (const { score, stampMs, stored } of stagedScores.values()) {
-      const call = judged.get(score.score_id) ?? null;
-      const revision = stored === undefined ? (call === null ? 0 : 1) : stored.revision + 2;
-      // The first value is the one that is bet on: a correction keeps the slot of what it corrects.
-      const slot = call === null ? 0 : stored !== undefined && stored.slot > 0 ? stored.slot : slotAt(stampMs);
-      fileScore(score, call, slot, revision);
-      if (call === null) toPend.push({ score, revision });
-    }
-    for (const { call, slot } of completed) {
-      for (const pending of join.waitingFor(call)) {
-        fileScore(pending.score, call, slot, pending.revision + 1);
-        settled.push(pending);
-      }
-    }
+    for (const { call } of draft.completed.values()) join.learn(call);
+    for (const call of corrected.calls) join.learn(call);
+    await draftScores(draft, scores);
+    draftJoined(draft);
 
-    // 5. Write the rows. If it fails, or the process dies here, the sender sends again, and step 2 finds what is there.
-    try {
-      await Promise.all([
-        store.insert('calls', callRows),
-        store.insert('relatives', input.relatives.filter(({ item }) => isWorthKeeping(item)).map(({ item }) => relativeRow(item))),
-        store.insert('scores', scoreRows),
-        store.insert('versions', versionRows(completed, newestStampMs)),
-      ]);
-      // 6. Write the ledger, last: a batch without one is counted at the next start, from its rows.
-      await store.insert('ledger', tally.rows(batch));
-    } catch (error) {
-      known.calls.reset(newestStampMs);
-      known.scores.reset(newestStampMs);
-      throw error;
-    }
-
-    // 7. Remember. Only what is durable.
-    for (const { call, stored } of toRemember) known.calls.remember(call, stored);
-    for (const { score, stored } of scoresToRemember) known.scores.remember(score, stored);
-    for (const { call, stored } of toRemember) {
-      const waiter = stored.slot === 0 ? waiting.get(spanKey(call)) : undefined;
-      if (waiter !== undefined) {
-        waiter.call = call;
-        waiter.revision = stored.revision;
-      }
-    }
-    for (const waiter of woken) waiting.remove(waiter);
-    for (const [waiter, { call, missing }] of moved) if (!woken.has(waiter)) waiting.move(waiter, call, missing);
-    for (const waiter of toWait) waiting.add(waiter);
-    for (const pending of settled) join.settle(pending);
-    for (const pending of toPend) join.wait(pending);
-    const prompts = new Set<string>();
-    for (const { call } of completed) if (call.prompt_name !== null) prompts.add(call.prompt_name);
-    return { received: input.received, calls: callRows.length, scores: scoreRows.length, prompts: [...prompts] };
+    // 5. Write the rows; 6. write the ledger, last; 7. remember. See `commit`.
+    await commit(draft, { relatives: reading.relatives.map(({ item }) => item), tally, whenDurable, nowMs });
+    return { received: reading.received, calls: draft.calls.size, scores: draft.scores.size, prompts: draft.prompts() };
   };
 
   const advance = async (nowMs: number): Promise<void> => {
+    if (isInDoubt) await takeUp(nowMs);
     const expired = waiting.expired(nowMs);
     if (expired.length > 0) {
-      batch += 1;
-      // A last look at the store: the ancestor may have come before the memory began.
-      for (const relative of await loadRelatives(store, expired.map((waiter) => waiter.call))) ancestry.add(relative);
-      const callRows: object[] = [];
-      const scoreRows: object[] = [];
-      const settled: PendingScore[] = [];
-      const remembered: { readonly call: LlmCall; readonly stored: StoredSpan }[] = [];
-      const completed: { readonly call: CallFacts; readonly slot: number }[] = [];
-      for (const waiter of expired) {
-        const { call } = ancestry.resolve(waiter.call);
-        const slot = slotAt(waiter.deadlineMs);
-        callRows.push(callRow(call, { slot, batch, revision: waiter.revision + 1 }));
-        remembered.push({ call, stored: { end_ns: call.end_time_ns, revision: waiter.revision + 1, slot } });
-        completed.push({ call: factsOf(call), slot });
-        for (const pending of join.waitingFor(call)) {
-          scoreRows.push(scoreRow(pending.score, factsOf(call), { slot, batch, revision: pending.revision + 1 }));
-          settled.push(pending);
-        }
+      const draft = createDraft();
+      const whenDurable = expired.map(({ call }) => () => waiting.remove(call));
+      await recallAncestors(expired.map(({ call }) => call));
+      for (const { call: asWaiting, stored, deadlineMs } of expired) {
+        const { call, missing } = ancestry.resolve(asWaiting);
+        draft.completeCall(cardinality.admit(call, nowMs), stored, slotAt(deadlineMs));
+        if (missing !== null) whenDurable.push(() => late.expect(missing, call));
       }
-      await Promise.all([store.insert('calls', callRows), store.insert('scores', scoreRows), store.insert('versions', versionRows(completed, nowMs))]);
-      for (const { call, stored } of remembered) known.calls.remember(call, stored);
-      for (const { call } of completed) join.learn(call);
-      for (const pending of settled) join.settle(pending);
-      for (const waiter of expired) waiting.remove(waiter);
+      for (const { call } of draft.completed.values()) join.learn(call);
+      draftJoined(draft);
+      await commit(draft, { relatives: [], tally: createTally(), whenDurable, nowMs });
     }
     openSlot = Math.max(openSlot, slotOf(nowMs));
   };
+
+  /** What is remembered is what the store says: at the start of a process, and after a write that failed. */
+  const takeUp = async (nowMs: number): Promise<void> => {
+    const found = await reconcileLedger(store);
+    batch = Math.max(batch, found.lastBatch);
+    openSlot = Math.max(openSlot, found.openSlot);
+    known = memory(found.isEmpty ? 0 : nowMs);
+    cardinality.restore(await loadVersionsSince(store, dayStartMs(nowMs)), nowMs);
+
+    waiting = createWaiting();
+    join = createJoin(store, settings.rememberedCalls);
+    const draft = createDraft();
+    const provisional = await loadProvisionalCalls(store, settings.maxWaiting);
+    await recallAncestors(provisional.map(({ call }) => call));
+    for (const { call: asStored, stored } of provisional) {
+      const { call, missing } = ancestry.resolve(asStored);
+      if (missing === null) draft.completeCall(cardinality.admit(call, nowMs), stored, slotAt(nowMs));
+      else waiting.put({ call, missing, stored, deadlineMs: nowMs + settings.resolveWaitMs });
+    }
+    const pending = await loadPendingScores(store);
+    // Their calls may have been stored just before the end, and they not.
+    for (const { call } of draft.completed.values()) join.learn(call);
+    const judged = await join.find(pending.map(({ score }) => score));
+    for (const waited of pending) {
+      const call = judged.get(waited.score.score_id);
+      if (call === undefined) join.wait(waited);
+      else draft.joinedScore(waited.score, call, waited.stored, slotAt(nowMs));
+    }
+    await commit(draft, { relatives: [], tally: createTally(), whenDurable: [], nowMs });
+    isInDoubt = false;
+  };
+
+  const commit = async (draft: Draft, beside: { readonly relatives: readonly Relative[]; readonly tally: Tally; readonly whenDurable: readonly (() => void)[]; readonly nowMs: number }): Promise<void> => {
+    batch += 1;
+    await writeTurn(store, { draft, batch, ...beside });
+    for (const { call, stored } of draft.calls.values()) known.calls.remember(call, stored);
+    for (const { score, call, stored } of draft.scores.values()) {
+      known.scores.remember(score, stored);
+      if (call === null) join.wait({ score, stored });
+      else join.settle(score.score_id);
+    }
+    for (const remember of beside.whenDurable) remember();
+  };
+
+  /** A look at the store, for calls whose ancestors may have come before the memory began. */
+  async function recallAncestors(calls: readonly LlmCall[]): Promise<void> {
+    const unsure = calls.filter((call) => ancestry.resolve(call).missing !== null);
+    for (const relative of await loadRelatives(store, unsure)) ancestry.add(relative);
+  }
+
+  function draftCall(draft: Draft, { item, stampMs, stored }: Arrival<LlmCall, StoredSpan>, whenDurable: (() => void)[]): void {
+    const { call: resolved, missing } = ancestry.resolve(item);
+    const call = cardinality.admit(resolved, stampMs);
+    if (stored !== undefined && stored.slot > 0) {
+      draft.correctedCall(call, stored);
+      // What is due when this batch is durable is, above all, waiting.
+    } else if (missing !== null && waiting.size() + whenDurable.length < settings.maxWaiting) {
+      const provisional = draft.waitingCall(call, stored);
+      whenDurable.push(() => waiting.put({ call: resolved, missing, stored: provisional, deadlineMs: stampMs + settings.resolveWaitMs }));
+    } else {
+      draft.completeCall(missing === null ? call : { ...call, flags: [...call.flags, 'not_awaited'] }, stored, slotAt(stampMs));
+      if (missing !== null) whenDurable.push(() => late.expect(missing, item));
+      if (stored !== undefined) whenDurable.push(() => waiting.remove(item));
+    }
+  }
+
+  /** Calls that waited for this span: they are complete, or wait for the next one above it. */
+  function draftWoken(draft: Draft, ancestor: SpanIdentity, stampMs: number, whenDurable: (() => void)[]): void {
+    for (const waiter of waiting.forAncestor(spanKey(ancestor))) {
+      // It comes anew in this batch, or an ancestor before this one woke it.
+      if (draft.calls.has(spanKey(waiter.call))) continue;
+      const { call, missing } = ancestry.resolve(waiter.call);
+      if (missing === null) draft.completeCall(cardinality.admit(call, stampMs), waiter.stored, slotAt(stampMs));
+      whenDurable.push(() => (missing === null ? waiting.remove(call) : waiting.put({ ...waiter, call, missing })));
+    }
+  }
+
+  async function draftScores(draft: Draft, arrivals: ReadonlyMap<string, Arrival<Score, StoredScore>>): Promise<void> {
+    const judged = await join.find([...arrivals.values()].map(({ item }) => item));
+    for (const { item: score, stampMs, stored } of arrivals.values()) {
+      const call = judged.get(score.score_id);
+      if (call === undefined) draft.pendingScore(score, stored);
+      else draft.joinedScore(score, call, stored, Math.max(slotAt(stampMs), draft.completed.get(spanKey(call))?.slot ?? 0));
+    }
+  }
+
+  /** Scores that waited for the calls that become complete with this turn. */
+  function draftJoined(draft: Draft): void {
+    for (const { call, slot } of draft.completed.values()) {
+      for (const { score, stored } of join.waitingFor(call)) {
+        if (!draft.scores.has(score.score_id)) draft.joinedScore(score, call, stored, slot);
+      }
+    }
+  }
 
   // Batches and ticks take turns: each sees the memory that the one before it left.
   let turn: Promise<unknown> = Promise.resolve();
   const inTurn = <Result>(work: () => Promise<Result>): Promise<Result> => {
     const result = turn.then(work);
-    turn = result.catch(() => undefined);
+    turn = result.catch(() => (isInDoubt = true));
     return result;
   };
-
   return {
-    start: (nowMs) =>
-      inTurn(async () => {
-        const recovered = await reconcileLedger(store);
-        batch = recovered.lastBatch;
-        openSlot = Math.max(openSlot, recovered.openSlot);
-        known = memory(recovered.isEmpty ? 0 : nowMs);
-        const provisional = await loadProvisionalCalls(store, settings.maxWaiting);
-        for (const relative of await loadRelatives(store, provisional.map(({ call }) => call))) ancestry.add(relative);
-        for (const { call, revision } of provisional) ancestry.add(relativeOf(call)), toWaitAgain(call, revision, nowMs);
-        for (const pending of await loadPendingScores(store)) join.wait(pending);
-      }),
+    start: (nowMs) => inTurn(() => takeUp(nowMs)),
     write: (messages) => inTurn(() => write(messages)),
     advance: (nowMs) => inTurn(() => advance(nowMs)),
     waiting: () => ({ calls: waiting.size(), scores: join.size() }),
   };
-
-  function toWaitAgain(call: LlmCall, revision: number, nowMs: number): void {
-    const { missing } = ancestry.resolve(call);
-    waiting.add({ call, missing: missing ?? '', revision, deadlineMs: missing === null ? nowMs : nowMs + settings.resolveWaitMs });
-  }
-}
-
-/** A span that stands under nothing and carries nothing has nothing to pass on. */
-function isWorthKeeping(relative: Relative): boolean {
-  return relative.parent_span_id !== null || relative.prompt_name !== null || relative.prompt_version !== null || relative.session_id !== null || relative.user_id !== null;
-}
-
-function versionRows(completed: readonly { readonly call: CallFacts }[], stampMs: number): object[] {
-  const rows = new Map<string, { calls: number } & Record<string, unknown>>();
-  for (const { call } of completed) {
-    if (call.prompt_name === null || call.prompt_version === null) continue;
-    const key = `${call.project}\0${call.environment}\0${call.prompt_name}\0${call.prompt_version}`;
-    const row = rows.get(key);
-    if (row !== undefined) {
-      row.calls += 1;
-      continue;
-    }
-    const { project, environment, prompt_name, prompt_version } = call;
-    rows.set(key, { project, environment, prompt_name, factor: 'prompt_version', value: prompt_version, first_seen_ms: stampMs, last_seen_ms: stampMs, calls: 1 });
-  }
-  return [...rows.values()];
 }

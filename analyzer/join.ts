@@ -1,5 +1,6 @@
 import type { Score } from '../schemas/score.ts';
 import type { Store } from '../schemas/store.ts';
+import type { StoredScore } from './draft.ts';
 import { createGenerations } from './generations.ts';
 import { spanKey } from './identity.ts';
 import type { CallFacts } from './rows.ts';
@@ -8,21 +9,23 @@ import type { CallFacts } from './rows.ts';
  * Scores meet their calls: by span where they name one, else by response id; whichever comes first waits for the other.
  * Recent calls are remembered; for older ones the store is asked once, when the score arrives.
  */
-export type PendingScore = { readonly score: Score; readonly revision: number };
+export type PendingScore = { readonly score: Score; readonly stored: StoredScore };
 
 export type Join = {
-  /** The calls that these scores judge, by score id. Asks the store for those that memory does not have. */
+  /** The calls that these scores judge, by score id. Asks the store for those that memory does not have. Only complete calls are found. */
   find(scores: readonly Score[]): Promise<Map<string, CallFacts>>;
-  /** A call became complete. */
+  /** A call is complete. */
   learn(call: CallFacts): void;
   /** Scores that wait for this call. They stay until `settle`. */
   waitingFor(call: CallFacts): readonly PendingScore[];
+  /** In the place of an earlier judgement of the same score. */
   wait(pending: PendingScore): void;
-  settle(pending: PendingScore): void;
+  settle(scoreId: string): void;
   size(): number;
 };
 
 const LOOKUP_CHUNK = 2_000;
+/** Past this many, the score that has waited longest is let go: it stays stored as pending. */
 const MAX_PENDING = 100_000;
 
 const FACTS_COLUMNS = `project, trace_id, span_id, toString(start_ns) AS start_time_ns, environment, operation, prompt_name, prompt_version,
@@ -47,16 +50,20 @@ function namesOf(call: CallFacts): string[] {
 /** @param capacity calls remembered in each of two generations. */
 export function createJoin(store: Store, capacity: number): Join {
   const calls = createGenerations<CallFacts>(capacity);
-  const pending = new Map<string, Set<PendingScore>>();
-  let pendingCount = 0;
-
-  const remembered = (score: Score): CallFacts | undefined => {
-    for (const target of targetsOf(score)) {
-      const call = calls.get(target);
-      if (call !== undefined) return call;
+  /** In order of arrival. */
+  const pending = new Map<string, PendingScore>();
+  const byTarget = new Map<string, Set<string>>();
+  const settle = (scoreId: string): void => {
+    const waited = pending.get(scoreId);
+    if (waited === undefined) return;
+    pending.delete(scoreId);
+    for (const target of targetsOf(waited.score)) {
+      const ids = byTarget.get(target);
+      ids?.delete(scoreId);
+      if (ids?.size === 0) byTarget.delete(target);
     }
-    return undefined;
   };
+
 
   const lookUp = async (column: 'trace_id' | 'response_id', values: readonly string[]): Promise<Map<string, CallFacts>> => {
     const found = new Map<string, CallFacts>();
@@ -75,7 +82,7 @@ export function createJoin(store: Store, capacity: number): Join {
       const found = new Map<string, CallFacts>();
       const missed: Score[] = [];
       for (const score of scores) {
-        const call = remembered(score);
+        const call = targetsOf(score).map((target) => calls.get(target)).find((facts) => facts !== undefined);
         if (call === undefined) missed.push(score);
         else found.set(score.score_id, call);
       }
@@ -94,27 +101,30 @@ export function createJoin(store: Store, capacity: number): Join {
     },
     waitingFor(call) {
       const found = new Set<PendingScore>();
-      for (const name of namesOf(call)) for (const score of pending.get(name) ?? []) found.add(score);
+      for (const name of namesOf(call)) {
+        for (const id of byTarget.get(name) ?? []) {
+          const waited = pending.get(id);
+          if (waited !== undefined) found.add(waited);
+        }
+      }
       return [...found];
     },
-    wait(score) {
-      // Past the limit a score stays in the store as pending, is shown there, and is found again after a restart.
-      if (pendingCount >= MAX_PENDING) return;
-      pendingCount += 1;
-      for (const target of targetsOf(score.score)) {
-        const scores = pending.get(target);
-        if (scores === undefined) pending.set(target, new Set([score]));
-        else scores.add(score);
+    wait(waited) {
+      const { score } = waited;
+      settle(score.score_id);
+      const targets = targetsOf(score);
+      // It names no call, only a trace: nothing to wait for.
+      if (targets.length === 0) return;
+      const [oldest] = pending.keys();
+      if (pending.size >= MAX_PENDING && oldest !== undefined) settle(oldest);
+      pending.set(score.score_id, waited);
+      for (const target of targets) {
+        const ids = byTarget.get(target);
+        if (ids === undefined) byTarget.set(target, new Set([score.score_id]));
+        else ids.add(score.score_id);
       }
     },
-    settle(score) {
-      pendingCount -= 1;
-      for (const target of targetsOf(score.score)) {
-        const scores = pending.get(target);
-        scores?.delete(score);
-        if (scores?.size === 0) pending.delete(target);
-      }
-    },
-    size: () => pendingCount,
+    settle,
+    size: () => pending.size,
   };
 }

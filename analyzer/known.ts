@@ -5,14 +5,12 @@ import { createGenerations } from './generations.ts';
  *
  * Exact without asking the store for most: a span that started after the memory began, and was not seen since, cannot
  * have been stored before it started. Only what is older than the memory, or comes from a clock that runs ahead, is
- * looked up. After a failed write the memory begins anew, so it never claims what the store does not have.
+ * looked up. After a failed write a new memory begins, so it never claims what the store does not have.
  */
 export type Known<Item, Stored> = {
   /** What is stored of each of these, by key; absent keys are new. Asks the store only where memory cannot tell. */
   find(items: readonly Item[], stampMs: number): Promise<Map<string, Stored>>;
   remember(item: Item, stored: Stored): void;
-  /** Forget everything: memory covers nothing before `stampMs`. */
-  reset(stampMs: number): void;
 };
 
 /** A clock may run ahead of ours by this much before its records are looked up. */
@@ -37,11 +35,10 @@ export function createKnown<Item, Stored>(
   let coversFromMs = settings.coversFromMs;
   let youngSinceMs = coversFromMs;
   let latestMs = coversFromMs;
-  const rotate = (): void => {
+  const memory = createGenerations<Stored>(settings.capacity, () => {
     coversFromMs = youngSinceMs;
     youngSinceMs = latestMs;
-  };
-  let memory = createGenerations<Stored>(settings.capacity, rotate);
+  });
 
   return {
     async find(items, stampMs) {
@@ -64,10 +61,5 @@ export function createKnown<Item, Stored>(
       return found;
     },
     remember: (item, stored) => memory.set(deps.keyOf(item), stored),
-    reset(stampMs) {
-      coversFromMs = stampMs;
-      youngSinceMs = stampMs;
-      memory = createGenerations(settings.capacity, rotate);
-    },
   };
 }

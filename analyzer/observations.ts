@@ -92,26 +92,60 @@ export async function selectShares(
   );
 }
 
-/** Units of a prompt in the given slots, each with its only version; null where it met several. */
+/** A unit is its session, unless that is one of `crowd`, which are none; else its trace. */
+const UNIT = (trace: string): string => `if(session_id IS NULL OR session_id IN {crowd:Array(String)}, concat('t:', ${trace}), concat('s:', assumeNotNull(session_id)))`;
+
+/** Units of a prompt in the given slots, each with its only version; null where it met several. By their last slot. */
 export async function selectUnits(
   store: Store,
   prompt: PromptKey,
-  range: { readonly from: number; readonly to: number },
-): Promise<{ id: string; version: string | null; start_ms: number }[]> {
+  range: { readonly from: number; readonly to: number; readonly crowd: readonly string[] },
+): Promise<{ id: string; version: string | null; first_slot: number; first_span: string; first_version: string; last_slot: number; start_ms: number }[]> {
   return store.select(
-    `SELECT if(session_id IS NULL, concat('t:', trace_id), concat('s:', assumeNotNull(session_id))) AS id,
-            if(uniqExact(prompt_version) = 1, any(prompt_version), NULL) AS version, min(intDiv(start_ns, 1000000)) AS start_ms
-     FROM calls WHERE slot >= {from:UInt32} AND slot < {to:UInt32} AND ${OF_PROMPT} AND ${ATTRIBUTED} GROUP BY id`,
+    `SELECT ${UNIT('trace_id')} AS id,
+            if(uniqExact(prompt_version) = 1, any(prompt_version), NULL) AS version,
+            min(slot) AS first_slot, max(slot) AS last_slot,
+            argMin(span_id, (slot, start_ns, trace_id, span_id)) AS first_span, argMin(assumeNotNull(prompt_version), (slot, start_ns, trace_id, span_id)) AS first_version,
+            argMin(intDiv(start_ns, 1000000), (slot, start_ns)) AS start_ms
+     FROM calls WHERE slot >= {from:UInt32} AND slot < {to:UInt32} AND ${OF_PROMPT} AND ${ATTRIBUTED} GROUP BY id ORDER BY last_slot, id`,
     { ...prompt, ...range },
   );
 }
 
-/** Which units have been scored under which name in the given slots. */
-export async function selectScoredUnits(store: Store, prompt: PromptKey, range: { readonly from: number; readonly to: number }): Promise<{ id: string; name: string }[]> {
-  return store.select(
-    `SELECT DISTINCT if(session_id IS NULL, concat('t:', call_trace_id), concat('s:', assumeNotNull(session_id))) AS id, name
-     FROM scores WHERE slot >= {from:UInt32} AND slot < {to:UInt32} AND ${OF_PROMPT} AND ${ATTRIBUTED}`,
+/** Sessions of the last calls in the given slots, oldest first; null: a call without one. */
+export async function selectRecentSessions(store: Store, prompt: PromptKey, range: { readonly from: number; readonly to: number; readonly limit: number }): Promise<(string | null)[]> {
+  const rows = await store.select<{ session_id: string | null }>(
+    `SELECT session_id FROM (SELECT * FROM calls WHERE slot >= {from:UInt32} AND slot < {to:UInt32} AND ${OF_PROMPT} AND ${ATTRIBUTED} LIMIT 1 BY trace_id, span_id)
+     ORDER BY slot DESC, start_ns DESC, trace_id DESC, span_id DESC LIMIT {limit:UInt32}`,
     { ...prompt, ...range },
+  );
+  return rows.map((row) => row.session_id).reverse();
+}
+
+/** Under which names, and for which calls, units have been scored in the given slots. */
+export async function selectScoredUnits(
+  store: Store,
+  prompt: PromptKey,
+  range: { readonly from: number; readonly to: number; readonly crowd: readonly string[] },
+): Promise<{ id: string; scored: { name: string; span_id: string }[] }[]> {
+  return store.select(
+    `SELECT ${UNIT('call_trace_id')} AS id, groupUniqArray(CAST((name, call_span_id), 'Tuple(name String, span_id String)')) AS scored
+     FROM scores WHERE slot >= {from:UInt32} AND slot < {to:UInt32} AND ${OF_PROMPT} AND ${ATTRIBUTED} GROUP BY id`,
+    { ...prompt, ...range },
+  );
+}
+
+/** Versions of all prompts that were active in the given slots: when first, and when last before `since` and after it. Slot 0: never. */
+export async function selectSeenVersions(
+  store: Store,
+  range: { readonly from: number; readonly since: number; readonly to: number },
+): Promise<(PromptKey & { version: string; before_slot: number; first_slot: number; last_slot: number })[]> {
+  return store.select(
+    `SELECT project, environment, assumeNotNull(prompt_name) AS prompt_name, assumeNotNull(prompt_version) AS version,
+            maxIf(slot, slot < {since:UInt32}) AS before_slot, minIf(slot, slot >= {since:UInt32}) AS first_slot, max(slot) AS last_slot
+     FROM calls WHERE slot >= {from:UInt32} AND slot < {to:UInt32} AND calls.prompt_name IS NOT NULL AND ${ATTRIBUTED}
+     GROUP BY project, environment, prompt_name, version ORDER BY project, environment, prompt_name, version`,
+    range,
   );
 }
 

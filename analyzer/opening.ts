@@ -53,10 +53,9 @@ export function openComparison(request: OpeningRequest): Opening {
   const sharing = known.filter(({ choice }) => choice.weight_for === 'all_scores').length;
   const relative = known.map(({ choice }) => (choice.weight_for === 'all_scores' ? choice.weight / sharing : choice.weight));
   const total = relative.reduce((sum, weight) => sum + weight, 0);
-  const metrics: Record<string, MetricSettings> = {};
-  known.forEach(({ name, values, choice }, index) => {
+  const learnt = known.map(({ name, values, choice }, index): [string, MetricSettings] => {
     const weight = total > 0 ? ((relative[index] ?? 0) / total) * (1 - RESERVE) : 0;
-    metrics[name] = learnMetric(choice, values, { weight, fromSlot: slot + 1 });
+    return [name, learnMetric(choice, values, { weight, fromSlot: slot + 1 })];
   });
 
   const models = [...new Set(request.calls.filter((call) => !call.is_error).map((call) => call.response_model))].sort();
@@ -69,7 +68,8 @@ export function openComparison(request: OpeningRequest): Opening {
       opened_ms: request.opened_ms,
       models: models.length > 1 ? models : [],
       session_window_s: hasSessions(request.calls) ? request.session_window_s : 0,
-      metrics,
+      // fromEntries, because a score may be called "__proto__".
+      metrics: Object.fromEntries(learnt),
       reserve: total > 0 ? RESERVE : 1,
     },
     schedule: scheduleOf(request),

@@ -17,14 +17,22 @@ function eventSeconds(time_ns: string, received_ms: number): number {
   return Math.floor((believable ? ms : received_ms) / 1000);
 }
 
-/** `revision` orders the rows of one span: 0 provisional, 1 complete at once, +2 for each later correction. */
-export type Filing = { readonly slot: number; readonly batch: number; readonly revision: number };
+export function callEventSeconds(call: LlmCall): number {
+  return eventSeconds(call.start_time_ns, call.received_time_ms);
+}
+
+export function scoreEventSeconds(score: Score): number {
+  return eventSeconds(score.observed_time_ns, score.received_time_ms);
+}
+
+/** Where a row stands: `event_s` is the second that it is filed under; what slots and revisions mean is in draft.ts. */
+export type Filing = { readonly slot: number; readonly revision: number; readonly event_s: number };
 
 /** Written out, field by field: one shape for all rows makes building and writing them several times as fast as spreading. */
-export function callRow(call: LlmCall, filing: Filing) {
+export function callRow(call: LlmCall, filing: Filing, batch: number) {
   return {
     project: call.project,
-    event_time: eventSeconds(call.start_time_ns, call.received_time_ms),
+    event_time: filing.event_s,
     trace_id: call.trace_id,
     span_id: call.span_id,
     parent_span_id: call.parent_span_id ?? '',
@@ -32,7 +40,7 @@ export function callRow(call: LlmCall, filing: Filing) {
     end_ns: call.end_time_ns,
     received_ms: call.received_time_ms,
     slot: filing.slot,
-    batch: filing.batch,
+    batch,
     revision: filing.revision,
     dialect: call.dialect,
     scope_name: call.scope_name,
@@ -109,10 +117,10 @@ export function factsOf(call: CallFacts): CallFacts {
 }
 
 /** A score, with what it says of its call once that is there (`call` null: still pending). */
-export function scoreRow(score: Score, call: CallFacts | null, filing: Filing) {
+export function scoreRow(score: Score, call: CallFacts | null, filing: Filing, batch: number) {
   return {
     project: score.project,
-    event_time: eventSeconds(score.observed_time_ns, score.received_time_ms),
+    event_time: filing.event_s,
     score_id: score.score_id,
     name: score.name,
     value: score.value,
@@ -128,7 +136,7 @@ export function scoreRow(score: Score, call: CallFacts | null, filing: Filing) {
     received_ms: score.received_time_ms,
     join_state: call === null ? 'pending' : 'joined',
     slot: filing.slot,
-    batch: filing.batch,
+    batch,
     revision: filing.revision,
     call_trace_id: call?.trace_id ?? '',
     call_span_id: call?.span_id ?? '',

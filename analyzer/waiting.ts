@@ -1,22 +1,21 @@
 import type { LlmCall } from '../schemas/call.ts';
-import { spanKey } from './identity.ts';
+import type { StoredSpan } from './draft.ts';
+import { spanKey, type SpanIdentity } from './identity.ts';
 
 /**
  * Calls that are stored as provisional until an ancestor arrives, or their time is up. Every one waits equally long, so
  * the order of arrival is the order of the deadlines.
  */
-export type WaitingCall = { call: LlmCall; missing: string; revision: number; readonly deadlineMs: number };
+export type WaitingCall = { readonly call: LlmCall; readonly missing: string; /** Its provisional row. */ readonly stored: StoredSpan; readonly deadlineMs: number };
 
 export type Waiting = {
-  add(waiting: WaitingCall): void;
-  get(key: string): WaitingCall | undefined;
+  /** In the place of the one that waits for the same span, if there is one: then it keeps that one's deadline. */
+  put(waiting: WaitingCall): void;
   /** Those that wait for this ancestor. They stay until removed. */
   forAncestor(key: string): readonly WaitingCall[];
   /** Those whose deadline is at or before `nowMs`. They stay until removed. */
   expired(nowMs: number): WaitingCall[];
-  remove(waiting: WaitingCall): void;
-  /** It waits for another ancestor now; its deadline stays. */
-  move(waiting: WaitingCall, call: LlmCall, missing: string): void;
+  remove(span: SpanIdentity): void;
   size(): number;
 };
 
@@ -36,11 +35,15 @@ export function createWaiting(): Waiting {
     if (siblings?.size === 0) byAncestor.delete(waiting.missing);
   };
   return {
-    add(waiting) {
-      all.set(spanKey(waiting.call), waiting);
-      index(waiting);
+    put(waiting) {
+      const key = spanKey(waiting.call);
+      const former = all.get(key);
+      if (former !== undefined) unindex(former);
+      const current = former === undefined ? waiting : { ...waiting, deadlineMs: former.deadlineMs };
+      // An entry that is set again keeps its place in the order.
+      all.set(key, current);
+      index(current);
     },
-    get: (key) => all.get(key),
     forAncestor(key) {
       const found = byAncestor.get(key);
       return found === undefined ? none : [...found];
@@ -53,15 +56,12 @@ export function createWaiting(): Waiting {
       }
       return found;
     },
-    remove(waiting) {
-      all.delete(spanKey(waiting.call));
-      unindex(waiting);
-    },
-    move(waiting, call, missing) {
-      unindex(waiting);
-      waiting.call = call;
-      waiting.missing = missing;
-      index(waiting);
+    remove(span) {
+      const key = spanKey(span);
+      const current = all.get(key);
+      if (current === undefined) return;
+      all.delete(key);
+      unindex(current);
     },
     size: () => all.size,
   };

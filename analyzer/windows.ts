@@ -18,6 +18,8 @@ export type Windows = {
   /** Counts of the last hour before the opening, so that the first windows have a length. */
   seed(family: Family, history: History): void;
   add(family: Family, slot: number, entry: Entry): void;
+  /** The same after a restart, for a slot whose counts are in the schedule. */
+  refill(family: Family, slot: number, entry: Entry): void;
   /** Closes a slot: the strata of all windows that end with it. Slots must come in order, without gaps. */
   close(slot: number, startWindowOf: (startMs: number) => number): Omit<Stratum, 'use'>[];
   schedule(): WindowSchedule;
@@ -25,8 +27,15 @@ export type Windows = {
   oldestOpenSlot(): number;
 };
 
-/** What a restart needs: where each family's open window lies. Its units are read again from the store. */
-export type WindowSchedule = readonly { readonly family: Family; readonly begin: number; readonly length: number; readonly history: History }[];
+/** What a restart needs: where each family's open window lies, and what the next ones are planned from. Its units are read again from the store. */
+export type WindowSchedule = readonly {
+  readonly family: Family;
+  readonly begin: number;
+  readonly length: number;
+  readonly history: History;
+  /** Units of each arm by slot, of the last hour; slots without any are left out. */
+  readonly counts: readonly (readonly [slot: number, a: number, b: number])[];
+}[];
 
 /** Units of each arm before the opening, and in how many slots: the candidate has only just begun. */
 export type History = { readonly a: ArmHistory; readonly b: ArmHistory };
@@ -54,7 +63,9 @@ type FamilyState = {
 export function createWindows(openedSlot: number, schedule: WindowSchedule = []): Windows {
   const families = new Map<string, FamilyState>();
   const keyOf = (family: Family): string => `${family.group}\0${family.model}\0${family.operation}\0${family.route}`;
-  for (const { family, begin, length, history } of schedule) families.set(keyOf(family), { family, begin, length, entries: [], counts: [], history });
+  for (const { family, begin, length, history, counts } of schedule) {
+    families.set(keyOf(family), { family, begin, length, entries: [], counts: counts.map(([slot, a, b]) => ({ slot, a, b })), history });
+  }
 
   const planned = (state: FamilyState, nextSlot: number): number => {
     const first = nextSlot - SLOTS_PER_HOUR;
@@ -95,6 +106,10 @@ export function createWindows(openedSlot: number, schedule: WindowSchedule = [])
       last[entry.unit.arm] += 1;
       if (slot >= state.begin) state.entries.push(entry);
     },
+    refill(family, slot, entry) {
+      const state = families.get(keyOf(family));
+      if (state !== undefined && slot >= state.begin) state.entries.push(entry);
+    },
     close(slot, startWindowOf) {
       const strata: Omit<Stratum, 'use'>[] = [];
       for (const state of families.values()) {
@@ -106,7 +121,8 @@ export function createWindows(openedSlot: number, schedule: WindowSchedule = [])
       }
       return strata;
     },
-    schedule: () => [...families.values()].map(({ family, begin, length, history }) => ({ family, begin, length, history })),
+    schedule: () =>
+      [...families.values()].map(({ family, begin, length, history, counts }) => ({ family, begin, length, history, counts: counts.map(({ slot, a, b }) => [slot, a, b] as const) })),
     oldestOpenSlot: () => Math.min(...[...families.values()].map((state) => state.begin)),
   };
 }

@@ -6,8 +6,10 @@ import { startServer, type RunningServer, type ServerDependencies } from '../ser
 /** `culprit`: runs until it is told to stop. */
 export async function runServer({ config }: Invocation): Promise<number> {
   const server = await startServer(config, dependencies(config));
+  // Listened for before anybody is told that the server runs: a Ctrl-C right after the banner must end it cleanly, too.
+  const stopped = untilStopped(server);
   console.log(banner(server, config));
-  await untilStopped(server);
+  await stopped;
   return 0;
 }
 

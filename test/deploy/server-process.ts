@@ -1,0 +1,127 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { vi } from 'vitest';
+
+/** Culprit as people run it: the binary, in a process of its own. */
+export type ServerProcess = {
+  readonly url: string;
+  readonly child: ChildProcess;
+  /** Milliseconds from the start of the process to the sentence that it runs. */
+  readonly startedAfterMs: number;
+  readonly output: () => string;
+  /** Sends SIGINT and resolves with the exit status. */
+  stop(): Promise<Exit>;
+  kill(): Promise<Exit>;
+};
+export type Exit = { readonly code: number | null; readonly signal: NodeJS.Signals | null };
+export type Ended = Exit & { readonly output: string };
+
+const BINARY = join(import.meta.dirname, '../../deploy/bin.cjs');
+
+function launch(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
+  const child = spawn(process.execPath, [BINARY, ...args], { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } });
+  let said = '';
+  child.stdout.on('data', (chunk) => (said += String(chunk)));
+  child.stderr.on('data', (chunk) => (said += String(chunk)));
+  const exited = once(child, 'close').then(([code, signal]): Exit => ({ code, signal }));
+  return { child, exited, output: () => said };
+}
+
+/** A start that is refused: resolves when the process has ended. */
+export async function runToEnd(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Ended> {
+  const { child, exited, output } = launch(args, env);
+  const timer = setTimeout(() => child.kill('SIGKILL'), 25_000);
+  const exit = await exited;
+  clearTimeout(timer);
+  return { ...exit, output: output() };
+}
+
+/** Server processes and directories of one test file, ended and removed together. */
+export function createServers() {
+  const processes: ReturnType<typeof launch>[] = [];
+  const directories: string[] = [];
+  return {
+    async directory(): Promise<string> {
+      const directory = await mkdtemp(join(tmpdir(), 'culprit-server-'));
+      directories.push(directory);
+      return directory;
+    },
+    async start(data: string, args: readonly string[] = []): Promise<ServerProcess> {
+      const began = performance.now();
+      const launched = launch(['--data', data, '--port', '0', ...args]);
+      processes.push(launched);
+      const { child, exited, output } = launched;
+      const url = await vi.waitFor(
+        () => {
+          const found = /send OTLP to\s+(http:\/\/\S+)/.exec(output())?.[1];
+          if (found === undefined) throw new Error(`the server has not started: ${output()}`);
+          return found;
+        },
+        { timeout: 25_000, interval: 10 },
+      );
+      const end = (signal: NodeJS.Signals): Promise<Exit> => (child.kill(signal), exited);
+      return { url, child, startedAfterMs: performance.now() - began, output, stop: () => end('SIGINT'), kill: () => end('SIGKILL') };
+    },
+    async end(): Promise<void> {
+      for (const { child, exited } of processes.splice(0)) {
+        if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL');
+        await exited;
+      }
+      for (const directory of directories.splice(0)) await rm(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+export type SentSpan = { readonly trace_id: string; readonly span_id: string; readonly parent_span_id?: string };
+
+/** One OTLP/JSON request with a chat call for each span. */
+export function tracesBody(spans: readonly SentSpan[], nowMs: number): string {
+  const text = (key: string, value: string) => ({ key, value: { stringValue: value } });
+  return JSON.stringify({
+    resourceSpans: [
+      {
+        resource: { attributes: [text('service.name', 'shop')] },
+        scopeSpans: [
+          {
+            scope: { name: 'a-library' },
+            spans: spans.map(({ trace_id, span_id, parent_span_id }) => ({
+              traceId: trace_id,
+              spanId: span_id,
+              ...(parent_span_id === undefined ? {} : { parentSpanId: parent_span_id }),
+              name: 'chat gpt-4o',
+              kind: 3,
+              startTimeUnixNano: `${nowMs - 1_000}000000`,
+              endTimeUnixNano: `${nowMs}000000`,
+              attributes: [text('gen_ai.operation.name', 'chat'), text('gen_ai.request.model', 'gpt-4o'), text('gen_ai.prompt.name', 'refund'), text('gen_ai.prompt.version', 'v1'), text('session.id', trace_id)],
+            })),
+          },
+        ],
+      },
+    ],
+  });
+}
+
+export function post(url: string, body: string): Promise<Response> {
+  return fetch(`${url}/v1/traces`, { method: 'POST', headers: { 'content-type': 'application/json' }, body });
+}
+
+type CallPage = { calls: { trace_id: string; span_id: string }[]; next_cursor: string | null };
+
+/** Every call that the API knows, by span, over all pages. */
+export async function allCalls(url: string): Promise<string[]> {
+  const found: string[] = [];
+  for (let cursor: string | null = ''; cursor !== null; ) {
+    const response = await fetch(`${url}/v1/calls?limit=1000${cursor === '' ? '' : `&cursor=${encodeURIComponent(cursor)}`}`);
+    const page = (await response.json()) as CallPage;
+    found.push(...page.calls.map(({ trace_id, span_id }) => `${trace_id}/${span_id}`));
+    cursor = page.next_cursor;
+  }
+  return found;
+}
+
+export async function ledgerOf(url: string): Promise<{ received: number; stored: number; duplicate: number; ignored: number; waiting: number; balanced: boolean }> {
+  return (await (await fetch(`${url}/v1/ledger`)).json()) as Awaited<ReturnType<typeof ledgerOf>>;
+}
