@@ -1,13 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { PermanentError } from '../schemas/errors.ts';
-import { runDemo } from './commands/demo.ts';
-import { runReplay } from './commands/replay-command.ts';
-import { runServer } from './commands/serve.ts';
-import { runVerify } from './commands/verify.ts';
 import { loadConfiguration, type CommandFlags } from './configuration.ts';
 import { settingsHelp } from './settings.ts';
 import type { Config } from '../schemas/config.ts';
-import { VERSION } from './server.ts';
+import { VERSION } from './version.ts';
 
 /** The only reader of arguments and environment. Exit status: 0 done, 1 wrong or failed, 2 used wrongly. */
 
@@ -20,16 +16,17 @@ type Command = {
   readonly run: (invocation: Invocation) => Promise<number>;
 };
 
+/** Each loads what it needs when it is run: the demo brings a whole SDK with it, verify nothing. */
 const COMMANDS: Readonly<Record<string, Command>> = {
-  '': { usage: 'culprit', does: 'runs everything in one process: OTLP in, pages and API out', flags: {}, run: runServer },
-  demo: { usage: 'culprit demo', does: 'the same, with sample traffic in which v2 of a prompt breaks refund answers', flags: {}, run: runDemo },
+  '': { usage: 'culprit', does: 'runs everything in one process: OTLP in, pages and API out', flags: {}, run: async (invocation) => (await import('./commands/serve.ts')).runServer(invocation) },
+  demo: { usage: 'culprit demo', does: 'the same, with sample traffic in which v2 of a prompt breaks refund answers', flags: {}, run: async (invocation) => (await import('./commands/demo.ts')).runDemo(invocation) },
   replay: {
     usage: 'culprit replay FILE… [--json] [--evidence DIR]',
     does: 'runs recorded traffic (OTLP File Exporter lines, .jsonl or .jsonl.gz) in event time and prints its alerts',
     flags: { '--json': 'switch', '--evidence': 'value' },
-    run: runReplay,
+    run: async (invocation) => (await import('./commands/replay-command.ts')).runReplay(invocation),
   },
-  verify: { usage: 'culprit verify EVIDENCE.json…', does: 'recomputes the e-value of an alert from its strata', flags: {}, run: runVerify },
+  verify: { usage: 'culprit verify EVIDENCE.json…', does: 'recomputes the e-value of an alert from its strata', flags: {}, run: async (invocation) => (await import('./commands/verify.ts')).runVerify(invocation) },
 };
 
 export async function main(): Promise<void> {

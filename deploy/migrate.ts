@@ -9,6 +9,9 @@ import type { Store } from '../schemas/store.ts';
  * checksum. Applying is idempotent (CREATE … IF NOT EXISTS), so a start that died half way is repaired by the next one.
  */
 
+/** Where the numbered files of this code lie. */
+export const MIGRATIONS = new URL('../schemas/clickhouse/', import.meta.url).pathname;
+
 export type MigrationSettings = {
   /** Holds `NNNN_name.sql`. */
   readonly directory: string;

@@ -32,20 +32,13 @@ function textOf(value: unknown, name: string): string {
 }
 
 function elementOf(value: unknown, name: string): string {
-  switch (typeof value) {
-    case 'string':
-      return `'${inQuotes(value)}'`;
-    case 'number':
-      return Number.isNaN(value) ? 'nan' : value === Infinity ? 'inf' : value === -Infinity ? '-inf' : String(value);
-    case 'bigint':
-      return String(value);
-    case 'boolean':
-      return value ? '1' : '0';
-    default:
-      if (value === null || value === undefined) return 'NULL';
-      if (Array.isArray(value)) return `[${value.map((element: unknown) => elementOf(element, name)).join(',')}]`;
-      throw new PermanentError(`the query parameter {${name}} has a value of type ${typeof value}`);
-  }
+  if (value === null || value === undefined) return 'NULL';
+  if (typeof value === 'string') return `'${inQuotes(value)}'`;
+  if (typeof value === 'number') return Number.isNaN(value) ? 'nan' : value === Infinity ? 'inf' : value === -Infinity ? '-inf' : String(value);
+  if (typeof value === 'bigint') return String(value);
+  if (typeof value === 'boolean') return value ? '1' : '0';
+  if (Array.isArray(value)) return `[${value.map((element: unknown) => elementOf(element, name)).join(',')}]`;
+  throw new PermanentError(`the query parameter {${name}} has a value of type ${typeof value}`);
 }
 
 const tabSeparatedEscapes: Readonly<Record<string, string>> = { '\\': '\\\\', '\t': '\\t', '\n': '\\n', '\r': '\\r', '\0': '\\0', '\b': '\\b', '\f': '\\f' };

@@ -1,6 +1,5 @@
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
-import { createInterface } from 'node:readline';
 import { createGunzip } from 'node:zlib';
 import { decode } from '../collector/otlp/decode.ts';
 import { PermanentError } from '../schemas/errors.ts';
@@ -21,6 +20,8 @@ export type Recording = {
 };
 
 const MAX_LINE_BYTES = 64 * 1024 * 1024;
+const NEWLINE = 0x0a;
+const WHITE_SPACE = new Set([0x09, 0x0d, 0x20]);
 
 export async function openRecording(paths: readonly string[], project: string): Promise<Recording> {
   let total = 0;
@@ -34,19 +35,38 @@ export async function openRecording(paths: readonly string[], project: string): 
   let read = 0;
   let clockMs = 0;
 
-  async function* lines(path: string): AsyncGenerator<{ text: string; number: number }> {
+  /** Lines as bytes: they go to the decoder as they are, and a text made in between would be made for nothing. */
+  async function* lines(path: string): AsyncGenerator<{ body: Buffer; number: number }> {
     const file = createReadStream(path, { highWaterMark: 1024 * 1024 });
     file.on('data', (chunk) => (read += chunk.length));
     const unpacked = path.endsWith('.gz') ? file.pipe(createGunzip()) : file;
     if (unpacked !== file) file.on('error', (error) => unpacked.destroy(error));
-    const reader = createInterface({ input: unpacked, crlfDelay: Number.POSITIVE_INFINITY });
     let number = 0;
+    let begun: Buffer[] = [];
+    let begunBytes = 0;
+    const finish = (end: Buffer): Buffer => {
+      number += 1;
+      const line = begun.length === 0 ? end : Buffer.concat([...begun, end]);
+      begun = [];
+      begunBytes = 0;
+      return line;
+    };
     try {
-      for await (const text of reader) {
-        number += 1;
-        if (text.length > MAX_LINE_BYTES) throw new PermanentError(`${path}, line ${number}: is longer than 64 MiB`);
-        if (text.trim() !== '') yield { text, number };
+      for await (const chunk of unpacked) {
+        // Without an encoding a stream gives buffers.
+        const bytes = chunk as Buffer;
+        let from = 0;
+        for (let end = bytes.indexOf(NEWLINE); end >= 0; end = bytes.indexOf(NEWLINE, from)) {
+          const body = finish(bytes.subarray(from, end));
+          from = end + 1;
+          if (!isBlank(body)) yield { body, number };
+        }
+        begun.push(bytes.subarray(from));
+        begunBytes += bytes.length - from;
+        if (begunBytes > MAX_LINE_BYTES) throw new PermanentError(`${path}, line ${number + 1}: is longer than 64 MiB`);
       }
+      const last = finish(Buffer.alloc(0));
+      if (!isBlank(last)) yield { body: last, number };
     } catch (error) {
       if (error instanceof PermanentError) throw error;
       throw new PermanentError(`${path}, after line ${number}: cannot be read (${error instanceof Error ? error.message : String(error)})`, { cause: error });
@@ -56,12 +76,11 @@ export async function openRecording(paths: readonly string[], project: string): 
   return {
     async *messages() {
       for (const path of paths) {
-        for await (const { text, number } of lines(path)) {
-          const signal = text.includes('"resourceSpans"') ? 'traces' : text.includes('"resourceLogs"') ? 'logs' : null;
+        for await (const { body, number } of lines(path)) {
+          const signal = body.includes('"resourceSpans"') ? 'traces' : body.includes('"resourceLogs"') ? 'logs' : null;
           // The exporter writes metrics to the same file where it is told to.
-          if (signal === null && text.includes('"resourceMetrics"')) continue;
+          if (signal === null && body.includes('"resourceMetrics"')) continue;
           if (signal === null) throw new PermanentError(`${path}, line ${number}: is no OTLP/JSON export request (no resourceSpans, no resourceLogs)`);
-          const body = Buffer.from(text);
           try {
             const decoded = decode({ signal, encoding: 'json', body });
             clockMs = Math.max(clockMs, newestMs(decoded));
@@ -90,4 +109,8 @@ function newestMs(decoded: Decoded): number {
     }
   }
   return Math.ceil(Number(newest / 1_000n) / 1_000);
+}
+
+function isBlank(line: Buffer): boolean {
+  return line.every((byte) => WHITE_SPACE.has(byte));
 }

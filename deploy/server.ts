@@ -1,9 +1,7 @@
-import { readFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { serve, type ServerType } from '@hono/node-server';
 import { Hono } from 'hono';
-import { z } from 'zod';
 import type { LookEvent } from '../analyzer/look.ts';
 import { createApi, defaultApiSettings } from '../api/app.ts';
 import { createDelivery } from '../api/deliver.ts';
@@ -20,9 +18,10 @@ import { PermanentError } from '../schemas/errors.ts';
 import { claimDirectory } from './data-directory.ts';
 import { createDirectLog } from './log-direct.ts';
 import { startLookThread } from './look-thread.ts';
-import { migrate } from './migrate.ts';
+import { migrate, MIGRATIONS } from './migrate.ts';
 import { createIngestFor, publicUrlOf } from './pipeline.ts';
 import { openEmbeddedStore } from './store-embedded.ts';
+import { VERSION } from './version.ts';
 
 /** The whole pipeline in one process: collector, analyzer and api over the embedded store, on one port. */
 export type RunningServer = {
@@ -37,8 +36,6 @@ export type ServerDependencies = {
   readonly warn: (message: string, error?: unknown) => void;
 };
 
-export const MIGRATIONS = new URL('../schemas/clickhouse/', import.meta.url).pathname;
-export const VERSION = z.object({ version: z.string() }).parse(JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))).version;
 
 const TICK_MS = 500;
 const LOOPBACK = new Set(['127.0.0.1', '::1', 'localhost']);

@@ -1,7 +1,7 @@
 import type { Alert } from '../../schemas/alert.ts';
 import { PermanentError } from '../../schemas/errors.ts';
 import type { Invocation } from '../main.ts';
-import { MIGRATIONS } from '../server.ts';
+import { MIGRATIONS } from '../migrate.ts';
 import { replay } from './replay.ts';
 
 /** `culprit replay`: alerts on stdout (one JSON line each with --json), progress and summary on stderr. */

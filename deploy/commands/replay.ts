@@ -29,7 +29,7 @@ export type ReplayRequest = {
 export type ReplaySummary = { readonly received: number; readonly calls: number; readonly scores: number; readonly alerts: number; readonly seconds: number };
 
 /** Records in one write. */
-const BATCH_RECORDS = 4_000;
+const BATCH_RECORDS = 16_000;
 /** Slots that may close before they are looked at; the results do not depend on it. */
 const SLOTS_PER_LOOK = 120;
 /** After the end nothing more arrives: sessions end (180 s by default), windows close (eight minutes). */

@@ -2,7 +2,7 @@
 -- {{on_cluster}} and {{replicated}} are empty in process and on one server ("ON CLUSTER name", "Replicated" on a cluster).
 -- {{calls_ttl}} is the retention of calls, or empty (replay).
 
--- One row an inference. `revision` decides between rows of one span: provisional 0, complete 1, re-sent with a later end +1.
+-- One row an inference. `revision` decides between rows of one span: provisional 0, complete at once 1, complete after a wait +3, corrected +2.
 -- Sorted by what never changes about a span, so that a corrected row replaces the one it corrects.
 -- event_time is the start of the call, or its arrival where the start is more than 10 minutes ahead or 7 days behind.
 CREATE TABLE IF NOT EXISTS calls {{on_cluster}}
