@@ -50,16 +50,18 @@ export function headlineOf(evidence: Evidence, settings: ComparisonSettings, amo
  */
 export function findingOf(evidence: Evidence, settings: ComparisonSettings, strata: readonly Stratum[]): Finding | null {
   const isWorse = new Set<string>();
-  let sum = evidence.e_value;
+  // Summed anew, not taken off: beside an e-value of 10^200 a difference would lose all others.
+  let sum = settings.reserve;
   for (const [name, metric] of Object.entries(settings.metrics)) {
-    if (metric.weight === 0 || metric.severity === 'none') continue;
-    const worsening = worseningOf(metric, betStrata(strata, name, metric));
-    if (worsening !== null && worsening >= metric.tolerance) isWorse.add(name);
-    else sum -= settings.stake * metric.weight * Math.max(0, (evidence.metrics[name] ?? 1) - 1);
+    const e = evidence.metrics[name] ?? 1;
+    const worsening = metric.weight === 0 || metric.severity === 'none' ? null : worseningOf(metric, betStrata(strata, name, metric));
+    const isBeyond = worsening !== null && worsening >= metric.tolerance;
+    if (isBeyond) isWorse.add(name);
+    sum += metric.weight * (isBeyond ? e : Math.min(e, 1));
   }
   const metric = headlineOf(evidence, settings, isWorse);
   const ofMetric = metric === null ? undefined : settings.metrics[metric];
-  if (metric === null || ofMetric === undefined || sum < 1 / settings.alpha) return null;
+  if (metric === null || ofMetric === undefined || settings.stake * sum < 1 / settings.alpha) return null;
   const bets = betStrata(strata, metric, ofMetric);
   const measured = effectOf(ofMetric, bets);
   if (measured === null) return null;

@@ -37,7 +37,6 @@ export type LookSettings = {
 export function createLook(deps: { readonly store: Store }, settings: LookSettings): Look {
   const { store } = deps;
   const prompts = new Map<string, PromptWatch>();
-  const keys = new Map<PromptWatch, PromptKey>();
   let rows: LookRows = createLookRows(store);
   let next: number | null = null;
   let isUsable = true;
@@ -53,7 +52,6 @@ export function createLook(deps: { readonly store: Store }, settings: LookSettin
       const { alpha, sessionWindowS, publicUrl } = settings;
       watch = createPromptWatch({ store, rows }, key, { alpha, sessionWindowS, publicUrl, metricPolicy: settings.metricPolicy(prompt_name), baseline, owner });
       prompts.set(id, watch);
-      keys.set(watch, key);
     }
     return watch;
   };
@@ -74,10 +72,8 @@ export function createLook(deps: { readonly store: Store }, settings: LookSettin
         continue;
       }
       // 2. Slot by slot. Strata are durable before anything is concluded from them.
-      const key = keys.get(watch);
-      if (key === undefined) continue;
-      const calls = bySlot(active.length === 0 ? [] : await selectCalls(store, key, range));
-      const scores = bySlot(await selectScores(store, key, range));
+      const calls = bySlot(active.length === 0 ? [] : await selectCalls(store, watch.key, range));
+      const scores = bySlot(await selectScores(store, watch.key, range));
       for (let slot = range.from; slot < range.to; slot += 1) {
         events.push(...(await watch.lookAt(slot, { active: versionsIn(slot), calls: calls.get(slot) ?? [], scores: scores.get(slot) ?? [] })));
       }
@@ -92,7 +88,6 @@ export function createLook(deps: { readonly store: Store }, settings: LookSettin
 
   const start = async (): Promise<void> => {
     prompts.clear();
-    keys.clear();
     rows = createLookRows(store);
     next = await loadProgress(store, settings.owner);
     for (const stored of await loadComparisons(store)) await watchOf(stored.identity).restore(stored);

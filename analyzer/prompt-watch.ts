@@ -16,6 +16,7 @@ import { CROWD_CALLS, crowdAmong } from './unit-memory.ts';
 
 /** What happens to one prompt: its open comparisons are fed, alerts raised and resolved, and comparisons opened for new versions. */
 export type PromptWatch = {
+  readonly key: PromptKey;
   readonly newcomers: Newcomers;
   /** One slot, in order. */
   lookAt(slot: number, seen: { readonly active: readonly string[]; readonly calls: readonly CallObservation[]; readonly scores: readonly ScoreObservation[] }): Promise<PromptEvent[]>;
@@ -123,7 +124,9 @@ export function createPromptWatch(deps: { readonly store: Store; readonly rows: 
     const calls = await selectCalls(store, key, hour);
     const scores = await selectScores(store, key, hour);
     const sessions = await selectRecentSessions(store, key, { ...day, limit: CROWD_CALLS });
-    const units = (await selectUnits(store, key, { ...day, crowd: crowdAmong(sessions) })).map(({ id, first_slot, first_span, last_slot }) => ({ id, arm: null, first: { slot: first_slot, span_id: first_span, arm: null }, slot: last_slot, scored: [] }));
+    const units = (await selectUnits(store, key, { ...day, crowd: crowdAmong(sessions) })).map(({ id, first_slot, first_span, last_slot }) => {
+      return { id, arm: null, first: { slot: first_slot, span_id: first_span, arm: null }, slot: last_slot, scored: [] };
+    });
     for (const { version, start_ms } of candidates) {
       const epoch = await countComparisons(store, key, { baseline, candidate: version });
       const identity: ComparisonIdentity = { ...key, factor: 'prompt_version', baseline, candidate: version, epoch, comparison_id: comparisonIdOf(key, { baseline, candidate: version, epoch }) };
@@ -141,6 +144,7 @@ export function createPromptWatch(deps: { readonly store: Store; readonly rows: 
   };
 
   return {
+    key,
     newcomers,
     async lookAt(slot, { active, calls, scores }) {
       const events: PromptEvent[] = [];

@@ -51,7 +51,7 @@ beforeAll(async () => {
   const look = lookOver(store);
   await look.start();
   undisturbed = { alerts: sorted(await look.advance(endMs)), conclusions: await conclusionsOf(store) };
-});
+}, 120_000);
 afterAll(() => close());
 
 const expectSame = async (events: readonly LookEvent[], message: string): Promise<void> => {
@@ -64,7 +64,7 @@ const expectSame = async (events: readonly LookEvent[], message: string): Promis
   expect(sorted(events), message).toEqual(undisturbed.alerts);
 };
 
-describe('the look, undisturbed', () => {
+describe('the look, undisturbed', { timeout: 120_000 }, () => {
   it('has everything in it that a restart could lose', () => {
     const { strata, transitions, comparisons } = undisturbed.conclusions;
     console.log(`undisturbed: ${strata.length} strata, ${transitions.length} transitions, ${comparisons.length} comparisons; seed ${SEED}`);
@@ -81,7 +81,7 @@ describe('the look, undisturbed', () => {
   });
 });
 
-describe('a restart', () => {
+describe('a restart', { timeout: 120_000 }, () => {
   it.each([1, 2, 3])('at random slots changes nothing (seed %i)', async (seed) => {
     await forgetLooks(store);
     const random = seeded(seed);
@@ -89,7 +89,7 @@ describe('a restart', () => {
     const cuts = Array.from({ length: 8 }, () => Math.floor(random() * slots)).sort((left, right) => left - right);
     const events: LookEvent[] = [];
     for (const cut of [...cuts, slots]) {
-      const look = lookOver(store);
+      const look = lookOver(store, {}, 40);
       await look.start();
       events.push(...(await look.advance(cut === slots ? endMs : beginMs + cut * SLOT_MS)));
     }
@@ -101,11 +101,11 @@ describe('a restart', () => {
     const events: LookEvent[] = [];
     const minutes = [0.5, 1, ...Array.from({ length: 16 }, (_, step) => 14 + step / 2), 50, 60, 70, 105, 110, 112, ...Array.from({ length: 10 }, (_, step) => 124 + step / 2), 136, 137, 145, 150];
     for (const minute of minutes) {
-      const look = lookOver(store);
+      const look = lookOver(store, {}, 40);
       await look.start();
       events.push(...(await look.advance(beginMs + minute * 60_000)));
     }
-    const look = lookOver(store);
+    const look = lookOver(store, {}, 40);
     await look.start();
     events.push(...(await look.advance(endMs)));
     await expectSame(events, `restarts at minutes ${minutes.join(', ')}`);
@@ -127,14 +127,14 @@ function failingOnce(table: string, nth: number, when: 'before' | 'after'): Stor
   };
 }
 
-describe('a crash between inserts', () => {
+describe('a crash between inserts', { timeout: 120_000 }, () => {
   const cases = (['strata', 'looks', 'alert_transitions', 'comparisons', 'look_progress'] as const).flatMap((table) => [
     { table, nth: 1, when: 'before' as const },
     { table, nth: table === 'alert_transitions' ? 2 : 5, when: 'after' as const },
   ]);
   it.each(cases)('$when insert $nth into $table changes nothing', async ({ table, nth, when }) => {
     await forgetLooks(store);
-    const dying = lookOver(failingOnce(table, nth, when));
+    const dying = lookOver(failingOnce(table, nth, when), {}, 40);
     await dying.start();
     await expect(dying.advance(endMs)).rejects.toThrow(`into ${table} fails`);
     if (when === 'before') {
@@ -142,7 +142,7 @@ describe('a crash between inserts', () => {
       await expectSame(await dying.advance(endMs), `before insert ${nth} into ${table}`);
     } else {
       // Another process takes over.
-      const look = lookOver(store);
+      const look = lookOver(store, {}, 40);
       await look.start();
       await look.advance(endMs);
       expect(await conclusionsOf(store)).toEqual(undisturbed.conclusions);

@@ -80,7 +80,7 @@ describe('the length of a window', () => {
     const windows = createWindows(0);
     const [strata, other] = [[] as number[], { ...family, model: 'new' }];
     for (let slot = 1; slot <= 40; slot += 1) {
-      if (slot === 23) windows.add(other, slot, unit('a')), windows.add(other, slot, unit('b'));
+      for (const arm of slot === 23 ? (['a', 'b'] as const) : []) windows.add(other, slot, unit(arm));
       strata.push(...windows.close(slot, together).map((stratum) => stratum.begin_slot * 1000 + stratum.slot));
     }
     expect(strata).toEqual([17_032]);
@@ -140,7 +140,7 @@ describe('a restart', () => {
           const open = restarted.oldestOpenSlot();
           for (let past = open; past < slot; past += 1) for (const entry of slots[past - 1] ?? []) restarted.refill(family, past, entry);
         }
-        for (const entry of entries) undisturbed.add(family, slot, entry), restarted.add(family, slot, entry);
+        for (const windows of [undisturbed, restarted]) for (const entry of entries) windows.add(family, slot, entry);
         expect(restarted.close(slot, together), `seed ${seed}, restart at slot ${cut}, slot ${slot}`).toEqual(undisturbed.close(slot, together));
       });
     }
