@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads';
-import type { LookEvent } from '../analyzer/look.ts';
+import type { LookEvent } from '../analyzer/look/look.ts';
 import type { Config } from '../schemas/config.ts';
 import type { Store } from '../schemas/store.ts';
 

@@ -1,5 +1,5 @@
-import { createIngest, type Ingest } from '../analyzer/ingest.ts';
-import { createLook, type Look } from '../analyzer/look.ts';
+import { createIngest, type Ingest } from '../analyzer/ingest/ingest.ts';
+import { createLook, type Look } from '../analyzer/look/look.ts';
 import { createNormaliser } from '../analyzer/normalise.ts';
 import { decode } from '../collector/otlp/decode.ts';
 import { metricSettingsFor, promptSettingsFor, type Config } from '../schemas/config.ts';

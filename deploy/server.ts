@@ -2,7 +2,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { serve, type ServerType } from '@hono/node-server';
 import { Hono } from 'hono';
-import type { LookEvent } from '../analyzer/look.ts';
+import type { LookEvent } from '../analyzer/look/look.ts';
 import { createApi, defaultApiSettings } from '../api/app.ts';
 import { createDelivery } from '../api/deliver.ts';
 import type { ApiEvent } from '../api/events.ts';

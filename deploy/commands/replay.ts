@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { SLOT_MS } from '../../analyzer/slots.ts';
-import { loadEvidence } from '../../analyzer/look-store.ts';
+import { loadEvidence } from '../../analyzer/look/look-store.ts';
 import type { Alert } from '../../schemas/alert.ts';
 import type { Config } from '../../schemas/config.ts';
 import type { LogMessage } from '../../schemas/log.ts';

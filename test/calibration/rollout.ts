@@ -1,6 +1,6 @@
-import { createComparison } from '../../analyzer/comparison.ts';
-import { bySlot } from '../../analyzer/observations.ts';
-import { openComparison } from '../../analyzer/opening.ts';
+import { createComparison } from '../../analyzer/look/comparison.ts';
+import { bySlot } from '../../analyzer/look/observations.ts';
+import { openComparison } from '../../analyzer/look/opening.ts';
 import { SLOTS_PER_HOUR } from '../../analyzer/slots.ts';
 import { ConfigFile, metricSettingsFor } from '../../schemas/config.ts';
 import { observationsOf, type Call } from '../simulation/traffic.ts';

@@ -1,4 +1,4 @@
-import type { CallObservation, ScoreObservation } from '../../analyzer/observations.ts';
+import type { CallObservation, ScoreObservation } from '../../analyzer/look/observations.ts';
 import { slotOf } from '../../analyzer/slots.ts';
 import { normal, seeded } from '../statistics/traffic.ts';
 

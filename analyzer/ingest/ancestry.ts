@@ -1,0 +1,78 @@
+import type { LlmCall } from '../../schemas/call.ts';
+import { createGenerations } from './generations.ts';
+import { spanKey } from './identity.ts';
+import type { Relative } from '../normalise.ts';
+
+/**
+ * The spans around calls, as far as they are remembered: who is whose parent, and what tags stand where. A call takes its
+ * prompt (name and version together), session and user each from the nearest span that has it, itself first.
+ */
+export type Ancestry = {
+  add(relative: Relative): void;
+  /** Fills what the call lacks from its ancestors. */
+  resolve(call: LlmCall): Resolution;
+};
+
+/** `missing`: the nearest ancestor that has not been seen, by key; null when the chain is complete or nothing is lacking. */
+export type Resolution = { readonly call: LlmCall; readonly missing: string | null };
+
+/** A parent chain longer than this, or one that loops, ends here. */
+const MAX_DEPTH = 64;
+
+/** A call can stand above another (an agent that is itself an inference); its children inherit from it as from any span. */
+export function relativeOf(call: LlmCall): Relative {
+  return {
+    project: call.project,
+    trace_id: call.trace_id,
+    span_id: call.span_id,
+    parent_span_id: call.parent_span_id,
+    prompt_name: call.prompt_name,
+    prompt_version: call.prompt_version,
+    prompt_version_source: call.prompt_version_source,
+    session_id: call.session_id,
+    user_id: call.user_id,
+    received_ms: call.received_time_ms,
+  };
+}
+
+/** @param capacity spans remembered in each of two generations. */
+export function createAncestry(capacity: number): Ancestry {
+  const spans = createGenerations<Relative>(capacity);
+  return {
+    add: (relative) => spans.set(spanKey(relative), relative),
+    resolve(call) {
+      if (call.parent_span_id === null || (call.prompt_name !== null && call.session_id !== null)) return { call, missing: null };
+      const filled: LlmCall = { ...call };
+      let parent: string | null = call.parent_span_id;
+      for (let depth = 0; parent !== null && depth < MAX_DEPTH; depth += 1) {
+        const key: string = spanKey({ project: call.project, trace_id: call.trace_id, span_id: parent });
+        const ancestor = spans.get(key);
+        if (ancestor === undefined) return { call: filled, missing: lacking(filled) ? key : null };
+        if (filled.prompt_name === null && filled.prompt_version === null && (ancestor.prompt_name !== null || ancestor.prompt_version !== null)) {
+          filled.prompt_name = ancestor.prompt_name;
+          filled.prompt_version = ancestor.prompt_version;
+          filled.prompt_version_source = ancestor.prompt_version_source;
+          filled.prompt_attribution = 'inherited';
+        }
+        filled.session_id ??= ancestor.session_id;
+        filled.user_id ??= ancestor.user_id;
+        if (!lacking(filled)) return { call: filled, missing: null };
+        parent = ancestor.parent_span_id;
+      }
+      return { call: filled, missing: null };
+    },
+  };
+}
+
+/**
+ * Worth waiting for an ancestor: without its prompt a call belongs nowhere, and without its session it would count as a
+ * unit of its own beside its session. A missing user id is not worth it.
+ */
+function lacking(call: LlmCall): boolean {
+  return call.prompt_name === null || call.session_id === null;
+}
+
+/** Whether a span has to be stored for the calls below it: one that stands under nothing and carries nothing has nothing to pass on. */
+export function isWorthKeeping(relative: Relative): boolean {
+  return relative.parent_span_id !== null || relative.prompt_name !== null || relative.prompt_version !== null || relative.session_id !== null || relative.user_id !== null;
+}

@@ -1,0 +1,93 @@
+import type { LlmCall } from '../../schemas/call.ts';
+import type { Score } from '../../schemas/score.ts';
+import { spanKey } from './identity.ts';
+import { callEventSeconds, callRow, factsOf, scoreEventSeconds, scoreRow, type CallFacts } from './rows.ts';
+
+/**
+ * What one turn of the ingest loop is about to write: one row for each span and score that it touches.
+ *
+ * Revisions order the rows of one span or score: 0 where the first row is provisional, 1 where it is complete; +3 when the
+ * wait ends, +2 for a correction. So odd means complete, and 0 and 1 are first rows only, which is how rows whose ledger
+ * was lost are counted (recovery.ts).
+ *
+ * A row stays filed under the second of its first row (`event_s`), whatever a correction says of times: only so does it
+ * replace that row.
+ */
+export type Stored = { readonly revision: number; readonly slot: number; readonly event_s: number };
+export type StoredSpan = Stored & { readonly end_ns: string };
+export type StoredScore = Stored & { readonly value: number | null; readonly label: string | null; readonly observed_ns: string };
+
+export type FiledCall = { readonly call: LlmCall; readonly stored: StoredSpan };
+export type FiledScore = { readonly score: Score; readonly call: CallFacts | null; readonly stored: StoredScore };
+
+export type Draft = {
+  /** While an ancestor may still bring what the call lacks. */
+  waitingCall(call: LlmCall, before: StoredSpan | undefined): StoredSpan;
+  /** From now on in the slot, for good. */
+  completeCall(call: LlmCall, before: StoredSpan | undefined, slot: number): void;
+  /** What was complete is sent again, and better: it keeps its slot. */
+  correctedCall(call: LlmCall, before: StoredSpan): void;
+  pendingScore(score: Score, before: StoredScore | undefined): StoredScore;
+  /** The first value is the one that is bet on: a correction keeps the slot of what it corrects. */
+  joinedScore(score: Score, call: CallFacts, before: StoredScore | undefined, slot: number): void;
+
+  readonly calls: ReadonlyMap<string, FiledCall>;
+  readonly scores: ReadonlyMap<string, FiledScore>;
+  /** Calls that become complete with this turn, by span. */
+  readonly completed: ReadonlyMap<string, { readonly call: CallFacts; readonly slot: number }>;
+  /** Prompts of the completed calls. */
+  prompts(): string[];
+  callRows(batch: number): object[];
+  scoreRows(batch: number): object[];
+  versionRows(stampMs: number): object[];
+};
+
+export function createDraft(): Draft {
+  const calls = new Map<string, FiledCall>();
+  const scores = new Map<string, FiledScore>();
+  const completed = new Map<string, { readonly call: CallFacts; readonly slot: number }>();
+
+  const fileCall = (call: LlmCall, before: StoredSpan | undefined, at: { readonly slot: number; readonly revision: number }): StoredSpan => {
+    const stored = { slot: at.slot, revision: at.revision, end_ns: call.end_time_ns, event_s: before?.event_s ?? callEventSeconds(call) };
+    calls.set(spanKey(call), { call, stored });
+    return stored;
+  };
+  const fileScore = (score: Score, call: CallFacts | null, before: StoredScore | undefined, at: { readonly slot: number; readonly revision: number }): StoredScore => {
+    const stored = { slot: at.slot, revision: at.revision, value: score.value, label: score.label, observed_ns: score.observed_time_ns, event_s: before?.event_s ?? scoreEventSeconds(score) };
+    scores.set(score.score_id, { score, call, stored });
+    return stored;
+  };
+
+  return {
+    waitingCall: (call, before) => fileCall(call, before, { slot: 0, revision: before === undefined ? 0 : before.revision + 2 }),
+    completeCall(call, before, slot) {
+      fileCall(call, before, { slot, revision: before === undefined ? 1 : before.revision + 3 });
+      completed.set(spanKey(call), { call: factsOf(call), slot });
+    },
+    correctedCall: (call, before) => void fileCall(call, before, { slot: before.slot, revision: before.revision + 2 }),
+    pendingScore: (score, before) => fileScore(score, null, before, { slot: 0, revision: before === undefined ? 0 : before.revision + 2 }),
+    joinedScore(score, call, before, slot) {
+      if (before === undefined) fileScore(score, call, before, { slot, revision: 1 });
+      else if (before.slot > 0) fileScore(score, call, before, { slot: before.slot, revision: before.revision + 2 });
+      else fileScore(score, call, before, { slot, revision: before.revision + 3 });
+    },
+    calls,
+    scores,
+    completed,
+    prompts: () => [...new Set([...completed.values()].flatMap(({ call }) => (call.prompt_name === null ? [] : [call.prompt_name])))],
+    callRows: (batch) => [...calls.values()].map(({ call, stored }) => callRow(call, stored, batch)),
+    scoreRows: (batch) => [...scores.values()].map(({ score, call, stored }) => scoreRow(score, call, stored, batch)),
+    versionRows(stampMs) {
+      const rows = new Map<string, { calls: number } & Record<string, unknown>>();
+      for (const { call } of completed.values()) {
+        const { project, environment, prompt_name, prompt_version, prompt_attribution } = call;
+        if (prompt_name === null || prompt_version === null || prompt_attribution === 'ambiguous') continue;
+        const key = `${project}\0${environment}\0${prompt_name}\0${prompt_version}`;
+        const row = rows.get(key);
+        if (row === undefined) rows.set(key, { project, environment, prompt_name, factor: 'prompt_version', value: prompt_version, first_seen_ms: stampMs, last_seen_ms: stampMs, calls: 1 });
+        else row.calls += 1;
+      }
+      return [...rows.values()];
+    },
+  };
+}

@@ -1,0 +1,130 @@
+import type { Score } from '../../schemas/score.ts';
+import type { Store } from '../../schemas/store.ts';
+import type { StoredScore } from './draft.ts';
+import { createGenerations } from './generations.ts';
+import { spanKey } from './identity.ts';
+import type { CallFacts } from './rows.ts';
+
+/**
+ * Scores meet their calls: by span where they name one, else by response id; whichever comes first waits for the other.
+ * Recent calls are remembered; for older ones the store is asked once, when the score arrives.
+ */
+export type PendingScore = { readonly score: Score; readonly stored: StoredScore };
+
+export type Join = {
+  /** The calls that these scores judge, by score id. Asks the store for those that memory does not have. Only complete calls are found. */
+  find(scores: readonly Score[]): Promise<Map<string, CallFacts>>;
+  /** A call is complete. */
+  learn(call: CallFacts): void;
+  /** Scores that wait for this call. They stay until `settle`. */
+  waitingFor(call: CallFacts): readonly PendingScore[];
+  /** In the place of an earlier judgement of the same score. */
+  wait(pending: PendingScore): void;
+  settle(scoreId: string): void;
+  size(): number;
+};
+
+const LOOKUP_CHUNK = 2_000;
+/** Past this many, the score that has waited longest is let go: it stays stored as pending. */
+const MAX_PENDING = 100_000;
+
+const FACTS_COLUMNS = `project, trace_id, span_id, toString(start_ns) AS start_time_ns, environment, operation, prompt_name, prompt_version,
+  prompt_attribution, request_model, response_model, response_id, session_id, stratum_attributes`;
+
+/** The keys under which a score waits, and a call is found: by span, by response id. */
+function targetsOf(score: Score): string[] {
+  const targets: string[] = [];
+  if (score.trace_id !== null && score.span_id !== null) targets.push(spanKey({ project: score.project, trace_id: score.trace_id, span_id: score.span_id }));
+  if (score.response_id !== null) targets.push(responseKey(score.project, score.response_id));
+  return targets;
+}
+
+function responseKey(project: string, responseId: string): string {
+  return `${project}?${responseId}`;
+}
+
+function namesOf(call: CallFacts): string[] {
+  return call.response_id === null ? [spanKey(call)] : [spanKey(call), responseKey(call.project, call.response_id)];
+}
+
+/** @param capacity calls remembered in each of two generations. */
+export function createJoin(store: Store, capacity: number): Join {
+  const calls = createGenerations<CallFacts>(capacity);
+  /** In order of arrival. */
+  const pending = new Map<string, PendingScore>();
+  const byTarget = new Map<string, Set<string>>();
+  const settle = (scoreId: string): void => {
+    const waited = pending.get(scoreId);
+    if (waited === undefined) return;
+    pending.delete(scoreId);
+    for (const target of targetsOf(waited.score)) {
+      const ids = byTarget.get(target);
+      ids?.delete(scoreId);
+      if (ids?.size === 0) byTarget.delete(target);
+    }
+  };
+
+
+  const lookUp = async (column: 'trace_id' | 'response_id', values: readonly string[]): Promise<Map<string, CallFacts>> => {
+    const found = new Map<string, CallFacts>();
+    for (let from = 0; from < values.length; from += LOOKUP_CHUNK) {
+      const rows = await store.select<CallFacts>(
+        `SELECT ${FACTS_COLUMNS} FROM calls WHERE ${column} IN {values:Array(String)} AND slot > 0 ORDER BY calls.revision DESC LIMIT 1 BY project, trace_id, span_id`,
+        { values: values.slice(from, from + LOOKUP_CHUNK) },
+      );
+      for (const row of rows) for (const name of namesOf(row)) found.set(name, row);
+    }
+    return found;
+  };
+
+  return {
+    async find(scores) {
+      const found = new Map<string, CallFacts>();
+      const missed: Score[] = [];
+      for (const score of scores) {
+        const call = targetsOf(score).map((target) => calls.get(target)).find((facts) => facts !== undefined);
+        if (call === undefined) missed.push(score);
+        else found.set(score.score_id, call);
+      }
+      if (missed.length === 0) return found;
+      const traces = [...new Set(missed.flatMap((score) => (score.trace_id !== null && score.span_id !== null ? [score.trace_id] : [])))];
+      const responses = [...new Set(missed.flatMap((score) => (score.response_id === null ? [] : [score.response_id])))];
+      const stored = new Map([...(await lookUp('trace_id', traces)), ...(await lookUp('response_id', responses))]);
+      for (const score of missed) {
+        const call = targetsOf(score).map((target) => stored.get(target)).find((facts) => facts !== undefined);
+        if (call !== undefined) found.set(score.score_id, call);
+      }
+      return found;
+    },
+    learn(call) {
+      for (const name of namesOf(call)) calls.set(name, call);
+    },
+    waitingFor(call) {
+      const found = new Set<PendingScore>();
+      for (const name of namesOf(call)) {
+        for (const id of byTarget.get(name) ?? []) {
+          const waited = pending.get(id);
+          if (waited !== undefined) found.add(waited);
+        }
+      }
+      return [...found];
+    },
+    wait(waited) {
+      const { score } = waited;
+      settle(score.score_id);
+      const targets = targetsOf(score);
+      // It names no call, only a trace: nothing to wait for.
+      if (targets.length === 0) return;
+      const [oldest] = pending.keys();
+      if (pending.size >= MAX_PENDING && oldest !== undefined) settle(oldest);
+      pending.set(score.score_id, waited);
+      for (const target of targets) {
+        const ids = byTarget.get(target);
+        if (ids === undefined) byTarget.set(target, new Set([score.score_id]));
+        else ids.add(score.score_id);
+      }
+    },
+    settle,
+    size: () => pending.size,
+  };
+}

@@ -1,0 +1,61 @@
+import type { LlmCall } from '../../schemas/call.ts';
+import type { Store } from '../../schemas/store.ts';
+import type { Ancestry } from './ancestry.ts';
+import type { Draft } from './draft.ts';
+import { createGenerations } from './generations.ts';
+import { spanKey, type SpanIdentity } from './identity.ts';
+import { loadCompleteCalls, loadScoresOfCalls } from './recovery.ts';
+import { factsOf, type CallFacts } from './rows.ts';
+
+/**
+ * Calls that entered as they are because an ancestor did not come in time. A span is sent when it ends, so the root of an agent that
+ * runs for minutes comes minutes after its calls: then their rows, and those of their scores, are corrected. They keep their
+ * slots (what was bet on is not bet again) and are flagged `attributed_late`. Remembered by id only, in bounded memory, and not
+ * across a restart; what is to be corrected is read from the store.
+ */
+export type Late = {
+  /** A call became complete while this ancestor was missing. */
+  expect(missing: string, call: SpanIdentity): void;
+  /** Drafts what these ancestors correct. Answers the calls as they are now, and what to do when the draft is durable. */
+  correct(draft: Draft, ancestors: readonly SpanIdentity[], admit: (call: LlmCall) => LlmCall): Promise<{ readonly calls: readonly CallFacts[]; readonly whenDurable: readonly (() => void)[] }>;
+};
+
+export const ATTRIBUTED_LATE = 'attributed_late';
+
+const NOTHING = { calls: [], whenDurable: [] } as const;
+/** Calls that may hang from one missing span; the rest stay as they are. */
+const MAX_CHILDREN = 1_000;
+
+/** @param capacity missing ancestors remembered in each of two generations. */
+export function createLate(deps: { readonly store: Store; readonly ancestry: Ancestry }, capacity: number): Late {
+  const { store, ancestry } = deps;
+  const byAncestor = createGenerations<readonly SpanIdentity[]>(capacity);
+  const expectAncestor = (missing: string, { project, trace_id, span_id }: SpanIdentity): void => {
+    const expecting = byAncestor.get(missing) ?? [];
+    if (expecting.length < MAX_CHILDREN) byAncestor.set(missing, [...expecting, { project, trace_id, span_id }]);
+  };
+  return {
+    expect: expectAncestor,
+    async correct(draft, ancestors, admit) {
+      if (byAncestor.size() === 0) return NOTHING;
+      const keys = ancestors.map(spanKey).filter((key) => byAncestor.get(key) !== undefined);
+      const expecting = keys.flatMap((key) => byAncestor.get(key) ?? []).filter((call) => !draft.calls.has(spanKey(call)));
+      if (expecting.length === 0) return NOTHING;
+      const whenDurable: (() => void)[] = keys.map((key) => () => byAncestor.delete(key));
+      const corrected = new Map<string, CallFacts>();
+      for (const { call: asStored, stored } of await loadCompleteCalls(store, expecting)) {
+        const { call: resolved, missing } = ancestry.resolve(asStored);
+        if (missing !== null) whenDurable.push(() => expectAncestor(missing, asStored));
+        if (resolved.prompt_name === asStored.prompt_name && resolved.prompt_version === asStored.prompt_version && resolved.session_id === asStored.session_id) continue;
+        const call = admit({ ...resolved, flags: [...resolved.flags.filter((flag) => flag !== ATTRIBUTED_LATE), ATTRIBUTED_LATE] });
+        draft.correctedCall(call, stored);
+        corrected.set(spanKey(call), factsOf(call));
+      }
+      for (const { score, target, stored } of await loadScoresOfCalls(store, [...corrected.values()])) {
+        const call = corrected.get(spanKey(target));
+        if (call !== undefined) draft.joinedScore(score, call, stored, stored.slot);
+      }
+      return { calls: [...corrected.values()], whenDurable };
+    },
+  };
+}

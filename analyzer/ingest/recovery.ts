@@ -1,0 +1,145 @@
+import type { LlmCall } from '../../schemas/call.ts';
+import type { Score } from '../../schemas/score.ts';
+import type { Store } from '../../schemas/store.ts';
+import type { SeenVersion } from './cardinality.ts';
+import type { FiledCall, Stored, StoredScore, StoredSpan } from './draft.ts';
+import { spanKey, type SpanIdentity } from './identity.ts';
+import type { PendingScore } from './join.ts';
+import type { Relative } from '../normalise.ts';
+
+/** What the ingest loop asks the store: at its start, after a failed write, and where its memory cannot tell. One function, one question. */
+
+const TRACES_CHUNK = 2_000;
+
+export async function lookUpCalls(store: Store, calls: readonly LlmCall[]): Promise<Map<string, StoredSpan>> {
+  const rows = await store.select<{ project: string; trace_id: string; span_id: string } & StoredSpan>(
+    // By trace for the index; by span so that a trace of a million spans does not answer with all of them.
+    `SELECT project, trace_id, span_id, toString(c.end_ns) AS end_ns, c.revision AS revision, slot, toUnixTimestamp(event_time) AS event_s FROM calls AS c
+     WHERE trace_id IN {trace_ids:Array(String)} AND span_id IN {span_ids:Array(String)} ORDER BY c.revision DESC LIMIT 1 BY project, trace_id, span_id`,
+    { trace_ids: [...new Set(calls.map((call) => call.trace_id))], span_ids: [...new Set(calls.map((call) => call.span_id))] },
+  );
+  return new Map(rows.map(({ project, trace_id, span_id, ...stored }) => [spanKey({ project, trace_id, span_id }), stored]));
+}
+
+export async function lookUpScores(store: Store, scores: readonly Score[]): Promise<Map<string, StoredScore>> {
+  const rows = await store.select<{ score_id: string } & StoredScore>(
+    `SELECT score_id, value, label, revision, slot, toString(s.observed_ns) AS observed_ns, toUnixTimestamp(event_time) AS event_s FROM scores AS s
+     WHERE score_id IN {score_ids:Array(String)} ORDER BY s.revision DESC LIMIT 1 BY score_id`,
+    { score_ids: [...new Set(scores.map((score) => score.score_id))] },
+  );
+  return new Map(rows.map(({ score_id, ...stored }) => [score_id, stored]));
+}
+
+/**
+ * The batch that was being written when the process died, or the store failed, may have rows and no ledger: they are counted now,
+ * as received and stored, so that the ledger balances. Its sender was not answered and sends it again: duplicates.
+ * First rows of spans and scores have revision 0 or 1 (draft.ts); later ones were counted before. A score that stood on a span event
+ * cannot be told from a log record here, and is counted as one.
+ */
+export async function reconcileLedger(store: Store): Promise<{ lastBatch: number; openSlot: number; isEmpty: boolean }> {
+  const [last] = await store.select<{ in_ledger: number; in_calls: number; in_scores: number; rows: number; slot: number }>(
+    `SELECT (SELECT max(last_batch) FROM ledger) AS in_ledger, (SELECT max(batch) FROM calls) AS in_calls, (SELECT max(batch) FROM scores) AS in_scores,
+            (SELECT count() FROM calls) + (SELECT count() FROM scores) AS rows, (SELECT max(slot) FROM look_progress) AS slot`,
+  );
+  if (last === undefined) return { lastBatch: 0, openSlot: 1, isEmpty: true };
+  const orphans = await store.select<{ project: string; hour: number; signal: string; reason: string; count: number }>(
+    `SELECT project, toUInt32(intDiv(received_ms, 3600000) * 3600) AS hour, 'traces' AS signal, 'call' AS reason, uniqExact(trace_id, span_id) AS count
+     FROM calls WHERE batch > {batch:UInt64} AND revision <= 1 GROUP BY project, hour
+     UNION ALL
+     SELECT project, toUInt32(intDiv(received_ms, 3600000) * 3600) AS hour, 'logs' AS signal, 'score' AS reason, uniqExact(score_id) AS count
+     FROM scores WHERE batch > {batch:UInt64} AND revision <= 1 GROUP BY project, hour`,
+    { batch: last.in_ledger },
+  );
+  const lastBatch = Math.max(last.in_ledger, last.in_calls, last.in_scores);
+  await store.insert(
+    'ledger',
+    orphans.flatMap((row) => [
+      { ...row, outcome: 'received', reason: '', last_batch: lastBatch },
+      { ...row, outcome: 'stored', last_batch: lastBatch },
+    ]),
+  );
+  return { lastBatch, openSlot: Math.max(1, last.slot), isEmpty: last.rows === 0 };
+}
+
+const CALL_COLUMNS = `project, trace_id, span_id, nullIf(parent_span_id, '') AS parent_span_id, toString(start_ns) AS start_time_ns, toString(end_ns) AS end_time_ns,
+  received_ms AS received_time_ms, if(end_ns >= start_ns, (end_ns - start_ns) / 1e6, NULL) AS duration_ms, dialect, scope_name, service_name, service_version,
+  environment, operation, prompt_name, prompt_version, prompt_version_source, prompt_attribution, provider, request_model, response_model, response_id,
+  finish_reason, is_error, error_type, status_message, is_stream, ttft_ms, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens,
+  reasoning_tokens, cost_usd, cost_source, session_id, user_id, is_empty, is_format_valid, stratum_attributes, flags`;
+
+const SCORE_COLUMNS = `project, score_id, name, value, label, data_type, explanation, evaluator, error_type, trace_id, span_id, response_id,
+  toString(observed_ns) AS observed_time_ns, received_ms AS received_time_ms, scores.revision AS revision, slot, toUnixTimestamp(event_time) AS event_s`;
+
+/** Complete calls among these, as they are stored. */
+export async function loadCompleteCalls(store: Store, calls: readonly SpanIdentity[]): Promise<FiledCall[]> {
+  const wanted = new Set(calls.map(spanKey));
+  const rows = await store.select<LlmCall & Stored>(
+    `SELECT ${CALL_COLUMNS}, calls.revision AS revision, slot, toUnixTimestamp(event_time) AS event_s
+     FROM calls WHERE trace_id IN {trace_ids:Array(String)} AND span_id IN {span_ids:Array(String)} ORDER BY calls.revision DESC LIMIT 1 BY project, trace_id, span_id`,
+    { trace_ids: [...new Set(calls.map((call) => call.trace_id))], span_ids: [...new Set(calls.map((call) => call.span_id))] },
+  );
+  return rows.filter((row) => row.slot > 0 && wanted.has(spanKey(row))).map(filedCall);
+}
+
+/** The scores that were joined with these calls. */
+export async function loadScoresOfCalls(store: Store, calls: readonly SpanIdentity[]): Promise<(PendingScore & { readonly target: SpanIdentity })[]> {
+  if (calls.length === 0) return [];
+  const rows = await store.select<Score & Stored & { call_trace_id: string; call_span_id: string }>(
+    `SELECT ${SCORE_COLUMNS}, call_trace_id, call_span_id FROM scores
+     WHERE call_trace_id IN {trace_ids:Array(String)} AND call_span_id IN {span_ids:Array(String)} ORDER BY scores.revision DESC LIMIT 1 BY score_id`,
+    { trace_ids: [...new Set(calls.map((call) => call.trace_id))], span_ids: [...new Set(calls.map((call) => call.span_id))] },
+  );
+  return rows.map(({ call_trace_id, call_span_id, ...row }) => ({ ...filedScore(row), target: { project: row.project, trace_id: call_trace_id, span_id: call_span_id } }));
+}
+
+function filedCall({ revision, slot, event_s, ...call }: LlmCall & Stored): FiledCall {
+  return { call, stored: { revision, slot, event_s, end_ns: call.end_time_ns } };
+}
+
+function filedScore({ revision, slot, event_s, ...score }: Score & Stored): PendingScore {
+  return { score, stored: { revision, slot, event_s, value: score.value, label: score.label, observed_ns: score.observed_time_ns } };
+}
+
+/** The inner query finds the few spans that ever were provisional by the index on slot; FINAL then says which still are. */
+export async function loadProvisionalCalls(store: Store, limit: number): Promise<FiledCall[]> {
+  const rows = await store.select<LlmCall & Stored>(
+    `SELECT ${CALL_COLUMNS}, calls.revision AS revision, slot, toUnixTimestamp(event_time) AS event_s
+     FROM calls FINAL WHERE slot = 0 AND (project, event_time, trace_id, span_id) IN (SELECT project, event_time, trace_id, span_id FROM calls WHERE slot = 0)
+     ORDER BY calls.received_ms, calls.span_id LIMIT {limit:UInt32}`,
+    { limit },
+  );
+  return rows.map(filedCall);
+}
+
+/** The stored spans of these calls' traces, whether they are calls themselves or not. */
+export async function loadRelatives(store: Store, calls: readonly LlmCall[]): Promise<Relative[]> {
+  const columns = `project, trace_id, span_id, nullIf(parent_span_id, '') AS parent_span_id, prompt_name, prompt_version, prompt_version_source, session_id, user_id, received_ms`;
+  const traceIds = [...new Set(calls.map((call) => call.trace_id))];
+  const found: Relative[] = [];
+  for (let from = 0; from < traceIds.length; from += TRACES_CHUNK) {
+    const rows = await store.select<Relative>(
+      `SELECT ${columns} FROM relatives WHERE trace_id IN {trace_ids:Array(String)} UNION ALL SELECT ${columns} FROM calls WHERE trace_id IN {trace_ids:Array(String)}`,
+      { trace_ids: traceIds.slice(from, from + TRACES_CHUNK) },
+    );
+    for (const row of rows) found.push(row);
+  }
+  return found;
+}
+
+/** Those that came last, in the order in which they came. */
+export async function loadPendingScores(store: Store): Promise<PendingScore[]> {
+  const rows = await store.select<Score & Stored>(
+    `SELECT ${SCORE_COLUMNS}
+     FROM scores FINAL WHERE slot = 0 AND (project, event_time, score_id) IN (SELECT project, event_time, score_id FROM scores WHERE slot = 0)
+     ORDER BY scores.received_ms DESC, score_id LIMIT 100000`,
+  );
+  return rows.reverse().map(filedScore);
+}
+
+/** Versions that were seen since. */
+export async function loadVersionsSince(store: Store, since_ms: number): Promise<SeenVersion[]> {
+  return store.select<SeenVersion>(
+    `SELECT DISTINCT project, prompt_name, value AS prompt_version FROM versions WHERE factor = 'prompt_version' AND versions.last_seen_ms >= {since_ms:UInt64}`,
+    { since_ms },
+  );
+}

@@ -1,0 +1,33 @@
+import { RetryableError } from '../../schemas/errors.ts';
+import type { Store } from '../../schemas/store.ts';
+import { isWorthKeeping } from './ancestry.ts';
+import type { Draft } from './draft.ts';
+import type { Tally } from './ledger.ts';
+import type { Relative } from '../normalise.ts';
+import { relativeRow } from './rows.ts';
+
+export type Turn = { readonly draft: Draft; readonly relatives: readonly Relative[]; readonly tally: Tally; readonly batch: number; readonly nowMs: number };
+
+/**
+ * Writes what a turn of the ingest loop has drafted. Resolves when all of it is durable; on an error any part of it may be.
+ *
+ * The ledger is last: rows whose batch has none are counted when they are taken up (recovery.ts), so it never claims what is not
+ * there. Senders are answered after it, so whoever gets no answer sends again, and finds what is there.
+ */
+export async function writeTurn(store: Store, { draft, relatives, tally, batch, nowMs }: Turn): Promise<void> {
+  await allOrThrow([
+    store.insert('calls', draft.callRows(batch)),
+    store.insert('relatives', relatives.filter(isWorthKeeping).map(relativeRow)),
+    store.insert('scores', draft.scoreRows(batch)),
+    store.insert('versions', draft.versionRows(nowMs)),
+  ]);
+  await store.insert('ledger', tally.rows(batch));
+}
+
+/** Waits for all, so that none is still under way when the store is asked what became of them. */
+async function allOrThrow(inserts: readonly Promise<void>[]): Promise<void> {
+  const failures: Error[] = [];
+  await Promise.all(inserts.map((insert) => insert.catch((error: unknown) => void failures.push(error instanceof Error ? error : new Error(String(error))))));
+  const failure = failures.find((error) => error instanceof RetryableError) ?? failures[0];
+  if (failure !== undefined) throw failure;
+}

@@ -1,0 +1,188 @@
+import { createHash } from 'node:crypto';
+import type { Alert } from '../../schemas/alert.ts';
+import type { ComparisonSettings, MetricSettings, Stratum } from '../../schemas/evidence.ts';
+import type { ComparisonIdentity } from './comparison.ts';
+import type { Example } from './observations.ts';
+import { slotStartMs } from '../slots.ts';
+import { armsOf, betStrata, differenceOf, worseningOf, type Effect } from '../statistics/effect.ts';
+import { onsetOf } from '../statistics/onset.ts';
+import { quantileRatioOf, type QuantileRatio } from '../statistics/quantile-ratio.ts';
+import { valueOf } from '../statistics/badness.ts';
+import type { Cells } from '../statistics/types.ts';
+import { summaryOf } from './summary.ts';
+
+/**
+ * From evidence to an alert. A page needs both: evidence past its threshold, and an effect of the headline metric beyond
+ * its tolerance. All of it is derived from what is given, so a replay gives the same bytes.
+ */
+export type Finding = {
+  readonly metric: string;
+  readonly settings: MetricSettings;
+  readonly effect: Effect;
+  readonly onsetMs: number;
+  readonly baseline: { readonly units: number; readonly value: number | null };
+  readonly candidate: { readonly units: number; readonly value: number | null };
+};
+
+export type Evidence = { readonly e_value: number; readonly metrics: Readonly<Record<string, number>> };
+
+export function isPastThreshold(evidence: Evidence, settings: ComparisonSettings): boolean {
+  return evidence.e_value >= 1 / settings.alpha;
+}
+
+/**
+ * The metric that an alert is headed by: the largest term of the sum. Where that is the time to first token and latency
+ * has half of its log evidence, it is latency: the same fault, in the words that people use.
+ * @param among names that may be chosen
+ */
+export function headlineOf(evidence: Evidence, settings: ComparisonSettings, among: ReadonlySet<string>): string | null {
+  const terms = [...among]
+    .map((name) => ({ name, term: (settings.metrics[name]?.weight ?? 0) * (evidence.metrics[name] ?? 1) }))
+    .sort((left, right) => right.term - left.term || (left.name < right.name ? -1 : 1));
+  const first = terms[0]?.name ?? null;
+  const logE = (name: string): number => Math.log(evidence.metrics[name] ?? 1);
+  return first === 'ttft' && among.has('latency') && logE('latency') >= logE('ttft') / 2 ? 'latency' : first;
+}
+
+/**
+ * Null where what the evidence is about is within tolerance: worth watching, not worth waking anyone. What a metric within its
+ * tolerance has won is left out of the sum, so that it neither raises an alert in another's name nor stands in the way of one.
+ */
+export function findingOf(evidence: Evidence, settings: ComparisonSettings, strata: readonly Stratum[]): Finding | null {
+  const isWorse = new Set<string>();
+  // Summed anew, not taken off: beside an e-value of 10^200 a difference would lose all others.
+  let sum = settings.reserve;
+  for (const [name, metric] of Object.entries(settings.metrics)) {
+    const e = evidence.metrics[name] ?? 1;
+    const worsening = metric.weight === 0 || metric.severity === 'none' ? null : worseningOf(metric, betStrata(strata, name, metric));
+    const isBeyond = worsening !== null && worsening >= metric.tolerance;
+    if (isBeyond) isWorse.add(name);
+    sum += metric.weight * (isBeyond ? e : Math.min(e, 1));
+  }
+  const metric = headlineOf(evidence, settings, isWorse);
+  const ofMetric = metric === null ? undefined : settings.metrics[metric];
+  if (metric === null || ofMetric === undefined || settings.stake * sum < 1 / settings.alpha) return null;
+  const bets = betStrata(strata, metric, ofMetric);
+  const measured = effectOf(ofMetric, bets);
+  if (measured === null) return null;
+  const onset = onsetOf(ofMetric, bets, settings.models);
+  const firstSlot = bets[0]?.begin_slot ?? settings.opened_slot;
+  // A fault that is there from the first stratum came with the candidate's first call.
+  const onsetMs = onset === null || onset.slot <= firstSlot ? settings.opened_ms : slotStartMs(onset.slot);
+  return { metric, settings: ofMetric, onsetMs, ...measured };
+}
+
+type Measured = Pick<Finding, 'effect' | 'baseline' | 'candidate'>;
+
+function effectOf(metric: MetricSettings, strata: readonly Cells[]): Measured | null {
+  const arms = armsOf(metric, strata);
+  if (metric.kind !== 'distribution') {
+    const effect = differenceOf(metric, strata);
+    return effect === null ? null : { effect, ...arms };
+  }
+  // The quantile that is surely worse and moved most; else the one that moved most.
+  const away = (value: number | null): number => (value === null ? Number.NEGATIVE_INFINITY : metric.direction === 'up' ? Math.log(value) : -Math.log(value));
+  const kinds: readonly QuantileRatio[] = ['ratio_p50', 'ratio_p95', 'ratio_p99'];
+  const ratios = kinds
+    .map((kind) => quantileRatioOf(metric, strata, kind))
+    .filter((effect) => effect !== null)
+    .sort((left, right) => away(metric.direction === 'up' ? right.low : right.high) - away(metric.direction === 'up' ? left.low : left.high) || away(right.estimate) - away(left.estimate));
+  const effect = ratios[0];
+  if (effect === undefined) return null;
+  const share = Number(effect.kind.slice('ratio_p'.length)) / 100;
+  return {
+    effect,
+    baseline: { units: arms.baseline.units, value: quantileOf(metric, strata, 'a', share) },
+    candidate: { units: arms.candidate.units, value: quantileOf(metric, strata, 'b', share) },
+  };
+}
+
+function quantileOf(metric: MetricSettings, strata: readonly Cells[], arm: 'a' | 'b', share: number): number | null {
+  const counts = new Map<number, number>();
+  for (const stratum of strata) stratum.bins.forEach((bin, cell) => counts.set(bin, (counts.get(bin) ?? 0) + (stratum[arm][cell] ?? 0)));
+  const total = [...counts.values()].reduce((sum, count) => sum + count, 0);
+  let seen = 0;
+  for (const [bin, count] of [...counts].sort(([left], [right]) => left - right)) {
+    seen += count;
+    if (seen > 0 && seen >= share * total) return valueOf(metric, bin);
+  }
+  return null;
+}
+
+export type AlertContext = {
+  readonly identity: ComparisonIdentity;
+  readonly settings: ComparisonSettings;
+  readonly evidence: Evidence;
+  readonly strata: readonly Stratum[];
+  readonly finding: Finding;
+  readonly examples: readonly Example[];
+  readonly raisedMs: number;
+  readonly owner: string | null;
+  readonly publicUrl: string;
+};
+
+export function alertIdOf(identity: ComparisonIdentity): string {
+  return `alr_${createHash('sha256').update(identity.comparison_id).digest('hex').slice(0, 20)}`;
+}
+
+export function alertOf(context: AlertContext): Alert {
+  const { identity, settings, evidence, finding } = context;
+  const id = alertIdOf(identity);
+  const { metric, effect } = finding;
+  return {
+    id,
+    schema: 'culprit.alert/1',
+    state: 'open',
+    severity: finding.settings.severity === 'page' ? 'page' : 'ticket',
+    project: identity.project,
+    environment: identity.environment,
+    prompt: identity.prompt_name,
+    prompt_version: identity.candidate,
+    metric,
+    direction: finding.settings.direction,
+    culprit: { factor: identity.factor, value: identity.candidate, baseline: identity.baseline, commit: null, author: null, owner: context.owner, diff_url: null },
+    evidence: {
+      grade: 'concurrent',
+      e_value: evidence.e_value,
+      threshold: 1 / settings.alpha,
+      alpha: settings.alpha,
+      metrics: { ...evidence.metrics },
+      baseline: finding.baseline,
+      candidate: finding.candidate,
+      effect,
+    },
+    exonerated: exonerated(context),
+    onset: new Date(finding.onsetMs).toISOString(),
+    raised_at: new Date(context.raisedMs).toISOString(),
+    resolved_at: null,
+    examples: context.examples.map(({ trace_id, span_id, why }) => ({ trace_id, span_id, why })),
+    links: {
+      alert: `${context.publicUrl}/alerts/${id}`,
+      evidence: `${context.publicUrl}/v1/comparisons/${identity.comparison_id}/evidence`,
+      chart: `${context.publicUrl}/alerts/${id}#evidence`,
+      rollback: null,
+    },
+    summary: summaryOf({
+      prompt: identity.prompt_name,
+      candidate: identity.candidate,
+      baseline: identity.baseline,
+      metric,
+      kind: finding.settings.kind,
+      direction: finding.settings.direction,
+      values: { baseline: finding.baseline.value, candidate: finding.candidate.value },
+      quantile: effect.kind === 'difference' ? null : effect.kind.slice('ratio_'.length),
+      onsetMs: finding.onsetMs,
+    }),
+  };
+}
+
+/** What ran under both arms at the same time cannot be what tells them apart. */
+function exonerated({ identity, strata, finding }: AlertContext): Alert['exonerated'] {
+  const models = [...new Set(strata.filter((stratum) => stratum.metric === finding.metric).map((stratum) => stratum.model))].filter((model) => model !== '').sort();
+  return models.map((model) => ({
+    factor: 'model',
+    value: model,
+    reason: `${identity.baseline} and ${identity.candidate} ran on it at the same time, so it cannot be what tells them apart`,
+    e_value: null,
+  }));
+}

@@ -1,0 +1,133 @@
+import type { ComparisonSettings, MetricSettings, Stratum } from '../../schemas/evidence.ts';
+import type { PromptKey, CallObservation, ScoreObservation } from './observations.ts';
+import { learnMetric, type MetricPolicy } from './references.ts';
+import { createStartWindows, type StartWindowState } from './start-windows.ts';
+import { advance, createEvidence, evidenceOf, type EvidenceState } from '../statistics/evidence.ts';
+import { createUnits, type Past, type Routing, type UnitCounts } from './units.ts';
+import { createWindows, type WindowSchedule } from './windows.ts';
+
+/**
+ * One comparison while it is open: a baseline and a candidate value of one factor of one prompt, fed slot by slot.
+ * Everything that decides how a slot is bet on was fixed before it: references, weights, models, window lengths.
+ */
+export type ComparisonIdentity = PromptKey & {
+  readonly comparison_id: string;
+  readonly factor: 'prompt_version';
+  readonly baseline: string;
+  readonly candidate: string;
+  readonly epoch: number;
+};
+
+export type Comparison = {
+  readonly identity: ComparisonIdentity;
+  settings(): ComparisonSettings;
+  /**
+   * One slot, in order. Returns the strata that it closed and the evidence after them. `settled`: strata that are durable
+   * already (written by a process that died before it could say so); the first durable row is the one that counts.
+   */
+  feed(slot: number, calls: readonly CallObservation[], scores: readonly ScoreObservation[], settled: ReadonlyMap<string, Stratum>): SlotOutcome;
+  /** Feeds a slot that was bet on before a restart: units and open windows are filled, nothing is bet. */
+  refill(slot: number, calls: readonly CallObservation[], scores: readonly ScoreObservation[]): void;
+  /** What happened before the opening, or before `refillFrom`. */
+  recall(past: Past): void;
+  /** The slot of the last bet-on or seen slot; before the first, that of the opening. */
+  slot(): number;
+  /** From here on rows must be read again after a restart. */
+  refillFrom(): number;
+  evidence(): { e_value: number; metrics: Record<string, number> };
+  unitCounts(): UnitCounts;
+  snapshot(): ComparisonSnapshot;
+};
+
+export type SlotOutcome = { readonly strata: readonly Stratum[]; readonly e_value: number; readonly metrics: Record<string, number> };
+
+export type ComparisonSnapshot = {
+  readonly slot: number;
+  readonly evidence: EvidenceState;
+  readonly schedule: WindowSchedule;
+  readonly startWindows: StartWindowState;
+  readonly routing: Routing;
+  /** First values of metrics that are still being learnt. */
+  readonly learning: Readonly<Record<string, readonly number[]>>;
+};
+
+/** Units of a metric that was not there at the opening, from which it is learnt before it is bet on. */
+const LEARNING_UNITS = 50;
+/** A score name can be anything; past this many metrics a comparison takes no new ones. */
+const MAX_METRICS = 64;
+
+export function createComparison(
+  identity: ComparisonIdentity,
+  opening: { readonly settings: ComparisonSettings; readonly schedule: WindowSchedule; readonly policy: MetricPolicy },
+  restored: ComparisonSnapshot | null = null,
+): Comparison {
+  let settings = opening.settings;
+  let slotNow = restored?.slot ?? settings.opened_slot;
+  let evidence: EvidenceState = restored?.evidence ?? createEvidence();
+  const windows = createWindows(settings.opened_slot, restored?.schedule ?? opening.schedule);
+  const startWindows = createStartWindows(settings.opened_ms, restored?.startWindows);
+  const learning = new Map<string, number[]>(Object.entries(restored?.learning ?? {}).map(([name, values]) => [name, [...values]]));
+
+  /** While refilling, what the units taught and counted is in the snapshot already. */
+  let isRefilling = false;
+
+  /**
+   * A metric that the comparison has; one that it meets for the first time is learnt from its first units. Units of the slots in
+   * which it was learnt are not bet on, though their window may close later.
+   */
+  const metricFor = (name: string, value: number, kind: 'signal' | 'numeric' | 'boolean'): MetricSettings | null => {
+    const known = Object.hasOwn(settings.metrics, name) ? settings.metrics[name] : undefined;
+    if (known !== undefined) return slotNow >= known.from_slot ? known : null;
+    if (Object.keys(settings.metrics).length + learning.size >= MAX_METRICS && !learning.has(name)) return null;
+    if (isRefilling) return null;
+    const values = learning.get(name) ?? [];
+    learning.set(name, values);
+    values.push(value);
+    const choice = opening.policy(name, kind);
+    if (choice.kind !== 'rate' && values.length < LEARNING_UNITS) return null;
+    learning.delete(name);
+    const weight = choice.weight > 0 ? settings.reserve / 2 : 0;
+    const metric = learnMetric(choice, values, { weight, fromSlot: slotNow + 1 });
+    settings = { ...settings, reserve: settings.reserve - weight, metrics: { ...settings.metrics, [name]: metric } };
+    return null;
+  };
+
+  const units = createUnits(
+    { baseline: identity.baseline, candidate: identity.candidate, openedMs: settings.opened_ms, sessionWindowS: settings.session_window_s, metric: metricFor },
+    restored?.routing,
+  );
+
+  const take = (slot: number, calls: readonly CallObservation[], scores: readonly ScoreObservation[]): void => {
+    slotNow = slot;
+    if (isRefilling) for (const { family, entry } of units.refill(slot, calls, scores)) windows.refill(family, slot, entry);
+    else for (const { family, entry } of units.feed(slot, calls, scores)) windows.add(family, slot, entry);
+  };
+
+  return {
+    identity,
+    settings: () => settings,
+    feed(slot, calls, scores, settled) {
+      take(slot, calls, scores);
+      startWindows.observe(slot, units.started());
+      const strata = windows.close(slot, startWindows.windowOf).map((closed): Stratum => settled.get(stratumKey(closed)) ?? { ...closed, use: 'bet' });
+      if (strata.length > 0) evidence = advance(evidence, settings, slot, strata);
+      return { strata, ...evidenceOf(evidence, settings) };
+    },
+    refill(slot, calls, scores) {
+      isRefilling = true;
+      take(slot, calls, scores);
+      isRefilling = false;
+    },
+    recall: units.recall,
+    slot: () => slotNow,
+    refillFrom: () => Math.min(slotNow + 1, windows.oldestOpenSlot()) - units.reachSlots,
+    evidence: () => evidenceOf(evidence, settings),
+    unitCounts: units.counts,
+    snapshot: () => ({ slot: slotNow, evidence, schedule: windows.schedule(), startWindows: startWindows.snapshot(), routing: units.routing(), learning: Object.fromEntries(learning) }),
+  };
+}
+
+/** What makes two strata of a comparison the same. */
+export function stratumKey(stratum: Omit<Stratum, 'use'>): string {
+  return JSON.stringify([stratum.metric, stratum.slot, stratum.begin_slot, stratum.start_window_ms, stratum.model, stratum.operation, stratum.route]);
+}

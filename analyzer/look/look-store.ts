@@ -1,0 +1,141 @@
+import { Alert, transitionIdOf } from '../../schemas/alert.ts';
+import { ComparisonSettings, type Evidence, type Stratum } from '../../schemas/evidence.ts';
+import { PermanentError } from '../../schemas/errors.ts';
+import type { Store } from '../../schemas/store.ts';
+import type { Comparison, ComparisonIdentity, ComparisonSnapshot, SlotOutcome } from './comparison.ts';
+import type { PromptKey } from './observations.ts';
+import { slotStartMs } from '../slots.ts';
+
+/** What the look loop keeps of itself in the store, written and read back. One function, one question. */
+
+export type LookRows = {
+  strata(comparison_id: string, slot: number, outcome: SlotOutcome): void;
+  comparison(comparison: Comparison, state: 'open' | 'closed', reason: string): void;
+  transition(comparison_id: string, sequence: number, alert: Alert, what: { readonly atMs: number; readonly reason: string }): void;
+  /**
+   * Writes what was gathered: evidence, what is concluded from it, and only then the comparison as it is after both. So a process that dies
+   * in between is taken up from the comparison's older state, finds its strata and transitions, and comes to the same.
+   * Where it throws, what was gathered is gone, and the look has to be taken up from the store.
+   */
+  flush(): Promise<void>;
+};
+
+export function createLookRows(store: Store): LookRows {
+  let strata: object[] = [];
+  let looks: object[] = [];
+  let transitions: object[] = [];
+  let comparisons: object[] = [];
+  return {
+    strata(comparison_id, slot, outcome) {
+      const seconds = slotStartMs(slot + 1) / 1000;
+      for (const stratum of outcome.strata) strata.push({ comparison_id, ...stratum, closed_at: seconds });
+      looks.push({ comparison_id, slot, at: seconds, e_value: outcome.e_value, metrics: outcome.metrics });
+    },
+    comparison(comparison, state, reason) {
+      const snapshot = comparison.snapshot();
+      const settings = comparison.settings();
+      comparisons.push({
+        ...comparison.identity, opened_ms: settings.opened_ms, state, reason, slot: snapshot.slot, settings: JSON.stringify(settings), snapshot: JSON.stringify(snapshot),
+      });
+    },
+    transition(comparison_id, sequence, alert, { atMs, reason }) {
+      transitions.push({
+        transition_id: transitionIdOf(alert.id, sequence), alert_id: alert.id, sequence, project: alert.project, comparison_id, state: alert.state, at_ms: atMs, reason, body: JSON.stringify(alert),
+      });
+    },
+    async flush() {
+      const rows = { strata, looks, transitions, comparisons };
+      [strata, looks, transitions, comparisons] = [[], [], [], []];
+      await Promise.all([store.insert('strata', rows.strata), store.insert('looks', rows.looks)]);
+      await store.insert('alert_transitions', rows.transitions);
+      await store.insert('comparisons', rows.comparisons);
+    },
+  };
+}
+
+
+export async function loadProgress(store: Store, owner: string): Promise<number | null> {
+  const [row] = await store.select<{ reached: number }>('SELECT max(look_progress.slot) AS reached FROM look_progress WHERE owner = {owner:String}', { owner });
+  return row === undefined || row.reached === 0 ? null : row.reached;
+}
+
+export const ALERT_RESOLVED = 'its alert was resolved';
+
+/** For each version of a prompt that was ever compared: when last, and since when it counts as new because its alert was resolved (0: never). */
+export async function loadHistory(store: Store): Promise<(PromptKey & { version: string; opened_slot: number; forgotten_slot: number })[]> {
+  return store.select(
+    `SELECT project, environment, prompt_name, candidate AS version, max(JSONExtractInt(settings, 'opened_slot')) AS opened_slot, maxIf(slot, state = 'closed' AND reason = {resolved:String}) AS forgotten_slot
+     FROM comparisons WHERE factor = 'prompt_version' GROUP BY project, environment, prompt_name, candidate`,
+    { resolved: ALERT_RESOLVED },
+  );
+}
+
+/** How often a pair of versions has been compared before. */
+export async function countComparisons(store: Store, prompt: PromptKey, pair: { readonly baseline: string; readonly candidate: string }): Promise<number> {
+  const [row] = await store.select<{ earlier: number }>(
+    `SELECT uniqExact(comparison_id) AS earlier FROM comparisons WHERE project = {project:String} AND environment = {environment:String} AND prompt_name = {prompt_name:String}
+       AND factor = 'prompt_version' AND baseline = {baseline:String} AND candidate = {candidate:String}`,
+    { ...prompt, ...pair },
+  );
+  return row?.earlier ?? 0;
+}
+
+export type StoredComparison = { readonly identity: ComparisonIdentity; readonly settings: ComparisonSettings; readonly snapshot: ComparisonSnapshot };
+
+/** Those that are open. */
+export async function loadComparisons(store: Store): Promise<StoredComparison[]> {
+  const rows = await store.select<ComparisonIdentity & { settings: string; snapshot: string }>(
+    `SELECT comparison_id, project, environment, prompt_name, factor, baseline, candidate, epoch, settings, snapshot
+     FROM (SELECT * FROM comparisons ORDER BY slot DESC, state ASC LIMIT 1 BY comparison_id) WHERE state = 'open' ORDER BY comparison_id`,
+  );
+  return rows.map(({ settings, snapshot, ...identity }) => ({
+    identity,
+    settings: ComparisonSettings.parse(JSON.parse(settings)),
+    // Written by this program in the same form; a change of form is a migration.
+    snapshot: JSON.parse(snapshot) as ComparisonSnapshot,
+  }));
+}
+
+/** The strata of a comparison that slots (after, upTo] closed, in the order of the bets. */
+export async function loadStrata(store: Store, comparison_id: string, range: { readonly after: number; readonly upTo: number }): Promise<Stratum[]> {
+  return store.select<Stratum>(
+    `SELECT metric, slot, begin_slot, start_window_ms, model, operation, route, use, bins, a, b FROM strata FINAL
+     WHERE comparison_id = {comparison_id:String} AND toInt64(slot) > {after:Int64} AND slot <= {upTo:UInt32}
+     ORDER BY slot, metric, begin_slot, start_window_ms, model, operation, route`,
+    { comparison_id, ...range },
+  );
+}
+
+export type AlertState = { readonly alert: Alert; readonly sequence: number; readonly at_ms: number };
+
+/** The newest transition of each comparison's alert. */
+export async function loadAlertStates(store: Store, comparison_ids: readonly string[]): Promise<Map<string, AlertState>> {
+  const rows = await store.select<{ comparison_id: string; sequence: number; at_ms: number; body: string }>(
+    `SELECT comparison_id, sequence, at_ms, body FROM alert_transitions WHERE comparison_id IN {comparison_ids:Array(String)}
+     ORDER BY sequence DESC LIMIT 1 BY comparison_id`,
+    { comparison_ids },
+  );
+  return new Map(rows.map(({ comparison_id, sequence, at_ms, body }) => [comparison_id, { alert: Alert.parse(JSON.parse(body)), sequence, at_ms }]));
+}
+
+/** A comparison's evidence as it was after a slot, with all that is needed to recompute it. */
+export async function loadEvidence(store: Store, comparison_id: string, upToSlot: number): Promise<Evidence> {
+  const [comparison] = await store.select<Omit<Evidence['comparison'], 'id' | 'prompt'> & { prompt_name: string; settings: string }>(
+    `SELECT project, environment, prompt_name, factor, baseline, candidate, epoch, settings FROM comparisons
+     WHERE comparison_id = {comparison_id:String} ORDER BY slot DESC LIMIT 1`,
+    { comparison_id },
+  );
+  const [look] = await store.select<{ slot: number; e_value: number; metrics: Record<string, number> }>(
+    'SELECT slot, e_value, metrics FROM looks FINAL WHERE comparison_id = {comparison_id:String} AND slot <= {upToSlot:UInt32} ORDER BY slot DESC LIMIT 1',
+    { comparison_id, upToSlot },
+  );
+  if (comparison === undefined || look === undefined) throw new PermanentError(`comparison ${comparison_id} has no evidence up to slot ${upToSlot}`);
+  const { prompt_name, settings, ...identity } = comparison;
+  return {
+    schema: 'culprit.evidence/1',
+    comparison: { id: comparison_id, prompt: prompt_name, ...identity },
+    settings: ComparisonSettings.parse(JSON.parse(settings)),
+    ...look,
+    strata: await loadStrata(store, comparison_id, { after: -1, upTo: look.slot }),
+  };
+}

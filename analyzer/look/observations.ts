@@ -1,0 +1,201 @@
+import type { Store } from '../../schemas/store.ts';
+import type { CallReading } from '../metrics/index.ts';
+
+/** What the look asks the store about closed slots. One function, one question; rows come back in the order in which they count. */
+
+export type PromptKey = { readonly project: string; readonly environment: string; readonly prompt_name: string };
+
+/** How many calls of each version became complete in each slot. */
+export type Activity = PromptKey & { readonly slot: number; readonly version: string; readonly calls: number };
+
+export type CallObservation = CallReading & {
+  readonly slot: number;
+  readonly version: string;
+  readonly trace_id: string;
+  readonly span_id: string;
+  readonly session_id: string | null;
+  readonly start_ms: number;
+  readonly request_model: string;
+  /** The request model where the response names none. */
+  readonly response_model: string;
+  readonly operation: string;
+  readonly route: string;
+};
+
+export type ScoreObservation = {
+  readonly slot: number;
+  readonly name: string;
+  readonly value: number;
+  readonly data_type: string;
+  readonly version: string;
+  readonly trace_id: string;
+  readonly span_id: string;
+  readonly session_id: string | null;
+  /** Start of the call that is judged. */
+  readonly start_ms: number;
+  readonly response_model: string;
+  readonly operation: string;
+  readonly route: string;
+};
+
+const ROUTE = `arrayStringConcat(arraySort(arrayMap(key -> concat(key, '=', stratum_attributes[key]), mapKeys(stratum_attributes))), ' ')`;
+const OF_PROMPT = `project = {project:String} AND environment = {environment:String} AND prompt_name = {prompt_name:String}`;
+/** Whose version is known and beyond doubt. */
+const ATTRIBUTED = `prompt_version IS NOT NULL AND prompt_attribution != 'ambiguous'`;
+
+/** @param range slots from (inclusive) to (exclusive). */
+export async function selectActivity(store: Store, range: { readonly from: number; readonly to: number }): Promise<Activity[]> {
+  return store.select<Activity>(
+    `SELECT slot, project, environment, assumeNotNull(prompt_name) AS prompt_name, assumeNotNull(prompt_version) AS version, uniqExact(trace_id, span_id) AS calls
+     FROM calls WHERE slot >= {from:UInt32} AND slot < {to:UInt32} AND calls.prompt_name IS NOT NULL AND ${ATTRIBUTED}
+     GROUP BY slot, project, environment, prompt_name, version ORDER BY slot, project, environment, prompt_name, version`,
+    range,
+  );
+}
+
+export async function selectCalls(store: Store, prompt: PromptKey, range: { readonly from: number; readonly to: number }): Promise<CallObservation[]> {
+  return store.select<CallObservation>(
+    `SELECT slot, assumeNotNull(prompt_version) AS version, trace_id, span_id, session_id, intDiv(start_ns, 1000000) AS start_ms,
+            coalesce(calls.request_model, '') AS request_model, coalesce(calls.response_model, calls.request_model, '') AS response_model, operation, ${ROUTE} AS route,
+            is_error, if(end_ns > start_ns, (end_ns - start_ns) / 1e6, NULL) AS duration_ms, ttft_ms, input_tokens, output_tokens, cost_usd,
+            finish_reason, is_empty, is_format_valid
+     FROM (SELECT * FROM calls WHERE slot >= {from:UInt32} AND slot < {to:UInt32} AND ${OF_PROMPT} AND ${ATTRIBUTED}
+           ORDER BY revision DESC LIMIT 1 BY trace_id, span_id) AS calls
+     ORDER BY slot, start_ns, trace_id, span_id`,
+    { ...prompt, ...range },
+  );
+}
+
+export async function selectScores(store: Store, prompt: PromptKey, range: { readonly from: number; readonly to: number }): Promise<ScoreObservation[]> {
+  return store.select<ScoreObservation>(
+    `SELECT slot, name, assumeNotNull(value) AS value, data_type, assumeNotNull(prompt_version) AS version, call_trace_id AS trace_id, call_span_id AS span_id, session_id,
+            intDiv(call_start_ns, 1000000) AS start_ms, coalesce(scores.response_model, scores.request_model, '') AS response_model, operation, ${ROUTE} AS route
+     FROM (SELECT * FROM scores WHERE slot >= {from:UInt32} AND slot < {to:UInt32} AND ${OF_PROMPT} AND ${ATTRIBUTED}
+           ORDER BY revision ASC LIMIT 1 BY score_id) AS scores
+     WHERE scores.value IS NOT NULL AND isFinite(scores.value)
+     ORDER BY slot, call_start_ns, call_trace_id, call_span_id, name, score_id`,
+    { ...prompt, ...range },
+  );
+}
+
+/** Calls of each version that started before a moment, in the given slots: who was the baseline. */
+export async function selectShares(
+  store: Store,
+  prompt: PromptKey,
+  range: { readonly from: number; readonly to: number; readonly before_ms: number },
+): Promise<{ version: string; calls: number; first_ms: number }[]> {
+  return store.select(
+    `SELECT assumeNotNull(prompt_version) AS version, uniqExact(trace_id, span_id) AS calls, min(intDiv(start_ns, 1000000)) AS first_ms
+     FROM calls WHERE slot >= {from:UInt32} AND slot < {to:UInt32} AND ${OF_PROMPT} AND ${ATTRIBUTED} AND start_ns < {before_ms:UInt64} * 1000000
+     GROUP BY version ORDER BY calls DESC, first_ms, version`,
+    { ...prompt, ...range },
+  );
+}
+
+/** A unit is its session, unless that is one of `crowd`, which are none; else its trace. */
+const UNIT = (trace: string): string => `if(session_id IS NULL OR session_id IN {crowd:Array(String)}, concat('t:', ${trace}), concat('s:', assumeNotNull(session_id)))`;
+
+/** Units of a prompt in the given slots, each with its only version; null where it met several. By their last slot. */
+export async function selectUnits(
+  store: Store,
+  prompt: PromptKey,
+  range: { readonly from: number; readonly to: number; readonly crowd: readonly string[] },
+): Promise<{ id: string; version: string | null; first_slot: number; first_span: string; first_version: string; last_slot: number; start_ms: number }[]> {
+  return store.select(
+    `SELECT ${UNIT('trace_id')} AS id,
+            if(uniqExact(prompt_version) = 1, any(prompt_version), NULL) AS version,
+            min(slot) AS first_slot, max(slot) AS last_slot,
+            argMin(span_id, (slot, start_ns, trace_id, span_id)) AS first_span, argMin(assumeNotNull(prompt_version), (slot, start_ns, trace_id, span_id)) AS first_version,
+            argMin(intDiv(start_ns, 1000000), (slot, start_ns)) AS start_ms
+     FROM calls WHERE slot >= {from:UInt32} AND slot < {to:UInt32} AND ${OF_PROMPT} AND ${ATTRIBUTED} GROUP BY id ORDER BY last_slot, id`,
+    { ...prompt, ...range },
+  );
+}
+
+/** Sessions of the last calls in the given slots, oldest first; null: a call without one. */
+export async function selectRecentSessions(store: Store, prompt: PromptKey, range: { readonly from: number; readonly to: number; readonly limit: number }): Promise<(string | null)[]> {
+  const rows = await store.select<{ session_id: string | null }>(
+    `SELECT session_id FROM (SELECT * FROM calls WHERE slot >= {from:UInt32} AND slot < {to:UInt32} AND ${OF_PROMPT} AND ${ATTRIBUTED} LIMIT 1 BY trace_id, span_id)
+     ORDER BY slot DESC, start_ns DESC, trace_id DESC, span_id DESC LIMIT {limit:UInt32}`,
+    { ...prompt, ...range },
+  );
+  return rows.map((row) => row.session_id).reverse();
+}
+
+/** Under which names, and for which calls, units have been scored in the given slots. */
+export async function selectScoredUnits(
+  store: Store,
+  prompt: PromptKey,
+  range: { readonly from: number; readonly to: number; readonly crowd: readonly string[] },
+): Promise<{ id: string; scored: { name: string; span_id: string }[] }[]> {
+  return store.select(
+    `SELECT ${UNIT('call_trace_id')} AS id, groupUniqArray(CAST((name, call_span_id), 'Tuple(name String, span_id String)')) AS scored
+     FROM scores WHERE slot >= {from:UInt32} AND slot < {to:UInt32} AND ${OF_PROMPT} AND ${ATTRIBUTED} GROUP BY id`,
+    { ...prompt, ...range },
+  );
+}
+
+/** Versions of all prompts that were active in the given slots: when first, and when last before `since` and after it. Slot 0: never. */
+export async function selectSeenVersions(
+  store: Store,
+  range: { readonly from: number; readonly since: number; readonly to: number },
+): Promise<(PromptKey & { version: string; before_slot: number; first_slot: number; last_slot: number })[]> {
+  return store.select(
+    `SELECT project, environment, assumeNotNull(prompt_name) AS prompt_name, assumeNotNull(prompt_version) AS version,
+            maxIf(slot, slot < {since:UInt32}) AS before_slot, minIf(slot, slot >= {since:UInt32}) AS first_slot, max(slot) AS last_slot
+     FROM calls WHERE slot >= {from:UInt32} AND slot < {to:UInt32} AND calls.prompt_name IS NOT NULL AND ${ATTRIBUTED}
+     GROUP BY project, environment, prompt_name, version ORDER BY project, environment, prompt_name, version`,
+    range,
+  );
+}
+
+export type Example = { readonly trace_id: string; readonly span_id: string; readonly why: string };
+
+/** The candidate's calls that show a metric at its worst since the onset, worst first. */
+export async function selectExamples(
+  store: Store,
+  request: PromptKey & { readonly version: string; readonly metric: string; readonly direction: 'up' | 'down'; readonly onset_ms: number; readonly to_slot: number; readonly limit: number },
+): Promise<Example[]> {
+  const { direction, metric, ...parameters } = request;
+  const ofCandidate = `${OF_PROMPT} AND prompt_version = {version:String} AND slot > 0 AND slot <= {to_slot:UInt32}`;
+  const signal = EXAMPLES.get(metric);
+  if (signal === undefined) {
+    const worst = direction === 'down' ? 'ASC' : 'DESC';
+    return store.select<Example>(
+      `SELECT call_trace_id AS trace_id, call_span_id AS span_id, concat(name, ' ', toString(round(assumeNotNull(value), 3)), if(explanation IS NULL OR explanation = '', '', concat(': ', left(assumeNotNull(explanation), 120)))) AS why
+       FROM (SELECT * FROM scores WHERE ${ofCandidate} AND name = {metric:String} AND value IS NOT NULL AND call_start_ns >= {onset_ms:UInt64} * 1000000 ORDER BY revision DESC LIMIT 1 BY score_id) AS scores
+       ORDER BY value ${worst}, call_start_ns, trace_id, span_id LIMIT {limit:UInt8}`,
+      { ...parameters, metric },
+    );
+  }
+  return store.select<Example>(
+    `SELECT trace_id, span_id, ${signal.why} AS why
+     FROM (SELECT * FROM calls WHERE ${ofCandidate} AND start_ns >= {onset_ms:UInt64} * 1000000 ORDER BY revision DESC LIMIT 1 BY trace_id, span_id) AS calls
+     WHERE ${signal.shows} ORDER BY ${signal.worst} ${direction === 'up' ? 'DESC' : 'ASC'}, start_ns, trace_id, span_id LIMIT {limit:UInt8}`,
+    parameters,
+  );
+}
+
+const AFTER_SECONDS = `concat(' after ', toString(round((end_ns - start_ns) / 1e9, 1)), ' s')`;
+const EXAMPLES: ReadonlyMap<string, { readonly shows: string; readonly worst: string; readonly why: string }> = new Map([
+  ['error_rate', { shows: 'is_error', worst: '1', why: `concat('error ', coalesce(error_type, status_message, 'unknown'), ${AFTER_SECONDS})` }],
+  ['latency', { shows: 'NOT is_error', worst: 'end_ns - start_ns', why: `concat('took ', toString(round((end_ns - start_ns) / 1e9, 1)), ' s')` }],
+  ['ttft', { shows: 'ttft_ms IS NOT NULL', worst: 'ttft_ms', why: `concat('first token after ', toString(round(assumeNotNull(ttft_ms) / 1000, 2)), ' s')` }],
+  ['input_tokens', { shows: 'input_tokens IS NOT NULL', worst: 'input_tokens', why: `concat(toString(assumeNotNull(input_tokens)), ' input tokens')` }],
+  ['output_tokens', { shows: 'output_tokens IS NOT NULL', worst: 'output_tokens', why: `concat(toString(assumeNotNull(output_tokens)), ' output tokens')` }],
+  ['cost', { shows: 'cost_usd IS NOT NULL', worst: 'cost_usd', why: `concat('cost $', toString(round(assumeNotNull(cost_usd), 6)))` }],
+  ['truncated', { shows: `finish_reason = 'length'`, worst: '1', why: `concat('cut off at ', coalesce(toString(output_tokens), '?'), ' output tokens')` }],
+  ['content_filter', { shows: `finish_reason = 'content_filter'`, worst: '1', why: `'stopped by a content filter'` }],
+  ['empty', { shows: 'is_empty', worst: '1', why: `'empty answer'` }],
+  ['format', { shows: 'NOT is_format_valid', worst: '1', why: `'answer is not the JSON that was asked for'` }],
+]);
+
+export function bySlot<Row extends { readonly slot: number }>(rows: readonly Row[]): Map<number, Row[]> {
+  const slots = new Map<number, Row[]>();
+  for (const row of rows) {
+    const rowsOfSlot = slots.get(row.slot);
+    if (rowsOfSlot === undefined) slots.set(row.slot, [row]);
+    else rowsOfSlot.push(row);
+  }
+  return slots;
+}

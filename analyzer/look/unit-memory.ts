@@ -1,0 +1,61 @@
+import { SLOTS_PER_DAY } from '../slots.ts';
+
+/** What is remembered of a unit: the arm that it counted for (null: none), its first call where that alone counted, the slot of its last call, the score names that it counted under. */
+type Memory = { readonly arm: 'a' | 'b' | null; readonly firstSpan: string | null; readonly slot: number; readonly scored: ReadonlySet<string> };
+export const NO_NAMES: ReadonlySet<string> = new Set();
+
+/** Units that were met within the last day and are no longer watched, each with the arm that it counted for. */
+export function createDayMemory() {
+  const units = new Map<string, Memory>();
+  return {
+    get(id: string, slot: number): Memory | null {
+      const memory = units.get(id);
+      return memory === undefined || slot - memory.slot >= SLOTS_PER_DAY ? null : memory;
+    },
+    keep(id: string, memory: Memory): void {
+      units.delete(id);
+      units.set(id, memory);
+    },
+    /** Nearly in the order of their slots; one that stands a little behind is not found either way. */
+    forget(slot: number): void {
+      for (const [id, memory] of units) {
+        if (slot - memory.slot < SLOTS_PER_DAY) break;
+        units.delete(id);
+      }
+    },
+  };
+}
+
+export type Crowd = { readonly isCrowd: (session: string) => boolean; readonly count: (session: string | null) => void };
+
+/** A session with more than this share of the last 1,000 calls is no session. */
+export const CROWD_CALLS = 1_000;
+const CROWD_SHARE = 0.05;
+
+/** Sessions among the last 1,000 calls: an id that stands on more than 5 % of them is a constant, not a session. */
+export function createCrowd(): Crowd {
+  const recent: (string | null)[] = [];
+  let next = 0;
+  const calls = new Map<string, number>();
+  return {
+    isCrowd: (session) => recent.length === CROWD_CALLS && (calls.get(session) ?? 0) > CROWD_CALLS * CROWD_SHARE,
+    count(session) {
+      const forgotten = recent[next] ?? null;
+      if (forgotten !== null) {
+        const left = (calls.get(forgotten) ?? 1) - 1;
+        if (left === 0) calls.delete(forgotten);
+        else calls.set(forgotten, left);
+      }
+      recent[next] = session;
+      next = (next + 1) % CROWD_CALLS;
+      if (session !== null) calls.set(session, (calls.get(session) ?? 0) + 1);
+    },
+  };
+}
+
+/** Those among the sessions of the last 1,000 calls that are none. */
+export function crowdAmong(sessions: readonly (string | null)[]): string[] {
+  const crowd = createCrowd();
+  for (const session of sessions) crowd.count(session);
+  return [...new Set(sessions)].filter((session) => session !== null).filter(crowd.isCrowd);
+}

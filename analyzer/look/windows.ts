@@ -1,0 +1,158 @@
+import type { Stratum } from '../../schemas/evidence.ts';
+import { SLOTS_PER_HOUR } from '../slots.ts';
+
+/**
+ * From units to strata. A *family* is what must be alike inside a stratum: what is measured, model, operation, route.
+ * Each family is cut into windows of slots; a window's length is fixed before it begins, from the counts of the last
+ * hour, never by what arrives in it. When a window's last slot closes, its units become one stratum for each time in
+ * which their calls started (STATISTICS: strata are keyed by start window, so that slow calls and slow judges count).
+ */
+export type Family = { readonly group: string; readonly model: string; readonly operation: string; readonly route: string };
+
+/** What counts once. `mixed`: met both arms, counts for neither. */
+export type UnitArm = { readonly arm: 'a' | 'b'; mixed: boolean };
+
+export type Entry = { readonly unit: UnitArm; readonly startMs: number; readonly bins: readonly (readonly [metric: string, bin: number])[] };
+
+export type Windows = {
+  /** Counts of the last hour before the opening, so that the first windows have a length. */
+  seed(family: Family, history: History): void;
+  add(family: Family, slot: number, entry: Entry): void;
+  /** The same after a restart, for a slot whose counts are in the schedule. */
+  refill(family: Family, slot: number, entry: Entry): void;
+  /** Closes a slot: the strata of all windows that end with it. Slots must come in order, without gaps. */
+  close(slot: number, startWindowOf: (startMs: number) => number): Omit<Stratum, 'use'>[];
+  schedule(): WindowSchedule;
+  /** The first slot of any window that is still open. */
+  oldestOpenSlot(): number;
+};
+
+/** What a restart needs: where each family's open window lies, and what the next ones are planned from. Its units are read again from the store. */
+export type WindowSchedule = readonly {
+  readonly family: Family;
+  readonly begin: number;
+  readonly length: number;
+  readonly history: History;
+  /** Units of each arm by slot, of the last hour; slots without any are left out. */
+  readonly counts: readonly (readonly [slot: number, a: number, b: number])[];
+}[];
+
+/** Units of each arm before the opening, and in how many slots: the candidate has only just begun. */
+export type History = { readonly a: ArmHistory; readonly b: ArmHistory };
+export type ArmHistory = { readonly units: number; readonly slots: number };
+const NO_HISTORY: History = { a: { units: 0, slots: 0 }, b: { units: 0, slots: 0 } };
+
+const MIN_UNITS = 20;
+const MIN_RARER = 2;
+/** Powers of two up to ten minutes. */
+const LENGTHS = [1, 2, 4, 8, 16] as const;
+const LONGEST = 16;
+
+type FamilyState = {
+  readonly family: Family;
+  begin: number;
+  length: number;
+  entries: Entry[];
+  /** Units by slot, newest last, at most an hour. */
+  readonly counts: { slot: number; a: number; b: number }[];
+  /** What was known before the first counted slot, fading out as slots are counted. */
+  readonly history: History;
+};
+
+/** @param openedSlot the first window of every family begins in the slot after it. */
+export function createWindows(openedSlot: number, schedule: WindowSchedule = []): Windows {
+  const families = new Map<string, FamilyState>();
+  const keyOf = (family: Family): string => `${family.group}\0${family.model}\0${family.operation}\0${family.route}`;
+  for (const { family, begin, length, history, counts } of schedule) {
+    families.set(keyOf(family), { family, begin, length, entries: [], counts: counts.map(([slot, a, b]) => ({ slot, a, b })), history });
+  }
+
+  const planned = (state: FamilyState, nextSlot: number): number => {
+    const first = nextSlot - SLOTS_PER_HOUR;
+    while (state.counts.length > 0 && (state.counts[0]?.slot ?? 0) < first) state.counts.shift();
+    const observed = Math.min(SLOTS_PER_HOUR, nextSlot - openedSlot - 1);
+    const fading = Math.max(0, 1 - observed / SLOTS_PER_HOUR);
+    const expected = (arm: 'a' | 'b'): number =>
+      (state.counts.reduce((sum, count) => sum + count[arm], 0) + state.history[arm].units * fading + 1) / (observed + state.history[arm].slots * fading + 2);
+    const a = expected('a');
+    const b = expected('b');
+    return LENGTHS.find((length) => length * (a + b) >= MIN_UNITS && length * Math.min(a, b) >= MIN_RARER) ?? LONGEST;
+  };
+
+  const found = (family: Family, slot: number): FamilyState => {
+    const key = keyOf(family);
+    const known = families.get(key);
+    if (known !== undefined) return known;
+    // A family that nobody expected gets the longest windows of a grid that was fixed at the opening, then plans like the others.
+    const begin = openedSlot + 1 + Math.floor((slot - openedSlot - 1) / LONGEST) * LONGEST;
+    const state: FamilyState = { family, begin, length: LONGEST, entries: [], counts: [], history: NO_HISTORY };
+    families.set(key, state);
+    return state;
+  };
+
+  return {
+    seed(family, history) {
+      const state: FamilyState = { family, begin: openedSlot + 1, length: LONGEST, entries: [], counts: [], history };
+      state.length = planned(state, openedSlot + 1);
+      families.set(keyOf(family), state);
+    },
+    add(family, slot, entry) {
+      const state = found(family, slot);
+      let last = state.counts.at(-1);
+      if (last?.slot !== slot) {
+        last = { slot, a: 0, b: 0 };
+        state.counts.push(last);
+      }
+      last[entry.unit.arm] += 1;
+      if (slot >= state.begin) state.entries.push(entry);
+    },
+    refill(family, slot, entry) {
+      const state = families.get(keyOf(family));
+      if (state !== undefined && slot >= state.begin) state.entries.push(entry);
+    },
+    close(slot, startWindowOf) {
+      const strata: Omit<Stratum, 'use'>[] = [];
+      for (const state of families.values()) {
+        if (state.begin + state.length - 1 > slot) continue;
+        strata.push(...strataOf(state, slot, startWindowOf));
+        state.entries = [];
+        state.begin = slot + 1;
+        state.length = planned(state, slot + 1);
+      }
+      return strata;
+    },
+    schedule: () =>
+      [...families.values()].map(({ family, begin, length, history, counts }) => ({ family, begin, length, history, counts: counts.map(({ slot, a, b }) => [slot, a, b] as const) })),
+    oldestOpenSlot: () => Math.min(...[...families.values()].map((state) => state.begin)),
+  };
+}
+
+/** One stratum for each start window and metric in which both arms have a unit; a window with one arm says nothing. */
+function strataOf(state: FamilyState, slot: number, startWindowOf: (startMs: number) => number): Omit<Stratum, 'use'>[] {
+  const cells = new Map<number, Map<string, Map<number, { a: number; b: number }>>>();
+  for (const entry of state.entries) {
+    if (entry.unit.mixed) continue;
+    const startWindow = startWindowOf(entry.startMs);
+    let metrics = cells.get(startWindow);
+    if (metrics === undefined) cells.set(startWindow, (metrics = new Map()));
+    for (const [metric, bin] of entry.bins) {
+      let bins = metrics.get(metric);
+      if (bins === undefined) metrics.set(metric, (bins = new Map()));
+      let cell = bins.get(bin);
+      if (cell === undefined) bins.set(bin, (cell = { a: 0, b: 0 }));
+      cell[entry.unit.arm] += 1;
+    }
+  }
+  const { model, operation, route } = state.family;
+  const strata: Omit<Stratum, 'use'>[] = [];
+  for (const [start_window_ms, metrics] of [...cells].sort(([left], [right]) => left - right)) {
+    for (const [metric, counts] of metrics) {
+      const sorted = [...counts].sort(([left], [right]) => left - right);
+      const a = sorted.map(([, cell]) => cell.a);
+      const b = sorted.map(([, cell]) => cell.b);
+      if (!a.some((count) => count > 0) || !b.some((count) => count > 0)) continue;
+      strata.push({ metric, slot, begin_slot: state.begin, start_window_ms, model, operation, route, bins: sorted.map(([bin]) => bin), a, b });
+    }
+  }
+  return strata;
+}

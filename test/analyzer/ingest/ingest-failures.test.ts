@@ -1,0 +1,134 @@
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Ingest } from '../../../analyzer/ingest/ingest.ts';
+import { RetryableError } from '../../../schemas/errors.ts';
+import type { LogMessage } from '../../../schemas/log.ts';
+import type { Store } from '../../../schemas/store.ts';
+import { ARRIVED_MS, expectExactLedger, id, inference, judgement, logs, openIngesting, TAGS, traces, wrapper, type Ingesting } from './ingesting.ts';
+
+/** A store that fails on demand: before the rows are written, or after, when the answer is lost. The rows that are written are real. */
+function failing(store: Store) {
+  const plan = { table: '', when: 'before' as 'before' | 'after', times: 0 };
+  const through: Store = {
+    ...store,
+    async insert(table, rows) {
+      const fails = table === plan.table && rows.length > 0 && plan.times > 0;
+      if (fails) plan.times -= 1;
+      if (!fails || plan.when === 'after') await store.insert(table, rows);
+      if (fails) throw new RetryableError(`no room for ${table}`);
+    },
+  };
+  return { through, plan };
+}
+
+let on: Ingesting;
+beforeAll(async () => {
+  on = await openIngesting();
+});
+afterAll(() => on.close());
+
+const MINUTE_MS = 60_000;
+
+/** Calls that are complete, one that waits for the wrapper of the next request, scores early and late. */
+const requests = (at_ms: number): LogMessage[][] => [
+  [logs([judgement(2, 0.25)], at_ms), traces([inference(1, TAGS), inference(3, {}, { parent_span_id: id(4) })], at_ms)],
+  [traces([inference(2, TAGS), wrapper(4, TAGS)], at_ms + 1), logs([judgement(1, 0.75), judgement(3, 0.5)], at_ms + 1)],
+];
+
+async function expectWhole(): Promise<void> {
+  expect((await on.calls()).map(({ span_id, slot, prompt_version }) => ({ span_id, isComplete: slot > 0, prompt_version }))).toEqual([1, 2, 3].map((number) => ({ span_id: id(number), isComplete: true, prompt_version: 'v2' })));
+  const scores = await on.scores();
+  expect(scores.map(({ call_span_id, value, join_state }) => ({ call_span_id, value, join_state })).toSorted((one, other) => one.call_span_id.localeCompare(other.call_span_id))).toEqual([
+    { call_span_id: id(1), value: 0.75, join_state: 'joined' },
+    { call_span_id: id(2), value: 0.25, join_state: 'joined' },
+    { call_span_id: id(3), value: 0.5, join_state: 'joined' },
+  ]);
+  const ledger = await expectExactLedger(on);
+  expect(ledger.by_outcome['stored']).toEqual([{ signal: 'logs', reason: 'score', count: 3 }, { signal: 'traces', reason: 'call', count: 3 }]);
+}
+
+describe('a store that fails', () => {
+  it.each(['calls', 'scores', 'ledger'].flatMap((table) => (['before', 'after'] as const).flatMap((when) => [0, 1].map((at) => ({ table, when, at })))))(
+    '$when the rows of $table are written, in request $at: refuses it, and the same request again gives the same rows',
+    async ({ table, when, at }) => {
+      await on.fresh();
+      const { through, plan } = failing(on.store);
+      const ingest = await on.start({}, ARRIVED_MS, through);
+      for (const [index, request] of requests(ARRIVED_MS).entries()) {
+        if (index === at) {
+          Object.assign(plan, { table, when, times: 1 });
+          await expect(ingest.write(request)).rejects.toBeInstanceOf(RetryableError);
+        }
+        await ingest.write(request);
+      }
+      await expectWhole();
+      expect(ingest.waiting()).toEqual({ calls: 0, scores: 0 });
+    },
+  );
+
+  it('closes no slot while it is unknown what was written', async () => {
+    await on.fresh();
+    const { through, plan } = failing(on.store);
+    const ingest = await on.start({}, ARRIVED_MS, through);
+    await ingest.write([traces([inference(1, {}, { parent_span_id: id(9) })])]);
+    Object.assign(plan, { table: 'calls', when: 'after', times: 1 });
+    await expect(ingest.advance(ARRIVED_MS + MINUTE_MS)).rejects.toBeInstanceOf(RetryableError);
+    await ingest.advance(ARRIVED_MS + MINUTE_MS);
+    expect(await on.calls()).toMatchObject([{ revision: 3 }]);
+    expect(ingest.waiting().calls).toBe(0);
+    expect(await expectExactLedger(on)).toMatchObject({ received: 1, stored: 1, waiting: 0 });
+  });
+
+  it('does not count again what only became complete after the last ledger', async () => {
+    const ingest = await on.fresh();
+    await ingest.write([traces([inference(1, {}, { parent_span_id: id(9) })]), logs([judgement(1, 0.5)])]);
+    await ingest.advance(ARRIVED_MS + MINUTE_MS);
+    // The rows of a tick have no ledger: they were counted when they came.
+    for (let restart = 1; restart <= 2; restart += 1) await on.start({}, ARRIVED_MS + restart * MINUTE_MS);
+    expect(await expectExactLedger(on)).toMatchObject({ received: 2, stored: 2 });
+  });
+});
+
+describe('a process that dies', () => {
+  /** Lets the given number of inserts through, then neither writes nor answers: what a process that is gone does. */
+  const dying = (store: Store, inserts: number): Store => {
+    let left = inserts;
+    return {
+      ...store,
+      async insert(table, rows) {
+        if (rows.length === 0) return;
+        if (left <= 0) throw new RetryableError('the process is gone');
+        left -= 1;
+        await store.insert(table, rows);
+      },
+    };
+  };
+
+  it('between any two inserts leaves what the next process makes whole', { timeout: 60_000 }, async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.integer({ min: 0, max: 8 }), { minLength: 1, maxLength: 4 }), async (deaths) => {
+        await on.fresh();
+        let nowMs = ARRIVED_MS;
+        /** A sender sends each request until it is answered. */
+        const sendAll = async (ingest: Ingest): Promise<boolean> => {
+          for (const request of requests(nowMs)) {
+            try {
+              await ingest.write(request);
+            } catch {
+              return false;
+            }
+          }
+          return true;
+        };
+        for (const inserts of deaths) {
+          const mortal = await on.start({}, nowMs, dying(on.store, inserts)).catch(() => null);
+          if (mortal !== null) await sendAll(mortal);
+          nowMs += MINUTE_MS;
+        }
+        expect(await sendAll(await on.start({}, nowMs))).toBe(true);
+        await expectWhole();
+      }),
+      { numRuns: 8, examples: [[[1]], [[3]], [[1, 1]]] },
+    );
+  });
+});

@@ -1,0 +1,108 @@
+import { createIngest, type Ingest, type IngestSettings } from '../../../analyzer/ingest/ingest.ts';
+import { createNormaliser } from '../../../analyzer/normalise.ts';
+import { slotOf } from '../../../analyzer/slots.ts';
+import { decode } from '../../../collector/otlp/decode.ts';
+import type { LogMessage } from '../../../schemas/log.ts';
+import type { AttributeValue, OtlpLogRecord, OtlpSpan } from '../../../schemas/otlp.ts';
+import type { Store } from '../../../schemas/store.ts';
+import { openApi } from '../../api/server.ts';
+import { record, span, STARTED_MS } from '../spans.ts';
+
+/** The ingest loop on a real embedded store, and what the API then says. Requests arrive two seconds after their calls began, unless told. */
+
+export const ARRIVED_MS = STARTED_MS + 2_000;
+export const ARRIVED_SLOT = slotOf(ARRIVED_MS);
+export const RESOLVE_WAIT_MS = 30_000;
+
+export type Ledger = { received: number; stored: number; duplicate: number; ignored: number; rejected: number; waiting: number; balanced: boolean; by_outcome: Record<string, { signal: string; reason: string; count: number }[]> };
+export type CallRow = { span_id: string; slot: number; revision: number; prompt_name: string | null; prompt_version: string | null; prompt_attribution: string; session_id: string | null; user_id: string | null; end_ns: string; event_s: number; flags: string[] };
+export type ScoreRow = { score_id: string; name: string; value: number | null; label: string | null; error_type: string | null; join_state: string; slot: number; revision: number; prompt_version: string | null; call_span_id: string };
+
+const EMPTY_RESOURCE = { resource: new Map(), scope: { name: 'a-library', version: '1', attributes: new Map() } };
+
+export function traces(spans: readonly OtlpSpan[], received_ms = ARRIVED_MS, project = 'default'): LogMessage {
+  const decoded = { signal: 'traces', groups: [{ ...EMPTY_RESOURCE, spans }], received: spans.length, rejected: new Map() } as const;
+  return { signal: 'traces', project, received_ms, encoding: 'protobuf', body: new Uint8Array(), decoded };
+}
+
+export function logs(records: readonly OtlpLogRecord[], received_ms = ARRIVED_MS, project = 'default'): LogMessage {
+  const decoded = { signal: 'logs', groups: [{ ...EMPTY_RESOURCE, records }], received: records.length, rejected: new Map() } as const;
+  return { signal: 'logs', project, received_ms, encoding: 'protobuf', body: new Uint8Array(), decoded };
+}
+
+/** 16 hex digits that a reader can follow: span 1, span 2, … */
+export function id(number: number): string {
+  return number.toString(16).padStart(16, '0');
+}
+
+type Wire = Readonly<Record<string, AttributeValue>>;
+
+/** An inference. Without a parent it is complete at once. */
+export function inference(number: number, attributes: Wire = {}, changed: Partial<OtlpSpan> = {}): OtlpSpan {
+  return span({ 'gen_ai.operation.name': 'chat', 'gen_ai.request.model': 'gpt-4o', ...attributes }, { span_id: id(number), ...changed });
+}
+
+export const TAGS = { 'gen_ai.prompt.name': 'refund-agent', 'gen_ai.prompt.version': 'v2', 'session.id': 'session-1' };
+
+/** An application's own span, no inference. */
+export function wrapper(number: number, attributes: Wire = {}, changed: Partial<OtlpSpan> = {}): OtlpSpan {
+  return span(attributes, { span_id: id(number), kind: 1, name: 'handle request', ...changed });
+}
+
+/** A judgement of a span. */
+export function judgement(spanNumber: number | null, value: AttributeValue, changed: Partial<OtlpLogRecord> = {}, attributes: Wire = {}): OtlpLogRecord {
+  return record({ 'gen_ai.evaluation.name': 'quality', 'gen_ai.evaluation.score.value': value, ...attributes }, { span_id: spanNumber === null ? null : id(spanNumber), ...changed });
+}
+
+export type Ingesting = Awaited<ReturnType<typeof openIngesting>>;
+
+export async function openIngesting() {
+  const api = await openApi({}, ARRIVED_MS);
+  const { store } = api;
+  const start = async (settings: Partial<IngestSettings> = {}, nowMs = ARRIVED_MS, through: Store = store): Promise<Ingest> => {
+    const ingest = createIngest(
+      { store: through, decode, normaliser: createNormaliser({ stratumAttributes: ['app.route'] }) },
+      { resolveWaitMs: RESOLVE_WAIT_MS, maxWaiting: 1_000, rememberedSpans: 10_000, rememberedCalls: 10_000, ...settings },
+    );
+    await ingest.start(nowMs);
+    return ingest;
+  };
+  return {
+    store,
+    start,
+    /** A store that has nothing, under a loop that was just started. */
+    async fresh(settings: Partial<IngestSettings> = {}): Promise<Ingest> {
+      for (const table of ['calls', 'relatives', 'scores', 'ledger', 'versions', 'look_progress']) await store.command(`TRUNCATE TABLE ${table}`);
+      return start(settings);
+    },
+    async ledger(): Promise<Ledger> {
+      return jsonOf<Ledger>(await api.app.request('/v1/ledger'));
+    },
+    /** One row a span, as FINAL sees it, in the order of span ids. */
+    calls: (): Promise<CallRow[]> =>
+      store.select<CallRow>(
+        `SELECT span_id, slot, revision, prompt_name, prompt_version, prompt_attribution, session_id, user_id, toString(calls.end_ns) AS end_ns, toUnixTimestamp(event_time) AS event_s, flags
+         FROM calls FINAL ORDER BY trace_id, span_id`,
+      ),
+    scores: (): Promise<ScoreRow[]> =>
+      store.select<ScoreRow>('SELECT score_id, name, value, label, error_type, join_state, slot, revision, prompt_version, call_span_id FROM scores FINAL ORDER BY name, score_id'),
+    request: (path: string) => api.app.request(path),
+    close: () => api.close(),
+  };
+}
+
+/** What must hold after whatever has happened: the ledger balances, and says of calls and score records what the rows say. */
+export async function expectExactLedger({ ledger, store }: Pick<Ingesting, 'ledger' | 'store'>): Promise<Ledger> {
+  const found = await ledger();
+  const [rows] = await store.select<{ calls: number; waiting: number }>('SELECT count() AS calls, countIf(slot = 0) AS waiting FROM calls FINAL');
+  const storedCalls = found.by_outcome['stored']?.filter(({ signal }) => signal === 'traces').reduce((sum, { count }) => sum + count, 0) ?? 0;
+  const said = { balanced: found.balanced, calls: storedCalls, waiting: found.waiting };
+  const expected = { balanced: true, calls: rows?.calls ?? 0, waiting: rows?.waiting ?? 0 };
+  if (JSON.stringify(said) !== JSON.stringify(expected)) throw new Error(`the ledger says ${JSON.stringify(said)}, the rows ${JSON.stringify(expected)}`);
+  return found;
+}
+
+/** The body, taken for what the caller says it is; what is in it is what the test looks at. */
+export async function jsonOf<Body>(response: Response): Promise<Body> {
+  return (await response.json()) as Body;
+}

@@ -1,0 +1,66 @@
+import { describe, expect, it } from 'vitest';
+import { createKnown } from '../../../analyzer/ingest/known.ts';
+
+/** Items are named by the moment (ms) at which they began; each is asked for and remembered as it arrives. */
+type Item = { readonly name: string; readonly beganMs: number };
+
+function memory(settings: { coversFromMs: number; capacity: number }) {
+  const asked: string[] = [];
+  const stored = new Map<string, string>();
+  const known = createKnown<Item, string>(
+    {
+      keyOf: ({ name }) => name,
+      sinceMs: ({ beganMs }) => beganMs,
+      lookUp: async (items) => {
+        asked.push(...items.map(({ name }) => name));
+        return new Map(items.flatMap(({ name }) => (stored.has(name) ? [[name, stored.get(name) ?? '']] : [])));
+      },
+    },
+    settings,
+  );
+  return {
+    asked,
+    stored,
+    async arrive(name: string, beganMs: number, stampMs = beganMs + 100): Promise<'known' | 'new'> {
+      const found = await known.find([{ name, beganMs }], stampMs);
+      stored.set(name, name);
+      known.remember({ name, beganMs }, name);
+      return found.has(name) ? 'known' : 'new';
+    },
+  };
+}
+
+describe('what is known', () => {
+  it('over an empty store, asks nothing until it has forgotten something', async () => {
+    const { asked, arrive } = memory({ coversFromMs: 0, capacity: 2 });
+    for (const name of ['a', 'b', 'c', 'd']) expect(await arrive(name, 1_000_000)).toBe('new');
+    expect(await arrive('a', 1_000_000)).toBe('known');
+    expect(asked).toEqual([]);
+  });
+
+  it('after a start, asks for what began before it, and not for what began after', async () => {
+    const { asked, stored, arrive } = memory({ coversFromMs: 1_000_000, capacity: 100 });
+    stored.set('old', 'old');
+    expect(await arrive('old', 990_000)).toBe('known');
+    expect(await arrive('older', 980_000)).toBe('new');
+    expect(await arrive('young', 1_005_000)).toBe('new');
+    expect(asked).toEqual(['old', 'older']);
+  });
+
+  it('asks for what comes from a clock that runs ahead, which says nothing of when it can have been stored', async () => {
+    const { asked, arrive } = memory({ coversFromMs: 1_000_000, capacity: 100 });
+    expect(await arrive('ahead', 9_000_000, 1_010_000)).toBe('new');
+    expect(asked).toEqual(['ahead']);
+  });
+
+  it('asks again for what it has forgotten, and is right about all of it', async () => {
+    const { asked, arrive } = memory({ coversFromMs: 0, capacity: 10 });
+    for (let index = 0; index < 100; index += 1) expect(await arrive(`item ${index}`, 1_000_000 + index * 1_000)).toBe('new');
+    for (let index = 0; index < 100; index += 1) expect(await arrive(`item ${index}`, 1_000_000 + index * 1_000, 1_200_000)).toBe('known');
+    expect(asked.length).toBeGreaterThan(0);
+    // New ones, of which memory is sure, are not asked for.
+    asked.length = 0;
+    expect(await arrive('new', 1_300_000)).toBe('new');
+    expect(asked).toEqual([]);
+  });
+});

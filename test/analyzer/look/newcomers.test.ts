@@ -1,0 +1,65 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { slotStartMs } from '../../../analyzer/slots.ts';
+import type { Store } from '../../../schemas/store.ts';
+import { callsOf, linesOf, scenario, type Scenario } from '../../simulation/traffic.ts';
+import { forgetLooks, ingest, lookOver, openStore } from './look-run.ts';
+
+/** Who is compared with whom (DESIGN, section 10), over a real store. */
+
+let store: Store;
+let close: () => Promise<void>;
+
+beforeAll(async () => {
+  ({ store, close } = await openStore());
+});
+afterAll(() => close());
+beforeEach(async () => {
+  await forgetLooks(store);
+  for (const table of ['calls', 'relatives', 'scores', 'ledger', 'versions']) await store.command(`TRUNCATE TABLE ${table}`);
+});
+
+/** `baseline → candidate @ minute of the opening, its share of α`. */
+async function comparisonsIn(versions: Scenario['versions'], change: Partial<Scenario> = {}, settings: object = {}): Promise<string[]> {
+  const traffic = scenario({ minutes: 40, callsPerMinute: 20, versions, ...change });
+  const endMs = await ingest(store, linesOf(traffic, callsOf(traffic, 61)));
+  const look = lookOver(store, settings, 120);
+  await look.start();
+  await look.advance(endMs + 60_000);
+  const rows = await store.select<{ baseline: string; candidate: string; opened_slot: number; stake: number }>(
+    `SELECT baseline, candidate, JSONExtractInt(settings, 'opened_slot') AS opened_slot, JSONExtractFloat(settings, 'stake') AS stake FROM comparisons FINAL ORDER BY opened_slot, candidate`,
+  );
+  return rows.map(({ baseline, candidate, opened_slot, stake }) => `${baseline} → ${candidate} @ ${(slotStartMs(opened_slot) - traffic.beginMs) / 60_000}, ${stake}`);
+}
+
+describe('the baseline of a new version', () => {
+  it('is what served most calls before it, whatever takes most of them after', async () => {
+    expect(await comparisonsIn([[0, { v1: 0.7, v0: 0.3 }], [20, { v1: 0.05, v0: 0.05, v2: 0.9 }]])).toEqual(['v1 → v0 @ 10, 1', 'v1 → v2 @ 20, 1']);
+  });
+
+  it('is the one that the configuration names', async () => {
+    const settings = { prompts: { 'refund-agent': { baseline: 'v0' } } };
+    expect(await comparisonsIn([[0, { v1: 0.7, v0: 0.3 }], [20, { v1: 0.5, v0: 0.2, v2: 0.3 }]], {}, settings)).toEqual(['v0 → v1 @ 0, 1', 'v0 → v2 @ 20, 1']);
+  });
+
+  it('is, at first sight of several at once, who has most calls in the first ten minutes', async () => {
+    expect(await comparisonsIn([[0, { v3: 0.2, v2: 0.5, v1: 0.3 }]])).toEqual(['v2 → v1 @ 10, 0.5', 'v2 → v3 @ 10, 0.5']);
+  });
+
+  it('is what was there for more than ten minutes, however few calls it had', async () => {
+    expect(await comparisonsIn([[0, { v1: 1 }], [30, { v2: 1 }], [31, { v1: 0.2, v2: 0.8 }]], { callsPerMinute: 0.5, minutes: 60 })).toEqual([expect.stringMatching(/^v1 → v2 @ 3\d(\.5)?, 1$/)]);
+  });
+});
+
+describe('new versions', () => {
+  it('that come together share one α', async () => {
+    expect(await comparisonsIn([[0, { v1: 1 }], [20, { v1: 0.4, v2: 0.3, v3: 0.3 }]], { callsPerMinute: 80 })).toEqual(['v1 → v2 @ 20, 0.5', 'v1 → v3 @ 20, 0.5']);
+  });
+
+  it('that come within ten minutes of an opening wait for the end of them', async () => {
+    expect(await comparisonsIn([[0, { v1: 1 }], [15, { v1: 0.5, v2: 0.5 }], [18, { v1: 0.4, v2: 0.3, v3: 0.3 }]])).toEqual(['v1 → v2 @ 15, 1', 'v1 → v3 @ 25, 1']);
+  });
+
+  it('of which there is only one are compared with nothing', async () => {
+    expect(await comparisonsIn([[0, { v1: 1 }]])).toEqual([]);
+  });
+});
