@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Look, LookEvent } from '../../../analyzer/look/look.ts';
-import { endlessRetention, migrate } from '../../../deploy/migrate.ts';
+import { endlessRetention, migrate, MIGRATIONS } from '../../../deploy/migrate.ts';
 import { createIngestFor, createLookFor } from '../../../deploy/pipeline.ts';
 import { openEmbeddedStore } from '../../../deploy/store-embedded.ts';
 import type { Alert } from '../../../schemas/alert.ts';
@@ -15,7 +15,7 @@ import type { Store } from '../../../schemas/store.ts';
 export async function openStore(): Promise<{ readonly store: Store; readonly close: () => Promise<void> }> {
   const directory = await mkdtemp(join(tmpdir(), 'culprit-look-'));
   const store = await openEmbeddedStore({ directory });
-  await migrate(store, { directory: join(import.meta.dirname, '../../schemas/clickhouse'), cluster: null, retention: endlessRetention });
+  await migrate(store, { directory: MIGRATIONS, cluster: null, retention: endlessRetention });
   return {
     store,
     async close() {
