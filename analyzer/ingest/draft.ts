@@ -2,6 +2,7 @@ import type { LlmCall } from '../../schemas/call.ts';
 import type { Score } from '../../schemas/score.ts';
 import { spanKey } from './identity.ts';
 import { callEventSeconds, callRow, factsOf, scoreEventSeconds, scoreRow, type CallFacts } from './rows.ts';
+import type { VersionRow } from './seen-versions.ts';
 
 /**
  * What one turn of the ingest loop is about to write: one row for each span and score that it touches.
@@ -39,7 +40,7 @@ export type Draft = {
   prompts(): string[];
   callRows(batch: number): object[];
   scoreRows(batch: number): object[];
-  versionRows(stampMs: number): object[];
+  versionRows(stampMs: number): VersionRow[];
 };
 
 export function createDraft(): Draft {
@@ -78,14 +79,14 @@ export function createDraft(): Draft {
     callRows: (batch) => [...calls.values()].map(({ call, stored }) => callRow(call, stored, batch)),
     scoreRows: (batch) => [...scores.values()].map(({ score, call, stored }) => scoreRow(score, call, stored, batch)),
     versionRows(stampMs) {
-      const rows = new Map<string, { calls: number } & Record<string, unknown>>();
+      const rows = new Map<string, VersionRow>();
       for (const { call } of completed.values()) {
         const { project, environment, prompt_name, prompt_version, prompt_attribution } = call;
         if (prompt_name === null || prompt_version === null || prompt_attribution === 'ambiguous') continue;
         const key = `${project}\0${environment}\0${prompt_name}\0${prompt_version}`;
         const row = rows.get(key);
         if (row === undefined) rows.set(key, { project, environment, prompt_name, factor: 'prompt_version', value: prompt_version, first_seen_ms: stampMs, last_seen_ms: stampMs, calls: 1 });
-        else row.calls += 1;
+        else rows.set(key, { ...row, calls: row.calls + 1 });
       }
       return [...rows.values()];
     },

@@ -17,6 +17,7 @@ import { readMessages } from './reading.ts';
 import { loadPendingScores, loadProvisionalCalls, loadRelatives, loadVersionsSince, lookUpCalls, lookUpScores, reconcileLedger } from './recovery.ts';
 import { slotOf } from '../slots.ts';
 import { createWaiting } from './waiting.ts';
+import { createSeenVersions } from './seen-versions.ts';
 import { writeTurn } from './writing.ts';
 
 /**
@@ -73,6 +74,7 @@ export function createIngest(
   let known = memory(0);
   let waiting = createWaiting();
   let join = createJoin(store, settings.rememberedCalls);
+  const seenVersions = createSeenVersions();
   let isInDoubt = false;
   let batch = 0;
   /** Slots before this one may be closed: nothing enters them any more. */
@@ -135,6 +137,7 @@ export function createIngest(
 
   /** What is remembered is what the store says: at the start of a process, and after a write that failed. */
   const takeUp = async (nowMs: number): Promise<void> => {
+    seenVersions.reset();
     const found = await reconcileLedger(store);
     batch = Math.max(batch, found.lastBatch);
     openSlot = Math.max(openSlot, found.openSlot);
@@ -166,7 +169,8 @@ export function createIngest(
 
   const commit = async (draft: Draft, beside: { readonly relatives: readonly Relative[]; readonly tally: Tally; readonly whenDurable: readonly (() => void)[]; readonly nowMs: number }): Promise<void> => {
     batch += 1;
-    await writeTurn(store, { draft, batch, ...beside });
+    const { relatives, tally, nowMs } = beside;
+    await writeTurn(store, { draft, relatives, tally, batch, versions: seenVersions.due(draft.versionRows(nowMs), nowMs) });
     for (const { call, stored } of draft.calls.values()) known.calls.remember(call, stored);
     for (const { score, call, stored } of draft.scores.values()) {
       known.scores.remember(score, stored);
