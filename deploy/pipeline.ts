@@ -11,7 +11,7 @@ export function createIngestFor(store: Store, config: Config): Ingest {
   const normaliser = createNormaliser({ stratumAttributes: config.strata.attributes });
   return createIngest(
     { store, decode, normaliser },
-    { resolveWaitMs: config.resolve_wait_s * 1000, maxWaiting: 50_000, rememberedSpans: 200_000, rememberedCalls: 50_000 },
+    { resolveWaitMs: config.resolve_wait_s * 1000, maxWaiting: 50_000, rememberedSpans: 100_000, rememberedCalls: 25_000 },
   );
 }
 
