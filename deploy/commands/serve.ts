@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import pino from 'pino';
 import type { Config } from '../../schemas/config.ts';
 import type { Invocation } from '../main.ts';
@@ -29,7 +30,7 @@ export function banner({ url }: RunningServer, config: Config): string {
     '',
     `  send OTLP to   ${url}   (/v1/traces and /v1/logs, HTTP, protobuf or JSON)`,
     `  look at        ${url}/`,
-    `  data lies in   ${config.data}`,
+    `  data lies in   ${resolve(config.data)}`,
     '',
     '  Ctrl-C ends it; twice ends it at once.',
     '',
@@ -38,12 +39,12 @@ export function banner({ url }: RunningServer, config: Config): string {
 
 /** Resolves when the process was told to stop and everything is durable. A second signal ends it at once. */
 export async function untilStopped(server: RunningServer): Promise<void> {
-  await new Promise<void>((resolve) => {
+  await new Promise<void>((told) => {
     const stop = (): void => {
       process.removeAllListeners('SIGINT').removeAllListeners('SIGTERM');
       process.once('SIGINT', () => process.exit(130));
       process.once('SIGTERM', () => process.exit(143));
-      resolve();
+      told();
     };
     process.once('SIGINT', stop);
     process.once('SIGTERM', stop);
