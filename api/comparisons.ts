@@ -1,5 +1,5 @@
 import { createRoute, z, type OpenAPIHono } from '@hono/zod-openapi';
-import { ComparisonSettings, Evidence } from '../schemas/evidence.ts';
+import { ComparisonName, ComparisonSettings, Evidence } from '../schemas/evidence.ts';
 import type { ApiDeps } from './app.ts';
 import { readEvidence } from './evidence.ts';
 import { limitOf, NameText } from './parameters.ts';
@@ -7,30 +7,20 @@ import { notFoundResponse, ProblemError, problemResponses } from './problem.ts';
 import { MetricResult, type ReadResults } from './results.ts';
 import { Verdict } from './verdict.ts';
 
-export const Comparison = z
-  .object({
-    id: z.string(),
-    project: z.string(),
-    environment: z.string(),
-    prompt: z.string(),
-    factor: z.string(),
-    baseline: z.string(),
-    candidate: z.string(),
-    epoch: z.number().int(),
-    opened_ms: z.number(),
-    state: z.enum(['open', 'closed']),
-    reason: z.string(),
-    alpha: z.number(),
-    threshold: z.number().openapi({ description: '1/α: what the weighted sum is held against' }),
-    e_value: z.number().nullable(),
-    peak_e_value: z.number().nullable(),
-    metrics: z.record(z.string(), z.number()).openapi({ description: 'evidence of each metric by itself, at the last look' }),
-    looks: z.number().int(),
-    last_look_ms: z.number().nullable(),
-    verdict: Verdict,
-    alert_id: z.string().nullable(),
-  })
-  .openapi('Comparison');
+export const Comparison = ComparisonName.extend({
+  opened_ms: z.number(),
+  state: z.enum(['open', 'closed']),
+  reason: z.string(),
+  alpha: z.number(),
+  threshold: z.number().openapi({ description: '1/α: what the weighted sum is held against' }),
+  e_value: z.number().nullable(),
+  peak_e_value: z.number().nullable(),
+  metrics: z.record(z.string(), z.number()).openapi({ description: 'evidence of each metric by itself, at the last look' }),
+  looks: z.number().int(),
+  last_look_ms: z.number().nullable(),
+  verdict: Verdict,
+  alert_id: z.string().nullable(),
+}).openapi('Comparison');
 export type Comparison = z.infer<typeof Comparison>;
 
 const Look = z.object({ slot: z.number().int(), at_ms: z.number(), e_value: z.number(), metrics: z.record(z.string(), z.number()) });

@@ -36,7 +36,6 @@ export type ServerDependencies = {
   readonly warn: (message: string, error?: unknown) => void;
 };
 
-
 const TICK_MS = 500;
 const LOOPBACK = new Set(['127.0.0.1', '::1', 'localhost']);
 

@@ -67,19 +67,22 @@ export const ComparisonSettings = z.object({
 });
 export type ComparisonSettings = z.infer<typeof ComparisonSettings>;
 
+/** What tells a comparison from every other. */
+export const ComparisonName = z.object({
+  id: z.string(),
+  project: z.string(),
+  environment: z.string(),
+  prompt: z.string(),
+  factor: z.string(),
+  baseline: z.string(),
+  candidate: z.string(),
+  epoch: z.number().int(),
+});
+
 export const Evidence = z
   .object({
     schema: z.literal('culprit.evidence/1'),
-    comparison: z.object({
-      id: z.string(),
-      project: z.string(),
-      environment: z.string(),
-      prompt: z.string(),
-      factor: z.string(),
-      baseline: z.string(),
-      candidate: z.string(),
-      epoch: z.number().int(),
-    }),
+    comparison: ComparisonName,
     settings: ComparisonSettings,
     /** All strata up to `slot`, in the order in which they were bet on. */
     slot: z.number().int(),
