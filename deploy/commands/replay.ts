@@ -87,6 +87,8 @@ export async function replay(request: ReplayRequest, clock: () => number): Promi
       const full = batch;
       await writing;
       writing = write(full);
+      // A failure is met at the next await of it; a line that cannot be read may come before.
+      writing.catch(() => undefined);
       batch = [];
       records = 0;
     }
