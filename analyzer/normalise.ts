@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import type { LlmCall, PromptVersionSource } from '../schemas/call.ts';
+import type { LlmCall, PromptAttribution, PromptVersionSource } from '../schemas/call.ts';
 import type { Attributes, OtlpLogRecord, OtlpScope, OtlpSpan } from '../schemas/otlp.ts';
 import type { Score } from '../schemas/score.ts';
 import { dialects, type Dialect, type Inference, type RelativeReason, type SpanSource } from './dialects/index.ts';
@@ -28,6 +28,8 @@ export type Relative = {
   prompt_name: string | null;
   prompt_version: string | null;
   prompt_version_source: PromptVersionSource;
+  prompt_label: string | null;
+  prompt_attribution: PromptAttribution;
   session_id: string | null;
   /** Hashed, as in `LlmCall`. */
   user_id: string | null;
@@ -37,7 +39,13 @@ export type Relative = {
 /** `ignored_scores`: why evaluation events of this span gave no score, one reason each. */
 export type NormalisedSpan = { readonly scores: readonly Score[]; readonly ignored_scores: readonly string[] } & (
   | { readonly kind: 'call'; readonly call: LlmCall }
-  | { readonly kind: 'relative'; readonly reason: RelativeReason; readonly relative: Relative }
+  | {
+      readonly kind: 'relative';
+      readonly reason: RelativeReason;
+      readonly relative: Relative;
+      /** The wrapper as a call of its own: it counts where no inference below it ever arrives. */
+      readonly candidate: LlmCall | null;
+    }
 );
 
 export type NormalisedRecord = { readonly kind: 'score'; readonly score: Score } | { readonly kind: 'ignored'; readonly reason: string };
@@ -63,11 +71,14 @@ export function createNormaliser(settings: NormaliserSettings): Normaliser {
       const source: SpanSource = { resource, scope, span, flags: new Set() };
       const dialect = dialects.find((candidate) => candidate.matches(source));
       const reading = dialect?.read(source) ?? { kind: 'relative', reason: 'not_an_llm_call' };
+      const callFrom = (read: Dialect, inference: Inference): LlmCall => callOf(context, source, read, inference, { ...settings, maxTextBytes }, pricer);
       if (dialect === undefined || reading.kind === 'relative') {
         const reason = reading.kind === 'relative' ? reading.reason : 'not_an_llm_call';
-        return { kind: 'relative', reason, relative: relativeOf(context, source), ...scoresOfSpan(context, span, reason === 'evaluator' ? 'judge' : 'judged') };
+        const aggregate = reading.kind === 'relative' ? reading.aggregate : undefined;
+        const candidate = dialect === undefined || aggregate === undefined ? null : callFrom(dialect, aggregate);
+        return { kind: 'relative', reason, relative: relativeOf(context, source), candidate, ...scoresOfSpan(context, span, reason === 'evaluator' ? 'judge' : 'judged') };
       }
-      const call = callOf(context, source, dialect, reading.inference, { ...settings, maxTextBytes }, pricer);
+      const call = callFrom(dialect, reading.inference);
       return { kind: 'call', call, ...scoresOfSpan(context, span, 'judged') };
     },
     record(context, _resource, _scope, record) {
@@ -107,7 +118,7 @@ function callOf(
   const answer = inference.error === null ? answerWithin(inference, settings.maxTextBytes, flags) : null;
   const finish = inference.finish_reason ?? answer?.finishReason ?? null;
   const cost = costOf(inference, provider, usage, at_ms, pricer);
-  const ttft_ms = ttftMs(inference.ttft, duration_ms, flags);
+  const ttft_ms = ttftMs(inference.ttft, span.start_ns, duration_ms, flags);
   const stratum_attributes = stratumAttributes(settings.stratumAttributes, attributes, resource, flags);
   return {
     project: context.project,
@@ -125,7 +136,7 @@ function callOf(
     environment: environmentOf(attributes, resource, flags),
     operation: inference.operation,
     ...tags,
-    prompt_attribution: tags.prompt_name === null && tags.prompt_version === null ? 'none' : 'direct',
+    prompt_fingerprint: null,
     provider,
     request_model: inference.request_model,
     response_model: inference.response_model,
@@ -135,6 +146,8 @@ function callOf(
     error_type: inference.error?.type ?? null,
     status_message: inference.error?.message ?? null,
     is_stream: inference.is_stream,
+    is_cache_hit: inference.is_cache_hit,
+    is_experiment: inference.is_experiment,
     ttft_ms,
     input_tokens: usage.input,
     output_tokens: usage.output,

@@ -26,6 +26,8 @@ const Call = z
     prompt_name: nullableText,
     prompt_version: nullableText,
     prompt_version_source: z.enum(['explicit', 'commit', 'hash', 'label', 'template_fp', 'system_fp', 'app_version', 'none']),
+    prompt_label: nullableText,
+    prompt_fingerprint: nullableText,
     prompt_attribution: z.enum(['direct', 'inherited', 'ambiguous', 'none']),
     provider: z.string(),
     request_model: nullableText,
@@ -36,6 +38,8 @@ const Call = z
     error_type: nullableText,
     status_message: nullableText,
     is_stream: z.boolean().nullable(),
+    is_cache_hit: z.boolean(),
+    is_experiment: z.boolean(),
     ttft_ms: nullableNumber,
     input_tokens: nullableNumber,
     output_tokens: nullableNumber,
@@ -91,8 +95,8 @@ type CallRow = Omit<LlmCall, 'duration_ms' | 'parent_span_id'> & { parent_span_i
 const columns = `project, toUnixTimestamp(event_time) AS event_s, trace_id, span_id, parent_span_id,
   toString(start_ns) AS start_time_ns, toString(end_ns) AS end_time_ns, received_ms AS received_time_ms,
   dialect, scope_name, service_name, service_version, environment, operation, prompt_name, prompt_version,
-  prompt_version_source, prompt_attribution, provider, request_model, response_model, response_id, finish_reason,
-  is_error, error_type, status_message, is_stream, ttft_ms, input_tokens, output_tokens, cache_read_tokens,
+  prompt_version_source, prompt_label, prompt_fingerprint, prompt_attribution, provider, request_model, response_model, response_id, finish_reason,
+  is_error, error_type, status_message, is_stream, is_cache_hit, is_experiment, ttft_ms, input_tokens, output_tokens, cache_read_tokens,
   cache_write_tokens, reasoning_tokens, cost_usd, cost_source, session_id, user_id, is_empty, is_format_valid,
   stratum_attributes, flags`;
 
@@ -100,7 +104,7 @@ export function registerCalls(app: OpenAPIHono, { store, clock, settings }: ApiD
   app.openapi(route, async (context) => {
     const query = context.req.valid('query');
     const limit = query.limit ?? (query.trace_id === undefined ? 100 : 1000);
-    const conditions = ['project = {project:String}'];
+    const conditions = ['project = {project:String}', "role = 'call'"];
     const parameters: Record<string, unknown> = { project: settings.project, limit: limit + 1 };
     const where = (condition: string, name: string, value: unknown): void => {
       conditions.push(condition);

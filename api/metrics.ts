@@ -57,7 +57,7 @@ export async function measureCalls(store: Store, metrics: readonly CallMetric[],
   const rows = await store.select<Record<string, unknown> & { arm: string; bucket_s: number; calls: number }>(
     `SELECT ${selection.key} AS arm, ${step === undefined ? '0' : `intDiv(toUnixTimestamp(event_time), ${step}) * ${step}`} AS bucket_s, count() AS calls,
        ${columns.join(', ')}
-     FROM calls FINAL WHERE ${selection.where} GROUP BY arm, bucket_s ORDER BY bucket_s DESC, arm LIMIT ${selection.limit}`,
+     FROM calls FINAL WHERE role = 'call' AND ${selection.where} GROUP BY arm, bucket_s ORDER BY bucket_s DESC, arm LIMIT ${selection.limit}`,
     selection.parameters,
   );
   return rows.map((row) => ({

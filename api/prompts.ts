@@ -88,7 +88,7 @@ export function registerPrompts(app: OpenAPIHono, deps: ApiDeps): void {
     const query = context.req.valid('query');
     const { from_s, to_s } = windowOf(query, clock(), settings.defaultWindowMs);
     const step = stepFor(to_s - from_s, 150);
-    const conditions = `project = {project:String} AND event_time >= {from_s:UInt32} AND event_time <= {to_s:UInt32} ${query.environment === undefined ? '' : 'AND environment = {environment:String}'}`;
+    const conditions = `project = {project:String} AND role = 'call' AND event_time >= {from_s:UInt32} AND event_time <= {to_s:UInt32} ${query.environment === undefined ? '' : 'AND environment = {environment:String}'}`;
     const parameters = { project: settings.project, from_s, to_s, limit: query.limit ?? 200, ...(query.environment === undefined ? {} : { environment: query.environment }) };
     const rows = await store.select<Omit<z.infer<typeof Prompt>, 'versions' | 'comparisons' | 'calls_over_time'> & { versions: [string, number, number, number][]; buckets: Record<string, number> }>(
       `SELECT name, environment, sum(part_calls) AS calls, sum(errors) / calls AS error_rate, quantileMerge(0.95)(p95) AS latency_p95_ms,
@@ -129,7 +129,7 @@ export function registerPrompts(app: OpenAPIHono, deps: ApiDeps): void {
       { project: settings.project, name },
     );
     const here = await store.select<{ environment: string; calls: number }>(
-      `SELECT environment, count() AS calls FROM calls FINAL WHERE project = {project:String} AND prompt_name = {name:String} AND event_time >= {from_s:UInt32} AND event_time <= {to_s:UInt32}
+      `SELECT environment, count() AS calls FROM calls FINAL WHERE project = {project:String} AND role = 'call' AND prompt_name = {name:String} AND event_time >= {from_s:UInt32} AND event_time <= {to_s:UInt32}
        GROUP BY environment ORDER BY calls DESC, environment LIMIT 50`,
       { project: settings.project, name, from_s, to_s },
     );
@@ -142,7 +142,7 @@ export function registerPrompts(app: OpenAPIHono, deps: ApiDeps): void {
     const parameters = { project: settings.project, environment, name, from_s, to_s };
     const seen = await store.select<z.infer<typeof PromptVersion>>(
       `SELECT coalesce(prompt_version, '') AS version, count() AS calls, toUnixTimestamp(min(event_time)) * 1000 AS first_seen_ms, toUnixTimestamp(max(event_time)) * 1000 AS last_seen_ms
-       FROM calls FINAL WHERE ${where} GROUP BY version ORDER BY first_seen_ms DESC, version LIMIT ${maxVersions}`,
+       FROM calls FINAL WHERE role = 'call' AND ${where} GROUP BY version ORDER BY first_seen_ms DESC, version LIMIT ${maxVersions}`,
       parameters,
     );
     // The part of the window that has calls, so that two hours of traffic are not three points of a day.

@@ -28,6 +28,10 @@ export type LlmCall = {
   prompt_name: string | null;
   prompt_version: string | null;
   prompt_version_source: PromptVersionSource;
+  /** A mutable name (production, canary) that pointed at this version at the time; never a version itself. */
+  prompt_label: string | null;
+  /** What the prompt's text was, without keeping it: `t:` (template) or `s:` (system prompt) and 16 hex digits. */
+  prompt_fingerprint: string | null;
   prompt_attribution: PromptAttribution;
   provider: string;
   request_model: string | null;
@@ -39,6 +43,10 @@ export type LlmCall = {
   error_type: string | null;
   status_message: string | null;
   is_stream: boolean | null;
+  /** Answered from a cache: says nothing of the model's latency and cost. */
+  is_cache_hit: boolean;
+  /** Of an offline experiment or evaluation run: shown, never compared as production traffic. */
+  is_experiment: boolean;
   /** Time to first token, ms. */
   ttft_ms: number | null;
   /** Inclusive: cache is part of input, reasoning part of output. */

@@ -53,7 +53,8 @@ export type Inference = {
   readonly finish_reason: string | null;
   readonly is_stream: boolean | null;
   readonly error: { readonly type: string | null; readonly message: string | null } | null;
-  readonly ttft: { readonly value: number; readonly unit: 's' | 'ms' } | null;
+  /** How long after the start, or (`at_ns`) when, by the sender's clock. */
+  readonly ttft: { readonly value: number; readonly unit: 's' | 'ms' } | { readonly at_ns: bigint } | null;
   readonly usage: WireUsage;
   /** As reported by the library, in US dollars. */
   readonly cost_usd: number | null;
@@ -61,9 +62,41 @@ export type Inference = {
   readonly output: AttributeValue | undefined;
   /** JSON was asked for. */
   readonly asks_json: boolean;
+  /** The prompt's text as far as it is on the wire: it becomes a fingerprint and is dropped (`signals/fingerprint.ts`). */
+  readonly prompt_text: PromptText;
+  /** Answered from a cache. */
+  readonly is_cache_hit: boolean;
+  /** Belongs to an offline experiment or evaluation run. */
+  readonly is_experiment: boolean;
 };
 
-export type Reading = { readonly kind: 'inference'; readonly inference: Inference } | { readonly kind: 'relative'; readonly reason: RelativeReason };
+/** Text, or messages structured or as JSON text. Undefined: not on the wire. */
+export type PromptText = {
+  /** With its placeholders, as it was written. */
+  readonly template: AttributeValue | undefined;
+  /** The system prompt as it was sent. */
+  readonly system: AttributeValue | undefined;
+};
+
+/**
+ * `aggregate`: what a wrapper says of the inferences below it, in a shape that can stand for them: it counts only where none of
+ * them ever arrives. Absent where it says nothing that could (no model, no usage).
+ */
+export type Reading =
+  | { readonly kind: 'inference'; readonly inference: Inference }
+  | { readonly kind: 'relative'; readonly reason: RelativeReason; readonly aggregate?: Inference };
+
+/** A judgement that stands in the attributes of a span, in the words of its library. */
+export type WireScore = {
+  readonly name: string;
+  readonly value: AttributeValue | undefined;
+  readonly label: string | null;
+  readonly explanation: string | null;
+  /** Who judged: name or kind of the judge. */
+  readonly evaluator: string | null;
+  /** What it judges. `span`: the span that it stands on; for a judge's own span see `scores.ts`. */
+  readonly target: 'span' | 'trace' | 'session';
+};
 
 export type Dialect = {
   /** `LlmCall.dialect`. */
@@ -71,6 +104,8 @@ export type Dialect = {
   matches(source: SpanSource): boolean;
   /** Never throws, whatever the types on the wire. */
   read(source: SpanSource): Reading;
+  /** Judgements in the span's attributes, where the library writes them there. Never throws. */
+  scores?(source: SpanSource): readonly WireScore[];
 };
 
 export const dialects: readonly Dialect[] = [otelGenAi, otel137, otel136];

@@ -184,6 +184,9 @@ function inferenceOf({ span, flags }: SpanSource, operation: string): Inference 
     cost_usd: firstAmount(attributes, COST),
     output,
     asks_json: asksJson(attributes),
+    prompt_text: { template: undefined, system: undefined },
+    is_cache_hit: false,
+    is_experiment: false,
   };
 }
 

@@ -10,6 +10,9 @@ export type PromptTags = {
   readonly prompt_name: string | null;
   readonly prompt_version: string | null;
   readonly prompt_version_source: PromptVersionSource;
+  readonly prompt_label: string | null;
+  /** `ambiguous`: the span names several prompts, and nothing says which one this is. */
+  readonly prompt_attribution: 'direct' | 'ambiguous' | 'none';
 };
 
 /** Reads one library's pair of prompt keys. Null where the span has none of them. */
@@ -20,13 +23,13 @@ const otelPrompt: PromptReader = (attributes, flags) => {
   if (attributes.has('mcp.method.name')) return null;
   const name = text(attributes.get('gen_ai.prompt.name'), flags);
   const version = text(attributes.get('gen_ai.prompt.version'), flags);
-  return name === null && version === null ? null : { prompt_name: name, prompt_version: version, prompt_version_source: sourceOf(version) };
+  return name === null && version === null ? null : { prompt_name: name, prompt_version: version, prompt_version_source: sourceOf(version), prompt_label: null, prompt_attribution: 'direct' };
 };
 
 /** First that has a value wins; name and version always come from the same reader. */
 const promptReaders: readonly PromptReader[] = [otelPrompt];
 
-const NO_TAGS: PromptTags = { prompt_name: null, prompt_version: null, prompt_version_source: 'none' };
+const NO_TAGS: PromptTags = { prompt_name: null, prompt_version: null, prompt_version_source: 'none', prompt_label: null, prompt_attribution: 'none' };
 
 export function promptTags(attributes: Attributes, flags: Set<string>): PromptTags {
   for (const read of promptReaders) {

@@ -29,6 +29,8 @@ export function relativeOf(call: LlmCall): Relative {
     prompt_name: call.prompt_name,
     prompt_version: call.prompt_version,
     prompt_version_source: call.prompt_version_source,
+    prompt_label: call.prompt_label,
+    prompt_attribution: call.prompt_attribution,
     session_id: call.session_id,
     user_id: call.user_id,
     received_ms: call.received_time_ms,
@@ -52,7 +54,8 @@ export function createAncestry(capacity: number): Ancestry {
           filled.prompt_name = ancestor.prompt_name;
           filled.prompt_version = ancestor.prompt_version;
           filled.prompt_version_source = ancestor.prompt_version_source;
-          filled.prompt_attribution = 'inherited';
+          filled.prompt_label = ancestor.prompt_label;
+          filled.prompt_attribution = ancestor.prompt_attribution === 'ambiguous' ? 'ambiguous' : 'inherited';
         }
         filled.session_id ??= ancestor.session_id;
         filled.user_id ??= ancestor.user_id;

@@ -29,7 +29,7 @@ const LOOKUP_CHUNK = 2_000;
 const MAX_PENDING = 100_000;
 
 const FACTS_COLUMNS = `project, trace_id, span_id, toString(start_ns) AS start_time_ns, environment, operation, prompt_name, prompt_version,
-  prompt_attribution, request_model, response_model, response_id, session_id, stratum_attributes`;
+  prompt_attribution, request_model, response_model, response_id, session_id, stratum_attributes, is_experiment`;
 
 /** The keys under which a score waits, and a call is found: by span, by response id. */
 function targetsOf(score: Score): string[] {

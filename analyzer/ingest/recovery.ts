@@ -63,8 +63,8 @@ export async function reconcileLedger(store: Store): Promise<{ lastBatch: number
 
 const CALL_COLUMNS = `project, trace_id, span_id, nullIf(parent_span_id, '') AS parent_span_id, toString(start_ns) AS start_time_ns, toString(end_ns) AS end_time_ns,
   received_ms AS received_time_ms, if(end_ns >= start_ns, (end_ns - start_ns) / 1e6, NULL) AS duration_ms, dialect, scope_name, service_name, service_version,
-  environment, operation, prompt_name, prompt_version, prompt_version_source, prompt_attribution, provider, request_model, response_model, response_id,
-  finish_reason, is_error, error_type, status_message, is_stream, ttft_ms, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens,
+  environment, operation, prompt_name, prompt_version, prompt_version_source, prompt_label, prompt_fingerprint, prompt_attribution, provider, request_model, response_model, response_id,
+  finish_reason, is_error, error_type, status_message, is_stream, is_cache_hit, is_experiment, ttft_ms, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens,
   reasoning_tokens, cost_usd, cost_source, session_id, user_id, is_empty, is_format_valid, stratum_attributes, flags`;
 
 const SCORE_COLUMNS = `project, score_id, name, value, label, data_type, explanation, evaluator, error_type, trace_id, span_id, response_id,
@@ -113,7 +113,7 @@ export async function loadProvisionalCalls(store: Store, limit: number): Promise
 
 /** The stored spans of these calls' traces, whether they are calls themselves or not. */
 export async function loadRelatives(store: Store, calls: readonly LlmCall[]): Promise<Relative[]> {
-  const columns = `project, trace_id, span_id, nullIf(parent_span_id, '') AS parent_span_id, prompt_name, prompt_version, prompt_version_source, session_id, user_id, received_ms`;
+  const columns = `project, trace_id, span_id, nullIf(parent_span_id, '') AS parent_span_id, prompt_name, prompt_version, prompt_version_source, prompt_label, prompt_attribution, session_id, user_id, received_ms`;
   const traceIds = [...new Set(calls.map((call) => call.trace_id))];
   const found: Relative[] = [];
   for (let from = 0; from < traceIds.length; from += TRACES_CHUNK) {

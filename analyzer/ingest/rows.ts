@@ -51,6 +51,8 @@ export function callRow(call: LlmCall, filing: Filing, batch: number) {
     prompt_name: call.prompt_name,
     prompt_version: call.prompt_version,
     prompt_version_source: call.prompt_version_source,
+    prompt_label: call.prompt_label,
+    prompt_fingerprint: call.prompt_fingerprint,
     prompt_attribution: call.prompt_attribution,
     provider: call.provider,
     request_model: call.request_model,
@@ -61,6 +63,8 @@ export function callRow(call: LlmCall, filing: Filing, batch: number) {
     error_type: call.error_type,
     status_message: call.status_message,
     is_stream: call.is_stream,
+    is_cache_hit: call.is_cache_hit,
+    is_experiment: call.is_experiment,
     ttft_ms: call.ttft_ms,
     input_tokens: call.input_tokens,
     output_tokens: call.output_tokens,
@@ -95,6 +99,7 @@ export type CallFacts = Pick<
   | 'response_id'
   | 'session_id'
   | 'stratum_attributes'
+  | 'is_experiment'
 >;
 
 export function factsOf(call: CallFacts): CallFacts {
@@ -113,6 +118,7 @@ export function factsOf(call: CallFacts): CallFacts {
     response_id: call.response_id,
     session_id: call.session_id,
     stratum_attributes: call.stratum_attributes,
+    is_experiment: call.is_experiment,
   };
 }
 
@@ -150,6 +156,7 @@ export function scoreRow(score: Score, call: CallFacts | null, filing: Filing, b
     response_model: call?.response_model ?? null,
     session_id: call?.session_id ?? null,
     stratum_attributes: call?.stratum_attributes ?? {},
+    is_experiment: call?.is_experiment ?? false,
   };
 }
 

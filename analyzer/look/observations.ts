@@ -41,13 +41,15 @@ export type ScoreObservation = {
 const ROUTE = `arrayStringConcat(arraySort(arrayMap(key -> concat(key, '=', stratum_attributes[key]), mapKeys(stratum_attributes))), ' ')`;
 const OF_PROMPT = `project = {project:String} AND environment = {environment:String} AND prompt_name = {prompt_name:String}`;
 /** Whose version is known and beyond doubt. */
-const ATTRIBUTED = `prompt_version IS NOT NULL AND prompt_attribution != 'ambiguous'`;
+const ATTRIBUTED = `prompt_version IS NOT NULL AND prompt_attribution != 'ambiguous' AND NOT is_experiment`;
+/** One span for each inference. Of a span whose rows differ, the newest tells: ask it after picking that. */
+const COUNTED = `role = 'call'`;
 
 /** @param range slots from (inclusive) to (exclusive). */
 export async function selectActivity(store: Store, range: { readonly from: number; readonly to: number }): Promise<Activity[]> {
   return store.select<Activity>(
     `SELECT slot, project, environment, assumeNotNull(prompt_name) AS prompt_name, assumeNotNull(prompt_version) AS version, uniqExact(trace_id, span_id) AS calls
-     FROM calls WHERE slot >= {from:UInt32} AND slot < {to:UInt32} AND calls.prompt_name IS NOT NULL AND ${ATTRIBUTED}
+     FROM calls WHERE slot >= {from:UInt32} AND slot < {to:UInt32} AND calls.prompt_name IS NOT NULL AND ${ATTRIBUTED} AND ${COUNTED}
      GROUP BY slot, project, environment, prompt_name, version ORDER BY slot, project, environment, prompt_name, version`,
     range,
   );
@@ -57,10 +59,12 @@ export async function selectCalls(store: Store, prompt: PromptKey, range: { read
   return store.select<CallObservation>(
     `SELECT slot, assumeNotNull(prompt_version) AS version, trace_id, span_id, session_id, intDiv(start_ns, 1000000) AS start_ms,
             coalesce(calls.request_model, '') AS request_model, coalesce(calls.response_model, calls.request_model, '') AS response_model, operation, ${ROUTE} AS route,
-            is_error, if(end_ns > start_ns, (end_ns - start_ns) / 1e6, NULL) AS duration_ms, ttft_ms, input_tokens, output_tokens, cost_usd,
+            is_error, if(end_ns > start_ns AND NOT is_cache_hit, (end_ns - start_ns) / 1e6, NULL) AS duration_ms, if(is_cache_hit, NULL, calls.ttft_ms) AS ttft_ms, input_tokens, output_tokens,
+            if(is_cache_hit, NULL, calls.cost_usd) AS cost_usd,
             finish_reason, is_empty, is_format_valid
      FROM (SELECT * FROM calls WHERE slot >= {from:UInt32} AND slot < {to:UInt32} AND ${OF_PROMPT} AND ${ATTRIBUTED}
            ORDER BY revision DESC LIMIT 1 BY trace_id, span_id) AS calls
+     WHERE ${COUNTED}
      ORDER BY slot, start_ns, trace_id, span_id`,
     { ...prompt, ...range },
   );
@@ -86,7 +90,7 @@ export async function selectShares(
 ): Promise<{ version: string; calls: number; first_ms: number }[]> {
   return store.select(
     `SELECT assumeNotNull(prompt_version) AS version, uniqExact(trace_id, span_id) AS calls, min(intDiv(start_ns, 1000000)) AS first_ms
-     FROM calls WHERE slot >= {from:UInt32} AND slot < {to:UInt32} AND ${OF_PROMPT} AND ${ATTRIBUTED} AND start_ns < {before_ms:UInt64} * 1000000
+     FROM calls WHERE slot >= {from:UInt32} AND slot < {to:UInt32} AND ${OF_PROMPT} AND ${ATTRIBUTED} AND ${COUNTED} AND start_ns < {before_ms:UInt64} * 1000000
      GROUP BY version ORDER BY calls DESC, first_ms, version`,
     { ...prompt, ...range },
   );
@@ -107,7 +111,7 @@ export async function selectUnits(
             min(slot) AS first_slot, max(slot) AS last_slot,
             argMin(span_id, (slot, start_ns, trace_id, span_id)) AS first_span, argMin(assumeNotNull(prompt_version), (slot, start_ns, trace_id, span_id)) AS first_version,
             argMin(intDiv(start_ns, 1000000), (slot, start_ns)) AS start_ms
-     FROM calls WHERE slot >= {from:UInt32} AND slot < {to:UInt32} AND ${OF_PROMPT} AND ${ATTRIBUTED} GROUP BY id ORDER BY last_slot, id`,
+     FROM calls WHERE slot >= {from:UInt32} AND slot < {to:UInt32} AND ${OF_PROMPT} AND ${ATTRIBUTED} AND ${COUNTED} GROUP BY id ORDER BY last_slot, id`,
     { ...prompt, ...range },
   );
 }
@@ -115,7 +119,7 @@ export async function selectUnits(
 /** Sessions of the last calls in the given slots, oldest first; null: a call without one. */
 export async function selectRecentSessions(store: Store, prompt: PromptKey, range: { readonly from: number; readonly to: number; readonly limit: number }): Promise<(string | null)[]> {
   const rows = await store.select<{ session_id: string | null }>(
-    `SELECT session_id FROM (SELECT * FROM calls WHERE slot >= {from:UInt32} AND slot < {to:UInt32} AND ${OF_PROMPT} AND ${ATTRIBUTED} LIMIT 1 BY trace_id, span_id)
+    `SELECT session_id FROM (SELECT * FROM calls WHERE slot >= {from:UInt32} AND slot < {to:UInt32} AND ${OF_PROMPT} AND ${ATTRIBUTED} AND ${COUNTED} LIMIT 1 BY trace_id, span_id)
      ORDER BY slot DESC, start_ns DESC, trace_id DESC, span_id DESC LIMIT {limit:UInt32}`,
     { ...prompt, ...range },
   );
@@ -143,7 +147,7 @@ export async function selectSeenVersions(
   return store.select(
     `SELECT project, environment, assumeNotNull(prompt_name) AS prompt_name, assumeNotNull(prompt_version) AS version,
             maxIf(slot, slot < {since:UInt32}) AS before_slot, minIf(slot, slot >= {since:UInt32}) AS first_slot, max(slot) AS last_slot
-     FROM calls WHERE slot >= {from:UInt32} AND slot < {to:UInt32} AND calls.prompt_name IS NOT NULL AND ${ATTRIBUTED}
+     FROM calls WHERE slot >= {from:UInt32} AND slot < {to:UInt32} AND calls.prompt_name IS NOT NULL AND ${ATTRIBUTED} AND ${COUNTED}
      GROUP BY project, environment, prompt_name, version ORDER BY project, environment, prompt_name, version`,
     range,
   );
@@ -171,7 +175,7 @@ export async function selectExamples(
   return store.select<Example>(
     `SELECT trace_id, span_id, ${signal.why} AS why
      FROM (SELECT * FROM calls WHERE ${ofCandidate} AND start_ns >= {onset_ms:UInt64} * 1000000 ORDER BY revision DESC LIMIT 1 BY trace_id, span_id) AS calls
-     WHERE ${signal.shows} ORDER BY ${signal.worst} ${direction === 'up' ? 'DESC' : 'ASC'}, start_ns, trace_id, span_id LIMIT {limit:UInt8}`,
+     WHERE ${COUNTED} AND ${signal.shows} ORDER BY ${signal.worst} ${direction === 'up' ? 'DESC' : 'ASC'}, start_ns, trace_id, span_id LIMIT {limit:UInt8}`,
     parameters,
   );
 }

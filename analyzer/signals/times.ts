@@ -1,3 +1,5 @@
+import type { Inference } from '../dialects/index.ts';
+
 /** Clocks and durations of a call. */
 
 const AHEAD_MS = 10 * 60_000;
@@ -30,7 +32,8 @@ export function believableMs(start_ns: bigint, received_ms: number, flags: Set<s
  * such service moves a p95 a thousandfold. So it must fit into the call (5 % and 5 ms are left for two clocks read apart): if
  * it fits only as milliseconds it is taken as such (`unit_corrected`), else it is nothing.
  */
-export function ttftMs(ttft: { value: number; unit: 's' | 'ms' } | null, duration_ms: number | null, flags: Set<string>): number | null {
+export function ttftMs(wire: Inference['ttft'], start_ns: bigint, duration_ms: number | null, flags: Set<string>): number | null {
+  const ttft = wire !== null && 'at_ns' in wire ? ({ value: milliseconds(wire.at_ns - start_ns), unit: 'ms' } as const) : wire;
   if (ttft === null || !(ttft.value > 0)) return null;
   const most = duration_ms === null ? LONGEST_MS : duration_ms * 1.05 + 5;
   const stated = ttft.unit === 's' ? ttft.value * 1000 : ttft.value;

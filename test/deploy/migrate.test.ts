@@ -1,3 +1,4 @@
+import { readdirSync } from 'node:fs';
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,7 +10,7 @@ import type { Store } from '../../schemas/store.ts';
 import { makeCalls } from '../bench/made-up-calls.ts';
 
 const schema = join(import.meta.dirname, '../../schemas/clickhouse');
-const names = ['0001_calls_and_scores.sql', '0002_comparisons_and_alerts.sql'];
+const names = readdirSync(schema).sort();
 const tablesOfSchema = ['alert_transitions', 'calls', 'comparisons', 'deliveries', 'ledger', 'look_progress', 'looks', 'migrations', 'relatives', 'scores', 'strata', 'versions'];
 
 let root: string;
@@ -71,8 +72,8 @@ describe('migrations', () => {
   it('applies a new migration and leaves the rows of the earlier ones', async () => {
     await migrate(store, settings);
     await store.insert('look_progress', [{ owner: 'a', slot: 5 }]);
-    await writeFile(join(settings.directory, '0003_owner_name.sql'), `-- One more; with a ; in a comment.\nALTER TABLE look_progress ADD COLUMN IF NOT EXISTS name String DEFAULT 'a;b';\n`);
-    expect(await migrate(store, settings)).toEqual({ applied: ['0003_owner_name.sql'] });
+    await writeFile(join(settings.directory, '0900_owner_name.sql'), `-- One more; with a ; in a comment.\nALTER TABLE look_progress ADD COLUMN IF NOT EXISTS name String DEFAULT 'a;b';\n`);
+    expect(await migrate(store, settings)).toEqual({ applied: ['0900_owner_name.sql'] });
     expect(await store.select('SELECT * FROM look_progress')).toEqual([{ owner: 'a', slot: 5, name: 'a;b' }]);
   });
 
@@ -106,10 +107,10 @@ describe('migrations', () => {
 
   it('refuses a store that a newer version has written', async () => {
     await migrate(store, settings);
-    await store.insert('migrations', [{ name: '0009_from_the_future.sql', checksum: 'x' }]);
+    await store.insert('migrations', [{ name: '0999_from_the_future.sql', checksum: 'x' }]);
     const refused = migrate(store, settings);
     await expect(refused).rejects.toBeInstanceOf(PermanentError);
-    await expect(refused).rejects.toThrow('0009_from_the_future.sql, which this version does not know: it was written by a newer Culprit');
+    await expect(refused).rejects.toThrow('0999_from_the_future.sql, which this version does not know: it was written by a newer Culprit');
   });
 
   it('follows the retention settings when they change', async () => {
@@ -139,7 +140,7 @@ describe('migrations', () => {
   it.each([
     ['1_short.sql', 'SELECT 1', 'is not named NNNN_name.sql'],
     ['0001_again.sql', 'SELECT 1', 'two migrations have the number 0001'],
-    ['0003_unknown.sql', 'SELECT {{surprise}}', '0003_unknown.sql has the unknown placeholder {{surprise}}'],
+    ['0900_unknown.sql', 'SELECT {{surprise}}', '0900_unknown.sql has the unknown placeholder {{surprise}}'],
   ])('refuses the file %s', async (name, text, reason) => {
     await writeFile(join(settings.directory, name), text);
     await expect(migrate(store, settings)).rejects.toThrow(reason);
@@ -149,8 +150,10 @@ describe('migrations', () => {
     const commands: string[] = [];
     const server: Store = { ...store, select: async () => [], insert: async () => undefined, command: async (sql) => void commands.push(sql) };
     await migrate(server, { ...settings, cluster: 'main' });
-    expect(commands.length).toBe(tablesOfSchema.length);
-    for (const sql of commands) expect(sql).toMatch(/^CREATE TABLE IF NOT EXISTS \w+ ON CLUSTER main\s[\s\S]*\sENGINE = Replicated(Replacing|Aggregating)MergeTree/);
+    const creating = commands.filter((sql) => sql.startsWith('CREATE'));
+    expect(creating.length).toBe(tablesOfSchema.length);
+    for (const sql of creating) expect(sql).toMatch(/^CREATE TABLE IF NOT EXISTS \w+ ON CLUSTER main\s[\s\S]*\sENGINE = Replicated(Replacing|Aggregating)MergeTree/);
+    for (const sql of commands) if (!creating.includes(sql)) expect(sql).toMatch(/^ALTER TABLE \w+ ON CLUSTER main\s/);
     await expect(migrate(server, { ...settings, cluster: 'main; DROP' })).rejects.toThrow('is not a plain name');
   });
 });
