@@ -1,9 +1,10 @@
 import { hash } from 'node:crypto';
 import type { LlmCall, PromptAttribution, PromptVersionSource } from '../schemas/call.ts';
+import type { TagKeys } from '../schemas/config.ts';
 import type { Attributes, OtlpLogRecord, OtlpScope, OtlpSpan } from '../schemas/otlp.ts';
 import type { Score } from '../schemas/score.ts';
 import { dialects, type Dialect, type Inference, type RelativeReason, type SpanSource } from './dialects/index.ts';
-import { environmentOf, promptTags, sessionOf, userOf } from './dialects/tags.ts';
+import { createTagReader, environmentOf, type TagReader } from './dialects/tags.ts';
 import { firstText, text } from './dialects/values.ts';
 import { finishReason, providerName } from './dialects/vocabulary.ts';
 import { scoreOfRecord, scoresOfSpan } from './scores.ts';
@@ -53,6 +54,8 @@ export type NormalisedRecord = { readonly kind: 'score'; readonly score: Score }
 export type NormaliserSettings = {
   /** Attributes that strata are kept apart by, looked for on the span, then on its resource. */
   readonly stratumAttributes: readonly string[];
+  /** A project's own names for what tags a span. Default: none. */
+  readonly keys?: TagKeys;
   /** Longest message content that is read for signals; longer is flagged `content_over_limit`. Default 256 KiB. */
   readonly maxTextBytes?: number;
 };
@@ -64,6 +67,7 @@ export type Normaliser = {
 
 export function createNormaliser(settings: NormaliserSettings): Normaliser {
   const pricer = createPricer();
+  const tags = createTagReader(settings.keys ?? NO_KEYS);
   const maxTextBytes = settings.maxTextBytes ?? 256 * 1024;
 
   return {
@@ -71,12 +75,12 @@ export function createNormaliser(settings: NormaliserSettings): Normaliser {
       const source: SpanSource = { resource, scope, span, flags: new Set() };
       const dialect = dialects.find((candidate) => candidate.matches(source));
       const reading = dialect?.read(source) ?? { kind: 'relative', reason: 'not_an_llm_call' };
-      const callFrom = (read: Dialect, inference: Inference): LlmCall => callOf(context, source, read, inference, { ...settings, maxTextBytes }, pricer);
+      const callFrom = (read: Dialect, inference: Inference): LlmCall => callOf(context, source, read, inference, { ...settings, maxTextBytes }, { pricer, tags });
       if (dialect === undefined || reading.kind === 'relative') {
         const reason = reading.kind === 'relative' ? reading.reason : 'not_an_llm_call';
         const aggregate = reading.kind === 'relative' ? reading.aggregate : undefined;
         const candidate = dialect === undefined || aggregate === undefined ? null : callFrom(dialect, aggregate);
-        return { kind: 'relative', reason, relative: relativeOf(context, source), candidate, ...scoresOfSpan(context, span, reason === 'evaluator' ? 'judge' : 'judged') };
+        return { kind: 'relative', reason, relative: relativeOf(context, source, tags), candidate, ...scoresOfSpan(context, span, reason === 'evaluator' ? 'judge' : 'judged') };
       }
       const call = callFrom(dialect, reading.inference);
       return { kind: 'call', call, ...scoresOfSpan(context, span, 'judged') };
@@ -87,15 +91,18 @@ export function createNormaliser(settings: NormaliserSettings): Normaliser {
   };
 }
 
-function relativeOf(context: NormaliseContext, { span, flags }: SpanSource): Relative {
+const NO_KEYS: TagKeys = { prompt_name: [], prompt_version: [], prompt_label: [], session: [], user: [] };
+
+function relativeOf(context: NormaliseContext, { resource, span, flags }: SpanSource, tags: TagReader): Relative {
+  const { attributes } = span;
   return {
     project: context.project,
     trace_id: span.trace_id,
     span_id: span.span_id,
     parent_span_id: span.parent_span_id,
-    ...promptTags(span.attributes, flags),
-    session_id: sessionOf(span.attributes, flags),
-    user_id: hashedUser(userOf(span.attributes, flags)),
+    ...tags.prompt(attributes, resource, flags),
+    session_id: tags.session(attributes, resource, flags),
+    user_id: hashedUser(tags.user(attributes, resource, flags)),
     received_ms: context.received_ms,
   };
 }
@@ -106,10 +113,10 @@ function callOf(
   dialect: Dialect,
   inference: Inference,
   settings: NormaliserSettings & { maxTextBytes: number },
-  pricer: Pricer,
+  { pricer, tags }: { readonly pricer: Pricer; readonly tags: TagReader },
 ): LlmCall {
   const { attributes } = span;
-  const tags = promptTags(attributes, flags);
+  const prompt = tags.prompt(attributes, resource, flags);
   const provider = providerName(inference.provider, inference.response_model ?? inference.request_model);
   const duration_ms = durationMs(span, flags);
   const at_ms = believableMs(span.start_ns, context.received_ms, flags);
@@ -135,7 +142,7 @@ function callOf(
     service_version: firstText(resource, SERVICE_VERSION, flags) ?? '',
     environment: environmentOf(attributes, resource, flags),
     operation: inference.operation,
-    ...tags,
+    ...prompt,
     prompt_fingerprint: null,
     provider,
     request_model: inference.request_model,
@@ -155,8 +162,8 @@ function callOf(
     cache_write_tokens: usage.cache_write,
     reasoning_tokens: usage.reasoning,
     ...cost,
-    session_id: sessionOf(attributes, flags),
-    user_id: hashedUser(userOf(attributes, flags)),
+    session_id: tags.session(attributes, resource, flags),
+    user_id: hashedUser(tags.user(attributes, resource, flags)),
     is_empty: inference.operation === 'embeddings' ? null : isEmpty(answer),
     is_format_valid: isFormatValid(answer, inference.asks_json ? 'asks_json' : 'asks_text'),
     stratum_attributes,

@@ -1,5 +1,8 @@
 import type { PromptVersionSource } from '../../schemas/call.ts';
+import type { TagKeys } from '../../schemas/config.ts';
 import type { Attributes } from '../../schemas/otlp.ts';
+import { agreed } from './agreement.ts';
+import { metadataPrompt } from './metadata.ts';
 import { firstText, text } from './values.ts';
 
 /**
@@ -8,11 +11,14 @@ import { firstText, text } from './values.ts';
  */
 export type PromptTags = {
   readonly prompt_name: string | null;
+  /** As on the wire: that a text such as "prod" is a label and no version is seen in one place, `agreement.ts`. */
   readonly prompt_version: string | null;
   readonly prompt_version_source: PromptVersionSource;
   readonly prompt_label: string | null;
   /** `ambiguous`: the span names several prompts, and nothing says which one this is. */
   readonly prompt_attribution: 'direct' | 'ambiguous' | 'none';
+  /** The name is an id of the library's: it names the prompt where nothing better does, and contradicts no name. */
+  readonly name_is_id?: boolean;
 };
 
 /** Reads one library's pair of prompt keys. Null where the span has none of them. */
@@ -23,42 +29,47 @@ const otelPrompt: PromptReader = (attributes, flags) => {
   if (attributes.has('mcp.method.name')) return null;
   const name = text(attributes.get('gen_ai.prompt.name'), flags);
   const version = text(attributes.get('gen_ai.prompt.version'), flags);
-  return name === null && version === null ? null : { prompt_name: name, prompt_version: version, prompt_version_source: sourceOf(version), prompt_label: null, prompt_attribution: 'direct' };
+  return name === null && version === null ? null : { prompt_name: name, prompt_version: version, prompt_version_source: version === null ? 'none' : 'explicit', prompt_label: null, prompt_attribution: 'direct' };
 };
 
-/** First that has a value wins; name and version always come from the same reader. */
-const promptReaders: readonly PromptReader[] = [otelPrompt];
-
-const NO_TAGS: PromptTags = { prompt_name: null, prompt_version: null, prompt_version_source: 'none', prompt_label: null, prompt_attribution: 'none' };
-
-export function promptTags(attributes: Attributes, flags: Set<string>): PromptTags {
-  for (const read of promptReaders) {
-    const tags = read(attributes, flags);
-    if (tags !== null) return tags;
-  }
-  return NO_TAGS;
-}
-
-/** Names that are moved from one version to the next: the conventions themselves give "prod" as an example of a version. */
-const LABELS: ReadonlySet<string> = new Set(['prod', 'production', 'latest', 'canary', 'staging', 'dev', 'development', '<code_default>']);
-
-/** A label stays the version text that was sent, but is marked as one, because it may mean another prompt tomorrow. */
-function sourceOf(version: string | null): PromptVersionSource {
-  if (version === null) return 'none';
-  return LABELS.has(version.toLowerCase()) ? 'label' : 'explicit';
-}
+/** In the order of trust: the first that has a value is kept, name and version together; the others may only agree (`agreement.ts`). */
+const promptReaders: readonly PromptReader[] = [otelPrompt, metadataPrompt];
 
 const SESSION = ['gen_ai.conversation.id', 'session.id'];
 const USER = ['user.id', 'enduser.id'];
 const ENVIRONMENT = ['deployment.environment.name', 'deployment.environment'];
 
-export function sessionOf(attributes: Attributes, flags: Set<string>): string | null {
-  return firstText(attributes, SESSION, flags);
+/** Reads the tags of a span. */
+export type TagReader = {
+  prompt(attributes: Attributes, resource: Attributes, flags: Set<string>): PromptTags;
+  session(attributes: Attributes, resource: Attributes, flags: Set<string>): string | null;
+  /** The raw id, which must not leave the analyzer: `normalise.ts` hashes it. */
+  user(attributes: Attributes, resource: Attributes, flags: Set<string>): string | null;
+};
+
+/** @param own a project's own attribute names, which win over all that are known here. */
+export function createTagReader(own: TagKeys): TagReader {
+  const ownPrompt = own.prompt_name.length + own.prompt_version.length + own.prompt_label.length > 0 ? ownPromptReader(own) : null;
+  return {
+    prompt: (attributes, resource, flags) => agreed(ownPrompt?.(attributes, resource, flags) ?? null, promptReaders, attributes, flags),
+    session: (attributes, resource, flags) => ownText(own.session, attributes, resource, flags) ?? firstText(attributes, SESSION, flags),
+    user: (attributes, resource, flags) => ownText(own.user, attributes, resource, flags) ?? firstText(attributes, USER, flags),
+  };
 }
 
-/** The raw id, which must not leave the analyzer: `normalise.ts` hashes it. */
-export function userOf(attributes: Attributes, flags: Set<string>): string | null {
-  return firstText(attributes, USER, flags);
+/** A project's own keys are looked for on the span, then on its resource: a service may run one version of one prompt, and say so there. */
+function ownText(keys: readonly string[], attributes: Attributes, resource: Attributes, flags: Set<string>): string | null {
+  return keys.length === 0 ? null : (firstText(attributes, keys, flags) ?? firstText(resource, keys, flags));
+}
+
+function ownPromptReader(own: TagKeys) {
+  return (attributes: Attributes, resource: Attributes, flags: Set<string>): PromptTags | null => {
+    const prompt_name = ownText(own.prompt_name, attributes, resource, flags);
+    const prompt_version = ownText(own.prompt_version, attributes, resource, flags);
+    const prompt_label = ownText(own.prompt_label, attributes, resource, flags);
+    if (prompt_name === null && prompt_version === null && prompt_label === null) return null;
+    return { prompt_name, prompt_version, prompt_version_source: prompt_version === null ? 'none' : 'explicit', prompt_label, prompt_attribution: 'direct' };
+  };
 }
 
 /** "default" where nobody says: then all of the project's traffic is one environment. */

@@ -190,7 +190,7 @@ describe('generations', () => {
 
   it('marks a version that is a label', () => {
     const base = { 'gen_ai.operation.name': 'chat', 'gen_ai.provider.name': 'openai', 'gen_ai.prompt.name': 'checkout' };
-    expect(callOf({ ...base, 'gen_ai.prompt.version': 'prod' })).toMatchObject({ prompt_version: 'prod', prompt_version_source: 'label' });
+    expect(callOf({ ...base, 'gen_ai.prompt.version': 'prod' })).toMatchObject({ prompt_version: 'label:prod', prompt_version_source: 'label', prompt_label: 'prod' });
     expect(callOf({ ...base, 'gen_ai.prompt.version': '2025-05-01' })).toMatchObject({ prompt_version: '2025-05-01', prompt_version_source: 'explicit' });
   });
 });
