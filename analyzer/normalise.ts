@@ -10,6 +10,7 @@ import { finishReason, providerName } from './dialects/vocabulary.ts';
 import { scoreOfRecord, scoresOfSpan } from './scores.ts';
 import { readAnswer, type Answer } from './signals/answer.ts';
 import { createPricer, type Pricer } from './signals/cost.ts';
+import { fingerprintOf } from './signals/fingerprint.ts';
 import { isEmpty, isFormatValid } from './signals/format.ts';
 import { believableMs, durationMs, ttftMs } from './signals/times.ts';
 import { inclusiveUsage, type Usage } from './signals/tokens.ts';
@@ -143,7 +144,8 @@ function callOf(
     environment: environmentOf(attributes, resource, flags),
     operation: inference.operation,
     ...prompt,
-    prompt_fingerprint: null,
+    prompt_fingerprint: fingerprintOf(inference.prompt_text, settings.maxTextBytes, flags),
+    asker: firstText(attributes, ASKER, flags),
     provider,
     request_model: inference.request_model,
     response_model: inference.response_model,
@@ -171,6 +173,8 @@ function callOf(
   };
 }
 
+/** What a prompt is called where nobody named it. Not span names: a model or a route is no prompt. */
+const ASKER = ['ai.telemetry.functionId', 'gen_ai.agent.name', 'agent.name'];
 const SERVICE_NAME = ['service.name'];
 const SERVICE_VERSION = ['service.version'];
 

@@ -70,7 +70,10 @@ export type Inference = {
   readonly is_experiment: boolean;
 };
 
-/** Text, or messages structured or as JSON text. Undefined: not on the wire. */
+/**
+ * Text, or messages structured or as JSON text. A map with the one key `messages` is a whole conversation: only its system message
+ * counts, and text in its place is a user's. Undefined: not on the wire.
+ */
 export type PromptText = {
   /** With its placeholders, as it was written. */
   readonly template: AttributeValue | undefined;

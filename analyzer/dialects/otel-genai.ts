@@ -184,7 +184,7 @@ function inferenceOf({ span, flags }: SpanSource, operation: string): Inference 
     cost_usd: firstAmount(attributes, COST),
     output,
     asks_json: asksJson(attributes),
-    prompt_text: { template: undefined, system: undefined },
+    prompt_text: { template: undefined, system: systemOf(span) },
     is_cache_hit: false,
     is_experiment: false,
   };
@@ -226,6 +226,16 @@ function outputOf(span: OtlpSpan): AttributeValue | undefined {
     span.events.find((event) => event.name === 'gen_ai.content.completion')?.attributes.get('gen_ai.completion') ??
     undefined
   );
+}
+
+/** 1.37 and later; flattened messages (OpenLLMetry's); up to 1.27 all messages as JSON, on the span or on a span event. Those of 1.28 to 1.36 are log records, which nobody joins. */
+function systemOf({ attributes, events }: OtlpSpan): AttributeValue | undefined {
+  const instructions = attributes.get('gen_ai.system_instructions');
+  if (instructions !== undefined) return instructions;
+  const role = attributes.get('gen_ai.prompt.0.role');
+  if (role === 'system' || role === 'developer') return attributes.get('gen_ai.prompt.0.content');
+  const messages = attributes.get('gen_ai.input.messages') ?? attributes.get('gen_ai.prompt') ?? events.find((event) => event.name === 'gen_ai.content.prompt')?.attributes.get('gen_ai.prompt');
+  return messages === undefined ? undefined : new Map([['messages', messages]]);
 }
 
 const RESPONSE_FORMAT = ['openai.request.response_format', 'gen_ai.openai.request.response_format'];

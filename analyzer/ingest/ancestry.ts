@@ -43,14 +43,14 @@ export function createAncestry(capacity: number): Ancestry {
   return {
     add: (relative) => spans.set(spanKey(relative), relative),
     resolve(call) {
-      if (call.parent_span_id === null || (call.prompt_name !== null && call.session_id !== null)) return { call, missing: null };
+      if (call.parent_span_id === null || !lacking(call)) return { call, missing: null };
       const filled: LlmCall = { ...call };
       let parent: string | null = call.parent_span_id;
       for (let depth = 0; parent !== null && depth < MAX_DEPTH; depth += 1) {
         const key: string = spanKey({ project: call.project, trace_id: call.trace_id, span_id: parent });
         const ancestor = spans.get(key);
         if (ancestor === undefined) return { call: filled, missing: lacking(filled) ? key : null };
-        if (filled.prompt_name === null && filled.prompt_version === null && (ancestor.prompt_name !== null || ancestor.prompt_version !== null)) {
+        if (!isTagged(filled) && isTagged(ancestor)) {
           filled.prompt_name = ancestor.prompt_name;
           filled.prompt_version = ancestor.prompt_version;
           filled.prompt_version_source = ancestor.prompt_version_source;
@@ -72,7 +72,12 @@ export function createAncestry(capacity: number): Ancestry {
  * unit of its own beside its session. A missing user id is not worth it.
  */
 function lacking(call: LlmCall): boolean {
-  return call.prompt_name === null || call.session_id === null;
+  return call.prompt_name === null || call.prompt_attribution === 'none' || call.session_id === null;
+}
+
+/** What a call is named after its own text (text-versions.ts) gives way to any tag, and is not handed down. */
+function isTagged(span: Pick<Relative, 'prompt_name' | 'prompt_version' | 'prompt_attribution'>): boolean {
+  return span.prompt_attribution !== 'none' && (span.prompt_name !== null || span.prompt_version !== null);
 }
 
 /** Whether a span has to be stored for the calls below it: one that stands under nothing and carries nothing has nothing to pass on. */

@@ -18,6 +18,7 @@ import { loadPendingScores, loadProvisionalCalls, loadRelatives, loadVersionsSin
 import { slotOf } from '../slots.ts';
 import { createWaiting } from './waiting.ts';
 import { createSeenVersions } from './seen-versions.ts';
+import { withTextVersions } from './text-versions.ts';
 import { writeTurn } from './writing.ts';
 
 /**
@@ -70,7 +71,7 @@ export function createIngest(
   });
   const ancestry = createAncestry(settings.rememberedSpans);
   const late = createLate({ store, ancestry }, settings.rememberedCalls);
-  const cardinality = createCardinality(settings.cardinality ?? DEFAULT_LIMITS);
+  const cardinality = withTextVersions(createCardinality(settings.cardinality ?? DEFAULT_LIMITS));
   let known = memory(0);
   let waiting = createWaiting();
   let join = createJoin(store, settings.rememberedCalls);

@@ -81,7 +81,7 @@ function answerOf(value: Value, maxTextBytes: number): Answer | 'over_limit' | n
   return isMessages ? { texts, hasOtherPart, isRedacted, finishReason } : null;
 }
 
-function readPart(part: Value): { text: string } | 'other' | 'redacted' | null {
+export function readPart(part: Value): { text: string } | 'other' | 'redacted' | null {
   if (typeof part === 'string') return { text: part };
   if (!isRecord(part)) return null;
   const type = field(part, 'type');
@@ -91,18 +91,18 @@ function readPart(part: Value): { text: string } | 'other' | 'redacted' | null {
   return content === null ? { text: '' } : 'redacted';
 }
 
-function isRecord(value: Value): value is object {
+export function isRecord(value: Value): value is object {
   return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Uint8Array);
 }
 
 /** An own field of a JSON object or an entry of a kvlist. */
-function field(record: object, key: string): Value {
+export function field(record: object, key: string): Value {
   if (record instanceof Map) return record.get(key);
   return Object.getOwnPropertyDescriptor(record, key)?.value;
 }
 
 /** The first that is there, be it null: an answer may be null, and one that is absent was not captured. */
-function firstField(record: object, keys: readonly string[]): Value {
+export function firstField(record: object, keys: readonly string[]): Value {
   for (const key of keys) {
     const value = field(record, key);
     if (value !== undefined) return value;
