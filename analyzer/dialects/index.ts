@@ -1,5 +1,15 @@
 import type { OtlpScope, OtlpSpan, Attributes, AttributeValue } from '../../schemas/otlp.ts';
+import { adk } from './adk.ts';
+import { agenta } from './agenta.ts';
+import { braintrust } from './braintrust.ts';
+import { datadog } from './datadog.ts';
+import { genkit } from './genkit.ts';
+import { liveKit } from './livekit.ts';
 import { otel136, otel137, otelGenAi } from './otel-genai.ts';
+import { semanticKernel } from './semantic-kernel.ts';
+import { springAi } from './spring-ai.ts';
+import { strands } from './strands.ts';
+import { weave } from './weave.ts';
 
 /**
  * Every instrumentation library has its own words for the same call. A dialect reads one of them into an `Inference`; what the
@@ -111,4 +121,18 @@ export type Dialect = {
   scores?(source: SpanSource): readonly WireScore[];
 };
 
-export const dialects: readonly Dialect[] = [otelGenAi, otel137, otel136];
+export const dialects: readonly Dialect[] = [
+  strands,
+  adk,
+  genkit,
+  liveKit,
+  weave,
+  braintrust,
+  agenta,
+  datadog,
+  semanticKernel,
+  springAi,
+  otelGenAi,
+  otel137,
+  otel136,
+];

@@ -1,5 +1,6 @@
 import type { PromptVersionSource } from '../../schemas/call.ts';
 import type { Attributes, AttributeValue } from '../../schemas/otlp.ts';
+import { isFields, listOf, structured } from './structured.ts';
 import type { PromptTags } from './tags.ts';
 import { text } from './values.ts';
 
@@ -52,12 +53,12 @@ export function metadataPrompt(attributes: Attributes, flags: Set<string>): Prom
     if (containers === undefined && letter !== LETTER_P) continue;
     const container = containers?.find(({ name }) => key.startsWith(name));
     if (container === undefined) {
-      if (letter === LETTER_P && key.startsWith('prompt') && key.length <= MAX_KEY_CHARACTERS) found = lookAt(found, BARE_RANK, key, attributes.get(key), flags, 'exact');
+      if (letter === LETTER_P && key.startsWith('prompt') && key.length <= MAX_KEY_CHARACTERS) found = lookAt(found, BARE_RANK, key, attributes.get(key), 'exact');
     } else if (key.length === container.name.length) {
       if (container.name !== 'prov') found = lookInto(found, container.rank, attributes.get(key), flags);
     } else if (container.name === HEADER || key[container.name.length] === '.') {
       const rest = key.slice(container.name.length, container.name.length + MAX_KEY_CHARACTERS);
-      if (hasWord(rest)) found = lookAt(found, container.rank, rest, attributes.get(key), flags, 'or_ending');
+      if (hasWord(rest)) found = lookAt(found, container.rank, rest, attributes.get(key), 'or_ending');
     }
   }
   return found === null ? null : tagsOf(found, flags);
@@ -96,12 +97,12 @@ type Finding = { readonly rank: number; readonly order: number; readonly meaning
 const ENDING_IN_SYSTEM = 100;
 const ENDING_OTHERWISE = 200;
 
-function lookAt(found: Finding[] | null, rank: number, key: string, value: AttributeValue | undefined, flags: Set<string>, match: 'exact' | 'or_ending'): Finding[] | null {
+function lookAt(found: Finding[] | null, rank: number, key: string, value: AttributeValue | undefined, match: 'exact' | 'or_ending'): Finding[] | null {
   const word = plain(key);
   const known = MEANING_OF.get(word);
   if (known !== undefined) return withValue(found, rank, known.order, known.meaning, value);
   if (match === 'exact') return found;
-  if (word === 'prompt' || word === 'opikprompts') return lookIntoPrompt(found, rank, value, flags);
+  if (word === 'prompt' || word === 'opikprompts') return lookIntoPrompt(found, rank, value);
   for (const [order, meaning] of MEANINGS.entries()) {
     if (word.endsWith(meaning.word)) return withValue(found, rank, order + (word.startsWith('system') ? ENDING_IN_SYSTEM : ENDING_OTHERWISE), meaning, value);
   }
@@ -125,21 +126,27 @@ function plain(key: string): string {
 
 /** A container as a whole: structured, or as JSON text. */
 function lookInto(found: Finding[] | null, rank: number, value: AttributeValue | undefined, flags: Set<string>): Finding[] | null {
-  if (typeof value === 'string' && value.length > MAX_JSON_CHARACTERS) flags.add('metadata_over_limit');
-  if (typeof value === 'string' && !hasWord(value.slice(0, MAX_JSON_CHARACTERS))) return found;
+  if (typeof value === 'string' && value.length > MAX_JSON_CHARACTERS) {
+    flags.add('metadata_over_limit');
+    return found;
+  }
+  if (typeof value === 'string' && !hasWord(value)) return found;
+  const fields = structured(value);
+  // A Python dictionary looks so too: LiteLLM's reader knows it.
+  if (fields === undefined && typeof value === 'string' && value.startsWith('{')) flags.add('metadata_unreadable');
   let findings = found;
-  for (const [key, member] of membersOf(structureOf(value, flags))) {
+  for (const [key, member] of membersOf(fields)) {
     const head = key.slice(0, MAX_KEY_CHARACTERS);
-    if (hasWord(head)) findings = lookAt(findings, rank, head, member, flags, 'or_ending');
+    if (hasWord(head)) findings = lookAt(findings, rank, head, member, 'or_ending');
   }
   return findings;
 }
 
 /** `prompt: {name, version}`, and Opik's list of them (the first counts). */
-function lookIntoPrompt(found: Finding[] | null, rank: number, value: AttributeValue | undefined, flags: Set<string>): Finding[] | null {
-  const structured = structureOf(value, flags);
+function lookIntoPrompt(found: Finding[] | null, rank: number, value: AttributeValue | undefined): Finding[] | null {
+  const prompt = structured(value);
   let findings = found;
-  for (const [key, member] of membersOf(Array.isArray(structured) ? structured[0] : structured)) {
+  for (const [key, member] of membersOf(listOf(prompt)[0] ?? prompt)) {
     const known = MEANING_OF.get(`prompt${plain(key.slice(0, MAX_KEY_CHARACTERS))}`);
     if (known !== undefined) findings = withValue(findings, rank, known.order, known.meaning, member);
   }
@@ -150,32 +157,8 @@ function hasWord(text: string): boolean {
   return text.includes('rompt') || text.includes('ROMPT');
 }
 
-/** JSON text, parsed (twice where it is the text of a text); what is structured already, as it is. Null where it is neither. */
-function structureOf(value: AttributeValue | undefined, flags: Set<string>): unknown {
-  if (typeof value !== 'string') return value ?? null;
-  let parsed: unknown = value;
-  for (let depth = 0; depth < 2 && typeof parsed === 'string'; depth += 1) {
-    const first = parsed.trimStart()[0];
-    if (parsed.length > MAX_JSON_CHARACTERS || (first !== '{' && first !== '[' && first !== '"')) return null;
-    try {
-      parsed = JSON.parse(parsed);
-    } catch {
-      flags.add('metadata_unreadable');
-      return null;
-    }
-  }
-  return parsed;
-}
-
-function* membersOf(structured: unknown): Iterable<readonly [string, AttributeValue]> {
-  if (typeof structured !== 'object' || structured === null || Array.isArray(structured) || structured instanceof Uint8Array) return;
-  // A kvlist is a Map of AttributeValues; what JSON has beside those are plain objects, and `text` refuses them.
-  const members = (structured instanceof Map ? structured.entries() : Object.entries(structured)) as Iterable<[string, AttributeValue]>;
-  let looked = 0;
-  for (const member of members) {
-    if ((looked += 1) > MAX_ENTRIES) return;
-    yield member;
-  }
+function membersOf(fields: AttributeValue | undefined): Iterable<readonly [string, AttributeValue]> {
+  return isFields(fields) ? [...fields].slice(0, MAX_ENTRIES) : [];
 }
 
 /** Name, version and label from one container: the first that has a name or a version. */

@@ -1,7 +1,10 @@
 import type { PromptVersionSource } from '../../schemas/call.ts';
 import type { TagKeys } from '../../schemas/config.ts';
 import type { Attributes } from '../../schemas/otlp.ts';
+import { agentaPrompt } from './agenta.ts';
 import { agreed } from './agreement.ts';
+import { datadogPrompt } from './datadog.ts';
+import { genkitPrompt } from './genkit.ts';
 import { metadataPrompt } from './metadata.ts';
 import { firstText, text } from './values.ts';
 
@@ -33,10 +36,16 @@ const otelPrompt: PromptReader = (attributes, flags) => {
 };
 
 /** In the order of trust: the first that has a value is kept, name and version together; the others may only agree (`agreement.ts`). */
-const promptReaders: readonly PromptReader[] = [otelPrompt, metadataPrompt];
+const promptReaders: readonly PromptReader[] = [
+  otelPrompt,
+  datadogPrompt,
+  agentaPrompt,
+  genkitPrompt,
+  metadataPrompt,
+];
 
-const SESSION = ['gen_ai.conversation.id', 'session.id'];
-const USER = ['user.id', 'enduser.id'];
+const SESSION = ['gen_ai.conversation.id', 'session.id', 'gcp.vertex.agent.session_id', 'ag.session.id', 'weave.conversation.id', 'wandb.thread_id', 'genkit:sessionId', 'spring.ai.chat.client.conversation.id'];
+const USER = ['user.id', 'enduser.id', 'ag.user.id', 'ag.meta.userId'];
 const ENVIRONMENT = ['deployment.environment.name', 'deployment.environment'];
 
 /** Reads the tags of a span. */
@@ -52,9 +61,15 @@ export function createTagReader(own: TagKeys): TagReader {
   const ownPrompt = own.prompt_name.length + own.prompt_version.length + own.prompt_label.length > 0 ? ownPromptReader(own) : null;
   return {
     prompt: (attributes, resource, flags) => agreed(ownPrompt?.(attributes, resource, flags) ?? null, promptReaders, attributes, flags),
-    session: (attributes, resource, flags) => ownText(own.session, attributes, resource, flags) ?? firstText(attributes, SESSION, flags),
+    session: (attributes, resource, flags) => ownText(own.session, attributes, resource, flags) ?? knownSession(attributes, flags),
     user: (attributes, resource, flags) => ownText(own.user, attributes, resource, flags) ?? firstText(attributes, USER, flags),
   };
+}
+
+/** Spring AI puts every conversation that the application gave no id into one called "default". */
+function knownSession(attributes: Attributes, flags: Set<string>): string | null {
+  const session = firstText(attributes, SESSION, flags);
+  return session === 'default' && attributes.has('spring.ai.chat.client.conversation.id') ? null : session;
 }
 
 /** A project's own keys are looked for on the span, then on its resource: a service may run one version of one prompt, and say so there. */
