@@ -4,6 +4,8 @@ import type { TagKeys } from '../schemas/config.ts';
 import type { Attributes, OtlpLogRecord, OtlpScope, OtlpSpan } from '../schemas/otlp.ts';
 import type { Score } from '../schemas/score.ts';
 import { dialects, type Dialect, type Inference, type RelativeReason, type SpanSource } from './dialects/index.ts';
+import { standardEvaluation } from './dialects/agentcore.ts';
+import { createFeatureFlags } from './dialects/feature-flags.ts';
 import { createTagReader, environmentOf, type TagReader } from './dialects/tags.ts';
 import { firstText, text } from './dialects/values.ts';
 import { finishReason, providerName } from './dialects/vocabulary.ts';
@@ -57,6 +59,8 @@ export type NormaliserSettings = {
   readonly stratumAttributes: readonly string[];
   /** A project's own names for what tags a span. Default: none. */
   readonly keys?: TagKeys;
+  /** The prompt whose version a feature flag picks, by flag key. Default: none. */
+  readonly featureFlags?: Readonly<Record<string, string>>;
   /** Longest message content that is read for signals; longer is flagged `content_over_limit`. Default 256 KiB. */
   readonly maxTextBytes?: number;
 };
@@ -68,7 +72,8 @@ export type Normaliser = {
 
 export function createNormaliser(settings: NormaliserSettings): Normaliser {
   const pricer = createPricer();
-  const tags = createTagReader(settings.keys ?? NO_KEYS);
+  const featureFlags = createFeatureFlags(new Map(Object.entries(settings.featureFlags ?? {})), FLAGGED_SPANS);
+  const tags = createTagReader(settings.keys ?? NO_KEYS, featureFlags);
   const maxTextBytes = settings.maxTextBytes ?? 256 * 1024;
 
   return {
@@ -87,37 +92,41 @@ export function createNormaliser(settings: NormaliserSettings): Normaliser {
       return { kind: 'call', call, ...scoresOfSpan(context, span, 'judged') };
     },
     record(context, _resource, _scope, record) {
-      return scoreOfRecord(context, record);
+      if (featureFlags.learn(context.project, record)) return { kind: 'ignored', reason: 'feature_flag' };
+      return scoreOfRecord(context, standardEvaluation(record));
     },
   };
 }
 
+/** Spans of which a flag was logged and which have not come yet, in each of two generations. */
+const FLAGGED_SPANS = 50_000;
 const NO_KEYS: TagKeys = { prompt_name: [], prompt_version: [], prompt_label: [], session: [], user: [] };
 
-function relativeOf(context: NormaliseContext, { resource, span, flags }: SpanSource, tags: TagReader): Relative {
-  const { attributes } = span;
+function relativeOf(context: NormaliseContext, source: SpanSource, tags: TagReader): Relative {
+  const { span } = source;
   return {
     project: context.project,
     trace_id: span.trace_id,
     span_id: span.span_id,
     parent_span_id: span.parent_span_id,
-    ...tags.prompt(attributes, resource, flags),
-    session_id: tags.session(attributes, resource, flags),
-    user_id: hashedUser(tags.user(attributes, resource, flags)),
+    ...tags.prompt(context.project, source),
+    session_id: tags.session(source),
+    user_id: hashedUser(tags.user(source)),
     received_ms: context.received_ms,
   };
 }
 
 function callOf(
   context: NormaliseContext,
-  { resource, scope, span, flags }: SpanSource,
+  source: SpanSource,
   dialect: Dialect,
   inference: Inference,
   settings: NormaliserSettings & { maxTextBytes: number },
   { pricer, tags }: { readonly pricer: Pricer; readonly tags: TagReader },
 ): LlmCall {
+  const { resource, scope, span, flags } = source;
   const { attributes } = span;
-  const prompt = tags.prompt(attributes, resource, flags);
+  const prompt = tags.prompt(context.project, source);
   const provider = providerName(inference.provider, inference.response_model ?? inference.request_model);
   const duration_ms = durationMs(span, flags);
   const at_ms = believableMs(span.start_ns, context.received_ms, flags);
@@ -164,8 +173,8 @@ function callOf(
     cache_write_tokens: usage.cache_write,
     reasoning_tokens: usage.reasoning,
     ...cost,
-    session_id: tags.session(attributes, resource, flags),
-    user_id: hashedUser(tags.user(attributes, resource, flags)),
+    session_id: tags.session(source),
+    user_id: hashedUser(tags.user(source)),
     is_empty: inference.operation === 'embeddings' ? null : isEmpty(answer),
     is_format_valid: isFormatValid(answer, inference.asks_json ? 'asks_json' : 'asks_text'),
     stratum_attributes,

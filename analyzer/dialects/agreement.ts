@@ -19,6 +19,14 @@ export function agreed(own: PromptTags | null, readers: readonly PromptReader[],
   return kept === null ? NO_TAGS : withoutLabelAsVersion(kept, flags);
 }
 
+/** What a feature flag says counts only where nothing else says it: the tags know which prompt was really used. */
+export function orAssigned(tags: PromptTags, assigned: PromptTags | null, flags: Set<string>): PromptTags {
+  if (assigned === null) return tags;
+  if (tags.prompt_attribution === 'none') return withoutLabelAsVersion(assigned, flags);
+  const lacksVersion = tags.prompt_attribution === 'direct' && tags.prompt_version === null && tags.prompt_name === assigned.prompt_name;
+  return lacksVersion ? { ...withoutLabelAsVersion(assigned, flags), prompt_label: tags.prompt_label } : tags;
+}
+
 const NO_TAGS: PromptTags = { prompt_name: null, prompt_version: null, prompt_version_source: 'none', prompt_label: null, prompt_attribution: 'none' };
 
 function together(kept: PromptTags, other: PromptTags): PromptTags {

@@ -2,9 +2,11 @@ import type { PromptVersionSource } from '../../schemas/call.ts';
 import type { TagKeys } from '../../schemas/config.ts';
 import type { Attributes } from '../../schemas/otlp.ts';
 import { agentaPrompt } from './agenta.ts';
-import { agreed } from './agreement.ts';
+import { agreed, orAssigned } from './agreement.ts';
 import { datadogPrompt } from './datadog.ts';
+import type { FeatureFlags } from './feature-flags.ts';
 import { genkitPrompt } from './genkit.ts';
+import type { SpanSource } from './index.ts';
 import { metadataPrompt } from './metadata.ts';
 import { firstText, text } from './values.ts';
 
@@ -50,19 +52,23 @@ const ENVIRONMENT = ['deployment.environment.name', 'deployment.environment'];
 
 /** Reads the tags of a span. */
 export type TagReader = {
-  prompt(attributes: Attributes, resource: Attributes, flags: Set<string>): PromptTags;
-  session(attributes: Attributes, resource: Attributes, flags: Set<string>): string | null;
+  prompt(project: string, source: SpanSource): PromptTags;
+  session(source: SpanSource): string | null;
   /** The raw id, which must not leave the analyzer: `normalise.ts` hashes it. */
-  user(attributes: Attributes, resource: Attributes, flags: Set<string>): string | null;
+  user(source: SpanSource): string | null;
 };
 
 /** @param own a project's own attribute names, which win over all that are known here. */
-export function createTagReader(own: TagKeys): TagReader {
+export function createTagReader(own: TagKeys, featureFlags: FeatureFlags): TagReader {
   const ownPrompt = own.prompt_name.length + own.prompt_version.length + own.prompt_label.length > 0 ? ownPromptReader(own) : null;
   return {
-    prompt: (attributes, resource, flags) => agreed(ownPrompt?.(attributes, resource, flags) ?? null, promptReaders, attributes, flags),
-    session: (attributes, resource, flags) => ownText(own.session, attributes, resource, flags) ?? knownSession(attributes, flags),
-    user: (attributes, resource, flags) => ownText(own.user, attributes, resource, flags) ?? firstText(attributes, USER, flags),
+    prompt(project, source) {
+      const { attributes } = source.span;
+      const tags = agreed(ownPrompt?.(source) ?? null, promptReaders, attributes, source.flags);
+      return orAssigned(tags, featureFlags.promptOf(project, source.span), source.flags);
+    },
+    session: (source) => ownText(own.session, source) ?? knownSession(source.span.attributes, source.flags),
+    user: (source) => ownText(own.user, source) ?? firstText(source.span.attributes, USER, source.flags),
   };
 }
 
@@ -73,15 +79,15 @@ function knownSession(attributes: Attributes, flags: Set<string>): string | null
 }
 
 /** A project's own keys are looked for on the span, then on its resource: a service may run one version of one prompt, and say so there. */
-function ownText(keys: readonly string[], attributes: Attributes, resource: Attributes, flags: Set<string>): string | null {
-  return keys.length === 0 ? null : (firstText(attributes, keys, flags) ?? firstText(resource, keys, flags));
+function ownText(keys: readonly string[], { span, resource, flags }: SpanSource): string | null {
+  return keys.length === 0 ? null : (firstText(span.attributes, keys, flags) ?? firstText(resource, keys, flags));
 }
 
-function ownPromptReader(own: TagKeys) {
-  return (attributes: Attributes, resource: Attributes, flags: Set<string>): PromptTags | null => {
-    const prompt_name = ownText(own.prompt_name, attributes, resource, flags);
-    const prompt_version = ownText(own.prompt_version, attributes, resource, flags);
-    const prompt_label = ownText(own.prompt_label, attributes, resource, flags);
+function ownPromptReader(own: TagKeys): (source: SpanSource) => PromptTags | null {
+  return (source) => {
+    const prompt_name = ownText(own.prompt_name, source);
+    const prompt_version = ownText(own.prompt_version, source);
+    const prompt_label = ownText(own.prompt_label, source);
     if (prompt_name === null && prompt_version === null && prompt_label === null) return null;
     return { prompt_name, prompt_version, prompt_version_source: prompt_version === null ? 'none' : 'explicit', prompt_label, prompt_attribution: 'direct' };
   };
