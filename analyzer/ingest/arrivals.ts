@@ -3,7 +3,7 @@ import type { Score } from '../../schemas/score.ts';
 import type { StoredScore, StoredSpan } from './draft.ts';
 import { spanKey } from './identity.ts';
 import type { Tally } from './ledger.ts';
-import type { Placed, Reading } from './reading.ts';
+import type { BatchReading, Placed } from './reading.ts';
 
 /**
  * New or known? Of everything that a batch brings, what has to be written: what is new, and what corrects what is stored.
@@ -34,7 +34,7 @@ export function arrivingCalls(placed: readonly Placed<LlmCall>[], known: Readonl
 }
 
 /** A score that comes again with another judgement corrects its row, unless it is the older of the two by the judge's own clock. */
-export function arrivingScores({ scores, records }: Reading, known: ReadonlyMap<string, StoredScore>, tally: Tally): Map<string, Arrival<Score, StoredScore>> {
+export function arrivingScores({ scores, records }: BatchReading, known: ReadonlyMap<string, StoredScore>, tally: Tally): Map<string, Arrival<Score, StoredScore>> {
   const arrivals = new Map<string, Arrival<Score, StoredScore>>();
   for (const { item, stampMs } of scores) {
     const earlier = arrivals.get(item.score_id);

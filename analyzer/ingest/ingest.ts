@@ -13,7 +13,7 @@ import { createKnown } from './known.ts';
 import { createLate } from './late.ts';
 import { createTally, type Tally } from './ledger.ts';
 import type { Normaliser, Relative } from '../normalise.ts';
-import { readMessages } from './reading.ts';
+import { gather, readMessage, type Reading } from './reading.ts';
 import { loadPendingScores, loadProvisionalCalls, loadRelatives, loadVersionsSince, lookUpCalls, lookUpScores, reconcileLedger } from './recovery.ts';
 import { slotOf } from '../slots.ts';
 import { createWaiting } from './waiting.ts';
@@ -33,8 +33,10 @@ import { writeTurn } from './writing.ts';
 export type Ingest = {
   /** Takes up what an earlier process left: provisional calls, pending scores, a batch whose ledger was never written. */
   start(nowMs: number): Promise<void>;
+  /** What a message says, for `write`. Pure: any number may be read ahead of the batch that is being written. Throws PermanentError where it cannot be read. */
+  read(message: LogMessage): Reading;
   /** Writes a batch. Resolves when its rows and its ledger are durable. On an error nothing is acknowledged, and the same batch may come again. */
-  write(messages: readonly LogMessage[]): Promise<BatchSummary>;
+  write(batch: readonly Reading[]): Promise<BatchSummary>;
   /** The clock has passed `nowMs`: calls that waited long enough become complete as they are. After this, slots before it may be closed. */
   advance(nowMs: number): Promise<void>;
   waiting(): { readonly calls: number; readonly scores: number };
@@ -81,13 +83,13 @@ export function createIngest(
   let openSlot = 1;
   const slotAt = (stampMs: number): number => Math.max(slotOf(stampMs), openSlot);
 
-  const write = async (messages: readonly LogMessage[]): Promise<BatchSummary> => {
-    if (messages.length === 0) return { received: 0, calls: 0, scores: 0, prompts: [] };
-    const nowMs = messages.reduce((newest, message) => Math.max(newest, message.received_ms), 0);
+  const write = async (readings: readonly Reading[]): Promise<BatchSummary> => {
+    if (readings.length === 0) return { received: 0, calls: 0, scores: 0, prompts: [] };
+    const nowMs = readings.reduce((newest, { stampMs }) => Math.max(newest, stampMs), 0);
     if (isInDoubt) await takeUp(nowMs);
-    // 1. Read. A failure up to step 5 leaves nothing in the store.
+    // 1. Put together what was read. A failure up to step 5 leaves nothing in the store.
     const tally = createTally();
-    const reading = readMessages(messages, { ...deps, tally });
+    const reading = gather(readings, tally);
     const draft = createDraft();
     const whenDurable: (() => void)[] = [];
 
@@ -240,7 +242,8 @@ export function createIngest(
   };
   return {
     start: (nowMs) => inTurn(() => takeUp(nowMs)),
-    write: (messages) => inTurn(() => write(messages)),
+    read: (message) => readMessage(message, deps),
+    write: (batch) => inTurn(() => write(batch)),
     advance: (nowMs) => inTurn(() => advance(nowMs)),
     waiting: () => ({ calls: waiting.size(), scores: join.size() }),
   };

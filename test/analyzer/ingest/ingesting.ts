@@ -1,4 +1,4 @@
-import { createIngest, type Ingest, type IngestSettings } from '../../../analyzer/ingest/ingest.ts';
+import { createIngest, type BatchSummary, type Ingest, type IngestSettings } from '../../../analyzer/ingest/ingest.ts';
 import { createNormaliser } from '../../../analyzer/normalise.ts';
 import { slotOf } from '../../../analyzer/slots.ts';
 import { decode } from '../../../collector/otlp/decode.ts';
@@ -54,24 +54,27 @@ export function judgement(spanNumber: number | null, value: AttributeValue, chan
   return record({ 'gen_ai.evaluation.name': 'quality', 'gen_ai.evaluation.score.value': value, ...attributes }, { span_id: spanNumber === null ? null : id(spanNumber), ...changed });
 }
 
+/** The loop, given messages as they come out of a log. */
+export type MessageIngest = Omit<Ingest, 'write'> & { write(messages: readonly LogMessage[]): Promise<BatchSummary> };
+
 export type Ingesting = Awaited<ReturnType<typeof openIngesting>>;
 
 export async function openIngesting() {
   const api = await openApi({}, ARRIVED_MS);
   const { store } = api;
-  const start = async (settings: Partial<IngestSettings> = {}, nowMs = ARRIVED_MS, through: Store = store): Promise<Ingest> => {
+  const start = async (settings: Partial<IngestSettings> = {}, nowMs = ARRIVED_MS, through: Store = store): Promise<MessageIngest> => {
     const ingest = createIngest(
       { store: through, decode, normaliser: createNormaliser({ stratumAttributes: ['app.route'] }) },
       { resolveWaitMs: RESOLVE_WAIT_MS, maxWaiting: 1_000, rememberedSpans: 10_000, rememberedCalls: 10_000, ...settings },
     );
     await ingest.start(nowMs);
-    return ingest;
+    return { ...ingest, write: async (messages) => ingest.write(messages.map(ingest.read)) };
   };
   return {
     store,
     start,
     /** A store that has nothing, under a loop that was just started. */
-    async fresh(settings: Partial<IngestSettings> = {}): Promise<Ingest> {
+    async fresh(settings: Partial<IngestSettings> = {}): Promise<MessageIngest> {
       for (const table of ['calls', 'relatives', 'scores', 'ledger', 'versions', 'look_progress']) await store.command(`TRUNCATE TABLE ${table}`);
       return start(settings);
     },
