@@ -7,7 +7,8 @@ import type { Normaliser, Relative } from '../normalise.ts';
 
 /** What a batch of log messages says, in the order of the log. `stampMs`: the arrival of the message that said it. */
 export type Reading = {
-  readonly calls: readonly Placed<LlmCall>[];
+  /** Inferences, and wrappers that may stand for one: `reason` says why they are no call by themselves, and is empty for an inference. */
+  readonly calls: readonly (Placed<LlmCall> & { readonly reason: string })[];
   readonly relatives: readonly Placed<Relative>[];
   readonly scores: readonly Placed<Score>[];
   /** The scores that were log records: they are counted with what becomes of them. A score on a span event belongs to its span. */
@@ -23,7 +24,7 @@ export function readMessages(
   deps: { readonly decode: (message: LogMessage) => Decoded; readonly normaliser: Normaliser; readonly tally: Tally },
 ): Reading {
   const { decode, normaliser, tally } = deps;
-  const calls: Placed<LlmCall>[] = [];
+  const calls: (Placed<LlmCall> & { readonly reason: string })[] = [];
   const relatives: Placed<Relative>[] = [];
   const scores: Placed<Score>[] = [];
   const records = new Set<Score>();
@@ -42,7 +43,9 @@ export function readMessages(
           for (const span of spans) {
             const read = normaliser.span(context, resource, scope, span);
             if (read.kind === 'call') {
-              calls.push({ item: read.call, stampMs });
+              calls.push({ item: read.call, stampMs, reason: '' });
+            } else if (read.candidate !== null) {
+              calls.push({ item: read.candidate, stampMs, reason: read.reason });
             } else {
               relatives.push({ item: read.relative, stampMs });
               tally.count({ ...entry, outcome: 'ignored', reason: read.reason });
