@@ -16,10 +16,11 @@ export type SpanSource = {
   readonly flags: Set<string>;
 };
 
-/** Why a span is no call. */
+/** Why a span is no call. `agent`: one agent's own span; an inference above it and one below it are two calls, as with `tool`. */
 export type RelativeReason =
   | 'not_an_llm_call'
   | 'wrapper'
+  | 'agent'
   | 'tool'
   | 'retrieval'
   | 'memory'

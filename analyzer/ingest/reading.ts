@@ -5,6 +5,9 @@ import type { Score } from '../../schemas/score.ts';
 import type { Outcome, Tally } from './ledger.ts';
 import type { Normaliser, Relative } from '../normalise.ts';
 
+/** An inference, or a wrapper that may stand for one: `reason` says why it is no call by itself, and is empty for an inference. */
+type ReadCall = { readonly call: LlmCall; readonly reason: string };
+
 /**
  * What one log message says. Made by a pure function of the message, so it can be made while an earlier batch is still being
  * written; the decoded spans, some ten times as large, are let go with it.
@@ -15,7 +18,7 @@ export type Reading = {
   /** The arrival of the message. */
   readonly stampMs: number;
   readonly received: number;
-  readonly calls: readonly LlmCall[];
+  readonly calls: readonly ReadCall[];
   readonly relatives: readonly Relative[];
   readonly scores: readonly Score[];
   /** What was rejected and ignored, by reason. What becomes of calls and scores is counted where it is decided (arrivals.ts). */
@@ -26,7 +29,7 @@ export type Reading = {
 export function readMessage(message: LogMessage, { decode, normaliser }: { readonly decode: (message: LogMessage) => Decoded; readonly normaliser: Normaliser }): Reading {
   const { project, signal, received_ms } = message;
   const context = { project, received_ms };
-  const calls: LlmCall[] = [];
+  const calls: ReadCall[] = [];
   const relatives: Relative[] = [];
   const scores: Score[] = [];
   const ignored = new Map<string, number>();
@@ -38,7 +41,9 @@ export function readMessage(message: LogMessage, { decode, normaliser }: { reado
         for (const span of spans) {
           const read = normaliser.span(context, resource, scope, span);
           if (read.kind === 'call') {
-            calls.push(read.call);
+            calls.push({ call: read.call, reason: '' });
+          } else if (read.candidate !== null) {
+            calls.push({ call: read.candidate, reason: read.reason });
           } else {
             relatives.push(read.relative);
             ignore(read.reason);
@@ -73,10 +78,11 @@ export function readMessage(message: LogMessage, { decode, normaliser }: { reado
 }
 
 export type Placed<Item> = { readonly item: Item; readonly stampMs: number };
+type PlacedCall = Placed<LlmCall> & { readonly reason: string };
 
 /** What a batch of messages says, in the order of the log. */
 export type BatchReading = {
-  readonly calls: readonly Placed<LlmCall>[];
+  readonly calls: readonly PlacedCall[];
   readonly relatives: readonly Placed<Relative>[];
   readonly scores: readonly Placed<Score>[];
   /** The scores that were log records: they are counted with what becomes of them. A score on a span event belongs to its span. */
@@ -86,7 +92,7 @@ export type BatchReading = {
 
 /** Puts the readings of a batch together, and counts what was received, rejected and ignored. */
 export function gather(readings: readonly Reading[], tally: Tally): BatchReading {
-  const calls: Placed<LlmCall>[] = [];
+  const calls: PlacedCall[] = [];
   const relatives: Placed<Relative>[] = [];
   const scores: Placed<Score>[] = [];
   const records = new Set<Score>();
@@ -97,7 +103,7 @@ export function gather(readings: readonly Reading[], tally: Tally): BatchReading
     const entry = { project, signal, receivedMs: stampMs };
     if (reading.received > 0) tally.count({ ...entry, outcome: 'received', reason: '' }, reading.received);
     for (const { outcome, reason, count } of reading.counts) tally.count({ ...entry, outcome, reason }, count);
-    for (const item of reading.calls) calls.push({ item, stampMs });
+    for (const { call, reason } of reading.calls) calls.push({ item: call, stampMs, reason });
     for (const item of reading.relatives) relatives.push({ item, stampMs });
     for (const item of reading.scores) {
       scores.push({ item, stampMs });
