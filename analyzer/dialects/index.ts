@@ -1,4 +1,5 @@
 import type { OtlpScope, OtlpSpan, Attributes, AttributeValue } from '../../schemas/otlp.ts';
+import { langfuse, langfuseByKeys } from './langfuse.ts';
 import { otel136, otel137, otelGenAi } from './otel-genai.ts';
 
 /**
@@ -108,4 +109,10 @@ export type Dialect = {
   scores?(source: SpanSource): readonly WireScore[];
 };
 
-export const dialects: readonly Dialect[] = [otelGenAi, otel137, otel136];
+export const dialects: readonly Dialect[] = [
+  langfuse,
+  langfuseByKeys,
+  otelGenAi,
+  otel137,
+  otel136,
+];

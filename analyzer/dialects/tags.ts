@@ -1,5 +1,6 @@
 import type { PromptVersionSource } from '../../schemas/call.ts';
 import type { Attributes } from '../../schemas/otlp.ts';
+import { langfusePrompt } from './langfuse.ts';
 import { firstText, text } from './values.ts';
 
 /**
@@ -27,7 +28,10 @@ const otelPrompt: PromptReader = (attributes, flags) => {
 };
 
 /** First that has a value wins; name and version always come from the same reader. */
-const promptReaders: readonly PromptReader[] = [otelPrompt];
+const promptReaders: readonly PromptReader[] = [
+  otelPrompt,
+  langfusePrompt,
+];
 
 const NO_TAGS: PromptTags = { prompt_name: null, prompt_version: null, prompt_version_source: 'none', prompt_label: null, prompt_attribution: 'none' };
 
@@ -48,9 +52,17 @@ function sourceOf(version: string | null): PromptVersionSource {
   return LABELS.has(version.toLowerCase()) ? 'label' : 'explicit';
 }
 
-const SESSION = ['gen_ai.conversation.id', 'session.id'];
-const USER = ['user.id', 'enduser.id'];
-const ENVIRONMENT = ['deployment.environment.name', 'deployment.environment'];
+const SESSION = [
+  'gen_ai.conversation.id',
+  'session.id',
+  'langfuse.session.id',
+];
+const USER = [
+  'user.id',
+  'langfuse.user.id',
+  'enduser.id',
+];
+const ENVIRONMENT = ['langfuse.environment', 'deployment.environment.name', 'deployment.environment'];
 
 export function sessionOf(attributes: Attributes, flags: Set<string>): string | null {
   return firstText(attributes, SESSION, flags);
