@@ -1,6 +1,8 @@
 import type { OtlpScope, OtlpSpan, Attributes, AttributeValue } from '../../schemas/otlp.ts';
 import { langfuse, langfuseByKeys } from './langfuse.ts';
 import { otel136, otel137, otelGenAi } from './otel-genai.ts';
+import { vercelAi7 } from './vercel-ai-7.ts';
+import { vercelAiLegacy } from './vercel-ai-legacy.ts';
 
 /**
  * Every instrumentation library has its own words for the same call. A dialect reads one of them into an `Inference`; what the
@@ -111,6 +113,8 @@ export type Dialect = {
 
 export const dialects: readonly Dialect[] = [
   langfuse,
+  vercelAi7,
+  vercelAiLegacy,
   langfuseByKeys,
   otelGenAi,
   otel137,

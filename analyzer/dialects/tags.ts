@@ -2,6 +2,7 @@ import type { PromptVersionSource } from '../../schemas/call.ts';
 import type { Attributes } from '../../schemas/otlp.ts';
 import { langfusePrompt } from './langfuse.ts';
 import { firstText, text } from './values.ts';
+import { vercelAiLangfusePrompt } from './vercel-ai-legacy.ts';
 
 /**
  * Who asked, and with which prompt. These keys stand on any span (the application's own, a wrapper, the call) whatever
@@ -31,6 +32,7 @@ const otelPrompt: PromptReader = (attributes, flags) => {
 const promptReaders: readonly PromptReader[] = [
   otelPrompt,
   langfusePrompt,
+  vercelAiLangfusePrompt,
 ];
 
 const NO_TAGS: PromptTags = { prompt_name: null, prompt_version: null, prompt_version_source: 'none', prompt_label: null, prompt_attribution: 'none' };
@@ -56,11 +58,15 @@ const SESSION = [
   'gen_ai.conversation.id',
   'session.id',
   'langfuse.session.id',
+  'ai.telemetry.metadata.sessionId',
+  'ai.settings.context.sessionId',
 ];
 const USER = [
   'user.id',
   'langfuse.user.id',
   'enduser.id',
+  'ai.telemetry.metadata.userId',
+  'ai.settings.context.userId',
 ];
 const ENVIRONMENT = ['langfuse.environment', 'deployment.environment.name', 'deployment.environment'];
 
