@@ -1,5 +1,6 @@
 import type { OtlpScope, OtlpSpan, Attributes, AttributeValue } from '../../schemas/otlp.ts';
 import { langfuse, langfuseByKeys } from './langfuse.ts';
+import { litellm } from './litellm.ts';
 import { otel136, otel137, otelGenAi } from './otel-genai.ts';
 import { vercelAi7 } from './vercel-ai-7.ts';
 import { vercelAiLegacy } from './vercel-ai-legacy.ts';
@@ -115,6 +116,7 @@ export const dialects: readonly Dialect[] = [
   langfuse,
   vercelAi7,
   vercelAiLegacy,
+  litellm,
   langfuseByKeys,
   otelGenAi,
   otel137,

@@ -1,6 +1,7 @@
 import type { PromptVersionSource } from '../../schemas/call.ts';
 import type { Attributes } from '../../schemas/otlp.ts';
 import { langfusePrompt } from './langfuse.ts';
+import { litellmPrompt } from './litellm.ts';
 import { firstText, text } from './values.ts';
 import { vercelAiLangfusePrompt } from './vercel-ai-legacy.ts';
 
@@ -33,6 +34,7 @@ const promptReaders: readonly PromptReader[] = [
   otelPrompt,
   langfusePrompt,
   vercelAiLangfusePrompt,
+  litellmPrompt,
 ];
 
 const NO_TAGS: PromptTags = { prompt_name: null, prompt_version: null, prompt_version_source: 'none', prompt_label: null, prompt_attribution: 'none' };
@@ -60,6 +62,7 @@ const SESSION = [
   'langfuse.session.id',
   'ai.telemetry.metadata.sessionId',
   'ai.settings.context.sessionId',
+  'litellm.metadata.session_id',
 ];
 const USER = [
   'user.id',
@@ -67,6 +70,8 @@ const USER = [
   'enduser.id',
   'ai.telemetry.metadata.userId',
   'ai.settings.context.userId',
+  'litellm.end_user.id',
+  'llm.user',
 ];
 const ENVIRONMENT = ['langfuse.environment', 'deployment.environment.name', 'deployment.environment'];
 
