@@ -1,5 +1,6 @@
 import type { OtlpScope, OtlpSpan, Attributes, AttributeValue } from '../../schemas/otlp.ts';
 import { langfuse, langfuseByKeys } from './langfuse.ts';
+import { langsmith } from './langsmith.ts';
 import { litellm } from './litellm.ts';
 import { otel136, otel137, otelGenAi } from './otel-genai.ts';
 import { vercelAi7 } from './vercel-ai-7.ts';
@@ -118,6 +119,7 @@ export const dialects: readonly Dialect[] = [
   vercelAiLegacy,
   litellm,
   langfuseByKeys,
+  langsmith,
   otelGenAi,
   otel137,
   otel136,

@@ -1,6 +1,7 @@
 import type { PromptVersionSource } from '../../schemas/call.ts';
 import type { Attributes } from '../../schemas/otlp.ts';
 import { langfusePrompt } from './langfuse.ts';
+import { langsmithPrompt } from './langsmith.ts';
 import { litellmPrompt } from './litellm.ts';
 import { firstText, text } from './values.ts';
 import { vercelAiLangfusePrompt } from './vercel-ai-legacy.ts';
@@ -34,6 +35,7 @@ const promptReaders: readonly PromptReader[] = [
   otelPrompt,
   langfusePrompt,
   vercelAiLangfusePrompt,
+  langsmithPrompt,
   litellmPrompt,
 ];
 
@@ -60,6 +62,9 @@ const SESSION = [
   'gen_ai.conversation.id',
   'session.id',
   'langfuse.session.id',
+  'langsmith.metadata.thread_id',
+  'langsmith.metadata.session_id',
+  'langsmith.metadata.conversation_id',
   'ai.telemetry.metadata.sessionId',
   'ai.settings.context.sessionId',
   'litellm.metadata.session_id',
@@ -68,12 +73,13 @@ const USER = [
   'user.id',
   'langfuse.user.id',
   'enduser.id',
+  'langsmith.metadata.user_id',
   'ai.telemetry.metadata.userId',
   'ai.settings.context.userId',
   'litellm.end_user.id',
   'llm.user',
 ];
-const ENVIRONMENT = ['langfuse.environment', 'deployment.environment.name', 'deployment.environment'];
+const ENVIRONMENT = ['langfuse.environment', 'deployment.environment.name', 'deployment.environment', 'langsmith.metadata.environment'];
 
 export function sessionOf(attributes: Attributes, flags: Set<string>): string | null {
   return firstText(attributes, SESSION, flags);
