@@ -1,4 +1,5 @@
 import type { OtlpScope, OtlpSpan, Attributes, AttributeValue } from '../../schemas/otlp.ts';
+import { humanloop } from './humanloop.ts';
 import { langfuse, langfuseByKeys } from './langfuse.ts';
 import { langsmith } from './langsmith.ts';
 import { litellm } from './litellm.ts';
@@ -120,6 +121,7 @@ export const dialects: readonly Dialect[] = [
   litellm,
   langfuseByKeys,
   langsmith,
+  humanloop,
   otelGenAi,
   otel137,
   otel136,

@@ -1,5 +1,6 @@
 import type { PromptVersionSource } from '../../schemas/call.ts';
 import type { Attributes } from '../../schemas/otlp.ts';
+import { humanloopPrompt } from './humanloop.ts';
 import { langfusePrompt } from './langfuse.ts';
 import { langsmithPrompt } from './langsmith.ts';
 import { litellmPrompt } from './litellm.ts';
@@ -36,6 +37,7 @@ const promptReaders: readonly PromptReader[] = [
   langfusePrompt,
   vercelAiLangfusePrompt,
   langsmithPrompt,
+  humanloopPrompt,
   litellmPrompt,
 ];
 
