@@ -4,6 +4,7 @@ import { langfuse, langfuseByKeys } from './langfuse.ts';
 import { langsmith } from './langsmith.ts';
 import { litellm } from './litellm.ts';
 import { otel136, otel137, otelGenAi } from './otel-genai.ts';
+import { promptfoo } from './promptfoo.ts';
 import { vercelAi7 } from './vercel-ai-7.ts';
 import { vercelAiLegacy } from './vercel-ai-legacy.ts';
 
@@ -122,6 +123,7 @@ export const dialects: readonly Dialect[] = [
   langfuseByKeys,
   langsmith,
   humanloop,
+  promptfoo,
   otelGenAi,
   otel137,
   otel136,

@@ -4,6 +4,7 @@ import { humanloopPrompt } from './humanloop.ts';
 import { langfusePrompt } from './langfuse.ts';
 import { langsmithPrompt } from './langsmith.ts';
 import { litellmPrompt } from './litellm.ts';
+import { promptfooPrompt } from './promptfoo.ts';
 import { firstText, text } from './values.ts';
 import { vercelAiLangfusePrompt } from './vercel-ai-legacy.ts';
 
@@ -39,6 +40,7 @@ const promptReaders: readonly PromptReader[] = [
   langsmithPrompt,
   humanloopPrompt,
   litellmPrompt,
+  promptfooPrompt,
 ];
 
 const NO_TAGS: PromptTags = { prompt_name: null, prompt_version: null, prompt_version_source: 'none', prompt_label: null, prompt_attribution: 'none' };
