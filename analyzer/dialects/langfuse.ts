@@ -53,10 +53,16 @@ function read(source: SpanSource): Reading {
   const says = attributes.has(MODEL) || attributes.has(USAGE);
   const type = text(attributes.get(TYPE), source.flags)?.toLowerCase() ?? (says ? 'generation' : 'span');
   const operation = CALLS.get(type);
-  if (operation !== undefined) return { kind: 'inference', inference: inference(source, operation) };
+  // The JS wrapper of OpenAI calls an embedding a generation, with an empty answer.
+  if (operation !== undefined) return { kind: 'inference', inference: inference(source, embeds(attributes) ? 'embeddings' : operation) };
   const reason = OTHERS.get(type) ?? 'not_an_llm_call';
   if (!says || reason !== 'wrapper') return { kind: 'relative', reason: reason === 'wrapper' && type === 'span' ? 'not_an_llm_call' : reason };
   return { kind: 'relative', reason, aggregate: inference(source, 'chat') };
+}
+
+function embeds(attributes: Attributes): boolean {
+  const model = attributes.get(MODEL);
+  return typeof model === 'string' && model.slice(0, 256).includes('embedding');
 }
 
 /** Keys of the GenAI conventions are read where Langfuse's own are absent. */

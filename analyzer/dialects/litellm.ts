@@ -10,20 +10,19 @@ import type { PromptReader, PromptTags } from './tags.ts';
 import { firstAmount, firstTruth, text } from './values.ts';
 
 /**
- * LiteLLM, its SDK and its proxy. The first generation writes `litellm_request` with a child `raw_gen_ai_request` that holds
- * the same exchange in the provider's words, or, inside of an application's span, that child alone; since 1.81 the proxy
- * repeats the call on its own server span. Everything that is no scalar is `str()` of a Python object. The second generation
- * (`LITELLM_OTEL_V2`) has one span for each call, in the conventions' words beside `litellm.*`.
+ * LiteLLM, its SDK and its proxy. The first generation tells one call up to three times, each in the other: on the proxy's
+ * server span (since 1.81, there alone by default), in `litellm_request`, and in the provider's words in `raw_gen_ai_request`,
+ * which is all that is left inside of an application's span and says nothing of a stream. Each may be the only one, so each is
+ * read as the call; that the innermost stands for all is seen where spans meet. Everything that is no scalar is `str()` of a Python object. The
+ * second generation (`LITELLM_OTEL_V2`) has one span for each call, in the conventions' words beside `litellm.*`.
  */
 export const litellm: Dialect = {
   name: 'litellm',
-  matches: ({ scope, span }) => scope.name.startsWith('litellm') || span.name === REQUEST || span.name === RAW_REQUEST || span.attributes.has('litellm.call_id'),
+  matches: ({ scope, span }) => scope.name.startsWith('litellm') || span.name === 'litellm_request' || span.name === RAW_REQUEST || span.attributes.has('litellm.call_id'),
   read,
 };
 
-const REQUEST = 'litellm_request';
 const RAW_REQUEST = 'raw_gen_ai_request';
-const PROXY_REQUEST = 'Received Proxy Server Request';
 
 /** Metadata of the caller survives only inside of these. A prompt of LiteLLM's own management has an id and loses its version. */
 export const litellmPrompt: PromptReader = (attributes, flags) => {
@@ -64,8 +63,8 @@ function read(source: SpanSource): Reading {
   if (stated?.startsWith('litellm.') === true || attributes.has('litellm.guardrail.name')) return { kind: 'relative', reason: 'not_an_llm_call' };
   const reading = readGenAi(source);
   if (reading.kind === 'relative') return reading;
-  const said = detailed(source, stated === null ? { ...reading.inference, operation: operationOf(attributes, reading.inference.operation) } : reading.inference);
-  return span.name === PROXY_REQUEST ? { kind: 'relative', reason: 'wrapper', aggregate: said } : { kind: 'inference', inference: said };
+  const operation = stated === null ? operationOf(attributes, reading.inference.operation) : reading.inference.operation;
+  return { kind: 'inference', inference: { ...detailed(source, reading.inference), operation } };
 }
 
 function operationOf(attributes: Attributes, otherwise: string): string {
@@ -99,10 +98,7 @@ function withDetails(standard: WireUsage, attributes: Attributes, flags: Set<str
   return { ...standard, cache_read, cache_write: standard.cache_write ?? cache_write, reasoning: standard.reasoning ?? reasoning, cache_counting: 'inclusive' };
 }
 
-/**
- * The provider's exchange, `llm.<provider>.<field>`. It stands for the call only where `litellm_request` is lost, so it is a
- * wrapper that may be promoted. It does not name the model that was asked for.
- */
+/** The provider's exchange, `llm.<provider>.<field>`. It does not name the model that was asked for. */
 function readRaw(source: SpanSource): Reading {
   const { span, flags } = source;
   const provider = providerOf(span.attributes);
@@ -114,8 +110,9 @@ function readRaw(source: SpanSource): Reading {
     if (value !== undefined) members.set(name, value);
   }
   const body = responseBody(members, flags);
+  if (body.model === null && body.usage === null) return { kind: 'relative', reason: 'wrapper' };
   const standard = inferenceOf(source, members.get('object') === 'list' ? 'embeddings' : 'chat');
-  const aggregate: Inference = {
+  const inference: Inference = {
     ...standard,
     provider,
     response_model: body.model,
@@ -125,8 +122,7 @@ function readRaw(source: SpanSource): Reading {
     output: body.messages,
     prompt_text: { template: undefined, system: field('system') ?? field('messages') },
   };
-  const says = body.model !== null || body.usage !== null;
-  return says ? { kind: 'relative', reason: 'wrapper', aggregate } : { kind: 'relative', reason: 'wrapper' };
+  return { kind: 'inference', inference };
 }
 
 const BODY = ['id', 'model', 'object', 'choices', 'output', 'content', 'stop_reason', 'incomplete_details', 'usage'];

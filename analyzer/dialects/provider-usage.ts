@@ -6,18 +6,25 @@ import { count, firstCount } from './values.ts';
 /**
  * The usage object of a provider's API, which many libraries copy into one attribute as it is: OpenAI Chat Completions
  * (`prompt_tokens`, `prompt_tokens_details`), OpenAI Responses (`input_tokens`, `input_tokens_details`), Anthropic
- * (`input_tokens` beside `cache_read_input_tokens`: exclusive) and LangChain (`input_token_details`).
+ * (`input_tokens` beside `cache_read_input_tokens`: exclusive), Bedrock Converse, Gemini and LangChain (`input_token_details`).
  */
 export const NO_USAGE: WireUsage = { input: null, output: null, cache_read: null, cache_write: null, reasoning: null, total: null, cache_counting: 'unstated' };
 
-const INPUT = ['prompt_tokens', 'input_tokens', 'promptTokens', 'inputTokens'];
-const OUTPUT = ['completion_tokens', 'output_tokens', 'completionTokens', 'outputTokens'];
-const TOTAL = ['total_tokens', 'totalTokens'];
+const INPUT = ['prompt_tokens', 'input_tokens', 'promptTokens', 'inputTokens', 'prompt_token_count', 'promptTokenCount'];
+const OUTPUT = ['completion_tokens', 'output_tokens', 'completionTokens', 'outputTokens', 'candidates_token_count', 'candidatesTokenCount'];
+const TOTAL = ['total_tokens', 'totalTokens', 'total_token_count', 'totalTokenCount'];
 const INPUT_DETAILS = ['prompt_tokens_details', 'input_tokens_details', 'input_token_details'];
 const OUTPUT_DETAILS = ['completion_tokens_details', 'output_tokens_details', 'output_token_details'];
 const CACHE_READ = ['cached_tokens', 'cache_read', 'cache_read_input_tokens'];
 const CACHE_WRITE = ['cache_creation', 'cache_write_tokens', 'cache_creation_tokens', 'cache_creation_input_tokens'];
-const REASONING = ['reasoning_tokens', 'reasoning'];
+const REASONING = ['reasoning_tokens', 'reasoning', 'thinking_tokens'];
+/** Where no object of details has them: Anthropic, Bedrock Converse, Gemini. */
+const OWN_CACHE_READ = ['cache_read_input_tokens', 'cacheReadInputTokens', 'cached_content_token_count', 'cachedContentTokenCount'];
+const OWN_CACHE_WRITE = ['cache_creation_input_tokens', 'cacheWriteInputTokens'];
+/** Gemini counts thoughts beside the answer. */
+const THOUGHTS = ['thoughts_token_count', 'thoughtsTokenCount'];
+/** Anthropic and Bedrock count cached tokens beside the input. */
+const EXCLUSIVE = ['cache_read_input_tokens', 'cache_creation_input_tokens', 'cacheReadInputTokens', 'cacheWriteInputTokens'];
 /** LangChain's Anthropic integration says 0 in `cache_creation` when it splits the count by lifetime. */
 const CACHE_WRITE_BY_LIFETIME = ['ephemeral_5m_input_tokens', 'ephemeral_1h_input_tokens'];
 
@@ -25,15 +32,16 @@ export function providerUsage(usage: Fields): WireUsage {
   const inputDetails = firstFields(usage, INPUT_DETAILS);
   const outputDetails = firstFields(usage, OUTPUT_DETAILS);
   const details = tokenDetails(inputDetails, outputDetails);
-  const isAnthropic = inputDetails === null && usage.has('input_tokens') && (usage.has('cache_read_input_tokens') || usage.has('cache_creation_input_tokens'));
+  const output = firstCount(usage, OUTPUT);
+  const thoughts = firstCount(usage, THOUGHTS);
   return {
     input: firstCount(usage, INPUT),
-    output: firstCount(usage, OUTPUT),
-    cache_read: details.cache_read ?? count(usage.get('cache_read_input_tokens')),
-    cache_write: details.cache_write ?? count(usage.get('cache_creation_input_tokens')),
-    reasoning: details.reasoning,
+    output: output !== null && thoughts !== null ? output + thoughts : output,
+    cache_read: details.cache_read ?? firstCount(usage, OWN_CACHE_READ),
+    cache_write: details.cache_write ?? firstCount(usage, OWN_CACHE_WRITE),
+    reasoning: thoughts ?? details.reasoning,
     total: firstCount(usage, TOTAL),
-    cache_counting: isAnthropic ? 'exclusive' : 'unstated',
+    cache_counting: inputDetails === null && EXCLUSIVE.some((key) => usage.has(key)) ? 'exclusive' : 'unstated',
   };
 }
 

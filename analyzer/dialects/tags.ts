@@ -70,7 +70,9 @@ const SESSION = [
   'langsmith.metadata.session_id',
   'langsmith.metadata.conversation_id',
   'ai.telemetry.metadata.sessionId',
+  'ai.telemetry.metadata.session_id',
   'ai.settings.context.sessionId',
+  'ai.settings.context.session_id',
   'litellm.metadata.session_id',
 ];
 const USER = [
@@ -79,7 +81,9 @@ const USER = [
   'enduser.id',
   'langsmith.metadata.user_id',
   'ai.telemetry.metadata.userId',
+  'ai.telemetry.metadata.user_id',
   'ai.settings.context.userId',
+  'ai.settings.context.user_id',
   'litellm.end_user.id',
   'llm.user',
 ];

@@ -17,9 +17,8 @@ export const vercelAi7: Dialect = {
 function read(source: SpanSource): Reading {
   const reading = readGenAi(source);
   if (reading.kind === 'inference') return { kind: 'inference', inference: detailed(source, reading.inference) };
-  const { attributes } = source.span;
-  if (reading.reason !== 'wrapper' || !attributes.has('gen_ai.request.model')) return reading;
-  return { ...reading, aggregate: detailed(source, inferenceOf(source, 'chat')) };
+  const sum = reading.aggregate ?? (reading.reason === 'wrapper' && source.span.attributes.has('gen_ai.request.model') ? inferenceOf(source, 'chat') : undefined);
+  return sum === undefined ? reading : { ...reading, aggregate: detailed(source, sum) };
 }
 
 /** Metrics' names as attributes: the time to the first chunk (seconds) is measured for streams only. */

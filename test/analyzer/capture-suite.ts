@@ -15,8 +15,6 @@ const PROVIDER: Readonly<Record<string, string>> = { 'openai.chat': 'openai', 'o
 export type CaptureTest = {
   readonly client: string;
   readonly dialect: string;
-  /** Spans that stand for a call only because nothing below them does: read as a wrapper that may be promoted. */
-  readonly candidates?: ReadonlySet<string>;
   /** The application put its prompt into metadata, which is read for all dialects alike (its own test has that). */
   readonly promptIn?: (call: ExpectedCall) => 'own_keys' | 'metadata';
 };
@@ -30,22 +28,23 @@ export function normalisedCapture(client: string) {
   );
 }
 
-export function describeCapture({ client, dialect, candidates = new Set(), promptIn = () => 'own_keys' }: CaptureTest): void {
+export function describeCapture({ client, dialect, promptIn = () => 'own_keys' }: CaptureTest): void {
   const { calls: expected, traps, duplicates = [] } = readCapture(client);
   const normalised = normalisedCapture(client);
   const calls = new Map<string, LlmCall>(normalised.flatMap((result) => (result.kind === 'call' ? [[result.call.span_id, result.call]] : [])));
-  const promotable = new Map<string, LlmCall>(normalised.flatMap((result) => (result.kind === 'relative' && result.candidate !== null ? [[result.candidate.span_id, result.candidate]] : [])));
   const relatives = normalised.flatMap((result) => (result.kind === 'relative' ? [result.relative] : []));
 
   it('has exactly the calls that were made, and reads no trap as one', () => {
-    expect([...calls.keys()].sort()).toEqual(expected.map((call) => call.span_id).filter((id) => !candidates.has(id)).sort());
+    // Which of two spans stands for one call is decided where spans meet; a duplicate that says nothing is no call by itself.
+    const told = new Set(duplicates.map(({ span_id }) => span_id));
+    expect([...calls.keys()].filter((id) => !told.has(id)).sort()).toEqual(expected.map((call) => call.span_id).sort());
     expect(new Set([...calls.values()].map((call) => call.dialect))).toEqual(new Set([dialect]));
     const relativeIds = new Set(relatives.map(({ span_id }) => span_id));
-    for (const { span_id } of [...traps, ...duplicates]) expect(relativeIds).toContain(span_id);
+    for (const { span_id } of traps) expect(relativeIds).toContain(span_id);
   });
 
   it.each(expected)('reads $span_name $span_id', (wire) => {
-    const call = (candidates.has(wire.span_id) ? promotable : calls).get(wire.span_id);
+    const call = calls.get(wire.span_id);
     expect(call).toMatchObject({ trace_id: wire.trace_id, parent_span_id: wire.parent_span_id, is_error: wire.is_error, error_type: wire.error_type });
     expect(call?.duration_ms).toBeCloseTo(wire.duration_ms, 1);
     expect(call).toMatchObject(stated(wire));

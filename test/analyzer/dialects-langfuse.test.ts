@@ -85,6 +85,10 @@ describe('a generation', () => {
     expect(callIn(scope, asked)).toMatchObject(expected);
   });
 
+  it('of a JS client that is an embedding is one, and its answer not empty', () => {
+    expect(callIn(scope, { ...generation, 'langfuse.observation.model.name': 'text-embedding-3-small', 'langfuse.observation.output': '' })).toMatchObject({ operation: 'embeddings', is_empty: null });
+  });
+
   it('belongs to an experiment where the SDK ran one', () => {
     expect(callIn(scope, { ...generation, 'langfuse.experiment.id': 'e' })).toMatchObject({ is_experiment: true });
     expect(callIn(scope, { ...generation, 'langfuse.environment': 'sdk-experiment' })).toMatchObject({ is_experiment: true, environment: 'sdk-experiment' });

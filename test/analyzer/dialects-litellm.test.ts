@@ -1,28 +1,34 @@
 import { describe, expect, it } from 'vitest';
+import type { LlmCall } from '../../schemas/call.ts';
 import { describeCapture, normalisedCapture } from './capture-suite.ts';
 import { anySpanOf, callIn, normaliseIn, relativeIn } from './spans.ts';
 
 const scope = 'litellm';
-/** Inside of an application's span: `litellm_request` is lost, and its child is all that is left of the call. */
-const alone = 'ac064742d8566cc2';
-
 describe('the capture litellm', () => {
-  describeCapture({ client: 'litellm', dialect: 'litellm', candidates: new Set([alone]) });
+  describeCapture({ client: 'litellm', dialect: 'litellm' });
 
-  const normalised = normalisedCapture('litellm');
-
-  it('reads from the provider\'s words what the raw request can stand for', () => {
-    const raw = normalised.flatMap((result) => (result.kind === 'relative' && result.relative.span_id === alone ? [result.candidate] : []));
-    expect(raw).toMatchObject([{ provider: 'openai', operation: 'chat', cache_read_tokens: 31, is_empty: false, finish_reason: 'stop' }]);
-    const anthropic = normalised.flatMap((result) => (result.kind === 'relative' && result.candidate?.provider === 'anthropic' ? [result.candidate] : []));
-    expect(anthropic).toMatchObject([{ response_id: 'msg_018d93e224bb6b7dd49ff19c', input_tokens: 41, output_tokens: 33, finish_reason: 'stop', is_empty: false }]);
-  });
+  const calls = normalisedCapture('litellm').flatMap((result) => (result.kind === 'call' && !result.call.is_error ? [result.call] : []));
+  const requests = calls.filter((call) => call.request_model !== null);
+  const raw = calls.filter((call) => call.request_model === null);
 
   it('takes cost and cached tokens as reported, and a tool call that is left out of the message for an answer', () => {
-    const calls = normalised.flatMap((result) => (result.kind === 'call' && !result.call.is_error ? [result.call] : []));
-    expect(new Set(calls.map((call) => call.cost_source))).toEqual(new Set(['reported']));
-    expect(new Set(calls.map((call) => call.is_empty))).toEqual(new Set([false]));
-    expect(calls.map((call) => call.cache_read_tokens)).toContain(31);
+    expect(new Set(requests.map((call) => call.cost_source))).toEqual(new Set(['reported']));
+    expect(new Set(requests.map((call) => call.is_empty))).toEqual(new Set([false]));
+    expect(requests.map((call) => call.cache_read_tokens)).toContain(31);
+  });
+
+  it('reads the raw request in the words of its provider: all but that of the stream, which is empty', () => {
+    expect([requests.length, raw.length]).toEqual([10 - 1, 10 - 1]);
+    expect(raw.filter((call) => call.provider === 'anthropic')).toMatchObject([{ response_id: 'msg_018d93e224bb6b7dd49ff19c', input_tokens: 41, output_tokens: 33, finish_reason: 'stop' }]);
+    expect(new Set(raw.map((call) => call.is_empty))).toEqual(new Set([false]));
+    expect(raw.map((call) => call.cache_read_tokens)).toContain(31);
+  });
+
+  it('says the same in both where both say it', () => {
+    const told = ({ response_model, input_tokens, output_tokens, finish_reason }: LlmCall) => ({ response_model, input_tokens, output_tokens, finish_reason });
+    const pairs = raw.flatMap((call) => requests.filter(({ span_id }) => span_id === call.parent_span_id).map((of) => [told(call), told(of)] as const));
+    expect(pairs.map(([call]) => call)).toEqual(pairs.map(([, of]) => of));
+    expect(pairs.length).toBe(8);
   });
 });
 
@@ -37,9 +43,10 @@ describe('the first generation', () => {
     expect(callIn(scope, { 'gen_ai.system': 'openai', 'gen_ai.request.model': 'm', 'llm.request.type': type }, { name: 'litellm_request' })).toMatchObject({ operation });
   });
 
-  it('repeats the call on the proxy\'s span, which may stand for it', () => {
-    const proxy = relativeIn(scope, { ...request, 'gen_ai.usage.input_tokens': 10, 'gen_ai.response.id': 'r-1' }, { name: 'Received Proxy Server Request' });
-    expect(proxy).toMatchObject({ reason: 'wrapper', candidate: { input_tokens: 10, response_id: 'r-1' } });
+  it('has the call on the proxy\'s span too, or there alone', () => {
+    const name = 'Received Proxy Server Request';
+    expect(callIn(scope, { ...request, 'gen_ai.usage.input_tokens': 10, 'gen_ai.response.id': 'r-1' }, { name })).toMatchObject({ input_tokens: 10, response_id: 'r-1' });
+    expect(relativeIn(scope, { 'metadata.user_api_key_hash': '' }, { name })).toMatchObject({ reason: 'not_an_llm_call', candidate: null });
   });
 
   it('has prompts in the metadata of the caller, else in prompt management', () => {
