@@ -35,7 +35,7 @@ export const litellmPrompt: PromptReader = (attributes, flags) => {
   for (const key of PROMPT_MANAGEMENT) {
     const managed = fieldsOf(attributes.get(key), flags);
     const found = managed === null ? null : promptOf(managed.get('prompt_id'), managed.get('prompt_version'), flags);
-    if (found !== null) return found;
+    if (found !== null) return { ...found, name_is_id: true };
   }
   return null;
 };

@@ -34,5 +34,5 @@ const MARKERS = ['promptfoo.provider.id', 'promptfoo.eval.id', 'promptfoo.prompt
 /** One free text ("support-answer v1"), which is moved from one prompt to the next: a label, and the name of last resort. */
 export const promptfooPrompt: PromptReader = (attributes, flags) => {
   const label = text(attributes.get('promptfoo.prompt.label'), flags);
-  return label === null ? null : { prompt_name: label, prompt_version: null, prompt_version_source: 'label', prompt_label: label, prompt_attribution: 'direct' };
+  return label === null ? null : { prompt_name: label, prompt_version: null, prompt_version_source: 'label', prompt_label: label, prompt_attribution: 'direct', name_is_id: true };
 };

@@ -19,6 +19,8 @@ export type PromptTags = {
   readonly prompt_label: string | null;
   /** `ambiguous`: the span names several prompts, and nothing says which one this is. */
   readonly prompt_attribution: 'direct' | 'ambiguous' | 'none';
+  /** The name is an id of the library's: it names the prompt where nothing better does, and contradicts no name. */
+  readonly name_is_id?: boolean;
 };
 
 /** Reads one library's pair of prompt keys. Null where the span has none of them. */

@@ -25,7 +25,7 @@ it('knows an answer from the cache, whose tokens were not sent anew', () => {
 it('has a name only where nothing better names the prompt', () => {
   const labelled = { ...chat, 'promptfoo.prompt.label': 'p v1' };
   expect(callIn(scope, labelled)).toMatchObject({ prompt_name: 'p v1', prompt_label: 'p v1' });
-  expect(callIn(scope, { ...labelled, 'gen_ai.prompt.name': 'p', 'gen_ai.prompt.version': '1' })).toMatchObject({ prompt_name: 'p', prompt_version: '1' });
+  expect(callIn(scope, { ...labelled, 'gen_ai.prompt.name': 'p', 'gen_ai.prompt.version': '1' })).toMatchObject({ prompt_name: 'p', prompt_version: '1', prompt_attribution: 'direct' });
 });
 
 it('counts embeddings, and no span without a model', () => {
