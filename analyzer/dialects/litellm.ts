@@ -116,7 +116,8 @@ function readRaw(source: SpanSource): Reading {
     ...standard,
     provider,
     response_model: body.model,
-    response_id: body.id,
+    // LiteLLM hands on the id of an answer in OpenAI's shape, and to any other gives one of its own, by which everybody else knows it.
+    response_id: members.has('choices') || members.has('output') ? body.id : null,
     finish_reason: body.finish_reason,
     usage: body.usage ?? standard.usage,
     output: body.messages,

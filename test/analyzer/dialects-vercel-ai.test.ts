@@ -104,7 +104,7 @@ describe('version 7', () => {
   it('lets the agent stand for its chats, and keeps what the application handed over on step and agent', () => {
     const context = { 'ai.settings.context.sessionId': 's-1', 'ai.settings.context.userId': 'u-1' };
     const agent = relativeIn('gen_ai', { ...chat, ...context, 'gen_ai.operation.name': 'invoke_agent', 'gen_ai.usage.input_tokens': 300 });
-    expect(agent).toMatchObject({ reason: 'wrapper', candidate: { dialect: 'ai_sdk_v7', input_tokens: 300 }, relative: { session_id: 's-1' } });
+    expect(agent).toMatchObject({ candidate: { dialect: 'ai_sdk_v7', input_tokens: 300 }, relative: { session_id: 's-1' } });
     const step = relativeIn('gen_ai', { ...context, 'gen_ai.operation.name': 'agent_step' });
     expect(step).toMatchObject({ reason: 'wrapper', candidate: null, relative: { session_id: 's-1' } });
     expect(step.relative.user_id).not.toBeNull();
