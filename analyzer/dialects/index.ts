@@ -1,5 +1,12 @@
 import type { OtlpScope, OtlpSpan, Attributes, AttributeValue } from '../../schemas/otlp.ts';
+import { humanloop } from './humanloop.ts';
+import { langfuse, langfuseByKeys } from './langfuse.ts';
+import { langsmith } from './langsmith.ts';
+import { litellm } from './litellm.ts';
 import { otel136, otel137, otelGenAi } from './otel-genai.ts';
+import { promptfoo } from './promptfoo.ts';
+import { vercelAi7 } from './vercel-ai-7.ts';
+import { vercelAiLegacy } from './vercel-ai-legacy.ts';
 
 /**
  * Every instrumentation library has its own words for the same call. A dialect reads one of them into an `Inference`; what the
@@ -109,4 +116,16 @@ export type Dialect = {
   scores?(source: SpanSource): readonly WireScore[];
 };
 
-export const dialects: readonly Dialect[] = [otelGenAi, otel137, otel136];
+export const dialects: readonly Dialect[] = [
+  langfuse,
+  vercelAi7,
+  vercelAiLegacy,
+  litellm,
+  langfuseByKeys,
+  langsmith,
+  humanloop,
+  promptfoo,
+  otelGenAi,
+  otel137,
+  otel136,
+];
