@@ -38,6 +38,9 @@ export type Relative = {
   /** Hashed, as in `LlmCall`. */
   user_id: string | null;
   received_ms: number;
+  reason: RelativeReason;
+  /** Nanoseconds since the epoch, as decimal text. */
+  start_time_ns: string;
 };
 
 /** `ignored_scores`: why evaluation events of this span gave no score, one reason each. */
@@ -86,7 +89,7 @@ export function createNormaliser(settings: NormaliserSettings): Normaliser {
         const reason = reading.kind === 'relative' ? reading.reason : 'not_an_llm_call';
         const aggregate = reading.kind === 'relative' ? reading.aggregate : undefined;
         const candidate = dialect === undefined || aggregate === undefined ? null : callFrom(dialect, aggregate);
-        return { kind: 'relative', reason, relative: relativeOf(context, source, tags), candidate, ...scoresOfSpan(context, span, reason === 'evaluator' ? 'judge' : 'judged') };
+        return { kind: 'relative', reason, relative: relativeOf(context, source, { reason, tags }), candidate, ...scoresOfSpan(context, span, reason === 'evaluator' ? 'judge' : 'judged') };
       }
       const call = callFrom(dialect, reading.inference);
       return { kind: 'call', call, ...scoresOfSpan(context, span, 'judged') };
@@ -102,7 +105,7 @@ export function createNormaliser(settings: NormaliserSettings): Normaliser {
 const FLAGGED_SPANS = 50_000;
 const NO_KEYS: TagKeys = { prompt_name: [], prompt_version: [], prompt_label: [], session: [], user: [] };
 
-function relativeOf(context: NormaliseContext, source: SpanSource, tags: TagReader): Relative {
+function relativeOf(context: NormaliseContext, source: SpanSource, { reason, tags }: { readonly reason: RelativeReason; readonly tags: TagReader }): Relative {
   const { span } = source;
   return {
     project: context.project,
@@ -113,6 +116,8 @@ function relativeOf(context: NormaliseContext, source: SpanSource, tags: TagRead
     session_id: tags.session(source),
     user_id: hashedUser(tags.user(source)),
     received_ms: context.received_ms,
+    reason,
+    start_time_ns: String(span.start_ns),
   };
 }
 

@@ -4,11 +4,18 @@ import { agenta } from './agenta.ts';
 import { braintrust } from './braintrust.ts';
 import { datadog } from './datadog.ts';
 import { genkit } from './genkit.ts';
+import { humanloop } from './humanloop.ts';
+import { langfuse, langfuseByKeys } from './langfuse.ts';
+import { langsmith } from './langsmith.ts';
+import { litellm } from './litellm.ts';
 import { liveKit } from './livekit.ts';
 import { otel136, otel137, otelGenAi } from './otel-genai.ts';
+import { promptfoo } from './promptfoo.ts';
 import { semanticKernel } from './semantic-kernel.ts';
 import { springAi } from './spring-ai.ts';
 import { strands } from './strands.ts';
+import { vercelAi7 } from './vercel-ai-7.ts';
+import { vercelAiLegacy } from './vercel-ai-legacy.ts';
 import { weave } from './weave.ts';
 
 /**
@@ -26,10 +33,11 @@ export type SpanSource = {
   readonly flags: Set<string>;
 };
 
-/** Why a span is no call. */
+/** Why a span is no call. `agent`: one agent's own span; an inference above it and one below it are two calls, as with `tool`. */
 export type RelativeReason =
   | 'not_an_llm_call'
   | 'wrapper'
+  | 'agent'
   | 'tool'
   | 'retrieval'
   | 'memory'
@@ -122,13 +130,23 @@ export type Dialect = {
 };
 
 export const dialects: readonly Dialect[] = [
+  // By scope, or a marker that is theirs alone.
+  langfuse,
+  vercelAi7,
+  vercelAiLegacy,
   strands,
   adk,
   genkit,
   liveKit,
+  litellm,
+  langfuseByKeys,
+  langsmith,
   weave,
   braintrust,
   agenta,
+  humanloop,
+  promptfoo,
+  // By what also reaches the spans of other libraries.
   datadog,
   semanticKernel,
   springAi,

@@ -40,13 +40,13 @@ const INFERENCE_OPERATIONS: ReadonlyMap<string, string> = new Map([
 ]);
 
 const OTHER_OPERATIONS: ReadonlyMap<string, RelativeReason> = new Map<string, RelativeReason>([
-  ['invoke_agent', 'wrapper'],
-  ['create_agent', 'wrapper'],
+  ['invoke_agent', 'agent'],
+  ['create_agent', 'agent'],
   ['invoke_workflow', 'wrapper'],
   ['handle_conversation_turn', 'wrapper'],
   ['agent_step', 'wrapper'],
   ['plan', 'wrapper'],
-  ['agent', 'wrapper'],
+  ['agent', 'agent'],
   ['chain', 'wrapper'],
   ['workflow', 'wrapper'],
   ['task', 'wrapper'],
@@ -69,8 +69,13 @@ const OTHER_OPERATIONS: ReadonlyMap<string, RelativeReason> = new Map<string, Re
 
 export function readGenAi(source: SpanSource): Reading {
   const operation = classify(source.span, source.flags);
-  return operation.kind === 'relative' ? operation : { kind: 'inference', inference: inferenceOf(source, operation.name) };
+  if (operation.kind === 'call') return { kind: 'inference', inference: inferenceOf(source, operation.name) };
+  const { reason } = operation;
+  return (reason === 'wrapper' || reason === 'agent') && showsInference(source.span) ? { kind: 'relative', reason, aggregate: inferenceOf(source, CHAT) } : { kind: 'relative', reason };
 }
+
+/** What stands below a wrapper is not on its span: most of it is chat. */
+const CHAT = 'chat';
 
 function classify(span: OtlpSpan, flags: Set<string>): { kind: 'call'; name: string } | { kind: 'relative'; reason: RelativeReason } {
   const { attributes } = span;
@@ -105,6 +110,16 @@ function showsAnswer(attributes: Attributes): boolean {
     firstCount(attributes, INPUT_TOKENS) !== null ||
     firstCount(attributes, OUTPUT_TOKENS) !== null
   );
+}
+
+/**
+ * A wrapper that says which model answered, or what it used, can stand for an inference that left no span of its own. Who only
+ * creates an agent names its model, and asks it nothing.
+ */
+function showsInference({ attributes, name }: OtlpSpan): boolean {
+  if (showsAnswer(attributes)) return true;
+  const creates = (attributes.get('gen_ai.operation.name') ?? name.slice(0, 64).split(' ', 1)[0]) === 'create_agent';
+  return !creates && (attributes.has('gen_ai.request.model') || attributes.has('gen_ai.response.model'));
 }
 
 function embeds(attributes: Attributes): boolean {

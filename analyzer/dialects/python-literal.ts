@@ -28,9 +28,11 @@ const CLOSERS: ReadonlySet<string> = new Set(['}', ']', ')']);
 const ESCAPES: Readonly<Record<string, string>> = { n: '\n', t: '\t', r: '\r', a: '\x07', b: '\b', f: '\f', v: '\v', '\n': '' };
 const HEX_DIGITS: Readonly<Record<string, number>> = { x: 2, u: 4, U: 8 };
 
-const SPACES = /\s*/y;
-const STRING_START = /(?:[bBuUfF]?[rR]?|[rR][bBfF])(?=['"])/y;
+const SPACES: ReadonlySet<string> = new Set([' ', '\n', '\t', '\r']);
+const STRING_PREFIX = /(?:[bBuUfF][rR]?|[rR][bBfF]?)(?=['"])/y;
 const NUMBER = /[+-]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?/y;
+const UNTIL_SINGLE = /[^'\\]*/y;
+const UNTIL_DOUBLE = /[^"\\]*/y;
 const NAME = /[A-Za-z_][\w.]*/y;
 
 /** The place in the text is the state that all productions share. */
@@ -43,12 +45,12 @@ class Reader {
   }
 
   value(depth: number): AttributeValue | undefined {
-    this.match(SPACES);
+    this.skipSpaces();
     const first = this.text[this.at];
     if (first === undefined || depth > MAX_DEPTH) return undefined;
     if (first === '{') return this.braces(depth);
     if (first === '[' || first === '(') return this.sequence(first === '[' ? ']' : ')', depth);
-    if (this.match(STRING_START) !== null) return this.string();
+    if (first === "'" || first === '"' || this.match(STRING_PREFIX) !== null) return this.string();
     const number = this.match(NUMBER);
     // A number at the very end of a container's text may have lost digits.
     if (number !== null) return depth > 0 && this.at >= this.text.length ? undefined : Number(number.replaceAll('_', ''));
@@ -67,7 +69,7 @@ class Reader {
     const members: AttributeValue[] = [];
     this.entries('}', () => {
       const key = this.value(depth + 1);
-      this.match(SPACES);
+      this.skipSpaces();
       if (this.text[this.at] !== ':') {
         if (key !== undefined) members.push(key);
         return;
@@ -112,7 +114,7 @@ class Reader {
   private entries(closer: string, readEntry: () => void): void {
     this.at++;
     for (;;) {
-      this.match(SPACES);
+      this.skipSpaces();
       const next = this.text[this.at];
       if (next === undefined) return;
       if (next === closer) {
@@ -144,18 +146,20 @@ class Reader {
 
   /** From its quote on. Undefined where the text ends before the string does. */
   private string(): string | undefined {
-    const quote = this.text[this.at] ?? '';
-    let from = ++this.at;
+    const quote = this.text[this.at++];
+    const plain = quote === "'" ? UNTIL_SINGLE : UNTIL_DOUBLE;
     let read = '';
-    for (; this.at < this.text.length; this.at++) {
-      const character = this.text[this.at];
-      if (character === quote) return read + this.text.slice(from, this.at++);
-      if (character !== '\\') continue;
-      read += this.text.slice(from, this.at);
+    for (;;) {
+      read += this.match(plain) ?? '';
+      const next = this.text[this.at];
+      if (next === undefined) return undefined;
+      if (next !== '\\') {
+        this.at++;
+        return read;
+      }
       read += this.escape();
-      from = this.at + 1;
+      this.at++;
     }
-    return undefined;
   }
 
   /** Leaves `at` on the last character of the escape. */
@@ -178,10 +182,14 @@ class Reader {
   }
 
   private match(pattern: RegExp): string | null {
-    pattern.lastIndex = this.at;
-    const found = pattern.exec(this.text);
-    if (found === null) return null;
+    const from = this.at;
+    pattern.lastIndex = from;
+    if (!pattern.test(this.text)) return null;
     this.at = pattern.lastIndex;
-    return found[0];
+    return this.text.slice(from, this.at);
+  }
+
+  private skipSpaces(): void {
+    while (SPACES.has(this.text[this.at] ?? '')) this.at++;
   }
 }

@@ -47,11 +47,12 @@ export function fieldsAt(fields: Fields | null, ...path: readonly string[]): Fie
   return isFields(at) ? at : null;
 }
 
+const JSON_START = /^\s*(?:"|[{[](?![\s{[]*'))/;
+
 function parsed(text: string): AttributeValue | undefined {
   if (text.length > MAX_CHARACTERS) return undefined;
-  // Cheaper than a failed parse, which is what plain text would be.
-  const first = text.trimStart()[0];
-  if (first !== '{' && first !== '[' && first !== '"') return undefined;
+  // Cheaper than a failed parse, which is what plain text and Python's quotes would be.
+  if (!JSON_START.test(text)) return undefined;
   try {
     return valueOf(JSON.parse(text), 0);
   } catch {

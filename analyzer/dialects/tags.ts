@@ -6,9 +6,15 @@ import { agreed, orAssigned } from './agreement.ts';
 import { datadogPrompt } from './datadog.ts';
 import type { FeatureFlags } from './feature-flags.ts';
 import { genkitPrompt } from './genkit.ts';
+import { humanloopPrompt } from './humanloop.ts';
 import type { SpanSource } from './index.ts';
+import { langfusePrompt } from './langfuse.ts';
+import { langsmithPrompt } from './langsmith.ts';
+import { litellmPrompt } from './litellm.ts';
 import { metadataPrompt } from './metadata.ts';
+import { promptfooPrompt } from './promptfoo.ts';
 import { firstText, text } from './values.ts';
+import { vercelAiLangfusePrompt } from './vercel-ai-legacy.ts';
 
 /**
  * Who asked, and with which prompt. These keys stand on any span (the application's own, a wrapper, the call) whatever
@@ -40,15 +46,52 @@ const otelPrompt: PromptReader = (attributes, flags) => {
 /** In the order of trust: the first that has a value is kept, name and version together; the others may only agree (`agreement.ts`). */
 const promptReaders: readonly PromptReader[] = [
   otelPrompt,
+  langfusePrompt,
   datadogPrompt,
   agentaPrompt,
+  vercelAiLangfusePrompt,
+  langsmithPrompt,
+  humanloopPrompt,
   genkitPrompt,
+  litellmPrompt,
+  promptfooPrompt,
   metadataPrompt,
 ];
 
-const SESSION = ['gen_ai.conversation.id', 'session.id', 'gcp.vertex.agent.session_id', 'ag.session.id', 'weave.conversation.id', 'wandb.thread_id', 'genkit:sessionId', 'spring.ai.chat.client.conversation.id'];
-const USER = ['user.id', 'enduser.id', 'ag.user.id', 'ag.meta.userId'];
-const ENVIRONMENT = ['deployment.environment.name', 'deployment.environment'];
+const SESSION = [
+  'gen_ai.conversation.id',
+  'session.id',
+  'langfuse.session.id',
+  'langsmith.metadata.thread_id',
+  'langsmith.metadata.session_id',
+  'langsmith.metadata.conversation_id',
+  'ai.telemetry.metadata.sessionId',
+  'ai.telemetry.metadata.session_id',
+  'ai.settings.context.sessionId',
+  'ai.settings.context.session_id',
+  'litellm.metadata.session_id',
+  'gcp.vertex.agent.session_id',
+  'ag.session.id',
+  'weave.conversation.id',
+  'wandb.thread_id',
+  'genkit:sessionId',
+  'spring.ai.chat.client.conversation.id',
+];
+const USER = [
+  'user.id',
+  'langfuse.user.id',
+  'enduser.id',
+  'langsmith.metadata.user_id',
+  'ai.telemetry.metadata.userId',
+  'ai.telemetry.metadata.user_id',
+  'ai.settings.context.userId',
+  'ai.settings.context.user_id',
+  'litellm.end_user.id',
+  'llm.user',
+  'ag.user.id',
+  'ag.meta.userId',
+];
+const ENVIRONMENT = ['langfuse.environment', 'deployment.environment.name', 'deployment.environment', 'langsmith.metadata.environment'];
 
 /** Reads the tags of a span. */
 export type TagReader = {

@@ -79,7 +79,7 @@ function messagesOf(value: Value, maxTextBytes: number, wanted: Wanted): readonl
   if (Array.isArray(parsed)) return parsed.slice(0, MAX_MESSAGES);
   if (!isRecord(parsed)) return typeof parsed === 'string' ? parsed : [];
   const system = firstField(parsed, ['system', 'system_instruction', 'instructions']);
-  if (system !== undefined && system !== null) return Array.isArray(system) ? system.slice(0, MAX_MESSAGES) : [system];
+  if (system !== undefined && system !== null) return [new Map([['role', 'system'], ['content', system]])];
   const conversation = field(parsed, 'messages');
   if (conversation !== undefined) return turnsOf(conversation, maxTextBytes, wanted);
   if (roleOf(parsed) !== null || firstField(parsed, ['parts', 'content', 'text']) !== undefined) return [parsed];
