@@ -1,4 +1,5 @@
 import type { OtlpScope, OtlpSpan, Attributes, AttributeValue } from '../../schemas/otlp.ts';
+import { openInference } from './openinference.ts';
 import { otel136, otel137, otelGenAi } from './otel-genai.ts';
 
 /**
@@ -108,4 +109,11 @@ export type Dialect = {
   scores?(source: SpanSource): readonly WireScore[];
 };
 
-export const dialects: readonly Dialect[] = [otelGenAi, otel137, otel136];
+export const dialects: readonly Dialect[] = [
+  // By scope, or a marker that is theirs alone.
+  openInference,
+  // By markers that also reach the spans of other libraries.
+  otelGenAi,
+  otel137,
+  otel136,
+];

@@ -72,7 +72,7 @@ function readGenAi(source: SpanSource): Reading {
   return operation.kind === 'relative' ? operation : { kind: 'inference', inference: inferenceOf(source, operation.name) };
 }
 
-function classify(span: OtlpSpan, flags: Set<string>): { kind: 'call'; name: string } | { kind: 'relative'; reason: RelativeReason } {
+export function classify(span: OtlpSpan, flags: Set<string>): { kind: 'call'; name: string } | { kind: 'relative'; reason: RelativeReason } {
   const { attributes } = span;
   const method = text(attributes.get('mcp.method.name'), flags);
   if (method !== null) return { kind: 'relative', reason: method === 'prompts/get' ? 'mcp_prompt_fetch' : method === 'tools/call' ? 'tool' : 'mcp' };
@@ -154,7 +154,7 @@ const REASONING_TOKENS = [
 const TOTAL_TOKENS = ['gen_ai.usage.total_tokens', 'gen_ai.usage.total'];
 const COST = ['gen_ai.usage.cost', 'gen_ai.cost.total_cost'];
 
-function inferenceOf({ span, flags }: SpanSource, operation: string): Inference {
+export function inferenceOf({ span, flags }: SpanSource, operation: string): Inference {
   const { attributes } = span;
   const ttft_s = firstAmount(attributes, TTFT_S);
   const output = outputOf(span);
@@ -184,7 +184,7 @@ function inferenceOf({ span, flags }: SpanSource, operation: string): Inference 
     cost_usd: firstAmount(attributes, COST),
     output,
     asks_json: asksJson(attributes),
-    prompt_text: { template: undefined, system: undefined },
+    prompt_text: { template: undefined, system: attributes.get('gen_ai.system_instructions') ?? attributes.get('gen_ai.input.messages') },
     is_cache_hit: false,
     is_experiment: false,
   };
@@ -206,7 +206,7 @@ const MAX_MESSAGE_CHARACTERS = 1024;
  * In order: span status 2, `error.type`, an `exception` event, `gen_ai.response.status` = failed. An exception beside an
  * answer was handled (a retry that worked) and is no failure unless the status says so.
  */
-function errorOf(span: OtlpSpan, flags: Set<string>, hasAnswer: boolean): Inference['error'] {
+export function errorOf(span: OtlpSpan, flags: Set<string>, hasAnswer: boolean): Inference['error'] {
   const { attributes } = span;
   const type = text(attributes.get('error.type'), flags);
   const exception = span.events.find((event) => event.name === 'exception');

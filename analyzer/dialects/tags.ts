@@ -1,5 +1,6 @@
 import type { PromptVersionSource } from '../../schemas/call.ts';
 import type { Attributes } from '../../schemas/otlp.ts';
+import { openInferencePrompt } from './openinference.ts';
 import { firstText, text } from './values.ts';
 
 /**
@@ -27,7 +28,10 @@ const otelPrompt: PromptReader = (attributes, flags) => {
 };
 
 /** First that has a value wins; name and version always come from the same reader. */
-const promptReaders: readonly PromptReader[] = [otelPrompt];
+const promptReaders: readonly PromptReader[] = [
+  otelPrompt,
+  openInferencePrompt,
+];
 
 const NO_TAGS: PromptTags = { prompt_name: null, prompt_version: null, prompt_version_source: 'none', prompt_label: null, prompt_attribution: 'none' };
 
