@@ -1,6 +1,7 @@
 import type { OtlpScope, OtlpSpan, Attributes, AttributeValue } from '../../schemas/otlp.ts';
 import { openInference } from './openinference.ts';
 import { otel136, otel137, otelGenAi } from './otel-genai.ts';
+import { traceloop } from './traceloop.ts';
 
 /**
  * Every instrumentation library has its own words for the same call. A dialect reads one of them into an `Inference`; what the
@@ -113,6 +114,7 @@ export const dialects: readonly Dialect[] = [
   // By scope, or a marker that is theirs alone.
   openInference,
   // By markers that also reach the spans of other libraries.
+  traceloop,
   otelGenAi,
   otel137,
   otel136,
