@@ -1,5 +1,6 @@
 import type { OtlpScope, OtlpSpan, Attributes, AttributeValue } from '../../schemas/otlp.ts';
 import { openInference } from './openinference.ts';
+import { openLit } from './openlit.ts';
 import { otel136, otel137, otelGenAi } from './otel-genai.ts';
 import { traceloop } from './traceloop.ts';
 
@@ -112,6 +113,7 @@ export type Dialect = {
 
 export const dialects: readonly Dialect[] = [
   // By scope, or a marker that is theirs alone.
+  openLit,
   openInference,
   // By markers that also reach the spans of other libraries.
   traceloop,

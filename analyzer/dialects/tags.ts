@@ -1,6 +1,7 @@
 import type { PromptVersionSource } from '../../schemas/call.ts';
 import type { Attributes } from '../../schemas/otlp.ts';
 import { openInferencePrompt } from './openinference.ts';
+import { hubPrompt, openLitPrompt } from './openlit.ts';
 import { traceloopPrompt } from './traceloop.ts';
 import { firstText, text } from './values.ts';
 
@@ -33,6 +34,8 @@ const promptReaders: readonly PromptReader[] = [
   otelPrompt,
   traceloopPrompt,
   openInferencePrompt,
+  openLitPrompt,
+  hubPrompt,
 ];
 
 const NO_TAGS: PromptTags = { prompt_name: null, prompt_version: null, prompt_version_source: 'none', prompt_label: null, prompt_attribution: 'none' };
