@@ -2,6 +2,7 @@ import type { OtlpScope, OtlpSpan, Attributes, AttributeValue } from '../../sche
 import { openInference } from './openinference.ts';
 import { openLit } from './openlit.ts';
 import { otel136, otel137, otelGenAi } from './otel-genai.ts';
+import { promptLayer } from './promptlayer.ts';
 import { traceloop } from './traceloop.ts';
 
 /**
@@ -117,6 +118,7 @@ export const dialects: readonly Dialect[] = [
   openInference,
   // By markers that also reach the spans of other libraries.
   traceloop,
+  promptLayer,
   otelGenAi,
   otel137,
   otel136,

@@ -2,6 +2,7 @@ import type { PromptVersionSource } from '../../schemas/call.ts';
 import type { Attributes } from '../../schemas/otlp.ts';
 import { openInferencePrompt } from './openinference.ts';
 import { hubPrompt, openLitPrompt } from './openlit.ts';
+import { promptLayerPrompt } from './promptlayer.ts';
 import { traceloopPrompt } from './traceloop.ts';
 import { firstText, text } from './values.ts';
 
@@ -32,6 +33,7 @@ const otelPrompt: PromptReader = (attributes, flags) => {
 /** First that has a value wins; name and version always come from the same reader. */
 const promptReaders: readonly PromptReader[] = [
   otelPrompt,
+  promptLayerPrompt,
   traceloopPrompt,
   openInferencePrompt,
   openLitPrompt,
@@ -57,8 +59,8 @@ function sourceOf(version: string | null): PromptVersionSource {
   return LABELS.has(version.toLowerCase()) ? 'label' : 'explicit';
 }
 
-const SESSION = ['gen_ai.conversation.id', 'session.id', 'traceloop.association.properties.session_id', 'traceloop.association.properties.sessionId'];
-const USER = ['user.id', 'enduser.id', 'traceloop.association.properties.user_id', 'traceloop.association.properties.userId'];
+const SESSION = ['gen_ai.conversation.id', 'session.id', 'traceloop.association.properties.session_id', 'traceloop.association.properties.sessionId', 'promptlayer.metadata.session_id'];
+const USER = ['user.id', 'enduser.id', 'traceloop.association.properties.user_id', 'traceloop.association.properties.userId', 'promptlayer.metadata.user_id'];
 const ENVIRONMENT = ['deployment.environment.name', 'deployment.environment'];
 
 export function sessionOf(attributes: Attributes, flags: Set<string>): string | null {
