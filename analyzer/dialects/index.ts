@@ -3,6 +3,7 @@ import { openInference } from './openinference.ts';
 import { openLit } from './openlit.ts';
 import { otel136, otel137, otelGenAi } from './otel-genai.ts';
 import { promptLayer } from './promptlayer.ts';
+import { pydanticAi } from './pydantic-ai.ts';
 import { traceloop } from './traceloop.ts';
 
 /**
@@ -114,6 +115,7 @@ export type Dialect = {
 
 export const dialects: readonly Dialect[] = [
   // By scope, or a marker that is theirs alone.
+  pydanticAi,
   openLit,
   openInference,
   // By markers that also reach the spans of other libraries.

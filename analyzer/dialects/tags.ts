@@ -3,6 +3,7 @@ import type { Attributes } from '../../schemas/otlp.ts';
 import { openInferencePrompt } from './openinference.ts';
 import { hubPrompt, openLitPrompt } from './openlit.ts';
 import { promptLayerPrompt } from './promptlayer.ts';
+import { logfirePrompt } from './pydantic-ai.ts';
 import { traceloopPrompt } from './traceloop.ts';
 import { firstText, text } from './values.ts';
 
@@ -35,6 +36,7 @@ const promptReaders: readonly PromptReader[] = [
   otelPrompt,
   promptLayerPrompt,
   traceloopPrompt,
+  logfirePrompt,
   openInferencePrompt,
   openLitPrompt,
   hubPrompt,
