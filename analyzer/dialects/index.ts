@@ -1,4 +1,5 @@
 import type { OtlpScope, OtlpSpan, Attributes, AttributeValue } from '../../schemas/otlp.ts';
+import { mlflow } from './mlflow.ts';
 import { openInference } from './openinference.ts';
 import { openLit } from './openlit.ts';
 import { otel136, otel137, otelGenAi } from './otel-genai.ts';
@@ -120,6 +121,7 @@ export const dialects: readonly Dialect[] = [
   openInference,
   // By markers that also reach the spans of other libraries.
   traceloop,
+  mlflow,
   promptLayer,
   otelGenAi,
   otel137,

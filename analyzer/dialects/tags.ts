@@ -1,5 +1,6 @@
 import type { PromptVersionSource } from '../../schemas/call.ts';
 import type { Attributes } from '../../schemas/otlp.ts';
+import { mlflowPrompt } from './mlflow.ts';
 import { openInferencePrompt } from './openinference.ts';
 import { hubPrompt, openLitPrompt } from './openlit.ts';
 import { promptLayerPrompt } from './promptlayer.ts';
@@ -37,6 +38,7 @@ const promptReaders: readonly PromptReader[] = [
   promptLayerPrompt,
   traceloopPrompt,
   logfirePrompt,
+  mlflowPrompt,
   openInferencePrompt,
   openLitPrompt,
   hubPrompt,
@@ -61,8 +63,8 @@ function sourceOf(version: string | null): PromptVersionSource {
   return LABELS.has(version.toLowerCase()) ? 'label' : 'explicit';
 }
 
-const SESSION = ['gen_ai.conversation.id', 'session.id', 'traceloop.association.properties.session_id', 'traceloop.association.properties.sessionId', 'promptlayer.metadata.session_id'];
-const USER = ['user.id', 'enduser.id', 'traceloop.association.properties.user_id', 'traceloop.association.properties.userId', 'promptlayer.metadata.user_id'];
+const SESSION = ['gen_ai.conversation.id', 'session.id', 'traceloop.association.properties.session_id', 'traceloop.association.properties.sessionId', 'mlflow.trace.session', 'promptlayer.metadata.session_id'];
+const USER = ['user.id', 'enduser.id', 'traceloop.association.properties.user_id', 'traceloop.association.properties.userId', 'mlflow.trace.user', 'promptlayer.metadata.user_id'];
 const ENVIRONMENT = ['deployment.environment.name', 'deployment.environment'];
 
 export function sessionOf(attributes: Attributes, flags: Set<string>): string | null {
