@@ -1,4 +1,5 @@
 import type { OtlpScope, OtlpSpan, Attributes, AttributeValue } from '../../schemas/otlp.ts';
+import { anthropicSdk } from './anthropic-sdk.ts';
 import { mlflow } from './mlflow.ts';
 import { openInference } from './openinference.ts';
 import { openLit } from './openlit.ts';
@@ -116,6 +117,7 @@ export type Dialect = {
 
 export const dialects: readonly Dialect[] = [
   // By scope, or a marker that is theirs alone.
+  anthropicSdk,
   pydanticAi,
   openLit,
   openInference,
