@@ -90,7 +90,9 @@ function spoken(source: SpanSource, { operation, body, parameters }: Read): Infe
   // Until an answer comes, `llm.model_name` is the model that was asked for.
   const model = text(attributes.get('llm.model_name'), flags);
   const asked = told.request_model ?? text(attributes.get('llm.request.model_name'), flags) ?? (parameters === null ? null : firstText(parameters, ['model', 'model_name', 'modelId', 'model_id'], flags));
-  const served = text(attributes.get('llm.response.model_name'), flags) ?? (error === null ? model : null) ?? told.response_model ?? body?.model ?? null;
+  // LangChain's instrumentation leaves it at that for a stream, whose chunks know better.
+  const answered = model !== null && model === asked ? (body?.model ?? model) : model;
+  const served = text(attributes.get('llm.response.model_name'), flags) ?? (error === null ? answered : null) ?? told.response_model ?? body?.model ?? null;
   const ttft = firstToken(span) ?? told.ttft;
   return {
     ...told,

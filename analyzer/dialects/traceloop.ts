@@ -128,8 +128,8 @@ function flattened(attributes: Attributes, prefix: string): AttributeValue | und
   for (let index = 0; index < MAX_CHOICES; index++) {
     const content = attributes.get(`${prefix}${index}.content`);
     const callsTool = attributes.has(`${prefix}${index}.tool_calls.0.name`) || attributes.has(`${prefix}${index}.function_call.name`);
-    if (content === undefined && !callsTool) break;
-    // Beside a tool call there need be no text.
+    // Python writes no empty text: beside a role it is missing, where content is captured at all.
+    if (content === undefined && !callsTool && !attributes.has(`${prefix}${index}.role`)) break;
     messages.push(callsTool ? new Map<string, AttributeValue>([['content', content ?? null], ['tool_calls', [true]]]) : answer(content ?? null));
   }
   return messages.length === 0 ? undefined : messages;

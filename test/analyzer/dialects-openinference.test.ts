@@ -130,6 +130,8 @@ describe('JavaScript', () => {
     });
     expect(of({ output: { message: { role: 'assistant', content: [{ toolUse: { name: 'f' } }] } }, stopReason: 'tool_use', usage: { inputTokens: 5, outputTokens: 1, cacheReadInputTokens: 20 } })).toMatchObject({ finish_reason: 'tool_call', input_tokens: 25, is_empty: false });
     const generation = { text: 'Hi', message: { kwargs: { content: 'Hi', id: 'run-1', response_metadata: { model_name: 'gpt-4o-2024-08-06', id: 'chatcmpl-7', finish_reason: 'stop' } } } };
+    const stream = { 'openinference.span.kind': 'LLM', 'llm.model_name': 'gpt-4o', 'llm.invocation_parameters': '{"model": "gpt-4o"}', 'output.value': JSON.stringify({ generations: [[generation]] }) };
+    expect(callOf(stream)).toMatchObject({ request_model: 'gpt-4o', response_model: 'gpt-4o-2024-08-06' });
     expect(of({ generations: [[generation]], llm_output: null })).toMatchObject({ response_id: 'chatcmpl-7', response_model: 'gpt-4o-2024-08-06', finish_reason: 'stop', is_empty: false });
     expect(of({ id: 'resp_1', object: 'response', status: 'incomplete', incomplete_details: { reason: 'max_output_tokens' }, output: [{ type: 'reasoning' }] })).toMatchObject({ response_id: 'resp_1', finish_reason: 'length', is_empty: false });
   });

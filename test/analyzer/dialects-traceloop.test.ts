@@ -102,6 +102,12 @@ describe('generations', () => {
     expect(call).toMatchObject({ operation: 'text_completion', provider: 'anthropic', request_model: 'claude-2', response_model: 'claude-2', input_tokens: 10, output_tokens: 5, finish_reason: 'stop', is_empty: true });
   });
 
+  it('of Python leave an empty answer out, and keep its role', () => {
+    const { 'gen_ai.completion.0.content': _, ...silent } = flattened;
+    expect(callOf({ ...silent, 'gen_ai.completion.0.role': 'assistant' })).toMatchObject({ is_empty: true });
+    expect(callOf(silent)).toMatchObject({ is_empty: null });
+  });
+
   it('answer with a tool call and no text', () => {
     expect(callOf({ ...flattened, 'gen_ai.completion.0.content': '', 'gen_ai.completion.0.tool_calls.0.name': 'f' })).toMatchObject({ is_empty: false });
   });
