@@ -1,6 +1,7 @@
 import type { OtlpScope, OtlpSpan, Attributes, AttributeValue } from '../../schemas/otlp.ts';
 import { adk } from './adk.ts';
 import { agenta } from './agenta.ts';
+import { anthropicSdk } from './anthropic-sdk.ts';
 import { braintrust } from './braintrust.ts';
 import { datadog } from './datadog.ts';
 import { genkit } from './genkit.ts';
@@ -9,11 +10,17 @@ import { langfuse, langfuseByKeys } from './langfuse.ts';
 import { langsmith } from './langsmith.ts';
 import { litellm } from './litellm.ts';
 import { liveKit } from './livekit.ts';
+import { mlflow } from './mlflow.ts';
+import { openInference } from './openinference.ts';
+import { openLit } from './openlit.ts';
 import { otel136, otel137, otelGenAi } from './otel-genai.ts';
 import { promptfoo } from './promptfoo.ts';
+import { promptLayer } from './promptlayer.ts';
+import { pydanticAi } from './pydantic-ai.ts';
 import { semanticKernel } from './semantic-kernel.ts';
 import { springAi } from './spring-ai.ts';
 import { strands } from './strands.ts';
+import { traceloop } from './traceloop.ts';
 import { vercelAi7 } from './vercel-ai-7.ts';
 import { vercelAiLegacy } from './vercel-ai-legacy.ts';
 import { weave } from './weave.ts';
@@ -138,16 +145,24 @@ export const dialects: readonly Dialect[] = [
   adk,
   genkit,
   liveKit,
+  anthropicSdk,
+  pydanticAi,
   litellm,
+  openLit,
+  openInference,
+  // By markers that also reach the spans of other libraries.
   langfuseByKeys,
   langsmith,
+  traceloop,
+  mlflow,
   weave,
   braintrust,
   agenta,
   humanloop,
   promptfoo,
-  // By what also reaches the spans of other libraries.
+  promptLayer,
   datadog,
+  // In the conventions' words, and around them.
   semanticKernel,
   springAi,
   otelGenAi,

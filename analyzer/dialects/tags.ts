@@ -12,7 +12,13 @@ import { langfusePrompt } from './langfuse.ts';
 import { langsmithPrompt } from './langsmith.ts';
 import { litellmPrompt } from './litellm.ts';
 import { metadataPrompt } from './metadata.ts';
+import { mlflowPrompt } from './mlflow.ts';
+import { openInferencePrompt } from './openinference.ts';
+import { hubPrompt, openLitPrompt } from './openlit.ts';
 import { promptfooPrompt } from './promptfoo.ts';
+import { promptLayerPrompt } from './promptlayer.ts';
+import { logfirePrompt } from './pydantic-ai.ts';
+import { traceloopPrompt } from './traceloop.ts';
 import { firstText, text } from './values.ts';
 import { vercelAiLangfusePrompt } from './vercel-ai-legacy.ts';
 
@@ -47,13 +53,20 @@ const otelPrompt: PromptReader = (attributes, flags) => {
 const promptReaders: readonly PromptReader[] = [
   otelPrompt,
   langfusePrompt,
+  promptLayerPrompt,
+  traceloopPrompt,
+  logfirePrompt,
+  mlflowPrompt,
   datadogPrompt,
   agentaPrompt,
   vercelAiLangfusePrompt,
   langsmithPrompt,
+  openInferencePrompt,
   humanloopPrompt,
   genkitPrompt,
+  hubPrompt,
   litellmPrompt,
+  openLitPrompt,
   promptfooPrompt,
   metadataPrompt,
 ];
@@ -76,6 +89,10 @@ const SESSION = [
   'wandb.thread_id',
   'genkit:sessionId',
   'spring.ai.chat.client.conversation.id',
+  'traceloop.association.properties.session_id',
+  'traceloop.association.properties.sessionId',
+  'mlflow.trace.session',
+  'promptlayer.metadata.session_id',
 ];
 const USER = [
   'user.id',
@@ -90,6 +107,10 @@ const USER = [
   'llm.user',
   'ag.user.id',
   'ag.meta.userId',
+  'traceloop.association.properties.user_id',
+  'traceloop.association.properties.userId',
+  'mlflow.trace.user',
+  'promptlayer.metadata.user_id',
 ];
 const ENVIRONMENT = ['langfuse.environment', 'deployment.environment.name', 'deployment.environment', 'langsmith.metadata.environment'];
 
