@@ -11,7 +11,13 @@ import type { Decoded } from '../schemas/otlp.ts';
  * Telemetry as somebody captured it: request bodies as they were sent (protobuf, JSON), files of the OTLP File Exporter (JSON
  * lines, or protobuf messages with their length before each), any of them packed with gzip. What a file is, its content says.
  */
-export type Capture = { readonly file: string; readonly requests: readonly Decoded[]; /** Metrics are read over: there are no calls in them. */ readonly metrics: number };
+export type Capture = {
+  readonly requests: readonly Decoded[];
+  /** Requests with metrics, which are passed over: there are no calls in them. */
+  readonly metrics: number;
+  /** What could not be read behind the requests that could; null where that was all. */
+  readonly problem: string | null;
+};
 
 /** Of all files of one run, unpacked: what is inspected is held in memory. */
 const MAX_BYTES = 256 * 1024 * 1024;
@@ -40,7 +46,7 @@ export function createCaptureReader(standardInput: AsyncIterable<Buffer>): { rea
       const packed = await bytesOf(file === '-' ? standardInput : createReadStream(file), left);
       const body = unpacked(packed, left);
       left -= body.length;
-      return { file, ...requestsIn(body) };
+      return requestsIn(body);
     },
   };
 }
@@ -77,9 +83,7 @@ function reasonOf(cause: unknown): string {
   return cause instanceof Error ? cause.message : String(cause);
 }
 
-type Requests = Pick<Capture, 'requests' | 'metrics'>;
-
-function requestsIn(body: Buffer): Requests {
+function requestsIn(body: Buffer): Capture {
   if (body.length === 0) throw new PermanentError('is empty');
   const first = body.subarray(0, 1024).toString('latin1').replace(/^\u00ef\u00bb\u00bf/, '').trimStart()[0];
   if (first === '{') return jsonIn(body);
@@ -87,10 +91,10 @@ function requestsIn(body: Buffer): Requests {
   return gathered(body[0] === 0 ? framesIn(body) : [body], readProtobuf);
 }
 
-const NOT_OTLP = 'is no OTLP export request (neither resourceSpans nor resourceLogs)';
+const NOT_OTLP = 'is no OTLP export request of traces or logs';
 
 /** One document, on however many lines, or one on each line. */
-function jsonIn(body: Buffer): Requests {
+function jsonIn(body: Buffer): Capture {
   const lines = linesOf(body);
   const isDocument = lines.length > 1 && !isJson(lines[0] ?? body);
   return gathered(isDocument ? [body] : lines, readJson);
@@ -127,9 +131,9 @@ function framesIn(body: Buffer): Buffer[] {
   const frames: Buffer[] = [];
   for (let at = 0; at < body.length; ) {
     const length = at + 4 <= body.length ? body.readUInt32BE(at) : -1;
-    if (length < 0 || at + 4 + length > body.length) throw new PermanentError(`${NOT_OTLP}, or ends in the middle of one`);
-    if (length > 0) frames.push(body.subarray(at + 4, at + 4 + length));
-    at += 4 + length;
+    // A last one that was cut off is no message any more, and read as none.
+    if (length !== 0) frames.push(body.subarray(at + 4, length < 0 ? body.length : at + 4 + length));
+    at = length < 0 ? body.length : at + 4 + length;
   }
   return frames;
 }
@@ -143,7 +147,7 @@ function readProtobuf(body: Buffer): Decoded | 'metrics' {
   if (traces !== null && traces.groups.length > 0) return traces;
   const logs = attempt(body, 'logs');
   if (logs !== null && logs.groups.length > 0) return logs;
-  if (traces === null || traces.received === 0) throw new PermanentError('is no OTLP export request (it reads as neither traces nor logs)');
+  if (traces === null || traces.received === 0) throw new PermanentError(NOT_OTLP);
   const names = readTraces(body).flatMap(({ spans }) => spans.map(({ trace_id }) => Buffer.from(trace_id, 'hex').toString('latin1')));
   return names.every((name) => /^[\w./-]+$/.test(name)) ? 'metrics' : traces;
 }
@@ -157,7 +161,8 @@ function attempt(body: Buffer, signal: 'traces' | 'logs'): Decoded | null {
   }
 }
 
-function gathered(parts: readonly Buffer[], read: (part: Buffer) => Decoded | 'metrics'): Requests {
+/** A capture that was cut off, or whose writer is still at it, is worth what it holds. Throws where its very first part is none. */
+function gathered(parts: readonly Buffer[], read: (part: Buffer) => Decoded | 'metrics'): Capture {
   const requests: Decoded[] = [];
   let metrics = 0;
   for (const [index, part] of parts.entries()) {
@@ -166,9 +171,9 @@ function gathered(parts: readonly Buffer[], read: (part: Buffer) => Decoded | 'm
       if (decoded === 'metrics') metrics += 1;
       else requests.push(decoded);
     } catch (error) {
-      if (!(error instanceof PermanentError) || parts.length === 1) throw error;
-      throw new PermanentError(`line or message ${index + 1}: ${error.message}`, { cause: error });
+      if (!(error instanceof PermanentError) || index === 0) throw error;
+      return { requests, metrics, problem: `request ${index + 1} and what follows: ${error.message}` };
     }
   }
-  return { requests, metrics };
+  return { requests, metrics, problem: null };
 }

@@ -80,7 +80,8 @@ export function createInspection(normaliser: Normaliser, settings: { readonly pr
   function remembered<Subject>(shape: string, subject: Subject, reader: Reader<Subject>, probes: (subject: Subject) => readonly Probe<Subject>[] | null): Sources {
     const known = shapes.get(shape);
     if (known !== undefined) return known;
-    const found = sourcesOf(subject, reader, probes(subject) ?? []);
+    const traced = sourcesOf(subject, reader, probes(subject) ?? []);
+    const found = reader.facts(subject).has('operation') ? withOperation(traced) : traced;
     if (shapes.size < MAX_SHAPES) shapes.set(shape, found);
     return found;
   }
@@ -192,6 +193,12 @@ export function createInspection(normaliser: Normaliser, settings: { readonly pr
       yield { ...placeOf(entry, sources), kind: 'score', score, judges: judgedBy(score) };
     }
   }
+}
+
+/** Where any other operation would make it no call at all, what says that it is one says which. */
+function withOperation(sources: Sources): Sources {
+  const recognisedBy = sources.get('recognised_as');
+  return recognisedBy === undefined || sources.has('operation') ? sources : new Map([...sources, ['operation', recognisedBy]]);
 }
 
 const INHERITED = ['prompt_name', 'prompt_version', 'prompt_label', 'session_id', 'user_id'] as const;

@@ -14,18 +14,20 @@ export type Account = {
 
 /** Where tagging is described, for each SDK. */
 const GUIDE = 'docs/TAGGING.md';
-const MAX_UNREADABLE_NAMED = 8;
+const MAX_UNREADABLE_NAMED = 4;
 const MAX_PROMPTS_NAMED = 8;
 /** Distinct prompts and versions that are counted. */
 const MAX_PROMPTS = 10_000;
 
 export function createAccount(): Account {
   const counts = { files: 0, spans: 0, records: 0, metrics: 0, findings: 0, calls: 0, versioned: 0, sessions: 0, scores: 0, scoresOfCalls: 0 };
-  const unreadable: { readonly file: string; readonly message: string }[] = [];
+  /** Files by what was wrong with them. */
+  const unreadable = new Map<string, string[]>();
   const rejected = new Map<string, number>();
   const ignored = new Map<string, number>();
   const problems = new Map<string, number>();
-  /** SDKs of calls without a version, and of spans that nothing reads. */
+  /** SDKs of calls, of calls without a version, and of spans that nothing reads. */
+  const read = new Set<string>();
   const untagged = new Map<string, { readonly sdk: Sdk; count: number }>();
   const unread = new Map<string, { readonly sdk: Sdk; count: number }>();
   const versions = new Map<string, Set<string>>();
@@ -48,13 +50,18 @@ export function createAccount(): Account {
         for (const [reason, count] of decoded.rejected) bump(rejected, reason, count);
       }
     },
-    unreadable: (file, message) => void unreadable.push({ file, message }),
+    unreadable(file, message) {
+      const known = unreadable.get(message);
+      if (known === undefined) unreadable.set(message, [file]);
+      else known.push(file);
+    },
     finding(finding) {
       counts.findings += 1;
       switch (finding.kind) {
         case 'call': {
           const { prompt_name, prompt_version, prompt_attribution, session_id } = finding.call;
           counts.calls += 1;
+          if (finding.sdk !== null) read.add(finding.sdk.name);
           if (session_id !== null) counts.sessions += 1;
           for (const problem of problemsOf(finding)) bump(problems, problem);
           if (prompt_name === null || prompt_version === null || prompt_attribution === 'ambiguous') {
@@ -77,7 +84,7 @@ export function createAccount(): Account {
           break;
       }
     },
-    hasUnreadable: () => unreadable.length > 0,
+    hasUnreadable: () => unreadable.size > 0,
     text({ ignoredRecords, shown, ink }) {
       const { calls, versioned, scores } = counts;
       const lines: string[] = [];
@@ -91,10 +98,10 @@ export function createAccount(): Account {
       if (ignored.size > 0) row('ignored', byCount(ignored).map(([reason, count]) => `${reason} ${count}`).join(', '));
       if (ignoredRecords.size > 0) row('log records', `ignored: ${byCount(ignoredRecords).map(([reason, count]) => `${reason} ${count}`).join(', ')}`);
       if (rejected.size > 0) row('refused', byCount(rejected).map(([reason, count]) => `${reason} ${count}`).join(', '));
-      if (unreadable.length > 0) {
-        row('not read', `${many(unreadable.length, 'file')}`);
-        for (const { file, message } of unreadable.slice(0, MAX_UNREADABLE_NAMED)) lines.push(`${' '.repeat(14)}${ink.warning(`${ink.plain(file, 200)}: ${ink.plain(message, 300)}`)}`);
-        if (unreadable.length > MAX_UNREADABLE_NAMED) lines.push(`${' '.repeat(14)}and ${unreadable.length - MAX_UNREADABLE_NAMED} more`);
+      for (const [index, [message, files]] of [...unreadable].entries()) {
+        const named = files.slice(0, MAX_UNREADABLE_NAMED).map((file) => ink.plain(file, 200));
+        const rest = files.length - named.length;
+        row(index === 0 ? 'not read' : '', ink.warning(`${ink.plain(message, 300)}: ${named.join(', ')}${rest === 0 ? '' : ` and ${many(rest, 'other file')}`}`));
       }
       const prompts = [...versions].toSorted(([, x], [, y]) => y.size - x.size);
       for (const [index, [name, seen]] of prompts.slice(0, MAX_PROMPTS_NAMED).entries()) {
@@ -114,8 +121,9 @@ export function createAccount(): Account {
     for (const { sdk, count } of [...untagged.values()].toSorted((x, y) => y.count - x.count)) {
       steps.push(`${sdk.name}, ${many(count, 'call')} without prompt name and version:`, `    ${sdk.tag}`, `    ${GUIDE}#${sdk.section}`);
     }
-    for (const { sdk, count } of [...unread.values()].toSorted((x, y) => y.count - x.count)) {
-      steps.push(`${sdk.name}, ${many(count, 'span')} not read as calls. If calls are among them, see ${GUIDE}#${sdk.section}`);
+    // Beside calls, other spans of a library are what they seem: tools, steps, prompt fetches.
+    for (const { sdk, count } of [...unread.values()].filter((seen) => !read.has(seen.sdk.name)).toSorted((x, y) => y.count - x.count)) {
+      steps.push(`${sdk.name}, ${many(count, 'span')}, none read as a call. If calls are among them: ${GUIDE}#${sdk.section}`);
     }
     if (counts.spans > 0 && calls === 0 && unread.size === 0) steps.push('No span is an LLM call: is the instrumentation of the model client turned on?');
     if (counts.spans === 0 && counts.records > 0) steps.push('Only log records: the calls are in what is sent to /v1/traces.');

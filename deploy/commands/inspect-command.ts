@@ -4,7 +4,7 @@ import { PermanentError } from '../../schemas/errors.ts';
 import { createCaptureReader, filesOf } from '../capture.ts';
 import type { Invocation } from '../main.ts';
 import { createAccount } from './inspect-account.ts';
-import { blockOf, createInk } from './inspect-text.ts';
+import { blockOf, createInk, repeatedLine } from './inspect-text.ts';
 
 /**
  * `culprit inspect`: what Culprit makes of captured telemetry, field by field with the key that each came from, and what is
@@ -20,9 +20,10 @@ export async function runInspect({ config, positionals, flags }: Invocation): Pr
   const reader = createCaptureReader(process.stdin);
   for (const file of await filesOf(positionals)) {
     try {
-      const { requests, metrics } = await reader.read(file);
+      const { requests, metrics, problem } = await reader.read(file);
       for (const decoded of requests) inspection.add(file, decoded);
       account.file({ requests, metrics });
+      if (problem !== null) account.unreadable(file, problem);
     } catch (error) {
       if (!(error instanceof PermanentError)) throw error;
       account.unreadable(file, error.message);
@@ -33,6 +34,12 @@ export async function runInspect({ config, positionals, flags }: Invocation): Pr
   const ink = createInk({ isTerminal: process.stdout.isTTY, environment: process.env });
   let file: string | null = null;
   let shown = 0;
+  /** Spans that were there before, in a row: one line says it. */
+  let repeated = 0;
+  const writeRepeated = async (): Promise<void> => {
+    if (repeated > 0) await out.write(repeatedLine(repeated, ink));
+    repeated = 0;
+  };
   for (const finding of inspection.findings()) {
     account.finding(finding);
     if (shown >= limit) continue;
@@ -41,10 +48,19 @@ export async function runInspect({ config, positionals, flags }: Invocation): Pr
       await out.write(`${JSON.stringify(lineOf(finding))}\n`);
       continue;
     }
-    if (finding.file !== file) await out.write(`${file === null ? '' : '\n'}${ink.strong(ink.plain(finding.file, 400))}\n`);
-    file = finding.file;
+    if (finding.file !== file) {
+      await writeRepeated();
+      await out.write(`${file === null ? '' : '\n'}${ink.strong(ink.plain(finding.file, 400))}\n`);
+      file = finding.file;
+    }
+    if (finding.kind === 'ignored' && finding.reason === 'same_span_again') {
+      repeated += 1;
+      continue;
+    }
+    await writeRepeated();
     await out.write(blockOf(finding, ink));
   }
+  await writeRepeated();
   const summary = account.text({ ignoredRecords: inspection.ignoredRecords(), shown, ink: asJson ? createInk({ isTerminal: false, environment: {} }) : ink });
   if (asJson) process.stderr.write(summary);
   else await out.write(`${shown === 0 ? '' : '\n'}${summary}`);
@@ -77,15 +93,16 @@ function lineOf(finding: Finding): object {
 /** Waits when the reader is slower, and ends quietly when it has seen enough (`| head`). */
 function createOutput(): { write(text: string): Promise<void> } {
   let isGone = false;
+  let goOn = (): void => {};
+  process.stdout.on('drain', () => goOn());
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') throw error;
     isGone = true;
+    goOn();
   });
   return {
-    write: (text) =>
-      new Promise((resolve) => {
-        if (isGone || process.stdout.write(text)) resolve();
-        else process.stdout.once('drain', resolve).once('error', () => resolve());
-      }),
+    async write(text) {
+      if (!isGone && !process.stdout.write(text)) await new Promise<void>((resolve) => (goOn = resolve));
+    },
   };
 }

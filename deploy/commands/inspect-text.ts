@@ -23,8 +23,8 @@ const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}]/gu;
 const MAX_VALUE_CHARACTERS = 48;
 
 function printable(text: string, maxCharacters = MAX_VALUE_CHARACTERS): string {
-  const head = [...text.slice(0, maxCharacters * 2)];
-  const cut = head.length > maxCharacters || text.length > maxCharacters * 2 ? `${head.slice(0, maxCharacters - 1).join('')}…` : text;
+  // The cut may leave half of a surrogate pair behind, which is then escaped like any other.
+  const cut = text.length > maxCharacters ? `${text.slice(0, maxCharacters - 1)}…` : text;
   return cut.replace(UNPRINTABLE, (character) => {
     const code = character.codePointAt(0) ?? 0;
     const short = { 9: '\\t', 10: '\\n', 13: '\\r' }[code];
@@ -106,6 +106,11 @@ function ignoredLine(finding: Finding & { kind: 'ignored' }, ink: Ink): string {
   });
   const unread = reason === 'not_an_llm_call' && finding.sdk !== null ? `  ${ink.warning(`looks like ${finding.sdk.name}`)}` : '';
   return head('ignored', `${ink.plain(finding.span_name, 60)}  ${reason}${unread}`, finding, ink) + tags.join('');
+}
+
+/** Captures often hold a request twice, in two encodings: that is worth a line, not a line each. */
+export function repeatedLine(count: number, ink: Ink): string {
+  return `${ink.strong('ignored'.padEnd(KIND_WIDTH))}  same_span_again  ${count === 1 ? 'a span that was' : `${count} spans that were`} there before\n`;
 }
 
 const JUDGES: Readonly<Record<Judged, string>> = {
