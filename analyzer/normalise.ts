@@ -8,6 +8,7 @@ import { firstText, text } from './dialects/values.ts';
 import { finishReason, providerName } from './dialects/vocabulary.ts';
 import { scoreOfRecord, scoresOfSpan } from './scores.ts';
 import { readAnswer, type Answer } from './signals/answer.ts';
+import type { CallContent, ContentKeeper } from './signals/content.ts';
 import { createPricer, type Pricer } from './signals/cost.ts';
 import { isEmpty, isFormatValid } from './signals/format.ts';
 import { believableMs, durationMs, ttftMs } from './signals/times.ts';
@@ -36,8 +37,8 @@ export type Relative = {
   received_ms: number;
 };
 
-/** `ignored_scores`: why evaluation events of this span gave no score, one reason each. */
-export type NormalisedSpan = { readonly scores: readonly Score[]; readonly ignored_scores: readonly string[] } & (
+/** `ignored_scores`: why evaluation events of this span gave no score, one reason each. `content`: null unless it is to be stored. */
+export type NormalisedSpan = { readonly scores: readonly Score[]; readonly ignored_scores: readonly string[]; readonly content: CallContent | null } & (
   | { readonly kind: 'call'; readonly call: LlmCall }
   | {
       readonly kind: 'relative';
@@ -55,6 +56,8 @@ export type NormaliserSettings = {
   readonly stratumAttributes: readonly string[];
   /** Longest message content that is read for signals; longer is flagged `content_over_limit`. Default 256 KiB. */
   readonly maxTextBytes?: number;
+  /** Takes the messages of a call to be stored. Absent: content is off. */
+  readonly keepContent?: ContentKeeper;
 };
 
 export type Normaliser = {
@@ -76,10 +79,11 @@ export function createNormaliser(settings: NormaliserSettings): Normaliser {
         const reason = reading.kind === 'relative' ? reading.reason : 'not_an_llm_call';
         const aggregate = reading.kind === 'relative' ? reading.aggregate : undefined;
         const candidate = dialect === undefined || aggregate === undefined ? null : callFrom(dialect, aggregate);
-        return { kind: 'relative', reason, relative: relativeOf(context, source), candidate, ...scoresOfSpan(context, span, reason === 'evaluator' ? 'judge' : 'judged') };
+        const content = aggregate === undefined ? null : (settings.keepContent?.(aggregate, span) ?? null);
+        return { kind: 'relative', reason, relative: relativeOf(context, source), candidate, content, ...scoresOfSpan(context, span, reason === 'evaluator' ? 'judge' : 'judged') };
       }
       const call = callFrom(dialect, reading.inference);
-      return { kind: 'call', call, ...scoresOfSpan(context, span, 'judged') };
+      return { kind: 'call', call, content: settings.keepContent?.(reading.inference, span) ?? null, ...scoresOfSpan(context, span, 'judged') };
     },
     record(context, _resource, _scope, record) {
       return scoreOfRecord(context, record);

@@ -182,6 +182,7 @@ function inferenceOf({ span, flags }: SpanSource, operation: string): Inference 
     ttft: ttft_s === null ? null : { value: ttft_s, unit: 's' },
     usage,
     cost_usd: firstAmount(attributes, COST),
+    input: attributes.get('gen_ai.input.messages') ?? undefined,
     output,
     asks_json: asksJson(attributes),
     prompt_text: { template: undefined, system: undefined },

@@ -15,6 +15,7 @@ import { createTally, type Tally } from './ledger.ts';
 import type { Normaliser, Relative } from '../normalise.ts';
 import { readMessages } from './reading.ts';
 import { loadPendingScores, loadProvisionalCalls, loadRelatives, loadVersionsSince, lookUpCalls, lookUpScores, reconcileLedger } from './recovery.ts';
+import type { ContentOf } from './rows.ts';
 import { slotOf } from '../slots.ts';
 import { createWaiting } from './waiting.ts';
 import { createSeenVersions } from './seen-versions.ts';
@@ -112,7 +113,7 @@ export function createIngest(
     draftJoined(draft);
 
     // 5. Write the rows; 6. write the ledger, last; 7. remember. See `commit`.
-    await commit(draft, { relatives: reading.relatives.map(({ item }) => item), tally, whenDurable, nowMs });
+    await commit(draft, { relatives: reading.relatives.map(({ item }) => item), contents: reading.contents, tally, whenDurable, nowMs });
     return { received: reading.received, calls: draft.calls.size, scores: draft.scores.size, prompts: draft.prompts() };
   };
 
@@ -167,10 +168,10 @@ export function createIngest(
     isInDoubt = false;
   };
 
-  const commit = async (draft: Draft, beside: { readonly relatives: readonly Relative[]; readonly tally: Tally; readonly whenDurable: readonly (() => void)[]; readonly nowMs: number }): Promise<void> => {
+  const commit = async (draft: Draft, beside: { readonly relatives: readonly Relative[]; readonly contents?: readonly ContentOf[]; readonly tally: Tally; readonly whenDurable: readonly (() => void)[]; readonly nowMs: number }): Promise<void> => {
     batch += 1;
-    const { relatives, tally, nowMs } = beside;
-    await writeTurn(store, { draft, relatives, tally, batch, versions: seenVersions.due(draft.versionRows(nowMs), nowMs) });
+    const { relatives, contents = [], tally, nowMs } = beside;
+    await writeTurn(store, { draft, relatives, contents, tally, batch, versions: seenVersions.due(draft.versionRows(nowMs), nowMs) });
     for (const { call, stored } of draft.calls.values()) known.calls.remember(call, stored);
     for (const { score, call, stored } of draft.scores.values()) {
       known.scores.remember(score, stored);

@@ -4,6 +4,7 @@ import type { Decoded } from '../../schemas/otlp.ts';
 import type { Score } from '../../schemas/score.ts';
 import type { Tally } from './ledger.ts';
 import type { Normaliser, Relative } from '../normalise.ts';
+import type { ContentOf } from './rows.ts';
 
 /** What a batch of log messages says, in the order of the log. `stampMs`: the arrival of the message that said it. */
 export type Reading = {
@@ -12,6 +13,8 @@ export type Reading = {
   readonly scores: readonly Placed<Score>[];
   /** The scores that were log records: they are counted with what becomes of them. A score on a span event belongs to its span. */
   readonly records: ReadonlySet<Score>;
+  /** Empty unless content is to be stored. */
+  readonly contents: readonly ContentOf[];
   readonly received: number;
 };
 
@@ -27,6 +30,7 @@ export function readMessages(
   const relatives: Placed<Relative>[] = [];
   const scores: Placed<Score>[] = [];
   const records = new Set<Score>();
+  const contents: ContentOf[] = [];
   let received = 0;
   for (const message of messages) {
     const stampMs = message.received_ms;
@@ -47,6 +51,8 @@ export function readMessages(
               relatives.push({ item: read.relative, stampMs });
               tally.count({ ...entry, outcome: 'ignored', reason: read.reason });
             }
+            const call = read.kind === 'call' ? read.call : read.candidate;
+            if (call !== null && read.content !== null) contents.push({ call, content: read.content });
             for (const score of read.scores) scores.push({ item: score, stampMs });
           }
         }
@@ -66,5 +72,5 @@ export function readMessages(
         break;
     }
   }
-  return { calls, relatives, scores, records, received };
+  return { calls, relatives, scores, records, contents, received };
 }
