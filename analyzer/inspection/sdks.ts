@@ -14,25 +14,25 @@ type Known = Sdk & {
 };
 
 /** First match wins: what writes keys of its own stands before what many write. */
-const SDKS: readonly Known[] = [
+export const SDKS: readonly Known[] = [
   { name: 'Langfuse', section: 'langfuse', scopes: ['langfuse-sdk'], keys: ['langfuse.'], tag: 'pass the prompt object to the generation: prompt=langfuse.get_prompt(…) (langfuse_prompt= with its OpenAI wrapper)' },
   { name: 'LangSmith', section: 'langsmith', scopes: ['langsmith'], keys: ['langsmith.'], tag: 'add metadata prompt_name and prompt_version to the run: langsmith_extra={"metadata": {…}}' },
   { name: 'PromptLayer', section: 'promptlayer', scopes: ['promptlayer'], keys: ['promptlayer.'], tag: 'run the prompt through promptlayer.run(prompt_name=…): it tags the call with the version it resolved' },
-  { name: 'Promptfoo', section: 'promptfoo', scopes: ['promptfoo'], keys: ['promptfoo.'], tag: 'give each prompt a label such as "refund-agent v2"' },
+  { name: 'Promptfoo', section: 'promptfoo', scopes: ['promptfoo'], keys: ['promptfoo.'], tag: 'its spans have only a label ("refund-agent v2"): set gen_ai.prompt.name and gen_ai.prompt.version on a span above' },
   { name: 'Humanloop', section: 'humanloop', scopes: ['humanloop'], keys: ['humanloop.'], tag: 'its spans name the prompt (path) and no version: set gen_ai.prompt.version on a span above' },
-  { name: 'Vercel AI SDK', section: 'vercel-ai-sdk', scopes: [], keys: ['ai.operationId', 'ai.telemetry.', 'ai.settings.'], tag: 'experimental_telemetry: { isEnabled: true, metadata: { promptName, promptVersion } }; from version 7 runtimeContext' },
+  { name: 'Vercel AI SDK', section: 'vercel-ai-sdk', scopes: [], keys: ['ai.operationId', 'ai.telemetry.', 'ai.settings.'], tag: 'experimental_telemetry: { isEnabled: true, metadata: { promptName, promptVersion } }; from version 7 runtimeContext: { promptName, promptVersion }' },
   { name: 'LiteLLM', section: 'litellm', scopes: ['litellm'], keys: ['litellm.', 'metadata.spend_logs_metadata'], tag: 'send metadata.spend_logs_metadata: { prompt_name, prompt_version } with the request' },
   { name: 'Braintrust', section: 'braintrust', scopes: ['braintrust'], keys: ['braintrust.'], tag: 'add metadata prompt_name and prompt_version to the span' },
-  { name: 'Agenta', section: 'agenta', scopes: ['agenta'], keys: ['ag.'], tag: 'ag.tracing.store_refs({…}) with the variant and its revision' },
-  { name: 'Datadog', section: 'datadog', scopes: ['ddtrace', 'datadog'], keys: ['_dd.ml_obs.'], tag: 'annotate the call with prompt={"id": …, "version": …}' },
+  { name: 'Agenta', section: 'agenta', scopes: ['agenta'], keys: ['ag.'], tag: 'ag.tracing.store_refs({"application.slug": …, "variant.version": …})' },
+  { name: 'Datadog', section: 'datadog', scopes: ['ddtrace', 'datadog'], keys: ['_dd.ml_obs.'], tag: 'set the attribute _dd.ml_obs.prompt_tracking to JSON: {"id": …, "version": …}' },
   { name: 'MLflow', section: 'mlflow', scopes: ['mlflow'], keys: ['mlflow.'], tag: 'load the prompt with mlflow.genai.load_prompt("prompts:/NAME/VERSION") inside the trace' },
   { name: 'Google ADK', section: 'google-adk', scopes: ['gcp.vertex.agent'], keys: ['gcp.vertex.agent.'], tag: 'set gen_ai.prompt.name and gen_ai.prompt.version on a span above, or as baggage' },
   { name: 'Strands', section: 'strands', scopes: ['strands'], keys: ['strands.'], tag: 'Agent(trace_attributes={"gen_ai.prompt.name": …, "gen_ai.prompt.version": …})' },
   { name: 'Semantic Kernel', section: 'semantic-kernel', scopes: ['semantic_kernel', 'Microsoft.SemanticKernel'], keys: ['semantic_kernel.'], tag: 'set gen_ai.prompt.name and gen_ai.prompt.version on a span above, or as baggage' },
   { name: 'Spring AI', section: 'spring-ai', scopes: ['org.springframework'], keys: ['spring.ai.'], tag: 'add gen_ai.prompt.name and gen_ai.prompt.version as key values of the observation' },
   { name: 'pydantic-ai', section: 'pydantic-ai-and-logfire', scopes: ['pydantic-ai', 'logfire'], keys: ['logfire.', 'pydantic_ai.'], tag: 'with logfire.set_baggage(**{"gen_ai.prompt.name": …, "gen_ai.prompt.version": …}) around the run' },
-  { name: 'OpenLIT', section: 'openlit', scopes: ['openlit'], keys: ['openlit.'], tag: 'with openlit.using_attributes(custom_attributes) or gen_ai.prompt.name and gen_ai.prompt.version on a span above' },
-  { name: 'OpenInference', section: 'openinference', scopes: ['openinference'], keys: ['openinference.'], tag: 'using_prompt_template(version=…) and using_metadata({"prompt_name": …}) around the call' },
+  { name: 'OpenLIT', section: 'openlit', scopes: ['openlit'], keys: ['openlit.'], tag: 'with openlit.using_attributes({"gen_ai.prompt.name": …, "gen_ai.prompt.version": …}) around the call' },
+  { name: 'OpenInference', section: 'openinference', scopes: ['openinference'], keys: ['openinference.'], tag: 'with using_attributes(prompt_template_version=…, metadata={"prompt_name": …}) around the call' },
   { name: 'Traceloop', section: 'traceloop', scopes: ['traceloop', '@traceloop/', 'opentelemetry.instrumentation.openai.v'], keys: ['traceloop.', 'llm.request.type'], tag: 'get_prompt(key=…) tags it; else Traceloop.set_association_properties({"prompt_name": …, "prompt_version": …})' },
 ];
 

@@ -20,7 +20,7 @@ const MAX_PROMPTS_NAMED = 8;
 const MAX_PROMPTS = 10_000;
 
 export function createAccount(): Account {
-  const counts = { files: 0, spans: 0, records: 0, metrics: 0, findings: 0, calls: 0, versioned: 0, sessions: 0, scores: 0, scoresOfCalls: 0 };
+  const counts = { files: 0, spans: 0, records: 0, metrics: 0, findings: 0, calls: 0, versioned: 0, sessions: 0, scores: 0, scoresOfCalls: 0, lostScores: 0 };
   /** Files by what was wrong with them. */
   const unreadable = new Map<string, string[]>();
   const rejected = new Map<string, number>();
@@ -81,6 +81,7 @@ export function createAccount(): Account {
         case 'score':
           counts.scores += 1;
           if (finding.judges === 'call') counts.scoresOfCalls += 1;
+          if (finding.judges === 'not_here') counts.lostScores += 1;
           break;
       }
     },
@@ -116,7 +117,7 @@ export function createAccount(): Account {
   };
 
   function nextSteps(): string[] {
-    const { calls, versioned, scores, scoresOfCalls } = counts;
+    const { calls, versioned, lostScores } = counts;
     const steps: string[] = [];
     for (const { sdk, count } of [...untagged.values()].toSorted((x, y) => y.count - x.count)) {
       steps.push(`${sdk.name}, ${many(count, 'call')} without prompt name and version:`, `    ${sdk.tag}`, `    ${GUIDE}#${sdk.section}`);
@@ -127,7 +128,7 @@ export function createAccount(): Account {
     }
     if (counts.spans > 0 && calls === 0 && unread.size === 0) steps.push('No span is an LLM call: is the instrumentation of the model client turned on?');
     if (counts.spans === 0 && counts.records > 0) steps.push('Only log records: the calls are in what is sent to /v1/traces.');
-    if (scores > scoresOfCalls) steps.push(`${many(scores - scoresOfCalls, 'score')} of no call here: a score needs the span, or the response id, of the call that it judges (${GUIDE}#scores)`);
+    if (lostScores > 0) steps.push(`${many(lostScores, 'score')} of a span that is not in these files: a score needs the span, or the response id, of the call that it judges (${GUIDE}#scores)`);
     if (calls > 0 && versioned === calls && ![...versions.values()].some((seen) => seen.size > 1)) steps.push('Every call is tagged, with one version of each prompt: Culprit compares as soon as a second version takes traffic.');
     else if (calls > 0 && versioned === calls) steps.push('Every call is tagged. Send the same to http://127.0.0.1:4318 (culprit), or run it now: culprit replay FILE…');
     return steps;

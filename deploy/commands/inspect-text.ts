@@ -117,7 +117,7 @@ const JUDGES: Readonly<Record<Judged, string>> = {
   call: 'of a call in these files',
   other_span: 'of a span that is no call',
   trace: 'of a trace, not of one call',
-  not_here: 'of a call that is not in these files',
+  not_here: 'of a span that is not in these files',
 };
 
 function scoreLine(finding: Finding & { kind: 'score' }, ink: Ink): string {
@@ -126,5 +126,5 @@ function scoreLine(finding: Finding & { kind: 'score' }, ink: Ink): string {
   const value = score.value === null ? (score.label ?? score.error_type ?? '') : `${shown(score.value)}${score.label === null ? '' : ` (${score.label})`}`;
   const from = [...new Set(['name', 'value', 'label', 'evaluator', 'response_id'].flatMap((field) => sources.get(field) ?? []))].slice(0, 4);
   const target = score.response_id === null ? '' : `  response ${ink.plain(score.response_id)}`;
-  return `${head('score', `${ink.plain(score.name)}  ${ink.plain(value)}  ${judges === 'call' ? JUDGES.call : ink.warning(JUDGES[judges])}${target}`, finding, ink)}${MARGIN}${ink.faint(from.map((source) => ink.plain(source, MAX_SOURCE_CHARACTERS)).join(', '))}\n`;
+  return `${head('score', `${ink.plain(score.name)}  ${ink.plain(value)}  ${judges === 'not_here' ? ink.warning(JUDGES[judges]) : JUDGES[judges]}${target}`, finding, ink)}${MARGIN}${ink.faint(from.map((source) => ink.plain(source, MAX_SOURCE_CHARACTERS)).join(', '))}\n`;
 }
