@@ -1,23 +1,14 @@
 import { createIngest, type Ingest } from '../analyzer/ingest/ingest.ts';
 import { createLook, type Look } from '../analyzer/look/look.ts';
-import { createNormaliser } from '../analyzer/normalise.ts';
-import { createContentKeeper } from '../analyzer/signals/content.ts';
 import { decode } from '../collector/otlp/decode.ts';
 import { metricSettingsFor, promptSettingsFor, type Config } from '../schemas/config.ts';
-import { createRedaction } from '../schemas/redaction.ts';
 import type { Store } from '../schemas/store.ts';
+import { createNormaliserFor } from './normaliser.ts';
 
 /** The analyzer's two loops over one store, set up from the configuration: the same for a server, a replay and a test. */
 
-/** Of the input and of the output of a call, each. */
-const MAX_CONTENT_BYTES = 256 * 1024;
-
 export function createIngestFor(store: Store, config: Config): Ingest {
-  const { content: mode, redact, strata } = config;
-  const normaliser = createNormaliser({
-    stratumAttributes: strata.attributes,
-    ...(mode === 'off' ? {} : { keepContent: createContentKeeper({ mode, redact: createRedaction(redact), maxTextBytes: MAX_CONTENT_BYTES }) }),
-  });
+  const normaliser = createNormaliserFor(config);
   return createIngest(
     { store, decode, normaliser },
     { resolveWaitMs: config.resolve_wait_s * 1000, maxWaiting: 50_000, rememberedSpans: 100_000, rememberedCalls: 25_000 },

@@ -1,8 +1,8 @@
 import { createInspection, type Finding } from '../../analyzer/inspection/inspection.ts';
-import { createNormaliser } from '../../analyzer/normalise.ts';
 import { PermanentError } from '../../schemas/errors.ts';
 import { createCaptureReader, filesOf } from '../capture.ts';
 import type { Invocation } from '../main.ts';
+import { createNormaliserFor } from '../normaliser.ts';
 import { createAccount } from './inspect-account.ts';
 import { blockOf, createInk, repeatedLine } from './inspect-text.ts';
 
@@ -14,7 +14,7 @@ export async function runInspect({ config, positionals, flags }: Invocation): Pr
   if (positionals.length === 0) throw new PermanentError('inspect needs captured telemetry: culprit inspect FILE… (a folder, or - for standard input)');
   const limit = limitOf(flags['--limit']);
   const asJson = flags['--json'] === true;
-  const inspection = createInspection(createNormaliser({ stratumAttributes: config.strata.attributes }), { project: config.project });
+  const inspection = createInspection(createNormaliserFor({ ...config, content: 'off' }), { project: config.project });
   const account = createAccount();
 
   const reader = createCaptureReader(process.stdin);
