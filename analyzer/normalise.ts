@@ -35,6 +35,9 @@ export type Relative = {
   /** Hashed, as in `LlmCall`. */
   user_id: string | null;
   received_ms: number;
+  reason: RelativeReason;
+  /** Nanoseconds since the epoch, as decimal text. */
+  start_time_ns: string;
 };
 
 /** `ignored_scores`: why evaluation events of this span gave no score, one reason each. `content`: null unless it is to be stored. */
@@ -80,7 +83,7 @@ export function createNormaliser(settings: NormaliserSettings): Normaliser {
         const aggregate = reading.kind === 'relative' ? reading.aggregate : undefined;
         const candidate = dialect === undefined || aggregate === undefined ? null : callFrom(dialect, aggregate);
         const content = aggregate === undefined ? null : (settings.keepContent?.(aggregate, span) ?? null);
-        return { kind: 'relative', reason, relative: relativeOf(context, source), candidate, content, ...scoresOfSpan(context, span, reason === 'evaluator' ? 'judge' : 'judged') };
+        return { kind: 'relative', reason, relative: relativeOf(context, source, reason), candidate, content, ...scoresOfSpan(context, span, reason === 'evaluator' ? 'judge' : 'judged') };
       }
       const call = callFrom(dialect, reading.inference);
       return { kind: 'call', call, content: settings.keepContent?.(reading.inference, span) ?? null, ...scoresOfSpan(context, span, 'judged') };
@@ -91,7 +94,7 @@ export function createNormaliser(settings: NormaliserSettings): Normaliser {
   };
 }
 
-function relativeOf(context: NormaliseContext, { span, flags }: SpanSource): Relative {
+function relativeOf(context: NormaliseContext, { span, flags }: SpanSource, reason: RelativeReason): Relative {
   return {
     project: context.project,
     trace_id: span.trace_id,
@@ -101,6 +104,8 @@ function relativeOf(context: NormaliseContext, { span, flags }: SpanSource): Rel
     session_id: sessionOf(span.attributes, flags),
     user_id: hashedUser(userOf(span.attributes, flags)),
     received_ms: context.received_ms,
+    reason,
+    start_time_ns: String(span.start_ns),
   };
 }
 

@@ -100,7 +100,7 @@ export function createCollector(deps: CollectorDependencies, overrides: Partial<
     if (context.req.method !== 'POST') return refuse(declared, { status: 405, reason: 'method', message: 'only POST' });
     const project = await deps.project(header);
     if (typeof project !== 'string') return refuse(declared, project);
-    if (declared === null && header('content-type')) return refuse(null, { status: 415, reason: 'content_type', message: `Content-Type must be one of ${[...WIRES.keys()].join(', ')}` });
+    if (declared === null && !isUndeclared(header('content-type'))) return refuse(null, { status: 415, reason: 'content_type', message: `Content-Type must be one of ${[...WIRES.keys()].join(', ')}` });
     const byHeaders = refuseByHeaders({ contentLength: header('content-length'), contentEncoding }, settings);
     if (byHeaders !== null) return refuse(declared, byHeaders);
     const ticket = admission.open();
@@ -193,6 +193,11 @@ function signalOf(path: string): Signal | null {
 function wireOf(context: Context<CollectorEnvironment>): Wire | null {
   const [mediaType = ''] = (context.req.header('content-type') ?? '').split(';', 1);
   return WIRES.get(mediaType.trim().toLowerCase()) ?? null;
+}
+
+/** Python's urllib and curl write the type of a form wherever their caller names none, so it says as little as no type at all. */
+function isUndeclared(contentType: string | undefined): boolean {
+  return !contentType || contentType.toLowerCase().startsWith('application/x-www-form-urlencoded');
 }
 
 /** Humanloop sends JSON without a content type. No protobuf request begins with "{", which is no field of it. */

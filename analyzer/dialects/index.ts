@@ -1,5 +1,12 @@
 import type { OtlpScope, OtlpSpan, Attributes, AttributeValue } from '../../schemas/otlp.ts';
+import { humanloop } from './humanloop.ts';
+import { langfuse, langfuseByKeys } from './langfuse.ts';
+import { langsmith } from './langsmith.ts';
+import { litellm } from './litellm.ts';
 import { otel136, otel137, otelGenAi } from './otel-genai.ts';
+import { promptfoo } from './promptfoo.ts';
+import { vercelAi7 } from './vercel-ai-7.ts';
+import { vercelAiLegacy } from './vercel-ai-legacy.ts';
 
 /**
  * Every instrumentation library has its own words for the same call. A dialect reads one of them into an `Inference`; what the
@@ -16,10 +23,11 @@ export type SpanSource = {
   readonly flags: Set<string>;
 };
 
-/** Why a span is no call. */
+/** Why a span is no call. `agent`: one agent's own span; an inference above it and one below it are two calls, as with `tool`. */
 export type RelativeReason =
   | 'not_an_llm_call'
   | 'wrapper'
+  | 'agent'
   | 'tool'
   | 'retrieval'
   | 'memory'
@@ -110,4 +118,16 @@ export type Dialect = {
   scores?(source: SpanSource): readonly WireScore[];
 };
 
-export const dialects: readonly Dialect[] = [otelGenAi, otel137, otel136];
+export const dialects: readonly Dialect[] = [
+  langfuse,
+  vercelAi7,
+  vercelAiLegacy,
+  litellm,
+  langfuseByKeys,
+  langsmith,
+  humanloop,
+  promptfoo,
+  otelGenAi,
+  otel137,
+  otel136,
+];

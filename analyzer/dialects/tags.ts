@@ -1,6 +1,12 @@
 import type { PromptVersionSource } from '../../schemas/call.ts';
 import type { Attributes } from '../../schemas/otlp.ts';
+import { humanloopPrompt } from './humanloop.ts';
+import { langfusePrompt } from './langfuse.ts';
+import { langsmithPrompt } from './langsmith.ts';
+import { litellmPrompt } from './litellm.ts';
+import { promptfooPrompt } from './promptfoo.ts';
 import { firstText, text } from './values.ts';
+import { vercelAiLangfusePrompt } from './vercel-ai-legacy.ts';
 
 /**
  * Who asked, and with which prompt. These keys stand on any span (the application's own, a wrapper, the call) whatever
@@ -13,6 +19,8 @@ export type PromptTags = {
   readonly prompt_label: string | null;
   /** `ambiguous`: the span names several prompts, and nothing says which one this is. */
   readonly prompt_attribution: 'direct' | 'ambiguous' | 'none';
+  /** The name is an id of the library's: it names the prompt where nothing better does, and contradicts no name. */
+  readonly name_is_id?: boolean;
 };
 
 /** Reads one library's pair of prompt keys. Null where the span has none of them. */
@@ -27,7 +35,15 @@ const otelPrompt: PromptReader = (attributes, flags) => {
 };
 
 /** First that has a value wins; name and version always come from the same reader. */
-const promptReaders: readonly PromptReader[] = [otelPrompt];
+const promptReaders: readonly PromptReader[] = [
+  otelPrompt,
+  langfusePrompt,
+  vercelAiLangfusePrompt,
+  langsmithPrompt,
+  humanloopPrompt,
+  litellmPrompt,
+  promptfooPrompt,
+];
 
 const NO_TAGS: PromptTags = { prompt_name: null, prompt_version: null, prompt_version_source: 'none', prompt_label: null, prompt_attribution: 'none' };
 
@@ -48,9 +64,32 @@ function sourceOf(version: string | null): PromptVersionSource {
   return LABELS.has(version.toLowerCase()) ? 'label' : 'explicit';
 }
 
-const SESSION = ['gen_ai.conversation.id', 'session.id'];
-const USER = ['user.id', 'enduser.id'];
-const ENVIRONMENT = ['deployment.environment.name', 'deployment.environment'];
+const SESSION = [
+  'gen_ai.conversation.id',
+  'session.id',
+  'langfuse.session.id',
+  'langsmith.metadata.thread_id',
+  'langsmith.metadata.session_id',
+  'langsmith.metadata.conversation_id',
+  'ai.telemetry.metadata.sessionId',
+  'ai.telemetry.metadata.session_id',
+  'ai.settings.context.sessionId',
+  'ai.settings.context.session_id',
+  'litellm.metadata.session_id',
+];
+const USER = [
+  'user.id',
+  'langfuse.user.id',
+  'enduser.id',
+  'langsmith.metadata.user_id',
+  'ai.telemetry.metadata.userId',
+  'ai.telemetry.metadata.user_id',
+  'ai.settings.context.userId',
+  'ai.settings.context.user_id',
+  'litellm.end_user.id',
+  'llm.user',
+];
+const ENVIRONMENT = ['langfuse.environment', 'deployment.environment.name', 'deployment.environment', 'langsmith.metadata.environment'];
 
 export function sessionOf(attributes: Attributes, flags: Set<string>): string | null {
   return firstText(attributes, SESSION, flags);

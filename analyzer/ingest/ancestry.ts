@@ -8,10 +8,13 @@ import type { Relative } from '../normalise.ts';
  * prompt (name and version together), session and user each from the nearest span that has it, itself first.
  */
 export type Ancestry = {
-  add(relative: Relative): void;
+  add(ancestor: Ancestor): void;
   /** Fills what the call lacks from its ancestors. */
   resolve(call: LlmCall): Resolution;
 };
+
+/** What a span passes on to those below it, and to whom it belongs itself. */
+export type Ancestor = Omit<Relative, 'reason' | 'start_time_ns'>;
 
 /** `missing`: the nearest ancestor that has not been seen, by key; null when the chain is complete or nothing is lacking. */
 export type Resolution = { readonly call: LlmCall; readonly missing: string | null };
@@ -20,7 +23,7 @@ export type Resolution = { readonly call: LlmCall; readonly missing: string | nu
 const MAX_DEPTH = 64;
 
 /** A call can stand above another (an agent that is itself an inference); its children inherit from it as from any span. */
-export function relativeOf(call: LlmCall): Relative {
+export function ancestorOf(call: LlmCall): Ancestor {
   return {
     project: call.project,
     trace_id: call.trace_id,
@@ -39,9 +42,9 @@ export function relativeOf(call: LlmCall): Relative {
 
 /** @param capacity spans remembered in each of two generations. */
 export function createAncestry(capacity: number): Ancestry {
-  const spans = createGenerations<Relative>(capacity);
+  const spans = createGenerations<Ancestor>(capacity);
   return {
-    add: (relative) => spans.set(spanKey(relative), relative),
+    add: (ancestor) => spans.set(spanKey(ancestor), ancestor),
     resolve(call) {
       if (call.parent_span_id === null || (call.prompt_name !== null && call.session_id !== null)) return { call, missing: null };
       const filled: LlmCall = { ...call };

@@ -2,12 +2,14 @@ import type { Score } from '../../schemas/score.ts';
 import type { Store } from '../../schemas/store.ts';
 import type { StoredScore } from './draft.ts';
 import { createGenerations } from './generations.ts';
-import { spanKey } from './identity.ts';
+import { spanKey, type SpanIdentity } from './identity.ts';
+import type { Inferences } from './inferences.ts';
 import type { CallFacts } from './rows.ts';
 
 /**
  * Scores meet their calls: by span where they name one, else by response id; whichever comes first waits for the other.
- * Recent calls are remembered; for older ones the store is asked once, when the score arrives.
+ * Recent calls are remembered; for older ones the store is asked once, when the score arrives. A score that names a span which does not
+ * count itself (a wrapper, the second span of an inference) goes to the call that counts for it, where that is one.
  */
 export type PendingScore = { readonly score: Score; readonly stored: StoredScore };
 
@@ -16,8 +18,10 @@ export type Join = {
   find(scores: readonly Score[]): Promise<Map<string, CallFacts>>;
   /** A call is complete. */
   learn(call: CallFacts): void;
-  /** Scores that wait for this call. They stay until `settle`. */
+  /** Scores that wait for this call, or for a span that it stands for. They stay until `settle`. */
   waitingFor(call: CallFacts): readonly PendingScore[];
+  /** Scores that wait for these spans, whatever they are. */
+  waitingAt(spans: readonly SpanIdentity[]): readonly PendingScore[];
   /** In the place of an earlier judgement of the same score. */
   wait(pending: PendingScore): void;
   settle(scoreId: string): void;
@@ -31,12 +35,17 @@ const MAX_PENDING = 100_000;
 const FACTS_COLUMNS = `project, trace_id, span_id, toString(start_ns) AS start_time_ns, environment, operation, prompt_name, prompt_version,
   prompt_attribution, request_model, response_model, response_id, session_id, stratum_attributes, is_experiment`;
 
-/** The keys under which a score waits, and a call is found: by span, by response id. */
+/** The keys under which a score waits: by span, by response id. */
 function targetsOf(score: Score): string[] {
   const targets: string[] = [];
-  if (score.trace_id !== null && score.span_id !== null) targets.push(spanKey({ project: score.project, trace_id: score.trace_id, span_id: score.span_id }));
+  const span = spanOf(score);
+  if (span !== null) targets.push(spanKey(span));
   if (score.response_id !== null) targets.push(responseKey(score.project, score.response_id));
   return targets;
+}
+
+function spanOf({ project, trace_id, span_id }: Score): SpanIdentity | null {
+  return trace_id === null || span_id === null ? null : { project, trace_id, span_id };
 }
 
 function responseKey(project: string, responseId: string): string {
@@ -48,7 +57,7 @@ function namesOf(call: CallFacts): string[] {
 }
 
 /** @param capacity calls remembered in each of two generations. */
-export function createJoin(store: Store, capacity: number): Join {
+export function createJoin(store: Store, inferences: Pick<Inferences, 'recallTraces' | 'standInsFor' | 'standsFor'>, capacity: number): Join {
   const calls = createGenerations<CallFacts>(capacity);
   /** In order of arrival. */
   const pending = new Map<string, PendingScore>();
@@ -65,11 +74,23 @@ export function createJoin(store: Store, capacity: number): Join {
   };
 
 
+  /** The span that is judged: the only call that counts for the named one, else the named one itself. */
+  const judgedSpan = (score: Score): SpanIdentity | null => {
+    const span = spanOf(score);
+    const [call, ...more] = span === null ? [] : (inferences.standInsFor(spanKey(span)) ?? []);
+    return call === undefined || more.length > 0 ? span : call;
+  };
+  const callOf = (score: Score, known: Pick<ReadonlyMap<string, CallFacts>, 'get'>): CallFacts | undefined => {
+    const span = judgedSpan(score);
+    return (span === null ? undefined : known.get(spanKey(span))) ?? (score.response_id === null ? undefined : known.get(responseKey(score.project, score.response_id)));
+  };
+
   const lookUp = async (column: 'trace_id' | 'response_id', values: readonly string[]): Promise<Map<string, CallFacts>> => {
     const found = new Map<string, CallFacts>();
     for (let from = 0; from < values.length; from += LOOKUP_CHUNK) {
       const rows = await store.select<CallFacts>(
-        `SELECT ${FACTS_COLUMNS} FROM calls WHERE ${column} IN {values:Array(String)} AND slot > 0 ORDER BY calls.revision DESC LIMIT 1 BY project, trace_id, span_id`,
+        `SELECT * EXCEPT (slot, role) FROM (SELECT ${FACTS_COLUMNS}, slot, role FROM calls WHERE ${column} IN {values:Array(String)} ORDER BY calls.revision DESC LIMIT 1 BY project, trace_id, span_id)
+         WHERE slot > 0 AND role = 'call'`,
         { values: values.slice(from, from + LOOKUP_CHUNK) },
       );
       for (const row of rows) for (const name of namesOf(row)) found.set(name, row);
@@ -77,21 +98,30 @@ export function createJoin(store: Store, capacity: number): Join {
     return found;
   };
 
+  const waitingUnder = (targets: readonly string[]): PendingScore[] => {
+    const ids = new Set(targets.flatMap((target) => [...(byTarget.get(target) ?? [])]));
+    return [...ids].flatMap((id) => pending.get(id) ?? []);
+  };
+
   return {
     async find(scores) {
       const found = new Map<string, CallFacts>();
-      const missed: Score[] = [];
-      for (const score of scores) {
-        const call = targetsOf(score).map((target) => calls.get(target)).find((facts) => facts !== undefined);
-        if (call === undefined) missed.push(score);
-        else found.set(score.score_id, call);
-      }
+      const remembered = (wanted: readonly Score[]): Score[] =>
+        wanted.filter((score) => {
+          const call = callOf(score, calls);
+          if (call !== undefined) found.set(score.score_id, call);
+          return call === undefined;
+        });
+      let missed = remembered(scores);
       if (missed.length === 0) return found;
-      const traces = [...new Set(missed.flatMap((score) => (score.trace_id !== null && score.span_id !== null ? [score.trace_id] : [])))];
-      const responses = [...new Set(missed.flatMap((score) => (score.response_id === null ? [] : [score.response_id])))];
+      // What the named spans are may have been forgotten as well.
+      await inferences.recallTraces(missed.flatMap((score) => (spanOf(score) ?? [])).filter((span) => inferences.standInsFor(spanKey(span)) === undefined));
+      missed = remembered(missed);
+      const traces = [...new Set(missed.flatMap((score) => judgedSpan(score)?.trace_id ?? []))];
+      const responses = [...new Set(missed.flatMap((score) => score.response_id ?? []))];
       const stored = new Map([...(await lookUp('trace_id', traces)), ...(await lookUp('response_id', responses))]);
       for (const score of missed) {
-        const call = targetsOf(score).map((target) => stored.get(target)).find((facts) => facts !== undefined);
+        const call = callOf(score, stored);
         if (call !== undefined) found.set(score.score_id, call);
       }
       return found;
@@ -99,16 +129,8 @@ export function createJoin(store: Store, capacity: number): Join {
     learn(call) {
       for (const name of namesOf(call)) calls.set(name, call);
     },
-    waitingFor(call) {
-      const found = new Set<PendingScore>();
-      for (const name of namesOf(call)) {
-        for (const id of byTarget.get(name) ?? []) {
-          const waited = pending.get(id);
-          if (waited !== undefined) found.add(waited);
-        }
-      }
-      return [...found];
-    },
+    waitingFor: (call) => (pending.size === 0 ? [] : waitingUnder([...namesOf(call), ...inferences.standsFor(call)])),
+    waitingAt: (spans) => (pending.size === 0 ? [] : waitingUnder(spans.map(spanKey))),
     wait(waited) {
       const { score } = waited;
       settle(score.score_id);

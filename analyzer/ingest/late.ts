@@ -4,7 +4,7 @@ import type { Ancestry } from './ancestry.ts';
 import type { Draft } from './draft.ts';
 import { createGenerations } from './generations.ts';
 import { spanKey, type SpanIdentity } from './identity.ts';
-import { loadCompleteCalls, loadScoresOfCalls } from './recovery.ts';
+import { loadFiledCalls, loadScoresOfCalls } from './recovery.ts';
 import { factsOf, type CallFacts } from './rows.ts';
 
 /**
@@ -16,13 +16,12 @@ import { factsOf, type CallFacts } from './rows.ts';
 export type Late = {
   /** A call became complete while this ancestor was missing. */
   expect(missing: string, call: SpanIdentity): void;
-  /** Drafts what these ancestors correct. Answers the calls as they are now, and what to do when the draft is durable. */
-  correct(draft: Draft, ancestors: readonly SpanIdentity[], admit: (call: LlmCall) => LlmCall): Promise<{ readonly calls: readonly CallFacts[]; readonly whenDurable: readonly (() => void)[] }>;
+  /** Drafts what these ancestors correct. Answers what to do when the draft is durable. */
+  correct(draft: Draft, ancestors: readonly SpanIdentity[], admit: (call: LlmCall) => LlmCall): Promise<readonly (() => void)[]>;
 };
 
 export const ATTRIBUTED_LATE = 'attributed_late';
 
-const NOTHING = { calls: [], whenDurable: [] } as const;
 /** Calls that may hang from one missing span; the rest stay as they are. */
 const MAX_CHILDREN = 1_000;
 
@@ -37,13 +36,14 @@ export function createLate(deps: { readonly store: Store; readonly ancestry: Anc
   return {
     expect: expectAncestor,
     async correct(draft, ancestors, admit) {
-      if (byAncestor.size() === 0) return NOTHING;
+      if (byAncestor.size() === 0) return [];
       const keys = ancestors.map(spanKey).filter((key) => byAncestor.get(key) !== undefined);
       const expecting = keys.flatMap((key) => byAncestor.get(key) ?? []).filter((call) => !draft.calls.has(spanKey(call)));
-      if (expecting.length === 0) return NOTHING;
+      if (expecting.length === 0) return [];
       const whenDurable: (() => void)[] = keys.map((key) => () => byAncestor.delete(key));
       const corrected = new Map<string, CallFacts>();
-      for (const { call: asStored, stored } of await loadCompleteCalls(store, expecting)) {
+      for (const { call: asStored, stored } of await loadFiledCalls(store, expecting)) {
+        if (stored.role !== 'call' || stored.slot === 0) continue;
         const { call: resolved, missing } = ancestry.resolve(asStored);
         if (missing !== null) whenDurable.push(() => expectAncestor(missing, asStored));
         if (resolved.prompt_name === asStored.prompt_name && resolved.prompt_version === asStored.prompt_version && resolved.session_id === asStored.session_id) continue;
@@ -55,7 +55,7 @@ export function createLate(deps: { readonly store: Store; readonly ancestry: Anc
         const call = corrected.get(spanKey(target));
         if (call !== undefined) draft.joinedScore(score, call, stored, stored.slot);
       }
-      return { calls: [...corrected.values()], whenDurable };
+      return whenDurable;
     },
   };
 }

@@ -1,35 +1,37 @@
 import type { LlmCall } from '../../schemas/call.ts';
 import type { Decoded } from '../../schemas/otlp.ts';
 import type { Score } from '../../schemas/score.ts';
-import { createAncestry, relativeOf } from '../ingest/ancestry.ts';
+import { ancestorOf, createAncestry, type Ancestor } from '../ingest/ancestry.ts';
 import { spanKey } from '../ingest/identity.ts';
-import type { Normaliser, NormaliseContext, NormalisedRecord, NormalisedSpan, Relative } from '../normalise.ts';
-import { factsOfRecord, factsOfSpan, RECORD_IDENTITY, SPAN_IDENTITY } from './facts.ts';
+import type { Normaliser, NormaliseContext, NormalisedRecord, NormalisedSpan } from '../normalise.ts';
+import { createCounting, type Counting } from './counting.ts';
+import { merge } from '../ingest/merge.ts';
+import { CALL_FIELDS, factsOfRecord, factsOfSpan, RECORD_IDENTITY, SPAN_IDENTITY } from './facts.ts';
 import { probesOfRecord, probesOfSpan, type RecordSubject, type SpanSubject } from './probes.ts';
-import { sourcesOf, type Probe, type Reader, type Sources } from './provenance.ts';
+import { sourcesOf, type Facts, type Probe, type Reader, type Sources } from './provenance.ts';
 import { sdkOf, type Sdk } from './sdks.ts';
 import { shapeOfRecord, shapeOfSpan } from './shape.ts';
 
 /**
- * What Culprit makes of captured telemetry, without a store: the same normaliser and the same inheritance of tags as ingest,
- * over what the given files hold. Pure: decoded requests in, findings out.
+ * What Culprit makes of captured telemetry, without a store: the same normaliser, the same inheritance of tags and the same choice of
+ * the span that counts for an inference as ingest, over what the given files hold. Pure: decoded requests in, findings out.
  */
 export type Finding =
   | (Place & {
       readonly kind: 'call';
       readonly call: LlmCall;
-      /** Span ids that prompt, session and user were inherited from, by field; their sources are those of that span. */
+      /** Span ids that fields were taken from (a span above, or another one of the same inference), by field; their sources are those of that span. */
       readonly inherited: ReadonlyMap<string, string>;
       /** An ancestor that may carry tags is not in the files. */
       readonly misses_ancestor: boolean;
       /** A wrapper whose inferences are not in the files: it counts in their place. */
       readonly stands_for_inferences: boolean;
     })
-  | (Place & { readonly kind: 'ignored'; readonly reason: string; readonly relative: Relative })
+  | (Place & { readonly kind: 'ignored'; readonly reason: string; readonly relative: Ancestor })
   | (Place & { readonly kind: 'score'; readonly score: Score; readonly judges: Judged });
 
-/** What a score's target is in these files: a call, a span that is none, a trace only, or not there. */
-export type Judged = 'call' | 'other_span' | 'trace' | 'not_here';
+/** What a score's target is in these files: a call, a span that stands for calls, one that does not, a trace only, or not there. */
+export type Judged = 'call' | 'stand_in' | 'other_span' | 'trace' | 'not_here';
 
 type Place = {
   readonly file: string;
@@ -81,7 +83,7 @@ export function createInspection(normaliser: Normaliser, settings: { readonly pr
     const known = shapes.get(shape);
     if (known !== undefined) return known;
     const traced = sourcesOf(subject, reader, probes(subject) ?? []);
-    const found = reader.facts(subject).has('operation') ? withOperation(traced) : traced;
+    const found = withRecognition(traced, reader.facts(subject));
     if (shapes.size < MAX_SHAPES) shapes.set(shape, found);
     return found;
   }
@@ -99,30 +101,29 @@ export function createInspection(normaliser: Normaliser, settings: { readonly pr
     }
   }
 
-  /** Spans with an inference somewhere below them. */
-  function wrapsAnInference(): Set<string> {
-    const found = new Set<string>();
-    for (const { subject, read } of spans.values()) {
-      if (read.kind !== 'call') continue;
-      for (const { subject: ancestor } of above(subject.span)) found.add(keyOf(ancestor.span));
-    }
-    return found;
-  }
-
-  function judgedBy(score: Score): Judged {
+  function judgedBy(score: Score, counting: Counting): Judged {
     if (score.response_id !== null && callsByResponse.has(score.response_id)) return 'call';
     if (score.trace_id === null) return 'not_here';
     if (score.span_id === null) return 'trace';
-    const target = spans.get(keyOf({ trace_id: score.trace_id, span_id: score.span_id }));
-    return target === undefined ? 'not_here' : target.read.kind === 'call' ? 'call' : 'other_span';
+    const key = keyOf({ trace_id: score.trace_id, span_id: score.span_id });
+    const target = spans.get(key);
+    if (target === undefined) return 'not_here';
+    const isCall = target.read.kind === 'call' && counting.roleOf(target.read.call, '') === 'call';
+    return isCall ? 'call' : counting.standsForCalls(key) ? 'stand_in' : 'other_span';
   }
 
-  function inspectCall(entry: SpanEntry, asRead: LlmCall, stands_for_inferences: boolean): Finding {
-    const { call, missing } = ancestry.resolve(asRead);
+  function inspectCall(entry: SpanEntry, asRead: LlmCall, counting: Counting): Finding {
+    const twins = counting.completedBy(asRead).flatMap((key) => spans.get(key) ?? []);
+    const completed = twins.reduce((call, twin) => {
+      const other = callOf(twin.read);
+      return other === null ? call : merge(call, ancestry.resolve(other).call);
+    }, asRead);
+    const { call, missing } = ancestry.resolve(completed);
     const givers = new Map<string, SpanEntry>();
-    for (const field of INHERITED) {
-      if (call[field] === null || asRead[field] !== null) continue;
-      const giver = [...above(entry.subject.span)].find(({ read }) => tagsOf(read)[field] !== null);
+    for (const field of CALL_FIELDS) {
+      if (call[field] === null || call[field] === asRead[field]) continue;
+      const twin = twins.find(({ read }) => callOf(read)?.[field] === call[field]);
+      const giver = twin ?? [...twins, entry].flatMap(({ subject }) => [...above(subject.span)]).find(({ read }) => Reflect.get(tagsOf(read), field) === call[field]);
       if (giver !== undefined) givers.set(field, giver);
     }
     const sources = (): Sources => {
@@ -131,7 +132,7 @@ export function createInspection(normaliser: Normaliser, settings: { readonly pr
       return found;
     };
     const inherited = new Map([...givers].map(([field, { subject }]) => [field, subject.span.span_id]));
-    return { ...placeOf(entry, sources), kind: 'call', call, inherited, misses_ancestor: missing !== null, stands_for_inferences };
+    return { ...placeOf(entry, sources), kind: 'call', call, inherited, misses_ancestor: missing !== null, stands_for_inferences: entry.read.kind === 'relative' };
   }
 
   return {
@@ -163,48 +164,54 @@ export function createInspection(normaliser: Normaliser, settings: { readonly pr
       }
     },
     *findings() {
-      const wrappers = wrapsAnInference();
+      const counting = createCounting([...spans.values()].map(({ read }) => read));
       for (const entry of entries) {
         if (entry.kind === 'span') {
-          yield* inspectSpan(entry, wrappers);
+          yield* inspectSpan(entry, counting);
           continue;
         }
         const { file, subject, read } = entry;
         const { trace_id, span_id } = read.score;
         const place = { file, trace_id, span_id, span_name: subject.record.event_name, scope_name: subject.scope.name, sdk: null, sources: () => sourcesOfRecord(entry) };
-        yield { ...place, kind: 'score', score: read.score, judges: judgedBy(read.score) };
+        yield { ...place, kind: 'score', score: read.score, judges: judgedBy(read.score, counting) };
       }
     },
     ignoredRecords: () => ignored,
   };
 
-  function* inspectSpan(entry: SpanEntry, wrappers: ReadonlySet<string>): Generator<Finding> {
-    const { subject, read, isRepeated } = entry;
+  function* inspectSpan(entry: SpanEntry, counting: Counting): Generator<Finding> {
+    const { read, isRepeated } = entry;
     const place = placeOf(entry, () => sourcesOfSpan(entry));
-    const candidate = read.kind === 'relative' && !wrappers.has(keyOf(subject.span)) ? read.candidate : null;
+    const call = callOf(read);
+    const reason = read.kind === 'call' ? '' : read.reason;
+    const role = call === null ? null : counting.roleOf(call, reason);
     if (isRepeated) yield { ...place, kind: 'ignored', reason: 'same_span_again', relative: tagsOf(read) };
-    else if (read.kind === 'call') yield inspectCall(entry, read.call, false);
-    else if (candidate !== null) yield inspectCall(entry, candidate, true);
-    else yield { ...place, kind: 'ignored', reason: read.reason, relative: read.relative };
+    // Nothing else comes: a wrapper that may count in the place of inferences does.
+    else if (call !== null && (role === 'call' || role === 'candidate')) yield inspectCall(entry, call, counting);
+    else yield { ...place, kind: 'ignored', reason: reason === '' ? (role ?? '') : reason, relative: tagsOf(read) };
     if (isRepeated) return;
     for (const [index, score] of read.scores.entries()) {
       const prefix = `scores.${index}.`;
       const sources = (): Sources => new Map([...sourcesOfSpan(entry)].flatMap(([field, by]) => (field.startsWith(prefix) ? [[field.slice(prefix.length), by] as const] : [])));
-      yield { ...placeOf(entry, sources), kind: 'score', score, judges: judgedBy(score) };
+      yield { ...placeOf(entry, sources), kind: 'score', score, judges: judgedBy(score, counting) };
     }
   }
 }
 
-/** Where any other operation would make it no call at all, what says that it is one says which. */
-function withOperation(sources: Sources): Sources {
+/** Where anything else would make it no call at all, what says that it is one says also which kind of call. */
+function withRecognition(sources: Sources, facts: Facts): Sources {
   const recognisedBy = sources.get('recognised_as');
-  return recognisedBy === undefined || sources.has('operation') ? sources : new Map([...sources, ['operation', recognisedBy]]);
+  if (recognisedBy === undefined) return sources;
+  return new Map([...sources, ...['operation', 'is_stream'].flatMap((field) => (facts.has(field) && !sources.has(field) ? [[field, recognisedBy] as const] : []))]);
 }
 
-const INHERITED = ['prompt_name', 'prompt_version', 'prompt_label', 'session_id', 'user_id'] as const;
+/** The inference that a span is, or the one that it may stand for. */
+function callOf(read: NormalisedSpan): LlmCall | null {
+  return read.kind === 'call' ? read.call : read.candidate;
+}
 
-function tagsOf(read: NormalisedSpan): Relative {
-  return read.kind === 'call' ? relativeOf(read.call) : read.relative;
+function tagsOf(read: NormalisedSpan): Ancestor {
+  return read.kind === 'call' ? ancestorOf(read.call) : read.relative;
 }
 
 function placeOf({ file, subject }: SpanEntry, sources: () => Sources): Place {

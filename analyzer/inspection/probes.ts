@@ -123,7 +123,22 @@ const WHOLE_NUMBER = /^\d{1,15}$/;
 function otherText(value: string): string {
   if (WHOLE_NUMBER.test(value)) return String(Number(value) + 1);
   const json = parsed(value);
-  return json === undefined ? `x${value}` : JSON.stringify(otherJson(json, 0));
+  if (json !== undefined) return JSON.stringify(otherJson(json, 0));
+  const members = pythonMembers(value);
+  return members.length === 0 ? `x${value}` : members.reduceRight((text, member) => member.changedIn(text), value);
+}
+
+/** Values behind a key in a dict as Python prints it: `{'prompt_name': 'refund', 'n': 3}`. Enough to change them, not to read it. */
+const PYTHON_MEMBER = /'([\w.-]{1,100})':\s*(?:'([^'\\]{1,1000})'|(\d{1,15}))/g;
+
+function pythonMembers(text: string): { readonly key: string; readonly changedIn: (text: string) => string }[] {
+  if (!/^\s*[{[(]/.test(text) || text.length > MAX_JSON_CHARACTERS) return [];
+  return [...text.matchAll(PYTHON_MEMBER)].slice(0, MAX_LEAVES).map(({ index, 0: member, 1: key = '', 2: quoted, 3: number }) => {
+    const other = quoted === undefined ? String(Number(number) + 1) : `x${quoted}'`;
+    const end = index + member.length;
+    const start = end - (quoted === undefined ? (number ?? '').length : quoted.length + 1);
+    return { key, changedIn: (whole) => whole.slice(0, start) + other + whole.slice(end) };
+  });
 }
 
 type Json = string | number | boolean | null | Json[] | { [key: string]: Json };
@@ -157,8 +172,9 @@ function leavesOf(value: AttributeValue): Leaf[] {
   if (value instanceof Map) {
     return [...value].slice(0, MAX_LEAVES).map(([key, member]: [string, AttributeValue]) => ({ path: key, changed: () => new Map(value).set(key, otherValue(member) ?? member) }));
   }
-  const json = typeof value === 'string' ? parsed(value) : undefined;
-  if (json === undefined) return [];
+  if (typeof value !== 'string') return [];
+  const json = parsed(value);
+  if (json === undefined) return pythonMembers(value).map(({ key, changedIn }) => ({ path: key, changed: () => changedIn(value) }));
   const leaves: Leaf[] = [];
   collect(json, '', (changed) => JSON.stringify(changed), leaves, 0);
   return leaves;

@@ -80,7 +80,7 @@ export function createAccount(): Account {
           break;
         case 'score':
           counts.scores += 1;
-          if (finding.judges === 'call') counts.scoresOfCalls += 1;
+          if (finding.judges === 'call' || finding.judges === 'stand_in') counts.scoresOfCalls += 1;
           if (finding.judges === 'not_here') counts.lostScores += 1;
           break;
       }
@@ -95,7 +95,7 @@ export function createAccount(): Account {
       if (shown < counts.findings) row('shown', `${shown} of ${counts.findings}; the counts are of all`);
       row('calls', `${calls}${calls === 0 ? '' : `, ${versioned} with prompt name and version (${percent(versioned, calls)}), ${counts.sessions} with a session (${percent(counts.sessions, calls)})`}`);
       for (const [problem, count] of byCount(problems)) lines.push(`${' '.repeat(14)}${ink.warning(`${count}  ${problem}`)}`);
-      row('scores', `${scores}${scores === 0 ? '' : `, ${counts.scoresOfCalls} of a call in these files`}`);
+      row('scores', `${scores}${scores === 0 ? '' : `, ${counts.scoresOfCalls} of calls in these files`}`);
       if (ignored.size > 0) row('ignored', byCount(ignored).map(([reason, count]) => `${reason} ${count}`).join(', '));
       if (ignoredRecords.size > 0) row('log records', `ignored: ${byCount(ignoredRecords).map(([reason, count]) => `${reason} ${count}`).join(', ')}`);
       if (rejected.size > 0) row('refused', byCount(rejected).map(([reason, count]) => `${reason} ${count}`).join(', '));

@@ -94,7 +94,7 @@ function sourceText(field: string, finding: Finding & { kind: 'call' }, sources:
   const named = sources.slice(0, MAX_SOURCES_NAMED).map((source) => ink.plain(source, MAX_SOURCE_CHARACTERS));
   if (field === 'cost_usd' && finding.call.cost_source === 'computed') return 'computed from model and tokens';
   const keys = `${named.join(', ')}${sources.length > named.length ? ` and ${sources.length - named.length} more` : ''}`;
-  return inheritedFrom === undefined ? keys : `${keys}  of the span above, ${inheritedFrom}`;
+  return inheritedFrom === undefined ? keys : `${keys}  of span ${inheritedFrom}`;
 }
 
 function ignoredLine(finding: Finding & { kind: 'ignored' }, ink: Ink): string {
@@ -115,6 +115,7 @@ export function repeatedLine(count: number, ink: Ink): string {
 
 const JUDGES: Readonly<Record<Judged, string>> = {
   call: 'of a call in these files',
+  stand_in: 'of a span that stands for calls',
   other_span: 'of a span that is no call',
   trace: 'of a trace, not of one call',
   not_here: 'of a span that is not in these files',

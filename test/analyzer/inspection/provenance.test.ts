@@ -40,6 +40,12 @@ describe('the source of a field', () => {
     expect(read).toEqual({ name: ['metadata → prompt.name'], version: ['linked → [0].version'] });
   });
 
+  it('names the member of a dict that Python printed, also where another key holds the same', () => {
+    const nameIn = (dict: string | null): string | null => /'prompt_name': '([^']*)'/.exec(dict ?? '')?.[1] ?? null;
+    const dict = "{'user': 'u', 'prompt_name': 'refund', 'n': 3, 'more': None}";
+    expect(trace({ first: dict, second: dict }, (wire) => ({ name: nameIn(text(wire.get('first'))) ?? nameIn(text(wire.get('second'))) }))).toEqual({ name: ['first → prompt_name'] });
+  });
+
   it('is every key that goes into a sum', () => {
     expect(trace({ input: 3, cached: 4n, note: 'x' }, (wire) => ({ tokens: Number(wire.get('input')) + Number(wire.get('cached')) }))).toEqual({ tokens: ['input', 'cached'] });
   });
@@ -155,6 +161,18 @@ describe('inspection', () => {
 
   it('shows a span that comes twice once', () => {
     expect(inspect(span(chat), span(chat)).map((finding) => (finding.kind === 'ignored' ? finding.reason : finding.kind))).toEqual(['call', 'same_span_again']);
+  });
+
+  it('counts an inference once, and says which other span completed it', () => {
+    const answered: Fields = { ...chat, 'gen_ai.response.id': 'r1', 'gen_ai.usage.input_tokens': 3 };
+    const client = span({ ...answered, 'gen_ai.prompt.name': 'refund', 'gen_ai.prompt.version': 'v2', 'gen_ai.usage.output_tokens': 5 }, { span_id: '1111111111111111' });
+    const gateway = span(answered, { span_id: '2222222222222222', parent_span_id: '1111111111111111' });
+    const findings = inspect(client, gateway);
+    expect(findings.map((finding) => (finding.kind === 'ignored' ? finding.reason : finding.kind))).toEqual(['wrapper', 'call']);
+    const call = findings.find((finding) => finding.kind === 'call');
+    expect(call?.call).toMatchObject({ span_id: '2222222222222222', prompt_version: 'v2', output_tokens: 5 });
+    expect(Object.fromEntries(call?.inherited ?? [])).toMatchObject({ prompt_version: '1111111111111111', output_tokens: '1111111111111111' });
+    expect(call?.sources().get('output_tokens')).toEqual(['gen_ai.usage.output_tokens']);
   });
 
   it('survives a parent that is its own', () => {
