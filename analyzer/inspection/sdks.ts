@@ -49,10 +49,12 @@ export function sdkOf({ scope, span, resource }: SpanSubject): Sdk | null {
   if (scope.name === 'ai' || scope.name === 'gen_ai') return sdkNamed('Vercel AI SDK');
   if (resource.get('telemetry.sdk.name') === 'openlit') return sdkNamed('OpenLIT');
   const known = SDKS.find((sdk) => sdk.scopes.some((beginning) => scope.name.startsWith(beginning))) ?? SDKS.find((sdk) => sdk.keys.some((beginning) => keys.some((key) => key.startsWith(beginning))));
-  return known ?? (keys.some((key) => key.startsWith('gen_ai.') || key.startsWith('llm.')) ? OPENTELEMETRY : null);
+  return known ?? (keys.some((key) => OF_A_MODEL.test(key)) ? OPENTELEMETRY : null);
 }
 
 const MAX_KEYS = 1_000;
+/** Not prompt, conversation or agent: an application sets those on spans of its own. */
+const OF_A_MODEL = /^(?:llm\.|gen_ai\.(?:system|provider|operation|request|response|usage)\b)/;
 
 function sdkNamed(name: string): Sdk | null {
   return SDKS.find((sdk) => sdk.name === name) ?? null;

@@ -120,7 +120,7 @@ export function createAccount(): Account {
     const { calls, versioned, lostScores } = counts;
     const steps: string[] = [];
     for (const { sdk, count } of [...untagged.values()].toSorted((x, y) => y.count - x.count)) {
-      steps.push(`${sdk.name}, ${many(count, 'call')} without prompt name and version:`, `    ${sdk.tag}`, `    ${GUIDE}#${sdk.section}`);
+      steps.push(`${sdk.name}, ${many(count, 'call')} without prompt name or version:`, `    ${sdk.tag}`, `    ${GUIDE}#${sdk.section}`);
     }
     // Beside calls, other spans of a library are what they seem: tools, steps, prompt fetches.
     for (const { sdk, count } of [...unread.values()].filter((seen) => !read.has(seen.sdk.name)).toSorted((x, y) => y.count - x.count)) {

@@ -104,7 +104,7 @@ function ignoredLine(finding: Finding & { kind: 'ignored' }, ink: Ink): string {
     const value = relative[field];
     return value === null ? [] : [`${MARGIN}${field.padEnd(14)}  ${ink.plain(value)}  ${ink.faint((sources.get(field) ?? []).map((source) => ink.plain(source, MAX_SOURCE_CHARACTERS)).join(', '))}\n`];
   });
-  const unread = reason === 'not_an_llm_call' && finding.sdk !== null ? `  ${ink.warning(`looks like ${finding.sdk.name}`)}` : '';
+  const unread = reason === 'not_an_llm_call' && finding.sdk !== null ? `  ${ink.faint(`looks like ${finding.sdk.name}`)}` : '';
   return head('ignored', `${ink.plain(finding.span_name, 60)}  ${reason}${unread}`, finding, ink) + tags.join('');
 }
 

@@ -71,9 +71,9 @@ describe('inspect', () => {
   it('says of calls without a version what is missing, and how to tag them in that SDK', async () => {
     const untagged = await culprit([captured('humanloop.traces.bin')]);
     expect(untagged.stdout).toMatch(/! (no prompt name and no version|a prompt name, but no version)/);
-    expect(untagged.stdout).toMatch(/^ {2}Humanloop, \d+ calls? without prompt name and version:\n {6}.+\n {6}docs\/TAGGING\.md#humanloop$/m);
+    expect(untagged.stdout).toMatch(/^ {2}Humanloop, \d+ calls? without prompt name or version:\n {6}.+\n {6}docs\/TAGGING\.md#humanloop$/m);
     const plain = await culprit(['-'], { input: JSON.stringify(request(chat)) });
-    expect(plain.stdout).toMatch(/OpenTelemetry, 1 call without prompt name and version:\n.*gen_ai\.prompt\.version.*\n.*docs\/TAGGING\.md#opentelemetry/);
+    expect(plain.stdout).toMatch(/OpenTelemetry, 1 call without prompt name or version:\n.*gen_ai\.prompt\.version.*\n.*docs\/TAGGING\.md#opentelemetry/);
   });
 
   it('reads protobuf, JSON on one line and on many, JSON lines, delimited protobuf, and each of them packed, by content alone', async () => {
