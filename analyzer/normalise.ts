@@ -1,8 +1,8 @@
 import { hash } from 'node:crypto';
 import type { LlmCall, PromptAttribution, PromptVersionSource } from '../schemas/call.ts';
-import type { Attributes, OtlpLogRecord, OtlpScope, OtlpSpan } from '../schemas/otlp.ts';
+import type { Attributes, AttributeValue, OtlpLogRecord, OtlpScope, OtlpSpan } from '../schemas/otlp.ts';
 import type { Score } from '../schemas/score.ts';
-import { dialects, type Dialect, type Inference, type RelativeReason, type SpanSource } from './dialects/index.ts';
+import { dialects, type Dialect, type Inference, type RelativeReason, type SpanSource, type WireScore } from './dialects/index.ts';
 import { environmentOf, promptTags, sessionOf, userOf } from './dialects/tags.ts';
 import { firstText, text } from './dialects/values.ts';
 import { finishReason, providerName } from './dialects/vocabulary.ts';
@@ -83,15 +83,46 @@ export function createNormaliser(settings: NormaliserSettings): Normaliser {
         const aggregate = reading.kind === 'relative' ? reading.aggregate : undefined;
         const candidate = dialect === undefined || aggregate === undefined ? null : callFrom(dialect, aggregate);
         const content = aggregate === undefined ? null : (settings.keepContent?.(aggregate, span) ?? null);
-        return { kind: 'relative', reason, relative: relativeOf(context, source, reason), candidate, content, ...scoresOfSpan(context, span, reason === 'evaluator' ? 'judge' : 'judged') };
+        return { kind: 'relative', reason, relative: relativeOf(context, source, reason), candidate, content, ...scoresOf(context, dialect, source, reason === 'evaluator' ? 'judge' : 'judged') };
       }
       const call = callFrom(dialect, reading.inference);
-      return { kind: 'call', call, content: settings.keepContent?.(reading.inference, span) ?? null, ...scoresOfSpan(context, span, 'judged') };
+      return { kind: 'call', call, content: settings.keepContent?.(reading.inference, span) ?? null, ...scoresOf(context, dialect, source, 'judged') };
     },
     record(context, _resource, _scope, record) {
       return scoreOfRecord(context, record);
     },
   };
+}
+
+/** In the span's events, and in its attributes where its dialect reads judgements there: those are told as the event would tell them. */
+function scoresOf(context: NormaliseContext, dialect: Dialect | undefined, source: SpanSource, role: 'judge' | 'judged'): Pick<NormalisedSpan, 'scores' | 'ignored_scores'> {
+  const { span } = source;
+  const judgements = dialect?.scores?.(source) ?? [];
+  if (judgements.length === 0) return scoresOfSpan(context, span, role);
+  const events = judgements.flatMap((wire) => (wire.target === 'span' ? [{ name: SCORE_EVENT, time_ns: span.end_ns, attributes: eventAttributes(wire) }] : []));
+  const { scores, ignored_scores } = scoresOfSpan(context, { ...span, events: [...span.events, ...events] }, role);
+  for (const wire of judgements) {
+    if (wire.target === 'session') ignored_scores.push('score_of_session');
+    if (wire.target !== 'trace') continue;
+    const [link] = role === 'judge' ? span.links : [];
+    const record = { time_ns: span.end_ns, observed_time_ns: 0n, event_name: SCORE_EVENT, trace_id: link?.trace_id ?? span.trace_id, span_id: null, severity_number: 0, body: null, attributes: eventAttributes(wire) };
+    const reading = scoreOfRecord(context, record);
+    if (reading.kind === 'score') scores.push(reading.score);
+    else ignored_scores.push(reading.reason);
+  }
+  return { scores, ignored_scores };
+}
+
+const SCORE_EVENT = 'gen_ai.evaluation.result';
+
+function eventAttributes({ name, value, label, explanation, evaluator }: WireScore): Attributes {
+  return new Map<string, AttributeValue>([
+    ['gen_ai.evaluation.name', name],
+    ['gen_ai.evaluation.score.value', value ?? null],
+    ['gen_ai.evaluation.score.label', label],
+    ['gen_ai.evaluation.explanation', explanation],
+    ['gen_ai.evaluation.evaluator.name', evaluator],
+  ]);
 }
 
 function relativeOf(context: NormaliseContext, { span, flags }: SpanSource, reason: RelativeReason): Relative {

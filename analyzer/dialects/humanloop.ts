@@ -27,7 +27,7 @@ export const humanloopPrompt: PromptReader = (attributes, flags) => {
 const REASONS: ReadonlyMap<string, RelativeReason> = new Map<string, RelativeReason>([
   ['prompt', 'wrapper'],
   ['flow', 'wrapper'],
-  ['agent', 'wrapper'],
+  ['agent', 'agent'],
   ['tool', 'tool'],
   ['evaluator', 'evaluator'],
 ]);

@@ -1,10 +1,17 @@
 import type { OtlpScope, OtlpSpan, Attributes, AttributeValue } from '../../schemas/otlp.ts';
+import { anthropicSdk } from './anthropic-sdk.ts';
 import { humanloop } from './humanloop.ts';
 import { langfuse, langfuseByKeys } from './langfuse.ts';
 import { langsmith } from './langsmith.ts';
 import { litellm } from './litellm.ts';
+import { mlflow } from './mlflow.ts';
+import { openInference } from './openinference.ts';
+import { openLit } from './openlit.ts';
 import { otel136, otel137, otelGenAi } from './otel-genai.ts';
 import { promptfoo } from './promptfoo.ts';
+import { promptLayer } from './promptlayer.ts';
+import { pydanticAi } from './pydantic-ai.ts';
+import { traceloop } from './traceloop.ts';
 import { vercelAi7 } from './vercel-ai-7.ts';
 import { vercelAiLegacy } from './vercel-ai-legacy.ts';
 
@@ -119,14 +126,23 @@ export type Dialect = {
 };
 
 export const dialects: readonly Dialect[] = [
+  // By scope, or a marker that is theirs alone.
   langfuse,
   vercelAi7,
   vercelAiLegacy,
+  anthropicSdk,
+  pydanticAi,
   litellm,
+  openLit,
+  openInference,
+  // By markers that also reach the spans of other libraries.
   langfuseByKeys,
   langsmith,
+  traceloop,
+  mlflow,
   humanloop,
   promptfoo,
+  promptLayer,
   otelGenAi,
   otel137,
   otel136,

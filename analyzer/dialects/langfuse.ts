@@ -6,6 +6,7 @@ import { type Fields, fieldsOf, isFields, structured } from './structured.ts';
 import { promptAt } from './prompt-pair.ts';
 import type { PromptReader } from './tags.ts';
 import { amount, count, firstCount, firstOf, text, truth } from './values.ts';
+import { isWrapper, wrapper } from './wrapper.ts';
 
 /**
  * Langfuse SDKs (Python 3 to 5, JS 4 and 5). `langfuse.observation.type` alone says what a span is: the prompt, session and
@@ -41,7 +42,7 @@ const CALLS: ReadonlyMap<string, string> = new Map([
 
 const OTHERS: ReadonlyMap<string, RelativeReason> = new Map<string, RelativeReason>([
   ['span', 'wrapper'],
-  ['agent', 'wrapper'],
+  ['agent', 'agent'],
   ['chain', 'wrapper'],
   ['tool', 'tool'],
   ['retriever', 'retrieval'],
@@ -56,8 +57,8 @@ function read(source: SpanSource): Reading {
   // The JS wrapper of OpenAI calls an embedding a generation, with an empty answer.
   if (operation !== undefined) return { kind: 'inference', inference: inference(source, embeds(attributes) ? 'embeddings' : operation) };
   const reason = OTHERS.get(type) ?? 'not_an_llm_call';
-  if (!says || reason !== 'wrapper') return { kind: 'relative', reason: reason === 'wrapper' && type === 'span' ? 'not_an_llm_call' : reason };
-  return { kind: 'relative', reason, aggregate: inference(source, 'chat') };
+  if (!says && type === 'span') return { kind: 'relative', reason: 'not_an_llm_call' };
+  return isWrapper(reason) ? wrapper(reason, inference(source, 'chat')) : { kind: 'relative', reason };
 }
 
 function embeds(attributes: Attributes): boolean {

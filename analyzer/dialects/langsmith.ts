@@ -7,6 +7,7 @@ import { fieldsOf, isFields, structured } from './structured.ts';
 import { promptAt } from './prompt-pair.ts';
 import type { PromptReader } from './tags.ts';
 import { firstTruth, text } from './values.ts';
+import { isWrapper, wrapper } from './wrapper.ts';
 
 /**
  * LangSmith SDKs (Python and JS), also as LangChain writes through them. `langsmith.span.kind` is the run's type and right;
@@ -60,10 +61,7 @@ function read(source: SpanSource): Reading {
   const operation = CALLS.get(kind);
   if (operation !== undefined) return { kind: 'inference', inference: inference(source, operation) };
   const reason = OTHERS.get(kind) ?? 'wrapper';
-  if (reason !== 'wrapper') return { kind: 'relative', reason };
-  const aggregate = inference(source, 'chat');
-  const says = aggregate.request_model !== null || aggregate.usage.input !== null || aggregate.usage.output !== null;
-  return says ? { kind: 'relative', reason, aggregate } : { kind: 'relative', reason };
+  return isWrapper(reason) ? wrapper(reason, inference(source, 'chat')) : { kind: 'relative', reason };
 }
 
 function inference(source: SpanSource, operation: string): Inference {

@@ -77,7 +77,7 @@ export function readGenAi(source: SpanSource): Reading {
 /** What stands below a wrapper is not on its span: most of it is chat. */
 const CHAT = 'chat';
 
-function classify(span: OtlpSpan, flags: Set<string>): { kind: 'call'; name: string } | { kind: 'relative'; reason: RelativeReason } {
+export function classify(span: OtlpSpan, flags: Set<string>): { kind: 'call'; name: string } | { kind: 'relative'; reason: RelativeReason } {
   const { attributes } = span;
   const method = text(attributes.get('mcp.method.name'), flags);
   if (method !== null) return { kind: 'relative', reason: method === 'prompts/get' ? 'mcp_prompt_fetch' : method === 'tools/call' ? 'tool' : 'mcp' };

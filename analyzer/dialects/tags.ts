@@ -4,7 +4,13 @@ import { humanloopPrompt } from './humanloop.ts';
 import { langfusePrompt } from './langfuse.ts';
 import { langsmithPrompt } from './langsmith.ts';
 import { litellmPrompt } from './litellm.ts';
+import { mlflowPrompt } from './mlflow.ts';
+import { openInferencePrompt } from './openinference.ts';
+import { hubPrompt, openLitPrompt } from './openlit.ts';
 import { promptfooPrompt } from './promptfoo.ts';
+import { promptLayerPrompt } from './promptlayer.ts';
+import { logfirePrompt } from './pydantic-ai.ts';
+import { traceloopPrompt } from './traceloop.ts';
 import { firstText, text } from './values.ts';
 import { vercelAiLangfusePrompt } from './vercel-ai-legacy.ts';
 
@@ -38,10 +44,17 @@ const otelPrompt: PromptReader = (attributes, flags) => {
 const promptReaders: readonly PromptReader[] = [
   otelPrompt,
   langfusePrompt,
+  promptLayerPrompt,
+  traceloopPrompt,
+  logfirePrompt,
+  mlflowPrompt,
   vercelAiLangfusePrompt,
   langsmithPrompt,
+  openInferencePrompt,
   humanloopPrompt,
+  hubPrompt,
   litellmPrompt,
+  openLitPrompt,
   promptfooPrompt,
 ];
 
@@ -76,6 +89,10 @@ const SESSION = [
   'ai.settings.context.sessionId',
   'ai.settings.context.session_id',
   'litellm.metadata.session_id',
+  'traceloop.association.properties.session_id',
+  'traceloop.association.properties.sessionId',
+  'mlflow.trace.session',
+  'promptlayer.metadata.session_id',
 ];
 const USER = [
   'user.id',
@@ -88,6 +105,10 @@ const USER = [
   'ai.settings.context.user_id',
   'litellm.end_user.id',
   'llm.user',
+  'traceloop.association.properties.user_id',
+  'traceloop.association.properties.userId',
+  'mlflow.trace.user',
+  'promptlayer.metadata.user_id',
 ];
 const ENVIRONMENT = ['langfuse.environment', 'deployment.environment.name', 'deployment.environment', 'langsmith.metadata.environment'];
 

@@ -104,7 +104,7 @@ describe('what is no generation', () => {
   it.each([
     ['span', 'not_an_llm_call'],
     ['event', 'not_an_llm_call'],
-    ['agent', 'wrapper'],
+    ['agent', 'agent'],
     ['chain', 'wrapper'],
     ['tool', 'tool'],
     ['retriever', 'retrieval'],
@@ -116,7 +116,7 @@ describe('what is no generation', () => {
 
   it('may stand for its generations where it says what they used', () => {
     const agent = relativeIn(scope, { ...generation, 'langfuse.observation.type': 'agent', 'langfuse.observation.usage_details': '{"input":10,"output":2}' });
-    expect(agent).toMatchObject({ reason: 'wrapper', candidate: { request_model: 'gpt-4o-2024-08-06', input_tokens: 10, output_tokens: 2 } });
+    expect(agent).toMatchObject({ reason: 'agent', candidate: { request_model: 'gpt-4o-2024-08-06', input_tokens: 10, output_tokens: 2 } });
   });
 });
 
