@@ -2,6 +2,7 @@ import type { LlmCall } from '../../schemas/call.ts';
 import type { LogMessage } from '../../schemas/log.ts';
 import type { Decoded } from '../../schemas/otlp.ts';
 import type { Score } from '../../schemas/score.ts';
+import { spanKey } from './identity.ts';
 import type { Tally } from './ledger.ts';
 import type { Normaliser, Relative } from '../normalise.ts';
 
@@ -9,7 +10,7 @@ import type { Normaliser, Relative } from '../normalise.ts';
 export type Reading = {
   /** Inferences, and wrappers that may stand for one: `reason` says why they are no call by themselves, and is empty for an inference. */
   readonly calls: readonly (Placed<LlmCall> & { readonly reason: string })[];
-  readonly relatives: readonly Placed<Relative>[];
+  readonly relatives: readonly (Placed<Relative> & { readonly key: string })[];
   readonly scores: readonly Placed<Score>[];
   /** The scores that were log records: they are counted with what becomes of them. A score on a span event belongs to its span. */
   readonly records: ReadonlySet<Score>;
@@ -25,7 +26,7 @@ export function readMessages(
 ): Reading {
   const { decode, normaliser, tally } = deps;
   const calls: (Placed<LlmCall> & { readonly reason: string })[] = [];
-  const relatives: Placed<Relative>[] = [];
+  const relatives: (Placed<Relative> & { readonly key: string })[] = [];
   const scores: Placed<Score>[] = [];
   const records = new Set<Score>();
   let received = 0;
@@ -47,7 +48,7 @@ export function readMessages(
             } else if (read.candidate !== null) {
               calls.push({ item: read.candidate, stampMs, reason: read.reason });
             } else {
-              relatives.push({ item: read.relative, stampMs });
+              relatives.push({ key: spanKey(read.relative), item: read.relative, stampMs });
               tally.count({ ...entry, outcome: 'ignored', reason: read.reason });
             }
             for (const score of read.scores) scores.push({ item: score, stampMs });
