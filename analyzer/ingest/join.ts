@@ -20,8 +20,8 @@ export type Join = {
   learn(call: CallFacts): void;
   /** Scores that wait for this call, or for a span that it stands for. They stay until `settle`. */
   waitingFor(call: CallFacts): readonly PendingScore[];
-  /** Scores that wait for these spans, whatever they are. */
-  waitingAt(spans: readonly SpanIdentity[]): readonly PendingScore[];
+  /** Scores that wait for these spans, by key, whatever they are. */
+  waitingAt(keys: readonly string[]): readonly PendingScore[];
   /** In the place of an earlier judgement of the same score. */
   wait(pending: PendingScore): void;
   settle(scoreId: string): void;
@@ -130,7 +130,7 @@ export function createJoin(store: Store, inferences: Pick<Inferences, 'recallTra
       for (const name of namesOf(call)) calls.set(name, call);
     },
     waitingFor: (call) => (pending.size === 0 ? [] : waitingUnder([...namesOf(call), ...inferences.standsFor(call)])),
-    waitingAt: (spans) => (pending.size === 0 ? [] : waitingUnder(spans.map(spanKey))),
+    waitingAt: (keys) => (pending.size === 0 ? [] : waitingUnder(keys)),
     wait(waited) {
       const { score } = waited;
       settle(score.score_id);

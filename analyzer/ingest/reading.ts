@@ -2,6 +2,7 @@ import type { LlmCall } from '../../schemas/call.ts';
 import type { LogMessage } from '../../schemas/log.ts';
 import type { Decoded } from '../../schemas/otlp.ts';
 import type { Score } from '../../schemas/score.ts';
+import { spanKey } from './identity.ts';
 import type { Outcome, Tally } from './ledger.ts';
 import type { Normaliser, Relative } from '../normalise.ts';
 import type { ContentOf } from './rows.ts';
@@ -85,12 +86,13 @@ export function readMessage(message: LogMessage, { decode, normaliser }: { reado
 }
 
 export type Placed<Item> = { readonly item: Item; readonly stampMs: number };
+type PlacedRelative = Placed<Relative> & { readonly key: string };
 type PlacedCall = Placed<LlmCall> & { readonly reason: string };
 
 /** What a batch of messages says, in the order of the log. */
 export type BatchReading = {
   readonly calls: readonly PlacedCall[];
-  readonly relatives: readonly Placed<Relative>[];
+  readonly relatives: readonly PlacedRelative[];
   readonly scores: readonly Placed<Score>[];
   /** The scores that were log records: they are counted with what becomes of them. A score on a span event belongs to its span. */
   readonly records: ReadonlySet<Score>;
@@ -102,7 +104,7 @@ export type BatchReading = {
 /** Puts the readings of a batch together, and counts what was received, rejected and ignored. */
 export function gather(readings: readonly Reading[], tally: Tally): BatchReading {
   const calls: PlacedCall[] = [];
-  const relatives: Placed<Relative>[] = [];
+  const relatives: PlacedRelative[] = [];
   const scores: Placed<Score>[] = [];
   const records = new Set<Score>();
   const contents: ContentOf[] = [];
@@ -115,7 +117,7 @@ export function gather(readings: readonly Reading[], tally: Tally): BatchReading
     for (const { outcome, reason, count } of reading.counts) tally.count({ ...entry, outcome, reason }, count);
     for (const { call, reason } of reading.calls) calls.push({ item: call, stampMs, reason });
     contents.push(...reading.contents);
-    for (const item of reading.relatives) relatives.push({ item, stampMs });
+    for (const item of reading.relatives) relatives.push({ key: spanKey(item), item, stampMs });
     for (const item of reading.scores) {
       scores.push({ item, stampMs });
       if (signal === 'logs') records.add(item);

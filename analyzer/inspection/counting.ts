@@ -1,4 +1,6 @@
+import type { LlmCall } from '../../schemas/call.ts';
 import type { Store } from '../../schemas/store.ts';
+import { resolve, type Resolution } from '../ingest/ancestry.ts';
 import { spanKey, type SpanIdentity } from '../ingest/identity.ts';
 import { createInferences } from '../ingest/inferences.ts';
 import type { Role } from '../ingest/nesting.ts';
@@ -6,6 +8,8 @@ import type { NormalisedSpan } from '../normalise.ts';
 
 /** Which of several spans counts for an inference, as ingest decides it once it has seen all of them. */
 export type Counting = {
+  /** Fills what the call lacks from the spans above it. */
+  resolve(call: LlmCall): Resolution;
   /** @param reason why the span is no call by itself; empty for an inference of its own. */
   roleOf(span: SpanIdentity, reason: string): Role;
   /** Keys of other spans of the same inference, which know what this one lacks. */
@@ -24,18 +28,19 @@ const EMPTY: Store = {
 
 export function createCounting(spans: readonly NormalisedSpan[]): Counting {
   const inferences = createInferences(EMPTY, { capacity: Number.MAX_SAFE_INTEGER, coversFromMs: 0 });
-  const inHand = new Map<string, { readonly isStored: boolean }>();
+  const inHand = new Map<string, { readonly stored: undefined }>();
   // Relatives first, as ingest sees them.
-  for (const read of spans) if (read.kind === 'relative' && read.candidate === null) inferences.see({ kind: 'relative', relative: read.relative });
+  for (const read of spans) if (read.kind === 'relative' && read.candidate === null) inferences.seeRelative(spanKey(read.relative), read.relative);
   for (const read of spans) {
     const call = read.kind === 'call' ? read.call : read.candidate;
     if (call === null) continue;
-    inferences.see({ kind: 'inference', call, reason: read.kind === 'call' ? '' : read.reason });
-    inHand.set(spanKey(call), { isStored: false });
+    inferences.seeInference(spanKey(call), call, read.kind === 'call' ? '' : read.reason);
+    inHand.set(spanKey(call), { stored: undefined });
   }
   const completions = new Map([...inferences.changes(inHand).fills].map(([call, others]) => [spanKey(call), others.map(spanKey)] as const));
   return {
-    roleOf: (span, reason) => inferences.roleOf(span, reason),
+    resolve: (call) => resolve(call, inferences.at),
+    roleOf: (span, reason) => inferences.roleOf(spanKey(span), reason),
     completedBy: (span) => completions.get(spanKey(span)) ?? [],
     standsForCalls: (key) => (inferences.standInsFor(key) ?? []).length > 0,
   };

@@ -1,8 +1,8 @@
 import type { LlmCall } from '../../schemas/call.ts';
 import type { Decoded } from '../../schemas/otlp.ts';
 import type { Score } from '../../schemas/score.ts';
-import { ancestorOf, createAncestry, type Ancestor } from '../ingest/ancestry.ts';
 import { spanKey } from '../ingest/identity.ts';
+import type { Tags } from '../ingest/nesting.ts';
 import type { Normaliser, NormaliseContext, NormalisedRecord, NormalisedSpan } from '../normalise.ts';
 import { createCounting, type Counting } from './counting.ts';
 import { merge } from '../ingest/merge.ts';
@@ -27,8 +27,11 @@ export type Finding =
       /** A wrapper whose inferences are not in the files: it counts in their place. */
       readonly stands_for_inferences: boolean;
     })
-  | (Place & { readonly kind: 'ignored'; readonly reason: string; readonly relative: Ancestor })
+  | (Place & { readonly kind: 'ignored'; readonly reason: string; readonly relative: TaggedSpan })
   | (Place & { readonly kind: 'score'; readonly score: Score; readonly judges: Judged });
+
+/** A span that does not count, with what it hands on. */
+type TaggedSpan = Tags & Pick<LlmCall, 'trace_id' | 'span_id' | 'parent_span_id'>;
 
 /** What a score's target is in these files: a call, a span that stands for calls, one that does not, a trace only, or not there. */
 export type Judged = 'call' | 'stand_in' | 'other_span' | 'trace' | 'not_here';
@@ -65,7 +68,6 @@ export function createInspection(normaliser: Normaliser, settings: { readonly pr
   const entries: (SpanEntry | RecordEntry)[] = [];
   const spans = new Map<string, SpanEntry>();
   const callsByResponse = new Set<string>();
-  const ancestry = createAncestry(Number.MAX_SAFE_INTEGER);
   const ignored = new Map<string, number>();
   const shapes = new Map<string, Sources>();
 
@@ -116,9 +118,9 @@ export function createInspection(normaliser: Normaliser, settings: { readonly pr
     const twins = counting.completedBy(asRead).flatMap((key) => spans.get(key) ?? []);
     const completed = twins.reduce((call, twin) => {
       const other = callOf(twin.read);
-      return other === null ? call : merge(call, ancestry.resolve(other).call);
+      return other === null ? call : merge(call, counting.resolve(other).call);
     }, asRead);
-    const { call, missing } = ancestry.resolve(completed);
+    const { call, missing } = counting.resolve(completed);
     const givers = new Map<string, SpanEntry>();
     for (const field of CALL_FIELDS) {
       if (call[field] === null || call[field] === asRead[field]) continue;
@@ -148,7 +150,6 @@ export function createInspection(normaliser: Normaliser, settings: { readonly pr
             for (const reason of read.ignored_scores) count(reason);
             if (entry.isRepeated) continue;
             spans.set(key, entry);
-            ancestry.add(tagsOf(read));
             if (read.kind === 'call' && read.call.response_id !== null) callsByResponse.add(read.call.response_id);
           }
         }
@@ -210,8 +211,8 @@ function callOf(read: NormalisedSpan): LlmCall | null {
   return read.kind === 'call' ? read.call : read.candidate;
 }
 
-function tagsOf(read: NormalisedSpan): Ancestor {
-  return read.kind === 'call' ? ancestorOf(read.call) : read.relative;
+function tagsOf(read: NormalisedSpan): TaggedSpan {
+  return read.kind === 'call' ? read.call : read.relative;
 }
 
 function placeOf({ file, subject }: SpanEntry, sources: () => Sources): Place {
