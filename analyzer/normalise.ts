@@ -11,6 +11,7 @@ import { firstText, text } from './dialects/values.ts';
 import { finishReason, providerName } from './dialects/vocabulary.ts';
 import { scoreOfRecord, scoresOfSpan } from './scores.ts';
 import { readAnswer, type Answer } from './signals/answer.ts';
+import type { CallContent, ContentKeeper } from './signals/content.ts';
 import { createPricer, type Pricer } from './signals/cost.ts';
 import { fingerprintOf } from './signals/fingerprint.ts';
 import { isEmpty, isFormatValid } from './signals/format.ts';
@@ -43,8 +44,8 @@ export type Relative = {
   start_time_ns: string;
 };
 
-/** `ignored_scores`: why evaluation events of this span gave no score, one reason each. */
-export type NormalisedSpan = { readonly scores: readonly Score[]; readonly ignored_scores: readonly string[] } & (
+/** `ignored_scores`: why evaluation events of this span gave no score, one reason each. `content`: null unless it is to be stored. */
+export type NormalisedSpan = { readonly scores: readonly Score[]; readonly ignored_scores: readonly string[]; readonly content: CallContent | null } & (
   | { readonly kind: 'call'; readonly call: LlmCall }
   | {
       readonly kind: 'relative';
@@ -66,6 +67,8 @@ export type NormaliserSettings = {
   readonly featureFlags?: Readonly<Record<string, string>>;
   /** Longest message content that is read for signals; longer is flagged `content_over_limit`. Default 256 KiB. */
   readonly maxTextBytes?: number;
+  /** Takes the messages of a call to be stored. Absent: content is off. */
+  readonly keepContent?: ContentKeeper;
 };
 
 export type Normaliser = {
@@ -89,10 +92,11 @@ export function createNormaliser(settings: NormaliserSettings): Normaliser {
         const reason = reading.kind === 'relative' ? reading.reason : 'not_an_llm_call';
         const aggregate = reading.kind === 'relative' ? reading.aggregate : undefined;
         const candidate = dialect === undefined || aggregate === undefined ? null : callFrom(dialect, aggregate);
-        return { kind: 'relative', reason, relative: relativeOf(context, source, { reason, tags }), candidate, ...scoresOf(context, dialect, source, reason === 'evaluator' ? 'judge' : 'judged') };
+        const content = aggregate === undefined ? null : (settings.keepContent?.(aggregate, span) ?? null);
+        return { kind: 'relative', reason, relative: relativeOf(context, source, { reason, tags }), candidate, content, ...scoresOf(context, dialect, source, reason === 'evaluator' ? 'judge' : 'judged') };
       }
       const call = callFrom(dialect, reading.inference);
-      return { kind: 'call', call, ...scoresOf(context, dialect, source, 'judged') };
+      return { kind: 'call', call, content: settings.keepContent?.(reading.inference, span) ?? null, ...scoresOf(context, dialect, source, 'judged') };
     },
     record(context, _resource, _scope, record) {
       if (featureFlags.learn(context.project, record)) return { kind: 'ignored', reason: 'feature_flag' };

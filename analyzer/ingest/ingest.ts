@@ -16,7 +16,7 @@ import { countRoles, createTally, type Tally } from './ledger.ts';
 import type { Normaliser, Relative } from '../normalise.ts';
 import { gather, readMessage, type Reading } from './reading.ts';
 import { loadPendingScores, loadProvisionalCalls, loadRelatives, loadScoresOfCalls, loadVersionsSince, lookUpCalls, lookUpScores, reconcileLedger } from './recovery.ts';
-import { factsOf } from './rows.ts';
+import { factsOf, type ContentOf } from './rows.ts';
 import { settle } from './settling.ts';
 import { slotOf } from '../slots.ts';
 import { createWaiting } from './waiting.ts';
@@ -126,7 +126,7 @@ export function createIngest(
     draftJoined(draft);
 
     // 6. Write the rows; 7. write the ledger, last; 8. remember. See `commit`.
-    await commit(draft, { relatives: reading.relatives.map(({ item }) => item), tally, whenDurable, nowMs });
+    await commit(draft, { relatives: reading.relatives.map(({ item }) => item), contents: reading.contents, tally, whenDurable, nowMs });
     return { received: reading.received, calls: draft.calls.size, scores: draft.scores.size, prompts: draft.prompts() };
   };
 
@@ -186,11 +186,11 @@ export function createIngest(
     isInDoubt = false;
   };
 
-  const commit = async (draft: Draft, beside: { readonly relatives: readonly Relative[]; readonly tally: Tally; readonly whenDurable: readonly (() => void)[]; readonly nowMs: number }): Promise<void> => {
+  const commit = async (draft: Draft, beside: { readonly relatives: readonly Relative[]; readonly contents?: readonly ContentOf[]; readonly tally: Tally; readonly whenDurable: readonly (() => void)[]; readonly nowMs: number }): Promise<void> => {
     batch += 1;
-    const { relatives, tally, nowMs } = beside;
+    const { relatives, contents = [], tally, nowMs } = beside;
     countRoles(draft.calls.values(), tally);
-    await writeTurn(store, { draft, relatives, tally, batch, versions: seenVersions.due(draft.versionRows(nowMs), nowMs) });
+    await writeTurn(store, { draft, relatives, contents, tally, batch, versions: seenVersions.due(draft.versionRows(nowMs), nowMs) });
     for (const { call, stored } of draft.calls.values()) {
       known.calls.remember(call, stored);
       inferences.filed(call, stored);

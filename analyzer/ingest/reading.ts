@@ -4,6 +4,7 @@ import type { Decoded } from '../../schemas/otlp.ts';
 import type { Score } from '../../schemas/score.ts';
 import type { Outcome, Tally } from './ledger.ts';
 import type { Normaliser, Relative } from '../normalise.ts';
+import type { ContentOf } from './rows.ts';
 
 /** An inference, or a wrapper that may stand for one: `reason` says why it is no call by itself, and is empty for an inference. */
 type ReadCall = { readonly call: LlmCall; readonly reason: string };
@@ -21,6 +22,8 @@ export type Reading = {
   readonly calls: readonly ReadCall[];
   readonly relatives: readonly Relative[];
   readonly scores: readonly Score[];
+  /** Empty unless content is to be stored. */
+  readonly contents: readonly ContentOf[];
   /** What was rejected and ignored, by reason. What becomes of calls and scores is counted where it is decided (arrivals.ts). */
   readonly counts: readonly { readonly outcome: Outcome; readonly reason: string; readonly count: number }[];
 };
@@ -32,6 +35,7 @@ export function readMessage(message: LogMessage, { decode, normaliser }: { reado
   const calls: ReadCall[] = [];
   const relatives: Relative[] = [];
   const scores: Score[] = [];
+  const contents: ContentOf[] = [];
   const ignored = new Map<string, number>();
   const ignore = (reason: string): void => void ignored.set(reason, (ignored.get(reason) ?? 0) + 1);
   const decoded = decode(message);
@@ -48,6 +52,8 @@ export function readMessage(message: LogMessage, { decode, normaliser }: { reado
             relatives.push(read.relative);
             ignore(read.reason);
           }
+          const call = read.kind === 'call' ? read.call : read.candidate;
+          if (call !== null && read.content !== null) contents.push({ call, content: read.content });
           for (const score of read.scores) scores.push(score);
         }
       }
@@ -70,6 +76,7 @@ export function readMessage(message: LogMessage, { decode, normaliser }: { reado
     calls,
     relatives,
     scores,
+    contents,
     counts: [
       ...[...decoded.rejected].map(([reason, count]) => ({ outcome: 'rejected' as const, reason, count })),
       ...[...ignored].map(([reason, count]) => ({ outcome: 'ignored' as const, reason, count })),
@@ -87,6 +94,8 @@ export type BatchReading = {
   readonly scores: readonly Placed<Score>[];
   /** The scores that were log records: they are counted with what becomes of them. A score on a span event belongs to its span. */
   readonly records: ReadonlySet<Score>;
+  /** Empty unless content is to be stored. */
+  readonly contents: readonly ContentOf[];
   readonly received: number;
 };
 
@@ -96,6 +105,7 @@ export function gather(readings: readonly Reading[], tally: Tally): BatchReading
   const relatives: Placed<Relative>[] = [];
   const scores: Placed<Score>[] = [];
   const records = new Set<Score>();
+  const contents: ContentOf[] = [];
   let received = 0;
   for (const reading of readings) {
     const { project, signal, stampMs } = reading;
@@ -104,11 +114,12 @@ export function gather(readings: readonly Reading[], tally: Tally): BatchReading
     if (reading.received > 0) tally.count({ ...entry, outcome: 'received', reason: '' }, reading.received);
     for (const { outcome, reason, count } of reading.counts) tally.count({ ...entry, outcome, reason }, count);
     for (const { call, reason } of reading.calls) calls.push({ item: call, stampMs, reason });
+    contents.push(...reading.contents);
     for (const item of reading.relatives) relatives.push({ item, stampMs });
     for (const item of reading.scores) {
       scores.push({ item, stampMs });
       if (signal === 'logs') records.add(item);
     }
   }
-  return { calls, relatives, scores, records, received };
+  return { calls, relatives, scores, records, contents, received };
 }
