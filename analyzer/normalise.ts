@@ -6,6 +6,7 @@ import { dialects, type Dialect, type Inference, type RelativeReason, type SpanS
 import { environmentOf, promptTags, sessionOf, userOf } from './dialects/tags.ts';
 import { firstText, text } from './dialects/values.ts';
 import { finishReason, providerName } from './dialects/vocabulary.ts';
+import type { LabelRules } from './score-values.ts';
 import { scoreOfRecord, scoresOfSpan } from './scores.ts';
 import { readAnswer, type Answer } from './signals/answer.ts';
 import { createPricer, type Pricer } from './signals/cost.ts';
@@ -55,6 +56,8 @@ export type NormaliserSettings = {
   readonly stratumAttributes: readonly string[];
   /** Longest message content that is read for signals; longer is flagged `content_over_limit`. Default 256 KiB. */
   readonly maxTextBytes?: number;
+  /** Labels of scores that count as good or bad. Default: the usual words. */
+  readonly labels?: LabelRules;
 };
 
 export type Normaliser = {
@@ -65,6 +68,7 @@ export type Normaliser = {
 export function createNormaliser(settings: NormaliserSettings): Normaliser {
   const pricer = createPricer();
   const maxTextBytes = settings.maxTextBytes ?? 256 * 1024;
+  const labels = settings.labels ?? (() => null);
 
   return {
     span(context, resource, scope, span) {
@@ -72,17 +76,19 @@ export function createNormaliser(settings: NormaliserSettings): Normaliser {
       const dialect = dialects.find((candidate) => candidate.matches(source));
       const reading = dialect?.read(source) ?? { kind: 'relative', reason: 'not_an_llm_call' };
       const callFrom = (read: Dialect, inference: Inference): LlmCall => callOf(context, source, read, inference, { ...settings, maxTextBytes }, pricer);
+      const scoresIn = (role: 'judge' | 'judged') =>
+        scoresOfSpan({ ...context, labels }, { span, role, session_id: sessionOf(span.attributes, source.flags), inAttributes: dialect?.scores?.(source) ?? [] });
       if (dialect === undefined || reading.kind === 'relative') {
         const reason = reading.kind === 'relative' ? reading.reason : 'not_an_llm_call';
         const aggregate = reading.kind === 'relative' ? reading.aggregate : undefined;
         const candidate = dialect === undefined || aggregate === undefined ? null : callFrom(dialect, aggregate);
-        return { kind: 'relative', reason, relative: relativeOf(context, source), candidate, ...scoresOfSpan(context, span, reason === 'evaluator' ? 'judge' : 'judged') };
+        return { kind: 'relative', reason, relative: relativeOf(context, source), candidate, ...scoresIn(reason === 'evaluator' ? 'judge' : 'judged') };
       }
       const call = callFrom(dialect, reading.inference);
-      return { kind: 'call', call, ...scoresOfSpan(context, span, 'judged') };
+      return { kind: 'call', call, ...scoresIn('judged') };
     },
     record(context, _resource, _scope, record) {
-      return scoreOfRecord(context, record);
+      return scoreOfRecord({ ...context, labels }, record);
     },
   };
 }

@@ -2,16 +2,16 @@ import { createIngest, type Ingest } from '../analyzer/ingest/ingest.ts';
 import { createLook, type Look } from '../analyzer/look/look.ts';
 import { createNormaliser } from '../analyzer/normalise.ts';
 import { decode } from '../collector/otlp/decode.ts';
-import { metricSettingsFor, promptSettingsFor, type Config } from '../schemas/config.ts';
+import { metricSettingsFor, promptSettingsFor, scoreLabelsFor, scoreTypeFor, type Config } from '../schemas/config.ts';
 import type { Store } from '../schemas/store.ts';
 
 /** The analyzer's two loops over one store, set up from the configuration: the same for a server, a replay and a test. */
 
 export function createIngestFor(store: Store, config: Config): Ingest {
-  const normaliser = createNormaliser({ stratumAttributes: config.strata.attributes });
+  const normaliser = createNormaliser({ stratumAttributes: config.strata.attributes, labels: (name) => scoreLabelsFor(config, name) });
   return createIngest(
     { store, decode, normaliser },
-    { resolveWaitMs: config.resolve_wait_s * 1000, maxWaiting: 50_000, rememberedSpans: 100_000, rememberedCalls: 25_000 },
+    { resolveWaitMs: config.resolve_wait_s * 1000, maxWaiting: 50_000, rememberedSpans: 100_000, rememberedCalls: 25_000, scoreType: (name) => scoreTypeFor(config, name) },
   );
 }
 

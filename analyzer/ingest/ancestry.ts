@@ -1,6 +1,6 @@
 import type { LlmCall } from '../../schemas/call.ts';
 import { createGenerations } from './generations.ts';
-import { spanKey } from './identity.ts';
+import { spanKey, type SpanIdentity } from './identity.ts';
 import type { Relative } from '../normalise.ts';
 
 /**
@@ -11,6 +11,8 @@ export type Ancestry = {
   add(relative: Relative): void;
   /** Fills what the call lacks from its ancestors. */
   resolve(call: LlmCall): Resolution;
+  /** Whether a span stands above another, as far as the spans between them are remembered. */
+  isBelow(span: SpanIdentity, ancestor: string): 'yes' | 'no' | 'unknown';
 };
 
 /** `missing`: the nearest ancestor that has not been seen, by key; null when the chain is complete or nothing is lacking. */
@@ -63,6 +65,16 @@ export function createAncestry(capacity: number): Ancestry {
         parent = ancestor.parent_span_id;
       }
       return { call: filled, missing: null };
+    },
+    isBelow(span, ancestor) {
+      let current: string | null = span.span_id;
+      for (let depth = 0; current !== null && depth < MAX_DEPTH; depth += 1) {
+        if (current === ancestor) return depth === 0 ? 'no' : 'yes';
+        const relative = spans.get(spanKey({ ...span, span_id: current }));
+        if (relative === undefined) return 'unknown';
+        current = relative.parent_span_id;
+      }
+      return 'no';
     },
   };
 }

@@ -1,9 +1,8 @@
 import type { LlmCall } from '../../schemas/call.ts';
-import type { Score } from '../../schemas/score.ts';
-import type { StoredScore, StoredSpan } from './draft.ts';
+import type { StoredSpan } from './draft.ts';
 import { spanKey } from './identity.ts';
 import type { Tally } from './ledger.ts';
-import type { Placed, Reading } from './reading.ts';
+import type { Placed } from './reading.ts';
 
 /**
  * New or known? Of everything that a batch brings, what has to be written: what is new, and what corrects what is stored.
@@ -29,23 +28,6 @@ export function arrivingCalls(placed: readonly Placed<LlmCall>[], known: Readonl
     } else {
       tally.count({ ...entry, outcome: 'duplicate', reason: 'sent_again' });
     }
-  }
-  return arrivals;
-}
-
-/** A score that comes again with another judgement corrects its row, unless it is the older of the two by the judge's own clock. */
-export function arrivingScores({ scores, records }: Reading, known: ReadonlyMap<string, StoredScore>, tally: Tally): Map<string, Arrival<Score, StoredScore>> {
-  const arrivals = new Map<string, Arrival<Score, StoredScore>>();
-  for (const { item, stampMs } of scores) {
-    const earlier = arrivals.get(item.score_id);
-    const stored = earlier?.stored ?? known.get(item.score_id);
-    const last = earlier === undefined ? stored : { ...earlier.item, observed_ns: earlier.item.observed_time_ns };
-    const isCorrection = last !== undefined && (last.value !== item.value || last.label !== item.label) && BigInt(item.observed_time_ns) >= BigInt(last.observed_ns);
-    if (last === undefined || isCorrection) arrivals.set(item.score_id, { item, stampMs: earlier?.stampMs ?? stampMs, stored });
-    if (!records.has(item)) continue;
-    const entry = { project: item.project, receivedMs: stampMs, signal: 'logs' as const };
-    if (last === undefined) tally.count({ ...entry, outcome: 'stored', reason: 'score' });
-    else tally.count({ ...entry, outcome: 'duplicate', reason: isCorrection ? 'corrected' : 'sent_again' });
   }
   return arrivals;
 }

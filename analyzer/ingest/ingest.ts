@@ -1,20 +1,20 @@
 import type { LlmCall } from '../../schemas/call.ts';
 import type { LogMessage } from '../../schemas/log.ts';
 import type { Decoded } from '../../schemas/otlp.ts';
-import type { Score } from '../../schemas/score.ts';
 import type { Store } from '../../schemas/store.ts';
 import { createAncestry, relativeOf } from './ancestry.ts';
-import { arrivingCalls, arrivingScores, type Arrival } from './arrivals.ts';
+import { arrivingCalls, type Arrival } from './arrivals.ts';
 import { createCardinality, dayStartMs, DEFAULT_LIMITS, type CardinalityLimits } from './cardinality.ts';
-import { createDraft, type Draft, type StoredScore, type StoredSpan } from './draft.ts';
+import { createDraft, type Draft, type StoredSpan } from './draft.ts';
 import { spanKey, type SpanIdentity } from './identity.ts';
-import { createJoin } from './join.ts';
 import { createKnown } from './known.ts';
 import { createLate } from './late.ts';
 import { createTally, type Tally } from './ledger.ts';
 import type { Normaliser, Relative } from '../normalise.ts';
 import { readMessages } from './reading.ts';
-import { loadPendingScores, loadProvisionalCalls, loadRelatives, loadVersionsSince, lookUpCalls, lookUpScores, reconcileLedger } from './recovery.ts';
+import { loadProvisionalCalls, loadRelatives, loadVersionsSince, lookUpCalls, reconcileLedger } from './recovery.ts';
+import type { ConfiguredType } from './score-names.ts';
+import { createScoring } from './scoring.ts';
 import { slotOf } from '../slots.ts';
 import { createWaiting } from './waiting.ts';
 import { createSeenVersions } from './seen-versions.ts';
@@ -51,6 +51,8 @@ export type IngestSettings = {
   readonly rememberedSpans: number;
   readonly rememberedCalls: number;
   readonly cardinality?: CardinalityLimits;
+  /** The types of scores that are configured. Default: that of the first of each name. */
+  readonly scoreType?: ConfiguredType;
 };
 
 export function createIngest(
@@ -58,28 +60,26 @@ export function createIngest(
   settings: IngestSettings,
 ): Ingest {
   const { store } = deps;
-  const memory = (coversFromMs: number) => ({
-    calls: createKnown<LlmCall, StoredSpan>(
+  const memory = (coversFromMs: number) =>
+    createKnown<LlmCall, StoredSpan>(
       { keyOf: spanKey, sinceMs: (call) => Number(BigInt(call.start_time_ns) / 1_000_000n), lookUp: (calls) => lookUpCalls(store, calls) },
       { coversFromMs, capacity: settings.rememberedSpans },
-    ),
-    scores: createKnown<Score, StoredScore>(
-      { keyOf: (score) => score.score_id, sinceMs: (score) => Number(BigInt(score.observed_time_ns) / 1_000_000n), lookUp: (scores) => lookUpScores(store, scores) },
-      { coversFromMs, capacity: settings.rememberedSpans },
-    ),
-  });
+    );
   const ancestry = createAncestry(settings.rememberedSpans);
   const late = createLate({ store, ancestry }, settings.rememberedCalls);
   const cardinality = createCardinality(settings.cardinality ?? DEFAULT_LIMITS);
   let known = memory(0);
   let waiting = createWaiting();
-  let join = createJoin(store, settings.rememberedCalls);
   const seenVersions = createSeenVersions();
   let isInDoubt = false;
   let batch = 0;
   /** Slots before this one may be closed: nothing enters them any more. */
   let openSlot = 1;
   const slotAt = (stampMs: number): number => Math.max(slotOf(stampMs), openSlot);
+  const scoring = createScoring(
+    { store, ancestry },
+    { rememberedScores: settings.rememberedSpans, rememberedCalls: settings.rememberedCalls, waitMs: settings.resolveWaitMs, type: settings.scoreType ?? (() => null), slotAt },
+  );
 
   const write = async (messages: readonly LogMessage[]): Promise<BatchSummary> => {
     if (messages.length === 0) return { received: 0, calls: 0, scores: 0, prompts: [] };
@@ -92,8 +92,8 @@ export function createIngest(
     const whenDurable: (() => void)[] = [];
 
     // 2. Tell new from known. What was sent again is counted; only what is new or better goes on.
-    const calls = arrivingCalls(reading.calls, await known.calls.find(reading.calls.map(({ item }) => item), nowMs), tally);
-    const scores = arrivingScores(reading, await known.scores.find(reading.scores.map(({ item }) => item), nowMs), tally);
+    const calls = arrivingCalls(reading.calls, await known.find(reading.calls.map(({ item }) => item), nowMs), tally);
+    const scores = await scoring.arriving(reading, tally, nowMs);
 
     // 3. Resolve. Ancestors first, so that the order inside a batch does not matter; then calls; then those that wait, or waited too long.
     for (const { item } of reading.relatives) ancestry.add(item);
@@ -106,10 +106,7 @@ export function createIngest(
     whenDurable.push(...corrected.whenDurable);
 
     // 4. Join scores with their calls, in both directions.
-    for (const { call } of draft.completed.values()) join.learn(call);
-    for (const call of corrected.calls) join.learn(call);
-    await draftScores(draft, scores);
-    draftJoined(draft);
+    await scoring.draft(draft, scores, corrected.calls);
 
     // 5. Write the rows; 6. write the ledger, last; 7. remember. See `commit`.
     await commit(draft, { relatives: reading.relatives.map(({ item }) => item), tally, whenDurable, nowMs });
@@ -119,17 +116,16 @@ export function createIngest(
   const advance = async (nowMs: number): Promise<void> => {
     if (isInDoubt) await takeUp(nowMs);
     const expired = waiting.expired(nowMs);
-    if (expired.length > 0) {
+    if (expired.length > 0 || scoring.hasDue(nowMs)) {
       const draft = createDraft();
-      const whenDurable = expired.map(({ call }) => () => waiting.remove(call));
+      const whenDurable: (() => void)[] = expired.map(({ call }) => () => waiting.remove(call));
       await recallAncestors(expired.map(({ call }) => call));
       for (const { call: asWaiting, stored, deadlineMs } of expired) {
         const { call, missing } = ancestry.resolve(asWaiting);
         draft.completeCall(cardinality.admit(call, nowMs), stored, slotAt(deadlineMs));
         if (missing !== null) whenDurable.push(() => late.expect(missing, call));
       }
-      for (const { call } of draft.completed.values()) join.learn(call);
-      draftJoined(draft);
+      whenDurable.push(...(await scoring.draftDue(draft, nowMs)));
       await commit(draft, { relatives: [], tally: createTally(), whenDurable, nowMs });
     }
     openSlot = Math.max(openSlot, slotOf(nowMs));
@@ -141,11 +137,11 @@ export function createIngest(
     const found = await reconcileLedger(store);
     batch = Math.max(batch, found.lastBatch);
     openSlot = Math.max(openSlot, found.openSlot);
-    known = memory(found.isEmpty ? 0 : nowMs);
+    const bornMs = found.isEmpty ? 0 : nowMs;
+    known = memory(bornMs);
     cardinality.restore(await loadVersionsSince(store, dayStartMs(nowMs)), nowMs);
 
     waiting = createWaiting();
-    join = createJoin(store, settings.rememberedCalls);
     const draft = createDraft();
     const provisional = await loadProvisionalCalls(store, settings.maxWaiting);
     await recallAncestors(provisional.map(({ call }) => call));
@@ -154,15 +150,7 @@ export function createIngest(
       if (missing === null) draft.completeCall(cardinality.admit(call, nowMs), stored, slotAt(nowMs));
       else waiting.put({ call, missing, stored, deadlineMs: nowMs + settings.resolveWaitMs });
     }
-    const pending = await loadPendingScores(store);
-    // Their calls may have been stored just before the end, and they not.
-    for (const { call } of draft.completed.values()) join.learn(call);
-    const judged = await join.find(pending.map(({ score }) => score));
-    for (const waited of pending) {
-      const call = judged.get(waited.score.score_id);
-      if (call === undefined) join.wait(waited);
-      else draft.joinedScore(waited.score, call, waited.stored, slotAt(nowMs));
-    }
+    await scoring.takeUp(draft, { bornMs, nowMs });
     await commit(draft, { relatives: [], tally: createTally(), whenDurable: [], nowMs });
     isInDoubt = false;
   };
@@ -170,13 +158,9 @@ export function createIngest(
   const commit = async (draft: Draft, beside: { readonly relatives: readonly Relative[]; readonly tally: Tally; readonly whenDurable: readonly (() => void)[]; readonly nowMs: number }): Promise<void> => {
     batch += 1;
     const { relatives, tally, nowMs } = beside;
-    await writeTurn(store, { draft, relatives, tally, batch, versions: seenVersions.due(draft.versionRows(nowMs), nowMs) });
-    for (const { call, stored } of draft.calls.values()) known.calls.remember(call, stored);
-    for (const { score, call, stored } of draft.scores.values()) {
-      known.scores.remember(score, stored);
-      if (call === null) join.wait({ score, stored });
-      else join.settle(score.score_id);
-    }
+    await writeTurn(store, { draft, relatives, tally, batch, versions: seenVersions.due(draft.versionRows(nowMs), nowMs), scoreNames: scoring.takeNewNames() });
+    for (const { call, stored } of draft.calls.values()) known.remember(call, stored);
+    scoring.remember(draft, nowMs);
     for (const remember of beside.whenDurable) remember();
   };
 
@@ -213,24 +197,6 @@ export function createIngest(
     }
   }
 
-  async function draftScores(draft: Draft, arrivals: ReadonlyMap<string, Arrival<Score, StoredScore>>): Promise<void> {
-    const judged = await join.find([...arrivals.values()].map(({ item }) => item));
-    for (const { item: score, stampMs, stored } of arrivals.values()) {
-      const call = judged.get(score.score_id);
-      if (call === undefined) draft.pendingScore(score, stored);
-      else draft.joinedScore(score, call, stored, Math.max(slotAt(stampMs), draft.completed.get(spanKey(call))?.slot ?? 0));
-    }
-  }
-
-  /** Scores that waited for the calls that become complete with this turn. */
-  function draftJoined(draft: Draft): void {
-    for (const { call, slot } of draft.completed.values()) {
-      for (const { score, stored } of join.waitingFor(call)) {
-        if (!draft.scores.has(score.score_id)) draft.joinedScore(score, call, stored, slot);
-      }
-    }
-  }
-
   // Batches and ticks take turns: each sees the memory that the one before it left.
   let turn: Promise<unknown> = Promise.resolve();
   const inTurn = <Result>(work: () => Promise<Result>): Promise<Result> => {
@@ -242,6 +208,6 @@ export function createIngest(
     start: (nowMs) => inTurn(() => takeUp(nowMs)),
     write: (messages) => inTurn(() => write(messages)),
     advance: (nowMs) => inTurn(() => advance(nowMs)),
-    waiting: () => ({ calls: waiting.size(), scores: join.size() }),
+    waiting: () => ({ calls: waiting.size(), scores: scoring.waiting() }),
   };
 }

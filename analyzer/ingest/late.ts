@@ -4,8 +4,10 @@ import type { Ancestry } from './ancestry.ts';
 import type { Draft } from './draft.ts';
 import { createGenerations } from './generations.ts';
 import { spanKey, type SpanIdentity } from './identity.ts';
-import { loadCompleteCalls, loadScoresOfCalls } from './recovery.ts';
-import { factsOf, type CallFacts } from './rows.ts';
+import type { RememberedCall } from './join.ts';
+import { loadCompleteCalls } from './recovery.ts';
+import { loadScoresOfCalls } from './recovery-scores.ts';
+import { factsOf } from './rows.ts';
 
 /**
  * Calls that entered as they are because an ancestor did not come in time. A span is sent when it ends, so the root of an agent that
@@ -17,7 +19,7 @@ export type Late = {
   /** A call became complete while this ancestor was missing. */
   expect(missing: string, call: SpanIdentity): void;
   /** Drafts what these ancestors correct. Answers the calls as they are now, and what to do when the draft is durable. */
-  correct(draft: Draft, ancestors: readonly SpanIdentity[], admit: (call: LlmCall) => LlmCall): Promise<{ readonly calls: readonly CallFacts[]; readonly whenDurable: readonly (() => void)[] }>;
+  correct(draft: Draft, ancestors: readonly SpanIdentity[], admit: (call: LlmCall) => LlmCall): Promise<{ readonly calls: readonly RememberedCall[]; readonly whenDurable: readonly (() => void)[] }>;
 };
 
 export const ATTRIBUTED_LATE = 'attributed_late';
@@ -42,18 +44,18 @@ export function createLate(deps: { readonly store: Store; readonly ancestry: Anc
       const expecting = keys.flatMap((key) => byAncestor.get(key) ?? []).filter((call) => !draft.calls.has(spanKey(call)));
       if (expecting.length === 0) return NOTHING;
       const whenDurable: (() => void)[] = keys.map((key) => () => byAncestor.delete(key));
-      const corrected = new Map<string, CallFacts>();
+      const corrected = new Map<string, RememberedCall>();
       for (const { call: asStored, stored } of await loadCompleteCalls(store, expecting)) {
         const { call: resolved, missing } = ancestry.resolve(asStored);
         if (missing !== null) whenDurable.push(() => expectAncestor(missing, asStored));
         if (resolved.prompt_name === asStored.prompt_name && resolved.prompt_version === asStored.prompt_version && resolved.session_id === asStored.session_id) continue;
         const call = admit({ ...resolved, flags: [...resolved.flags.filter((flag) => flag !== ATTRIBUTED_LATE), ATTRIBUTED_LATE] });
         draft.correctedCall(call, stored);
-        corrected.set(spanKey(call), factsOf(call));
+        corrected.set(spanKey(call), { call: factsOf(call), slot: stored.slot });
       }
-      for (const { score, target, stored } of await loadScoresOfCalls(store, [...corrected.values()])) {
-        const call = corrected.get(spanKey(target));
-        if (call !== undefined) draft.joinedScore(score, call, stored, stored.slot);
+      for (const { score, target, stored } of await loadScoresOfCalls(store, [...corrected.values()].map(({ call }) => call))) {
+        const call = corrected.get(spanKey(target))?.call;
+        if (call !== undefined) draft.placedScore(score, { kind: 'joined', call }, stored, { slot: stored.slot, now: stored.slot });
       }
       return { calls: [...corrected.values()], whenDurable };
     },

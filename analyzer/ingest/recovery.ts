@@ -1,10 +1,8 @@
 import type { LlmCall } from '../../schemas/call.ts';
-import type { Score } from '../../schemas/score.ts';
 import type { Store } from '../../schemas/store.ts';
 import type { SeenVersion } from './cardinality.ts';
-import type { FiledCall, Stored, StoredScore, StoredSpan } from './draft.ts';
+import type { FiledCall, Stored, StoredSpan } from './draft.ts';
 import { spanKey, type SpanIdentity } from './identity.ts';
-import type { PendingScore } from './join.ts';
 import type { Relative } from '../normalise.ts';
 
 /** What the ingest loop asks the store: at its start, after a failed write, and where its memory cannot tell. One function, one question. */
@@ -19,15 +17,6 @@ export async function lookUpCalls(store: Store, calls: readonly LlmCall[]): Prom
     { trace_ids: [...new Set(calls.map((call) => call.trace_id))], span_ids: [...new Set(calls.map((call) => call.span_id))] },
   );
   return new Map(rows.map(({ project, trace_id, span_id, ...stored }) => [spanKey({ project, trace_id, span_id }), stored]));
-}
-
-export async function lookUpScores(store: Store, scores: readonly Score[]): Promise<Map<string, StoredScore>> {
-  const rows = await store.select<{ score_id: string } & StoredScore>(
-    `SELECT score_id, value, label, revision, slot, toString(s.observed_ns) AS observed_ns, toUnixTimestamp(event_time) AS event_s FROM scores AS s
-     WHERE score_id IN {score_ids:Array(String)} ORDER BY s.revision DESC LIMIT 1 BY score_id`,
-    { score_ids: [...new Set(scores.map((score) => score.score_id))] },
-  );
-  return new Map(rows.map(({ score_id, ...stored }) => [score_id, stored]));
 }
 
 /**
@@ -67,9 +56,6 @@ const CALL_COLUMNS = `project, trace_id, span_id, nullIf(parent_span_id, '') AS 
   finish_reason, is_error, error_type, status_message, is_stream, is_cache_hit, is_experiment, ttft_ms, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens,
   reasoning_tokens, cost_usd, cost_source, session_id, user_id, is_empty, is_format_valid, stratum_attributes, flags`;
 
-const SCORE_COLUMNS = `project, score_id, name, value, label, data_type, explanation, evaluator, error_type, trace_id, span_id, response_id,
-  toString(observed_ns) AS observed_time_ns, received_ms AS received_time_ms, scores.revision AS revision, slot, toUnixTimestamp(event_time) AS event_s`;
-
 /** Complete calls among these, as they are stored. */
 export async function loadCompleteCalls(store: Store, calls: readonly SpanIdentity[]): Promise<FiledCall[]> {
   const wanted = new Set(calls.map(spanKey));
@@ -81,23 +67,8 @@ export async function loadCompleteCalls(store: Store, calls: readonly SpanIdenti
   return rows.filter((row) => row.slot > 0 && wanted.has(spanKey(row))).map(filedCall);
 }
 
-/** The scores that were joined with these calls. */
-export async function loadScoresOfCalls(store: Store, calls: readonly SpanIdentity[]): Promise<(PendingScore & { readonly target: SpanIdentity })[]> {
-  if (calls.length === 0) return [];
-  const rows = await store.select<Score & Stored & { call_trace_id: string; call_span_id: string }>(
-    `SELECT ${SCORE_COLUMNS}, call_trace_id, call_span_id FROM scores
-     WHERE call_trace_id IN {trace_ids:Array(String)} AND call_span_id IN {span_ids:Array(String)} ORDER BY scores.revision DESC LIMIT 1 BY score_id`,
-    { trace_ids: [...new Set(calls.map((call) => call.trace_id))], span_ids: [...new Set(calls.map((call) => call.span_id))] },
-  );
-  return rows.map(({ call_trace_id, call_span_id, ...row }) => ({ ...filedScore(row), target: { project: row.project, trace_id: call_trace_id, span_id: call_span_id } }));
-}
-
 function filedCall({ revision, slot, event_s, ...call }: LlmCall & Stored): FiledCall {
   return { call, stored: { revision, slot, event_s, end_ns: call.end_time_ns } };
-}
-
-function filedScore({ revision, slot, event_s, ...score }: Score & Stored): PendingScore {
-  return { score, stored: { revision, slot, event_s, value: score.value, label: score.label, observed_ns: score.observed_time_ns } };
 }
 
 /** The inner query finds the few spans that ever were provisional by the index on slot; FINAL then says which still are. */
@@ -112,7 +83,7 @@ export async function loadProvisionalCalls(store: Store, limit: number): Promise
 }
 
 /** The stored spans of these calls' traces, whether they are calls themselves or not. */
-export async function loadRelatives(store: Store, calls: readonly LlmCall[]): Promise<Relative[]> {
+export async function loadRelatives(store: Store, calls: readonly Pick<SpanIdentity, 'trace_id'>[]): Promise<Relative[]> {
   const columns = `project, trace_id, span_id, nullIf(parent_span_id, '') AS parent_span_id, prompt_name, prompt_version, prompt_version_source, prompt_label, prompt_attribution, session_id, user_id, received_ms`;
   const traceIds = [...new Set(calls.map((call) => call.trace_id))];
   const found: Relative[] = [];
@@ -124,16 +95,6 @@ export async function loadRelatives(store: Store, calls: readonly LlmCall[]): Pr
     for (const row of rows) found.push(row);
   }
   return found;
-}
-
-/** Those that came last, in the order in which they came. */
-export async function loadPendingScores(store: Store): Promise<PendingScore[]> {
-  const rows = await store.select<Score & Stored>(
-    `SELECT ${SCORE_COLUMNS}
-     FROM scores FINAL WHERE slot = 0 AND (project, event_time, score_id) IN (SELECT project, event_time, score_id FROM scores WHERE slot = 0)
-     ORDER BY scores.received_ms DESC, score_id LIMIT 100000`,
-  );
-  return rows.reverse().map(filedScore);
 }
 
 /** Versions that were seen since. */

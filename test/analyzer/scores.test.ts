@@ -23,10 +23,16 @@ describe('a score', () => {
       data_type: 'numeric',
       explanation: 'it is kind',
       evaluator: 'judge-7',
+      evaluator_kind: null,
       error_type: null,
       trace_id: '0af7651916cd43dd8448eb211c80319c',
       span_id: 'b7ad6b7169203331',
       response_id: 'r-1',
+      target_session_id: null,
+      run_id: null,
+      change: 'judgement',
+      is_deleted: false,
+      flags: [],
       observed_time_ns: `${STARTED_MS}000000`,
       received_time_ms: context.received_ms,
     });
@@ -62,9 +68,34 @@ describe('a score', () => {
     expect(scoreOf({ ...value(1), 'gen_ai.response.id': 'r-1' }, { trace_id: null, span_id: null })).toMatchObject({ trace_id: null, span_id: null, response_id: 'r-1' });
   });
 
-  it('may judge a whole trace, and does not take a span without its trace', () => {
+  it('may judge a whole trace, a span whose trace is not named, or a session where nothing else is named', () => {
     expect(scoreOf(value(1), { span_id: null })).toMatchObject({ trace_id: '0af7651916cd43dd8448eb211c80319c', span_id: null });
-    expect(scoreOf({ ...value(1), 'gen_ai.response.id': 'r' }, { trace_id: null })).toMatchObject({ trace_id: null, span_id: null });
+    expect(scoreOf(value(1), { trace_id: null })).toMatchObject({ trace_id: null, span_id: 'b7ad6b7169203331' });
+    const ofSession = { ...value(1), 'session.id': 's-1' };
+    expect(scoreOf(ofSession, { trace_id: null, span_id: null })).toMatchObject({ trace_id: null, span_id: null, target_session_id: 's-1' });
+    expect(scoreOf(ofSession)).toMatchObject({ target_session_id: null });
+  });
+
+  it.each<[Record<string, AttributeValue>, object]>([
+    [{ 'gen_ai.evaluator.name': 'judge', 'gen_ai.evaluation.evaluator.version': '3' }, { evaluator: 'judge@3', evaluator_kind: null }],
+    [{ 'gen_ai.evaluator.name': 'judge', 'gen_ai.evaluation.evaluator.kind': 'LLM' }, { evaluator: 'judge', evaluator_kind: 'llm' }],
+    [{ 'gen_ai.evaluator.name': 'HUMAN' }, { evaluator: 'human', evaluator_kind: 'human' }],
+    [{ 'gen_ai.evaluator.name': 'jane@example.com', 'gen_ai.evaluation.evaluator.kind': 'human' }, { evaluator: 'human', evaluator_kind: 'human' }],
+  ])('by the judge %o is %o: a person is not named', (attributes, expected) => {
+    expect(scoreOf({ ...value(1), ...attributes })).toMatchObject(expected);
+  });
+
+  it('of a person is not that of another', () => {
+    const by = (name: string) => scoreOf({ ...value(1), 'gen_ai.evaluator.name': name, 'gen_ai.evaluation.evaluator.kind': 'human' }).score_id;
+    expect(by('jane')).not.toBe(by('john'));
+  });
+
+  it('keeps the id of its sender, and may be a correction or a deletion by it', () => {
+    expect(scoreOf({ ...value(1), 'culprit.score.id': 'mine' })).toMatchObject({ score_id: 'mine', change: 'judgement' });
+    const changed = (change: string, attributes: Record<string, AttributeValue> = {}) => read(record({ 'culprit.score.id': 'mine', 'culprit.score.change': change, ...attributes }, { trace_id: null, span_id: null }));
+    expect(changed('update', value(0.5))).toMatchObject({ score: { score_id: 'mine', name: '', change: 'update', value: 0.5, is_deleted: false } });
+    expect(changed('deletion')).toMatchObject({ score: { score_id: 'mine', change: 'deletion', is_deleted: true } });
+    expect(read(record({ 'culprit.score.change': 'deletion' }))).toEqual({ kind: 'ignored', reason: 'score_without_id' });
   });
 
   it('may stand in the body, and be observed without a time of its own', () => {

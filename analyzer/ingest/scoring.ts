@@ -1,0 +1,133 @@
+import type { Score } from '../../schemas/score.ts';
+import type { Store } from '../../schemas/store.ts';
+import type { Ancestry } from './ancestry.ts';
+import { arrivingScores, type ArrivingScore } from './arriving-scores.ts';
+import type { Draft, StoredScore } from './draft.ts';
+import { scoreKey, spanKey } from './identity.ts';
+import { createJoin, type RememberedCall } from './join.ts';
+import { createKnown } from './known.ts';
+import type { Tally } from './ledger.ts';
+import type { Reading } from './reading.ts';
+import { loadPendingScores, loadScoreNames, loadScores, lookUpScores } from './recovery-scores.ts';
+import { createScopes } from './scope.ts';
+import { createScoreNames, type ConfiguredType, type ScoreName } from './score-names.ts';
+
+/**
+ * Scores in the ingest loop: what is known of them, what waits for its call, which names there are. The loop says when
+ * (ingest.ts has the steps); nothing here writes.
+ */
+export type Scoring = {
+  /** Takes up what the store says, with a new memory; `draft` gets the pending scores whose calls are there. `completed`: calls of this turn. */
+  takeUp(draft: Draft, at: { readonly bornMs: number; readonly nowMs: number }): Promise<void>;
+  /** What a batch brings, told apart from what is known. */
+  arriving(reading: Reading, tally: Tally, nowMs: number): Promise<Map<string, ArrivingScore>>;
+  /** Joins what a batch brings with its calls, and what waited with the calls that became complete. `corrected`: calls that know more now. */
+  draft(draft: Draft, arrivals: ReadonlyMap<string, ArrivingScore>, corrected: readonly RememberedCall[]): Promise<void>;
+  /** Credits scores that have waited long enough for the calls of their scope. Returns what to do when the draft is durable. */
+  draftDue(draft: Draft, nowMs: number): Promise<(() => void)[]>;
+  hasDue(nowMs: number): boolean;
+  /** The draft is durable. */
+  remember(draft: Draft, nowMs: number): void;
+  /** To be written with the turn. */
+  takeNewNames(): ScoreName[];
+  waiting(): number;
+};
+
+export type ScoringSettings = {
+  readonly rememberedScores: number;
+  readonly rememberedCalls: number;
+  /** How long a score waits for the calls of its scope. */
+  readonly waitMs: number;
+  readonly type: ConfiguredType;
+  /** Slot of a moment, as the loop counts it. */
+  readonly slotAt: (ms: number) => number;
+};
+
+export function createScoring(deps: { readonly store: Store; readonly ancestry: Ancestry }, settings: ScoringSettings): Scoring {
+  const { store } = deps;
+  const { slotAt } = settings;
+  const memoryOf = (bornMs: number) => {
+    const join = createJoin(store, { capacity: settings.rememberedCalls, waitMs: settings.waitMs });
+    return {
+      join,
+      names: createScoreNames(settings.type),
+      scopes: createScopes({ ...deps, join }, { bornMs, slotAt }),
+      known: createKnown<Score, StoredScore>(
+        {
+          keyOf: scoreKey,
+          // A correction has another time than what it corrects: only the call that it judges says since when there can be a score.
+          sinceMs: (score) => (score.change === 'judgement' ? (join.startedMs(score) ?? 0) : 0),
+          lookUp: (scores) => lookUpScores(store, scores),
+        },
+        { coversFromMs: bornMs, capacity: settings.rememberedScores },
+      ),
+    };
+  };
+  let memory = memoryOf(0);
+
+  const draftJoined = (draft: Draft): void => {
+    for (const { call, slot } of draft.completed.values()) {
+      for (const { score, stored } of memory.join.waitingFor(call)) {
+        if (!draft.scores.has(scoreKey(score))) draft.placedScore(score, { kind: 'joined', call }, stored, { slot, now: slot });
+      }
+    }
+  };
+
+  return {
+    async takeUp(draft, { bornMs, nowMs }) {
+      memory = memoryOf(bornMs);
+      const { join, names } = memory;
+      names.restore(await loadScoreNames(store));
+      const pending = await loadPendingScores(store);
+      // Their calls may have been stored just before the end, and they not.
+      for (const { call, slot } of draft.completed.values()) join.learn(call, slot);
+      const judged = await join.find(pending.map(({ score }) => score));
+      for (const waited of pending) {
+        const call = judged.get(scoreKey(waited.score));
+        if (call === undefined) join.wait(waited, nowMs);
+        else draft.placedScore(waited.score, { kind: 'joined', call }, waited.stored, { slot: slotAt(nowMs), now: slotAt(nowMs) });
+      }
+    },
+    async arriving(reading, tally, nowMs) {
+      const known = await memory.known.find(reading.scores.map(({ item }) => item), nowMs);
+      return arrivingScores(reading, known, { load: (changed) => loadScores(store, changed), admit: (score) => memory.names.admit(score), tally });
+    },
+    async draft(draft, arrivals, corrected) {
+      for (const { call, slot } of [...draft.completed.values(), ...corrected]) memory.join.learn(call, slot);
+      const judged = await memory.join.find([...arrivals.values()].map(({ score }) => score));
+      for (const [key, { score, stampMs, stored }] of arrivals) {
+        const now = slotAt(stampMs);
+        const call = judged.get(key);
+        if (stored !== undefined && stored.stored.slot > 0) draft.placedScore(score, stored.place, stored.stored, { slot: now, now });
+        else if (call === undefined || score.change !== 'judgement') draft.pendingScore(score, stored?.stored, now);
+        else draft.placedScore(score, { kind: 'joined', call }, stored?.stored, { slot: Math.max(now, draft.completed.get(spanKey(call))?.slot ?? 0), now });
+      }
+      draftJoined(draft);
+    },
+    async draftDue(draft, nowMs) {
+      const { join } = memory;
+      for (const { call, slot } of draft.completed.values()) join.learn(call, slot);
+      draftJoined(draft);
+      const due = join.due(nowMs).filter(({ score }) => !draft.scores.has(scoreKey(score)));
+      const credits = await memory.scopes.credits(due, [...draft.completed.values()]);
+      const whenDurable: (() => void)[] = [];
+      for (const { score, stored, deadlineMs } of due) {
+        const key = scoreKey(score);
+        const credit = credits.get(key);
+        if (credit === undefined) whenDurable.push(() => join.again(key, deadlineMs));
+        else draft.placedScore(score, credit, stored, { slot: slotAt(deadlineMs), now: slotAt(deadlineMs) });
+      }
+      return whenDurable;
+    },
+    hasDue: (nowMs) => memory.join.due(nowMs).length > 0,
+    remember(draft, nowMs) {
+      for (const { score, place, stored } of draft.scores.values()) {
+        memory.known.remember(score, stored);
+        if (place.kind === 'pending') memory.join.wait({ score, stored }, nowMs);
+        else memory.join.settle(scoreKey(score));
+      }
+    },
+    takeNewNames: () => memory.names.takeNew(),
+    waiting: () => memory.join.size(),
+  };
+}
