@@ -28,7 +28,8 @@ const MetricRule = z
   .refine((rule) => rule.minimum === undefined || rule.maximum === undefined || rule.minimum < rule.maximum, {
     path: ['minimum'],
     message: 'is not below maximum; swap the two',
-  });
+  })
+  .refine(({ good = [], bad = [] }) => !good.some((label) => bad.includes(label)), { path: ['good'], message: 'shares a label with bad; keep it in one of the two' });
 type MetricRule = z.infer<typeof MetricRule>;
 
 const PromptRule = z.strictObject({

@@ -30,6 +30,7 @@ export type Join = {
   settle(key: string): void;
   /** Scores whose scope is looked at now, in order. They stay until `settle`, or until they are to be tried again. */
   due(nowMs: number): readonly DueScore[];
+  hasDue(nowMs: number): boolean;
   /** Nothing was there. */
   again(key: string, nowMs: number): void;
   /** Calls of a trace that are remembered, with the slots in which they became complete. */
@@ -73,12 +74,38 @@ function namesOf(call: CallFacts): string[] {
   return names;
 }
 
+function firstOf(values: Iterable<number>): number | undefined {
+  for (const value of values) return value;
+  return undefined;
+}
+
+/**
+ * A span id that two calls have (the first half of a UUID that holds a time, say) names neither of them. Two with one response id
+ * are the same inference, seen by two libraries: it names the one that knows its prompt.
+ */
+function name(call: CallFacts, names: { get(name: string): CallFacts | 'several' | undefined; set(name: string, named: CallFacts | 'several'): unknown }): void {
+  for (const id of namesOf(call)) {
+    const other = names.get(id);
+    if (other === undefined || (other !== 'several' && spanKey(other) === spanKey(call))) names.set(id, call);
+    else if (id !== responseKey(call.project, call.response_id ?? '')) names.set(id, 'several');
+    else if (other !== 'several' && other.prompt_version === null) names.set(id, call);
+  }
+}
+
+function namedBy(score: Score, named: (name: string) => CallFacts | 'several' | undefined): CallFacts | undefined {
+  for (const target of targetsOf(score)) {
+    const call = named(target);
+    if (call !== undefined && call !== 'several') return call;
+  }
+  return undefined;
+}
+
 /**
  * @param settings.capacity calls remembered in each of two generations.
  * @param settings.waitMs how long a score waits for the calls of its scope.
  */
 export function createJoin(store: Store, settings: { readonly capacity: number; readonly waitMs: number }): Join {
-  const calls = createGenerations<CallFacts>(settings.capacity * 2);
+  const calls = createGenerations<CallFacts | 'several'>(settings.capacity * 2);
   const traces = createGenerations<readonly RememberedCall[]>(settings.capacity);
   /** In order of arrival. */
   const pending = new Map<string, Waiting>();
@@ -115,7 +142,7 @@ export function createJoin(store: Store, settings: { readonly capacity: number; 
       else keys.add(key);
     }
   };
-  const known = (score: Score): CallFacts | undefined => targetsOf(score).map((target) => calls.get(target)).find((facts) => facts !== undefined);
+  const known = (score: Score): CallFacts | undefined => namedBy(score, (name) => calls.get(name));
 
   return {
     async find(scores) {
@@ -128,19 +155,19 @@ export function createJoin(store: Store, settings: { readonly capacity: number; 
       }
       if (missed.length === 0) return found;
       const named = (of: (score: Score) => string | null): string[] => [...new Set(missed.map(of).filter((id) => id !== null))];
-      const stored = new Map<string, CallFacts>();
-      const remember = (rows: readonly RememberedCall[]): void => rows.forEach(({ call }) => namesOf(call).forEach((name) => stored.set(name, call)));
+      const stored = new Map<string, CallFacts | 'several'>();
+      const remember = (rows: readonly RememberedCall[]): void => rows.forEach(({ call }) => name(call, stored));
       remember(await selectCallFacts(store, 'trace_id', named((score) => (score.span_id === null ? null : score.trace_id))));
       remember(await selectCallFacts(store, 'span_id', named((score) => (score.trace_id === null ? score.span_id : null))));
       remember(await selectCallFacts(store, 'response_id', named((score) => score.response_id)));
       for (const score of missed) {
-        const call = targetsOf(score).map((target) => stored.get(target)).find((facts) => facts !== undefined);
+        const call = namedBy(score, (name) => stored.get(name));
         if (call !== undefined) found.set(scoreKey(score), call);
       }
       return found;
     },
     learn(call, slot) {
-      for (const name of namesOf(call)) calls.set(name, call);
+      name(call, calls);
       const key = traceKey(call.project, call.trace_id);
       const others = (traces.get(key) ?? []).filter((other) => other.call.span_id !== call.span_id);
       if (others.length < MAX_REMEMBERED_OF_TRACE) traces.set(key, [...others, { call, slot }]);
@@ -167,6 +194,7 @@ export function createJoin(store: Store, settings: { readonly capacity: number; 
       hold({ ...tried, tries, deadlineMs: nowMs + Math.max(settings.waitMs, 1_000) * 2 ** tries });
     },
     settle: (key) => void forget(key),
+    hasDue: (nowMs) => deadlines.some((ofTries) => (firstOf(ofTries.values()) ?? Number.POSITIVE_INFINITY) <= nowMs),
     due(nowMs) {
       const found: Waiting[] = [];
       for (const ofTries of deadlines) {

@@ -119,7 +119,7 @@ export function createScoring(deps: { readonly store: Store; readonly ancestry: 
       }
       return whenDurable;
     },
-    hasDue: (nowMs) => memory.join.due(nowMs).length > 0,
+    hasDue: (nowMs) => memory.join.hasDue(nowMs),
     remember(draft, nowMs) {
       for (const { score, place, stored } of draft.scores.values()) {
         memory.known.remember(score, stored);

@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { createNormaliser } from '../../analyzer/normalise.ts';
 import type { AttributeValue, OtlpEvent, OtlpLogRecord } from '../../schemas/otlp.ts';
+import type { WireScore } from '../../analyzer/dialects/index.ts';
+import { scoresOfSpan } from '../../analyzer/scores.ts';
 import { context, normalise, record, scope, span, STARTED_MS } from './spans.ts';
 
 const normaliser = createNormaliser({ stratumAttributes: [] });
@@ -162,5 +164,47 @@ describe('events on a span', () => {
 
   it('that say nothing are counted', () => {
     expect(normalise(span(chat, { events: [event({ 'gen_ai.evaluation.name': '' })] })).ignored_scores).toEqual(['score_without_name']);
+  });
+});
+
+describe('labels that are configured', () => {
+  const rule = (good: readonly string[], bad: readonly string[]) => createNormaliser({ stratumAttributes: [], labels: (name) => (name === 'tone' ? { good: new Set(good), bad: new Set(bad) } : null) });
+  const under = (reader: ReturnType<typeof rule>, name: string, attributes: Record<string, AttributeValue>) => {
+    const result = reader.record(context, new Map(), scope, record({ 'gen_ai.evaluation.name': name, ...attributes }));
+    return result.kind === 'score' ? [result.score.value, result.score.data_type] : result.reason;
+  };
+
+  it('count 1 and 0, whatever number stands beside them; others are shares', () => {
+    const both = rule(['kind'], ['curt']);
+    expect(['Kind', 'curt', 'neutral', 'good'].map((word) => under(both, 'tone', label(word)))).toEqual([[1, 'boolean'], [0, 'boolean'], [null, 'categorical'], [null, 'categorical']]);
+    expect(under(both, 'tone', { ...label('curt'), ...value(0.9) })).toEqual([0, 'boolean']);
+    expect(under(both, 'other', label('kind'))).toEqual([null, 'categorical']);
+  });
+
+  it('where only one list is given leave the rest to the other side', () => {
+    expect(['kind', 'curt'].map((word) => under(rule(['kind'], []), 'tone', label(word)))).toEqual([[1, 'boolean'], [0, 'boolean']]);
+    expect(['kind', 'curt'].map((word) => under(rule([], ['curt']), 'tone', label(word)))).toEqual([[1, 'boolean'], [0, 'boolean']]);
+  });
+});
+
+describe('judgements in the attributes of a span', () => {
+  const wire = (changed: Partial<WireScore>): WireScore => ({ name: 'tone', value: 0.5, label: null, explanation: null, evaluator: 'LLM', target: 'span', ...changed });
+  const inputOf = (changed: Partial<Parameters<typeof scoresOfSpan>[1]>) => scoresOfSpan(context, { span: span({}), role: 'judged', session_id: 's-1', inAttributes: [wire({})], ...changed });
+  const own = { trace_id: '0af7651916cd43dd8448eb211c80319c', span_id: 'b7ad6b7169203331' };
+
+  it('judge the span, its trace or its session, as the library says', () => {
+    const { scores } = inputOf({ inAttributes: [wire({}), wire({ target: 'trace' }), wire({ target: 'session' })] });
+    expect(scores).toMatchObject([
+      { ...own, evaluator: 'llm', evaluator_kind: 'llm', observed_time_ns: String(span({}).end_ns) },
+      { trace_id: own.trace_id, span_id: null, target_session_id: null },
+      { trace_id: null, span_id: null, target_session_id: 's-1' },
+    ]);
+  });
+
+  it("on a judge's carrier judge what it links to, else the session that it names", () => {
+    const link = { trace_id: '1'.repeat(32), span_id: '2'.repeat(16), attributes: new Map() };
+    expect(inputOf({ role: 'judge', span: span({}, { links: [link] }) }).scores).toMatchObject([{ trace_id: link.trace_id, span_id: link.span_id }]);
+    expect(inputOf({ role: 'judge' }).scores).toMatchObject([{ trace_id: null, target_session_id: 's-1' }]);
+    expect(inputOf({ role: 'judge', session_id: null })).toEqual({ scores: [], ignored_scores: ['score_without_target'] });
   });
 });

@@ -116,6 +116,24 @@ describe('a score of a session', () => {
   });
 });
 
+it.each(['in memory', 'in the store'])('a score that names a span by its id alone, which two calls have, is nobody’s, %s', async (where) => {
+  const ingest = await on.fresh();
+  await ingest.write([traces([inference(1, TAGS), inference(1, V1, { trace_id: '1'.repeat(32) })])]);
+  const scoring = where === 'in memory' ? ingest : await on.start();
+  await scoring.write([logs([judgement(1, 0.25, { trace_id: null })])]);
+  await scoring.advance(WAITED);
+  expect(await on.scores()).toMatchObject([{ join_state: 'pending' }]);
+});
+
+it.each(['in memory', 'in the store'])('a score of a response that two libraries have seen goes to the call that knows its prompt, %s', async (where) => {
+  const ingest = await on.fresh();
+  const seen = { 'gen_ai.response.id': 'chatcmpl-1', 'session.id': 'session-1' };
+  await ingest.write([traces([inference(1, seen), inference(2, { ...TAGS, ...seen }), inference(3, seen)])]);
+  const scoring = where === 'in memory' ? ingest : await on.start();
+  await scoring.write([logs([judgement(null, 0.25, { trace_id: null }, { 'gen_ai.response.id': 'chatcmpl-1' })])]);
+  expect(await on.scores()).toMatchObject([{ join_state: 'joined', call_span_id: id(2), prompt_version: 'v2' }]);
+});
+
 it('a score that names a call by its span alone is joined at once, from memory and from the store', async () => {
   const ingest = await on.fresh();
   await ingest.write([traces([inference(1, TAGS)]), logs([judgement(1, 0.25, { trace_id: null })])]);
