@@ -1,15 +1,19 @@
 import { hash } from 'node:crypto';
 import type { LlmCall, PromptAttribution, PromptVersionSource } from '../schemas/call.ts';
+import type { TagKeys } from '../schemas/config.ts';
 import type { Attributes, OtlpLogRecord, OtlpScope, OtlpSpan } from '../schemas/otlp.ts';
 import type { Score } from '../schemas/score.ts';
 import { dialects, type Dialect, type Inference, type RelativeReason, type SpanSource } from './dialects/index.ts';
-import { environmentOf, promptTags, sessionOf, userOf } from './dialects/tags.ts';
+import { standardEvaluation } from './dialects/agentcore.ts';
+import { createFeatureFlags } from './dialects/feature-flags.ts';
+import { createTagReader, environmentOf, type TagReader } from './dialects/tags.ts';
 import { firstText, text } from './dialects/values.ts';
 import { finishReason, providerName } from './dialects/vocabulary.ts';
 import type { LabelRules } from './score-values.ts';
 import { scoreOfRecord, scoresOfSpan } from './scores.ts';
 import { readAnswer, type Answer } from './signals/answer.ts';
 import { createPricer, type Pricer } from './signals/cost.ts';
+import { fingerprintOf } from './signals/fingerprint.ts';
 import { isEmpty, isFormatValid } from './signals/format.ts';
 import { believableMs, durationMs, ttftMs } from './signals/times.ts';
 import { inclusiveUsage, type Usage } from './signals/tokens.ts';
@@ -35,6 +39,9 @@ export type Relative = {
   /** Hashed, as in `LlmCall`. */
   user_id: string | null;
   received_ms: number;
+  reason: RelativeReason;
+  /** Nanoseconds since the epoch, as decimal text. */
+  start_time_ns: string;
 };
 
 /** `ignored_scores`: why evaluation events of this span gave no score, one reason each. */
@@ -54,6 +61,10 @@ export type NormalisedRecord = { readonly kind: 'score'; readonly score: Score }
 export type NormaliserSettings = {
   /** Attributes that strata are kept apart by, looked for on the span, then on its resource. */
   readonly stratumAttributes: readonly string[];
+  /** A project's own names for what tags a span. Default: none. */
+  readonly keys?: TagKeys;
+  /** The prompt whose version a feature flag picks, by flag key. Default: none. */
+  readonly featureFlags?: Readonly<Record<string, string>>;
   /** Longest message content that is read for signals; longer is flagged `content_over_limit`. Default 256 KiB. */
   readonly maxTextBytes?: number;
   /** Labels of scores that count as good or bad. Default: the usual words. */
@@ -67,6 +78,8 @@ export type Normaliser = {
 
 export function createNormaliser(settings: NormaliserSettings): Normaliser {
   const pricer = createPricer();
+  const featureFlags = createFeatureFlags(new Map(Object.entries(settings.featureFlags ?? {})), FLAGGED_SPANS);
+  const tags = createTagReader(settings.keys ?? NO_KEYS, featureFlags);
   const maxTextBytes = settings.maxTextBytes ?? 256 * 1024;
   const labels = settings.labels ?? (() => null);
 
@@ -75,47 +88,55 @@ export function createNormaliser(settings: NormaliserSettings): Normaliser {
       const source: SpanSource = { resource, scope, span, flags: new Set() };
       const dialect = dialects.find((candidate) => candidate.matches(source));
       const reading = dialect?.read(source) ?? { kind: 'relative', reason: 'not_an_llm_call' };
-      const callFrom = (read: Dialect, inference: Inference): LlmCall => callOf(context, source, read, inference, { ...settings, maxTextBytes }, pricer);
-      const scoresIn = (role: 'judge' | 'judged') =>
-        scoresOfSpan({ ...context, labels }, { span, role, session_id: sessionOf(span.attributes, source.flags), inAttributes: dialect?.scores?.(source) ?? [] });
+      const callFrom = (read: Dialect, inference: Inference): LlmCall => callOf(context, source, read, inference, { ...settings, maxTextBytes }, { pricer, tags });
+      const scoresIn = (role: 'judge' | 'judged') => scoresOfSpan({ ...context, labels }, { span, role, session_id: tags.session(source), inAttributes: dialect?.scores?.(source) ?? [] });
       if (dialect === undefined || reading.kind === 'relative') {
         const reason = reading.kind === 'relative' ? reading.reason : 'not_an_llm_call';
         const aggregate = reading.kind === 'relative' ? reading.aggregate : undefined;
         const candidate = dialect === undefined || aggregate === undefined ? null : callFrom(dialect, aggregate);
-        return { kind: 'relative', reason, relative: relativeOf(context, source), candidate, ...scoresIn(reason === 'evaluator' ? 'judge' : 'judged') };
+        return { kind: 'relative', reason, relative: relativeOf(context, source, { reason, tags }), candidate, ...scoresIn(reason === 'evaluator' ? 'judge' : 'judged') };
       }
       const call = callFrom(dialect, reading.inference);
       return { kind: 'call', call, ...scoresIn('judged') };
     },
     record(context, _resource, _scope, record) {
-      return scoreOfRecord({ ...context, labels }, record);
+      if (featureFlags.learn(context.project, record)) return { kind: 'ignored', reason: 'feature_flag' };
+      return scoreOfRecord({ ...context, labels }, standardEvaluation(record));
     },
   };
 }
 
-function relativeOf(context: NormaliseContext, { span, flags }: SpanSource): Relative {
+/** Spans of which a flag was logged and which have not come yet, in each of two generations. */
+const FLAGGED_SPANS = 50_000;
+const NO_KEYS: TagKeys = { prompt_name: [], prompt_version: [], prompt_label: [], session: [], user: [] };
+
+function relativeOf(context: NormaliseContext, source: SpanSource, { reason, tags }: { readonly reason: RelativeReason; readonly tags: TagReader }): Relative {
+  const { span } = source;
   return {
     project: context.project,
     trace_id: span.trace_id,
     span_id: span.span_id,
     parent_span_id: span.parent_span_id,
-    ...promptTags(span.attributes, flags),
-    session_id: sessionOf(span.attributes, flags),
-    user_id: hashedUser(userOf(span.attributes, flags)),
+    ...tags.prompt(context.project, source),
+    session_id: tags.session(source),
+    user_id: hashedUser(tags.user(source)),
     received_ms: context.received_ms,
+    reason,
+    start_time_ns: String(span.start_ns),
   };
 }
 
 function callOf(
   context: NormaliseContext,
-  { resource, scope, span, flags }: SpanSource,
+  source: SpanSource,
   dialect: Dialect,
   inference: Inference,
   settings: NormaliserSettings & { maxTextBytes: number },
-  pricer: Pricer,
+  { pricer, tags }: { readonly pricer: Pricer; readonly tags: TagReader },
 ): LlmCall {
+  const { resource, scope, span, flags } = source;
   const { attributes } = span;
-  const tags = promptTags(attributes, flags);
+  const prompt = tags.prompt(context.project, source);
   const provider = providerName(inference.provider, inference.response_model ?? inference.request_model);
   const duration_ms = durationMs(span, flags);
   const at_ms = believableMs(span.start_ns, context.received_ms, flags);
@@ -141,8 +162,9 @@ function callOf(
     service_version: firstText(resource, SERVICE_VERSION, flags) ?? '',
     environment: environmentOf(attributes, resource, flags),
     operation: inference.operation,
-    ...tags,
-    prompt_fingerprint: null,
+    ...prompt,
+    prompt_fingerprint: fingerprintOf(inference.prompt_text, settings.maxTextBytes, flags),
+    asker: firstText(attributes, ASKER, flags),
     provider,
     request_model: inference.request_model,
     response_model: inference.response_model,
@@ -161,8 +183,8 @@ function callOf(
     cache_write_tokens: usage.cache_write,
     reasoning_tokens: usage.reasoning,
     ...cost,
-    session_id: sessionOf(attributes, flags),
-    user_id: hashedUser(userOf(attributes, flags)),
+    session_id: tags.session(source),
+    user_id: hashedUser(tags.user(source)),
     is_empty: inference.operation === 'embeddings' ? null : isEmpty(answer),
     is_format_valid: isFormatValid(answer, inference.asks_json ? 'asks_json' : 'asks_text'),
     stratum_attributes,
@@ -170,6 +192,8 @@ function callOf(
   };
 }
 
+/** What a prompt is called where nobody named it. Not span names: a model or a route is no prompt. */
+const ASKER = ['ai.telemetry.functionId', 'gen_ai.agent.name', 'agent.name'];
 const SERVICE_NAME = ['service.name'];
 const SERVICE_VERSION = ['service.version'];
 

@@ -46,8 +46,8 @@ export function registerLedger(app: OpenAPIHono, { store, clock, settings }: Api
       ),
       // The inner query finds the few spans that ever were provisional by the index on slot; FINAL then says which still are.
       store.select<{ count: number }>(
-        `SELECT count() AS count FROM calls FINAL WHERE project = {project:String} AND slot = 0 AND (event_time, trace_id, span_id) IN
-           (SELECT event_time, trace_id, span_id FROM calls WHERE project = {project:String} AND slot = 0)`,
+        `SELECT count() AS count FROM calls FINAL WHERE project = {project:String} AND slot = 0 AND role = 'call' AND (event_time, trace_id, span_id) IN
+           (SELECT event_time, trace_id, span_id FROM calls WHERE project = {project:String} AND slot = 0 AND role = 'call')`,
         { project },
       ),
       store.select<{ place: string; count: number }>(

@@ -8,7 +8,12 @@ import type { Store } from '../schemas/store.ts';
 /** The analyzer's two loops over one store, set up from the configuration: the same for a server, a replay and a test. */
 
 export function createIngestFor(store: Store, config: Config): Ingest {
-  const normaliser = createNormaliser({ stratumAttributes: config.strata.attributes, labels: (name) => scoreLabelsFor(config, name) });
+  const normaliser = createNormaliser({
+    stratumAttributes: config.strata.attributes,
+    keys: config.keys,
+    featureFlags: config.feature_flags,
+    labels: (name) => scoreLabelsFor(config, name),
+  });
   return createIngest(
     { store, decode, normaliser },
     { resolveWaitMs: config.resolve_wait_s * 1000, maxWaiting: 50_000, rememberedSpans: 100_000, rememberedCalls: 25_000, scoreType: (name) => scoreTypeFor(config, name) },

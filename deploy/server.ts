@@ -80,11 +80,14 @@ export async function startServer(config: Config, deps: ServerDependencies): Pro
     // 5. Collector and API on one port. An append resolves when the store has the rows.
     let arrived = { calls: 0, scores: 0, prompts: new Set<string>() };
     const log = createDirectLog(
-      async (messages) => {
-        const written = await ingest.write(messages);
-        arrived.calls += written.calls;
-        arrived.scores += written.scores;
-        for (const prompt of written.prompts) if (arrived.prompts.size < 100) arrived.prompts.add(prompt);
+      {
+        read: ingest.read,
+        async write(batch) {
+          const written = await ingest.write(batch);
+          arrived.calls += written.calls;
+          arrived.scores += written.scores;
+          for (const prompt of written.prompts) if (arrived.prompts.size < 100) arrived.prompts.add(prompt);
+        },
       },
       { maxPendingBytes: config.limits.in_flight_bytes, maxBatchBytes: 8 * 1024 * 1024 },
     );

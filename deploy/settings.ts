@@ -105,7 +105,8 @@ function editDistance(from: string, to: string): number {
 /** The part of `--help` that lists the settings. */
 export function settingsHelp(): string {
   const entries = SETTINGS.map(({ flag, variable, key, node }) => {
-    const value = node.default === undefined ? '' : ` (default ${JSON.stringify(node.default).replace(/[[\]"]/g, '')})`;
+    const isEmpty = node.default === undefined || (Array.isArray(node.default) && node.default.length === 0);
+    const value = isEmpty ? '' : ` (default ${JSON.stringify(node.default).replace(/[[\]"]/g, '')})`;
     return `  ${flag} ${placeholder(node)}${value}\n      ${node.description ?? ''}\n      ${variable}, ${key}`;
   });
   return [

@@ -32,7 +32,10 @@ export type LlmCall = {
   prompt_label: string | null;
   /** What the prompt's text was, without keeping it: `t:` (template) or `s:` (system prompt) and 16 hex digits. */
   prompt_fingerprint: string | null;
+  /** `none`: no tag; a name beside it is that of what asked, and its version the fingerprint. */
   prompt_attribution: PromptAttribution;
+  /** What asked, by its own name (function, agent): the prompt's name where nothing else is. Not stored. */
+  asker?: string | null;
   provider: string;
   request_model: string | null;
   response_model: string | null;

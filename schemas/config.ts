@@ -32,6 +32,18 @@ const MetricRule = z
   .refine(({ good = [], bad = [] }) => !good.some((label) => bad.includes(label)), { path: ['good'], message: 'shares a label with bad; keep it in one of the two' });
 type MetricRule = z.infer<typeof MetricRule>;
 
+/** Attribute names of a project's own. Each list is tried in its order, on the span and then on its resource, before everything that is known. */
+const OwnKeys = z.array(z.string().min(1).max(256)).max(16).default([]);
+
+const TagKeys = z.strictObject({
+  prompt_name: OwnKeys.describe("Your own attributes that hold the prompt's name. They win over all others."),
+  prompt_version: OwnKeys.describe("Your own attributes that hold the prompt's version."),
+  prompt_label: OwnKeys.describe("Your own attributes that hold the prompt's label (production, canary)."),
+  session: OwnKeys.describe('Your own attributes that hold the session.'),
+  user: OwnKeys.describe('Your own attributes that hold the user. It is stored as a hash.'),
+});
+export type TagKeys = z.infer<typeof TagKeys>;
+
 const PromptRule = z.strictObject({
   baseline: z.string().min(1).optional().describe('Version that new versions are compared with.'),
   owner: z.string().min(1).optional().describe('Who is named in its alerts: a team, a handle, an address.'),
@@ -124,6 +136,8 @@ export const ConfigFile = z
         attributes: z.array(z.string().min(1).max(256)).max(16).default(['app.route', 'http.route', 'gen_ai.agent.name']).describe('Span attributes that only like calls are compared within.'),
       })
       .prefault({}),
+    keys: TagKeys.prefault({}),
+    feature_flags: z.record(z.string().min(1).max(256), z.string().min(1).max(256)).default({}).describe('Prompts whose versions are picked by a feature flag: the flag key, and the prompt.'),
     metrics: z.record(z.string().min(1), MetricRule).default({}),
     prompts: z.record(z.string().min(1), PromptRule).default({}),
     webhooks: z.array(WebhookEntry).max(100).default([]),

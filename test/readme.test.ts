@@ -6,7 +6,8 @@ import { SETTINGS } from '../deploy/settings.ts';
 it('documents every setting with its flag, variable and default', () => {
   const readme = readFileSync('README.md', 'utf8');
   const rows = SETTINGS.map(({ flag, variable, key, node }) => {
-    const shown = node.default === undefined ? '' : `\`${Array.isArray(node.default) ? node.default.join(', ') : JSON.stringify(node.default).replaceAll('"', '')}\``;
+    const isEmpty = node.default === undefined || (Array.isArray(node.default) && node.default.length === 0);
+    const shown = isEmpty ? '' : `\`${Array.isArray(node.default) ? node.default.join(', ') : JSON.stringify(node.default).replaceAll('"', '')}\``;
     return `| \`${key}\` | \`${flag}\` | \`${variable}\` | ${shown} | ${node.description ?? ''} |`;
   });
   expect(rows.filter((row) => !readme.includes(row))).toEqual([]);

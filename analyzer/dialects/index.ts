@@ -1,5 +1,29 @@
 import type { OtlpScope, OtlpSpan, Attributes, AttributeValue } from '../../schemas/otlp.ts';
+import { adk } from './adk.ts';
+import { agenta } from './agenta.ts';
+import { anthropicSdk } from './anthropic-sdk.ts';
+import { braintrust } from './braintrust.ts';
+import { datadog } from './datadog.ts';
+import { genkit } from './genkit.ts';
+import { humanloop } from './humanloop.ts';
+import { langfuse, langfuseByKeys } from './langfuse.ts';
+import { langsmith } from './langsmith.ts';
+import { litellm } from './litellm.ts';
+import { liveKit } from './livekit.ts';
+import { mlflow } from './mlflow.ts';
+import { openInference } from './openinference.ts';
+import { openLit } from './openlit.ts';
 import { otel136, otel137, otelGenAi } from './otel-genai.ts';
+import { promptfoo } from './promptfoo.ts';
+import { promptLayer } from './promptlayer.ts';
+import { pydanticAi } from './pydantic-ai.ts';
+import { semanticKernel } from './semantic-kernel.ts';
+import { springAi } from './spring-ai.ts';
+import { strands } from './strands.ts';
+import { traceloop } from './traceloop.ts';
+import { vercelAi7 } from './vercel-ai-7.ts';
+import { vercelAiLegacy } from './vercel-ai-legacy.ts';
+import { weave } from './weave.ts';
 
 /**
  * Every instrumentation library has its own words for the same call. A dialect reads one of them into an `Inference`; what the
@@ -16,10 +40,11 @@ export type SpanSource = {
   readonly flags: Set<string>;
 };
 
-/** Why a span is no call. */
+/** Why a span is no call. `agent`: one agent's own span; an inference above it and one below it are two calls, as with `tool`. */
 export type RelativeReason =
   | 'not_an_llm_call'
   | 'wrapper'
+  | 'agent'
   | 'tool'
   | 'retrieval'
   | 'memory'
@@ -70,7 +95,10 @@ export type Inference = {
   readonly is_experiment: boolean;
 };
 
-/** Text, or messages structured or as JSON text. Undefined: not on the wire. */
+/**
+ * Text, or messages structured or as JSON text. A map with the one key `messages` is a whole conversation: only its system message
+ * counts, and text in its place is a user's. Undefined: not on the wire.
+ */
 export type PromptText = {
   /** With its placeholders, as it was written. */
   readonly template: AttributeValue | undefined;
@@ -108,4 +136,36 @@ export type Dialect = {
   scores?(source: SpanSource): readonly WireScore[];
 };
 
-export const dialects: readonly Dialect[] = [otelGenAi, otel137, otel136];
+export const dialects: readonly Dialect[] = [
+  // By scope, or a marker that is theirs alone.
+  langfuse,
+  vercelAi7,
+  vercelAiLegacy,
+  strands,
+  adk,
+  genkit,
+  liveKit,
+  anthropicSdk,
+  pydanticAi,
+  litellm,
+  openLit,
+  openInference,
+  // By markers that also reach the spans of other libraries.
+  langfuseByKeys,
+  langsmith,
+  traceloop,
+  mlflow,
+  weave,
+  braintrust,
+  agenta,
+  humanloop,
+  promptfoo,
+  promptLayer,
+  datadog,
+  // In the conventions' words, and around them.
+  semanticKernel,
+  springAi,
+  otelGenAi,
+  otel137,
+  otel136,
+];

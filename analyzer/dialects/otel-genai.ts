@@ -40,13 +40,13 @@ const INFERENCE_OPERATIONS: ReadonlyMap<string, string> = new Map([
 ]);
 
 const OTHER_OPERATIONS: ReadonlyMap<string, RelativeReason> = new Map<string, RelativeReason>([
-  ['invoke_agent', 'wrapper'],
-  ['create_agent', 'wrapper'],
+  ['invoke_agent', 'agent'],
+  ['create_agent', 'agent'],
   ['invoke_workflow', 'wrapper'],
   ['handle_conversation_turn', 'wrapper'],
   ['agent_step', 'wrapper'],
   ['plan', 'wrapper'],
-  ['agent', 'wrapper'],
+  ['agent', 'agent'],
   ['chain', 'wrapper'],
   ['workflow', 'wrapper'],
   ['task', 'wrapper'],
@@ -67,12 +67,17 @@ const OTHER_OPERATIONS: ReadonlyMap<string, RelativeReason> = new Map<string, Re
   ['evaluation', 'evaluator'],
 ]);
 
-function readGenAi(source: SpanSource): Reading {
+export function readGenAi(source: SpanSource): Reading {
   const operation = classify(source.span, source.flags);
-  return operation.kind === 'relative' ? operation : { kind: 'inference', inference: inferenceOf(source, operation.name) };
+  if (operation.kind === 'call') return { kind: 'inference', inference: inferenceOf(source, operation.name) };
+  const { reason } = operation;
+  return (reason === 'wrapper' || reason === 'agent') && showsInference(source.span) ? { kind: 'relative', reason, aggregate: inferenceOf(source, CHAT) } : { kind: 'relative', reason };
 }
 
-function classify(span: OtlpSpan, flags: Set<string>): { kind: 'call'; name: string } | { kind: 'relative'; reason: RelativeReason } {
+/** What stands below a wrapper is not on its span: most of it is chat. */
+const CHAT = 'chat';
+
+export function classify(span: OtlpSpan, flags: Set<string>): { kind: 'call'; name: string } | { kind: 'relative'; reason: RelativeReason } {
   const { attributes } = span;
   const method = text(attributes.get('mcp.method.name'), flags);
   if (method !== null) return { kind: 'relative', reason: method === 'prompts/get' ? 'mcp_prompt_fetch' : method === 'tools/call' ? 'tool' : 'mcp' };
@@ -105,6 +110,16 @@ function showsAnswer(attributes: Attributes): boolean {
     firstCount(attributes, INPUT_TOKENS) !== null ||
     firstCount(attributes, OUTPUT_TOKENS) !== null
   );
+}
+
+/**
+ * A wrapper that says which model answered, or what it used, can stand for an inference that left no span of its own. Who only
+ * creates an agent names its model, and asks it nothing.
+ */
+function showsInference({ attributes, name }: OtlpSpan): boolean {
+  if (showsAnswer(attributes)) return true;
+  const creates = (attributes.get('gen_ai.operation.name') ?? name.slice(0, 64).split(' ', 1)[0]) === 'create_agent';
+  return !creates && (attributes.has('gen_ai.request.model') || attributes.has('gen_ai.response.model'));
 }
 
 function embeds(attributes: Attributes): boolean {
@@ -154,7 +169,7 @@ const REASONING_TOKENS = [
 const TOTAL_TOKENS = ['gen_ai.usage.total_tokens', 'gen_ai.usage.total'];
 const COST = ['gen_ai.usage.cost', 'gen_ai.cost.total_cost'];
 
-function inferenceOf({ span, flags }: SpanSource, operation: string): Inference {
+export function inferenceOf({ span, flags }: SpanSource, operation: string): Inference {
   const { attributes } = span;
   const ttft_s = firstAmount(attributes, TTFT_S);
   const output = outputOf(span);
@@ -184,7 +199,7 @@ function inferenceOf({ span, flags }: SpanSource, operation: string): Inference 
     cost_usd: firstAmount(attributes, COST),
     output,
     asks_json: asksJson(attributes),
-    prompt_text: { template: undefined, system: undefined },
+    prompt_text: { template: undefined, system: systemOf(span) },
     is_cache_hit: false,
     is_experiment: false,
   };
@@ -206,7 +221,7 @@ const MAX_MESSAGE_CHARACTERS = 1024;
  * In order: span status 2, `error.type`, an `exception` event, `gen_ai.response.status` = failed. An exception beside an
  * answer was handled (a retry that worked) and is no failure unless the status says so.
  */
-function errorOf(span: OtlpSpan, flags: Set<string>, hasAnswer: boolean): Inference['error'] {
+export function errorOf(span: OtlpSpan, flags: Set<string>, hasAnswer: boolean): Inference['error'] {
   const { attributes } = span;
   const type = text(attributes.get('error.type'), flags);
   const exception = span.events.find((event) => event.name === 'exception');
@@ -226,6 +241,16 @@ function outputOf(span: OtlpSpan): AttributeValue | undefined {
     span.events.find((event) => event.name === 'gen_ai.content.completion')?.attributes.get('gen_ai.completion') ??
     undefined
   );
+}
+
+/** 1.37 and later; flattened messages (OpenLLMetry's); up to 1.27 all messages as JSON, on the span or on a span event. Those of 1.28 to 1.36 are log records, which nobody joins. */
+function systemOf({ attributes, events }: OtlpSpan): AttributeValue | undefined {
+  const instructions = attributes.get('gen_ai.system_instructions');
+  if (instructions !== undefined) return instructions;
+  const role = attributes.get('gen_ai.prompt.0.role');
+  if (role === 'system' || role === 'developer') return attributes.get('gen_ai.prompt.0.content');
+  const messages = attributes.get('gen_ai.input.messages') ?? attributes.get('gen_ai.prompt') ?? events.find((event) => event.name === 'gen_ai.content.prompt')?.attributes.get('gen_ai.prompt');
+  return messages === undefined ? undefined : new Map([['messages', messages]]);
 }
 
 const RESPONSE_FORMAT = ['openai.request.response_format', 'gen_ai.openai.request.response_format'];

@@ -9,13 +9,15 @@ import type { Attributes, AttributeValue } from '../../schemas/otlp.ts';
 const MAX_NAME_CHARACTERS = 256;
 
 const MAX_COUNT = 2 ** 31;
-const PLACEHOLDERS: ReadonlySet<string> = new Set(['', 'null', 'undefined', 'None', '-']);
+const PLACEHOLDERS: ReadonlySet<string> = new Set(['', 'null', 'undefined', 'None', '-', '__REDACTED__']);
+/** What Logfire leaves of a value whose key sounds secret, `session.id` among them: taken as an id, it would make all sessions one. */
+const SCRUBBED = "[Scrubbed due to '";
 const ANY_SURROGATE = /[\ud800-\udfff]/;
 const LONE_SURROGATE = /\p{Surrogate}/gu;
 const DECIMAL = /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/;
 
 /**
- * A name: trimmed, never empty or a spelled-out nothing ("null", "None", …), unpaired surrogates replaced (they have no
+ * A name: trimmed, never empty or a spelled-out nothing ("null", "None", …) or what hides it, unpaired surrogates replaced (they have no
  * UTF-8 form, and ClickHouse would refuse the whole insert). Numbers become decimal text; booleans, lists and maps are no names.
  */
 export function text(value: AttributeValue | undefined, flags: Set<string>, maxCharacters = MAX_NAME_CHARACTERS): string | null {
@@ -25,7 +27,7 @@ export function text(value: AttributeValue | undefined, flags: Set<string>, maxC
   // The trim is bounded first: a value may be megabytes long.
   const head = value.length > maxCharacters * 2 ? value.trimStart().slice(0, maxCharacters + 1) : value;
   const trimmed = head.trim();
-  if (PLACEHOLDERS.has(trimmed)) return null;
+  if (PLACEHOLDERS.has(trimmed) || trimmed.startsWith(SCRUBBED)) return null;
   const cut = trimmed.length > maxCharacters ? withoutHalfCharacter(trimmed.slice(0, maxCharacters)) : trimmed;
   if (cut.length < trimmed.length) flags.add('attribute_truncated');
   return ANY_SURROGATE.test(cut) ? cut.replace(LONE_SURROGATE, '\ufffd') : cut;

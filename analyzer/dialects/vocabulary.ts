@@ -28,7 +28,7 @@ const PROVIDERS: Readonly<Record<string, readonly string[]>> = {
   'gcp.gemini': ['gemini', 'google', 'google_genai', 'google.generative-ai', 'google_generativeai'],
   'gcp.vertex_ai': ['vertex_ai', 'vertexai', 'google.vertex', 'vertex'],
   'gcp.gen_ai': [],
-  'aws.bedrock': ['bedrock', 'amazon-bedrock', 'bedrock_converse', 'aws_bedrock'],
+  'aws.bedrock': ['bedrock', 'amazon-bedrock', 'bedrock_converse', 'aws_bedrock', 'aws'],
   mistral_ai: ['mistral', 'mistralai'],
   x_ai: ['xai'],
   cohere: [],
@@ -38,8 +38,8 @@ const PROVIDERS: Readonly<Record<string, readonly string[]>> = {
   'ibm.watsonx.ai': ['watsonx'],
   moonshot_ai: ['moonshot'],
   ollama: [],
-  huggingface: [],
-  together_ai: [],
+  huggingface: ['hugging_face'],
+  together_ai: ['together'],
   fireworks: [],
   openrouter: [],
   litellm: [],
@@ -50,7 +50,10 @@ const PROVIDER_OF: ReadonlyMap<string, string> = new Map(
 );
 
 /** Libraries that write their own name where the provider's belongs. */
-const FRAMEWORKS: ReadonlySet<string> = new Set(['langchain', 'spring_ai', 'strands-agents', 'gcp.vertex.agent', 'unknown', '_other']);
+const FRAMEWORKS: ReadonlySet<string> = new Set([
+  'langchain', 'langgraph', 'llama_index', 'llamaindex', 'haystack', 'crewai', 'agno', 'openai_agents', 'pydantic_ai', 'smolagents',
+  'spring_ai', 'strands-agents', 'strands_agents', 'gcp.vertex.agent', 'google_adk', 'unknown', '_other',
+]);
 
 const PROVIDER_BY_MODEL: readonly (readonly [RegExp, string])[] = [
   [/^(gpt-|o[1-9]|chatgpt-|text-embedding-)/, 'openai'],

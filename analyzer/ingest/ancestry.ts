@@ -8,12 +8,15 @@ import type { Relative } from '../normalise.ts';
  * prompt (name and version together), session and user each from the nearest span that has it, itself first.
  */
 export type Ancestry = {
-  add(relative: Relative): void;
+  add(ancestor: Ancestor): void;
   /** Fills what the call lacks from its ancestors. */
   resolve(call: LlmCall): Resolution;
   /** Whether a span stands above another, as far as the spans between them are remembered. */
   isBelow(span: SpanIdentity, ancestor: string): 'yes' | 'no' | 'unknown';
 };
+
+/** What a span passes on to those below it, and to whom it belongs itself. */
+export type Ancestor = Omit<Relative, 'reason' | 'start_time_ns'>;
 
 /** `missing`: the nearest ancestor that has not been seen, by key; null when the chain is complete or nothing is lacking. */
 export type Resolution = { readonly call: LlmCall; readonly missing: string | null };
@@ -22,7 +25,7 @@ export type Resolution = { readonly call: LlmCall; readonly missing: string | nu
 const MAX_DEPTH = 64;
 
 /** A call can stand above another (an agent that is itself an inference); its children inherit from it as from any span. */
-export function relativeOf(call: LlmCall): Relative {
+export function ancestorOf(call: LlmCall): Ancestor {
   return {
     project: call.project,
     trace_id: call.trace_id,
@@ -41,18 +44,18 @@ export function relativeOf(call: LlmCall): Relative {
 
 /** @param capacity spans remembered in each of two generations. */
 export function createAncestry(capacity: number): Ancestry {
-  const spans = createGenerations<Relative>(capacity);
+  const spans = createGenerations<Ancestor>(capacity);
   return {
-    add: (relative) => spans.set(spanKey(relative), relative),
+    add: (ancestor) => spans.set(spanKey(ancestor), ancestor),
     resolve(call) {
-      if (call.parent_span_id === null || (call.prompt_name !== null && call.session_id !== null)) return { call, missing: null };
+      if (call.parent_span_id === null || !lacking(call)) return { call, missing: null };
       const filled: LlmCall = { ...call };
       let parent: string | null = call.parent_span_id;
       for (let depth = 0; parent !== null && depth < MAX_DEPTH; depth += 1) {
         const key: string = spanKey({ project: call.project, trace_id: call.trace_id, span_id: parent });
         const ancestor = spans.get(key);
         if (ancestor === undefined) return { call: filled, missing: lacking(filled) ? key : null };
-        if (filled.prompt_name === null && filled.prompt_version === null && (ancestor.prompt_name !== null || ancestor.prompt_version !== null)) {
+        if (!isTagged(filled) && isTagged(ancestor)) {
           filled.prompt_name = ancestor.prompt_name;
           filled.prompt_version = ancestor.prompt_version;
           filled.prompt_version_source = ancestor.prompt_version_source;
@@ -84,7 +87,12 @@ export function createAncestry(capacity: number): Ancestry {
  * unit of its own beside its session. A missing user id is not worth it.
  */
 function lacking(call: LlmCall): boolean {
-  return call.prompt_name === null || call.session_id === null;
+  return call.prompt_name === null || call.prompt_attribution === 'none' || call.session_id === null;
+}
+
+/** What a call is named after its own text (text-versions.ts) gives way to any tag, and is not handed on. */
+export function isTagged(span: Pick<Relative, 'prompt_name' | 'prompt_version' | 'prompt_attribution'>): boolean {
+  return span.prompt_attribution !== 'none' && (span.prompt_name !== null || span.prompt_version !== null);
 }
 
 /** Whether a span has to be stored for the calls below it: one that stands under nothing and carries nothing has nothing to pass on. */

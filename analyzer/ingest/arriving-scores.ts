@@ -3,7 +3,7 @@ import { isSameScore, mergeScores } from './corrections.ts';
 import type { FiledScore, StoredScore } from './draft.ts';
 import { scoreKey } from './identity.ts';
 import type { Tally } from './ledger.ts';
-import type { Placed, Reading } from './reading.ts';
+import type { BatchReading, Placed } from './reading.ts';
 
 /** A score that a batch brings or changes, merged with what came before. `stored`: what it changes; undefined where it is new. */
 export type ArrivingScore = { readonly score: Score; readonly stampMs: number; readonly stored: FiledScore | undefined };
@@ -16,7 +16,7 @@ const MAX_REVISION = 60_000;
  * store (`load`), so that the merge sees what the memory does not keep. A batch may hold several of one score.
  */
 export async function arrivingScores(
-  { scores, records }: Reading,
+  { scores, records }: BatchReading,
   known: ReadonlyMap<string, StoredScore>,
   deps: { readonly load: (scores: readonly Score[]) => Promise<ReadonlyMap<string, FiledScore>>; readonly admit: (score: Score) => Score; readonly tally: Tally },
 ): Promise<Map<string, ArrivingScore>> {

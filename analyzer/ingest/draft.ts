@@ -1,21 +1,26 @@
 import type { LlmCall } from '../../schemas/call.ts';
 import type { Score } from '../../schemas/score.ts';
 import { scoreKey, spanKey } from './identity.ts';
+import type { Role } from './nesting.ts';
 import { callEventSeconds, callRow, factsOf, scoreEventSeconds, scoreRow, type CallFacts } from './rows.ts';
 import type { VersionRow } from './seen-versions.ts';
 
 /**
  * What one turn of the ingest loop is about to write: one row for each span and score that it touches.
  *
- * Revisions order the rows of one span or score: 0 where the first row is provisional, 1 where it is complete; +3 when the
- * wait ends, +2 for a correction. So odd means complete, and 0 and 1 are first rows only, which is how rows whose ledger
+ * Revisions order the rows of one span or score: 0 where the first row waits for something, 1 where it does not; +3 when the
+ * wait ends, +2 for a correction. So odd means settled, and 0 and 1 are first rows only, which is how rows whose ledger
  * was lost are counted (recovery.ts).
+ *
+ * The slot is where a call counts. A span that never counted has none (0), and one that is demoted keeps the one it had, because
+ * what was bet on is not taken back.
  *
  * A row stays filed under the second of its first row (`event_s`), whatever a correction says of times: only so does it
  * replace that row.
  */
 export type Stored = { readonly revision: number; readonly slot: number; readonly event_s: number };
-export type StoredSpan = Stored & { readonly end_ns: string };
+/** `reason`: why the span by itself is no call; empty for an inference of its own. */
+export type StoredSpan = Stored & { readonly end_ns: string; readonly role: Role; readonly reason: string };
 export type StoredScore = Stored &
   Pick<Score, 'value' | 'label' | 'change'> & {
     readonly observed_ns: string;
@@ -26,6 +31,10 @@ export type StoredScore = Stored &
   };
 
 export type FiledCall = { readonly call: LlmCall; readonly stored: StoredSpan };
+/** `former`: the role that its row had before this turn; null where it has had none. */
+export type DraftedCall = FiledCall & { readonly former: Role | null };
+/** What is to be written of a span: its first row (`stored` undefined), or what replaces the stored one. */
+export type CallToFile = { readonly call: LlmCall; readonly stored: StoredSpan | undefined; readonly reason: string };
 export type FiledScore = { readonly score: Score; readonly place: Place; readonly stored: StoredScore };
 
 /** Where a score stands: `joined` with the call that it is credited to. */
@@ -33,17 +42,19 @@ export type Place = { readonly kind: 'pending' } | { readonly kind: 'ambiguous' 
 
 export type Draft = {
   /** While an ancestor may still bring what the call lacks. */
-  waitingCall(call: LlmCall, before: StoredSpan | undefined): StoredSpan;
+  waitingCall(filing: CallToFile): StoredSpan;
   /** From now on in the slot, for good. */
-  completeCall(call: LlmCall, before: StoredSpan | undefined, slot: number): void;
+  completeCall(filing: CallToFile, slot: number): void;
   /** What was complete is sent again, and better: it keeps its slot. */
   correctedCall(call: LlmCall, before: StoredSpan): void;
+  /** Another span counts instead: for now (a candidate) or as far as is known. */
+  setAside(filing: CallToFile, role: Exclude<Role, 'call'>): StoredSpan;
   /** While it waits for a call to judge. Once it has found one it does not wait again. */
   pendingScore(score: Score, before: StoredScore | undefined, nowSlot: number): void;
   /** Complete in `slot`; one that was complete before keeps its slot, and what is bet on. */
   placedScore(score: Score, place: Place, before: StoredScore | undefined, slots: { readonly slot: number; readonly now: number }): void;
 
-  readonly calls: ReadonlyMap<string, FiledCall>;
+  readonly calls: ReadonlyMap<string, DraftedCall>;
   readonly scores: ReadonlyMap<string, FiledScore>;
   /** Calls that become complete with this turn, by span. */
   readonly completed: ReadonlyMap<string, { readonly call: CallFacts; readonly slot: number }>;
@@ -55,13 +66,20 @@ export type Draft = {
 };
 
 export function createDraft(): Draft {
-  const calls = new Map<string, FiledCall>();
+  const calls = new Map<string, DraftedCall>();
   const scores = new Map<string, FiledScore>();
   const completed = new Map<string, { readonly call: CallFacts; readonly slot: number }>();
 
-  const fileCall = (call: LlmCall, before: StoredSpan | undefined, at: { readonly slot: number; readonly revision: number }): StoredSpan => {
-    const stored = { slot: at.slot, revision: at.revision, end_ns: call.end_time_ns, event_s: before?.event_s ?? callEventSeconds(call) };
-    calls.set(spanKey(call), { call, stored });
+  const fileCall = ({ call, stored: before, reason }: CallToFile, at: { readonly slot: number; readonly role: Role; readonly isSettled: boolean }): StoredSpan => {
+    const stored = {
+      slot: at.slot,
+      revision: nextRevision(before, at.isSettled),
+      end_ns: call.end_time_ns,
+      event_s: before?.event_s ?? callEventSeconds(call),
+      role: at.role,
+      reason,
+    };
+    calls.set(spanKey(call), { call, stored, former: before?.role ?? null });
     return stored;
   };
   const fileScore = (score: Score, place: Place, before: StoredScore | undefined, at: { readonly slot: number; readonly revision: number; readonly now: number }): void => {
@@ -81,12 +99,13 @@ export function createDraft(): Draft {
   };
 
   return {
-    waitingCall: (call, before) => fileCall(call, before, { slot: 0, revision: before === undefined ? 0 : before.revision + 2 }),
-    completeCall(call, before, slot) {
-      fileCall(call, before, { slot, revision: before === undefined ? 1 : before.revision + 3 });
-      completed.set(spanKey(call), { call: factsOf(call), slot });
+    waitingCall: (filing) => fileCall(filing, { slot: 0, role: 'call', isSettled: false }),
+    completeCall(filing, slot) {
+      fileCall(filing, { slot, role: 'call', isSettled: true });
+      completed.set(spanKey(filing.call), { call: factsOf(filing.call), slot });
     },
-    correctedCall: (call, before) => void fileCall(call, before, { slot: before.slot, revision: before.revision + 2 }),
+    correctedCall: (call, before) => void fileCall({ call, stored: before, reason: before.reason }, { slot: before.slot, role: before.role, isSettled: true }),
+    setAside: (filing, role) => fileCall(filing, { slot: filing.stored?.slot ?? 0, role, isSettled: role !== 'candidate' }),
     pendingScore: (score, before, now) => fileScore(score, { kind: 'pending' }, before, { slot: 0, revision: before === undefined ? 0 : before.revision + 2, now }),
     placedScore(score, place, before, { slot, now }) {
       if (before === undefined) fileScore(score, place, before, { slot, revision: 1, now });
@@ -97,7 +116,7 @@ export function createDraft(): Draft {
     scores,
     completed,
     prompts: () => [...new Set([...completed.values()].flatMap(({ call }) => (call.prompt_name === null ? [] : [call.prompt_name])))],
-    callRows: (batch) => [...calls.values()].map(({ call, stored }) => callRow(call, stored, batch)),
+    callRows: (batch) => [...calls.values()].map((drafted) => callRow(drafted.call, { ...drafted.stored, former_role: formerRole(drafted) }, batch)),
     scoreRows: (batch) => [...scores.values()].map((filed) => scoreRow(filed, batch)),
     versionRows(stampMs) {
       const rows = new Map<string, VersionRow>();
@@ -112,4 +131,13 @@ export function createDraft(): Draft {
       return [...rows.values()];
     },
   };
+}
+
+function nextRevision(before: Stored | undefined, isSettled: boolean): number {
+  if (before === undefined) return isSettled ? 1 : 0;
+  return before.revision + (isSettled && before.revision % 2 === 0 ? 3 : 2);
+}
+
+function formerRole({ stored, former }: DraftedCall): Role | '' {
+  return former === null || former === stored.role ? '' : former;
 }

@@ -2,29 +2,33 @@ import type { LlmCall } from '../../schemas/call.ts';
 import type { LogMessage } from '../../schemas/log.ts';
 import type { Decoded } from '../../schemas/otlp.ts';
 import type { Store } from '../../schemas/store.ts';
-import { createAncestry, relativeOf } from './ancestry.ts';
-import { arrivingCalls, type Arrival } from './arrivals.ts';
+import { ancestorOf, createAncestry } from './ancestry.ts';
+import { arrivingCalls, type SpanArrival } from './arrivals.ts';
 import { createCardinality, dayStartMs, DEFAULT_LIMITS, type CardinalityLimits } from './cardinality.ts';
 import { createDraft, type Draft, type StoredSpan } from './draft.ts';
 import { spanKey, type SpanIdentity } from './identity.ts';
+import { createInferences, sightsOf } from './inferences.ts';
 import { createKnown } from './known.ts';
 import { createLate } from './late.ts';
-import { createTally, type Tally } from './ledger.ts';
+import { countRoles, createTally, type Tally } from './ledger.ts';
 import type { Normaliser, Relative } from '../normalise.ts';
-import { readMessages } from './reading.ts';
+import { gather, readMessage, type Reading } from './reading.ts';
 import { loadProvisionalCalls, loadRelatives, loadVersionsSince, lookUpCalls, reconcileLedger } from './recovery.ts';
 import type { ConfiguredType } from './score-names.ts';
 import { createScoring } from './scoring.ts';
+import { settle } from './settling.ts';
 import { slotOf } from '../slots.ts';
 import { createWaiting } from './waiting.ts';
 import { createSeenVersions } from './seen-versions.ts';
+import { withTextVersions } from './text-versions.ts';
 import { writeTurn } from './writing.ts';
 
 /**
  * The ingest loop: from log messages to rows. One batch at a time, in the order of the log.
  *
  * A call is *provisional* (slot 0) while an ancestor may still bring its prompt or session, and *complete* from then on:
- * it enters the slot of the arrival clock in which that happened. A score is complete when its call is.
+ * it enters the slot of the arrival clock in which that happened. A score is complete when its call is. Of the spans around one inference
+ * one counts (inferences.ts); a wrapper that could stand for what it wraps is a *candidate* until the same wait is over.
  *
  * A turn (a batch, a tick of the clock) drafts its rows from what is remembered, writes them, and remembers them when they are
  * durable. If it fails, nobody knows which rows are there: the same doubt as after a crash, and it is resolved in the same way,
@@ -33,8 +37,10 @@ import { writeTurn } from './writing.ts';
 export type Ingest = {
   /** Takes up what an earlier process left: provisional calls, pending scores, a batch whose ledger was never written. */
   start(nowMs: number): Promise<void>;
+  /** What a message says, for `write`. Pure: any number may be read ahead of the batch that is being written. Throws PermanentError where it cannot be read. */
+  read(message: LogMessage): Reading;
   /** Writes a batch. Resolves when its rows and its ledger are durable. On an error nothing is acknowledged, and the same batch may come again. */
-  write(messages: readonly LogMessage[]): Promise<BatchSummary>;
+  write(batch: readonly Reading[]): Promise<BatchSummary>;
   /** The clock has passed `nowMs`: calls that waited long enough become complete as they are. After this, slots before it may be closed. */
   advance(nowMs: number): Promise<void>;
   waiting(): { readonly calls: number; readonly scores: number };
@@ -67,9 +73,10 @@ export function createIngest(
     );
   const ancestry = createAncestry(settings.rememberedSpans);
   const late = createLate({ store, ancestry }, settings.rememberedCalls);
-  const cardinality = createCardinality(settings.cardinality ?? DEFAULT_LIMITS);
+  const cardinality = withTextVersions(createCardinality(settings.cardinality ?? DEFAULT_LIMITS));
   let known = memory(0);
   let waiting = createWaiting();
+  let inferences = createInferences(store, { capacity: settings.rememberedSpans, coversFromMs: 0 });
   const seenVersions = createSeenVersions();
   let isInDoubt = false;
   let batch = 0;
@@ -77,17 +84,17 @@ export function createIngest(
   let openSlot = 1;
   const slotAt = (stampMs: number): number => Math.max(slotOf(stampMs), openSlot);
   const scoring = createScoring(
-    { store, ancestry },
+    { store, ancestry, inferences },
     { rememberedScores: settings.rememberedSpans, rememberedCalls: settings.rememberedCalls, waitMs: settings.resolveWaitMs, type: settings.scoreType ?? (() => null), slotAt },
   );
 
-  const write = async (messages: readonly LogMessage[]): Promise<BatchSummary> => {
-    if (messages.length === 0) return { received: 0, calls: 0, scores: 0, prompts: [] };
-    const nowMs = messages.reduce((newest, message) => Math.max(newest, message.received_ms), 0);
+  const write = async (readings: readonly Reading[]): Promise<BatchSummary> => {
+    if (readings.length === 0) return { received: 0, calls: 0, scores: 0, prompts: [] };
+    const nowMs = readings.reduce((newest, { stampMs }) => Math.max(newest, stampMs), 0);
     if (isInDoubt) await takeUp(nowMs);
-    // 1. Read. A failure up to step 5 leaves nothing in the store.
+    // 1. Put together what was read. A failure up to step 6 leaves nothing in the store.
     const tally = createTally();
-    const reading = readMessages(messages, { ...deps, tally });
+    const reading = gather(readings, tally);
     const draft = createDraft();
     const whenDurable: (() => void)[] = [];
 
@@ -95,20 +102,26 @@ export function createIngest(
     const calls = arrivingCalls(reading.calls, await known.find(reading.calls.map(({ item }) => item), nowMs), tally);
     const scores = await scoring.arriving(reading, tally, nowMs);
 
-    // 3. Resolve. Ancestors first, so that the order inside a batch does not matter; then calls; then those that wait, or waited too long.
+    // 3. Resolve tags. Ancestors first, so that the order inside a batch does not matter.
     for (const { item } of reading.relatives) ancestry.add(item);
-    for (const { item } of calls.values()) ancestry.add(relativeOf(item));
+    for (const { item } of calls.values()) ancestry.add(ancestorOf(item));
     await recallAncestors([...calls.values()].flatMap(({ item, stored }) => (stored === undefined ? [] : [item])));
-    for (const arrival of calls.values()) draftCall(draft, arrival, whenDurable);
+
+    // 4. Tell which span counts for each inference; then draft calls, those that wait, or waited too long.
+    const sights = sightsOf(reading.relatives, calls.values());
+    await inferences.recall(sights, nowMs);
+    for (const sight of sights) inferences.see(sight);
+    const settled = await settle({ store, inferences, resolve: (call) => ancestry.resolve(call).call }, calls, nowMs);
+    for (const arrival of settled.values()) draftCall(draft, arrival, whenDurable);
     const ancestors = [...reading.relatives, ...calls.values()];
     for (const { item, stampMs } of ancestors) draftWoken(draft, item, stampMs, whenDurable);
-    const corrected = await late.correct(draft, ancestors.map(({ item }) => item), (call) => cardinality.admit(call, nowMs));
-    whenDurable.push(...corrected.whenDurable);
+    whenDurable.push(...(await late.correct(draft, ancestors.map(({ item }) => item), (call) => cardinality.admit(call, nowMs))));
 
-    // 4. Join scores with their calls, in both directions.
-    await scoring.draft(draft, scores, corrected.calls);
+    // 5. Join scores with their calls, in both directions; and anew where another span counts than did.
+    const recounted = [...settled].filter(([key, { stored }]) => stored !== undefined && stored.slot > 0 && !calls.has(key)).map(([, { item }]) => item);
+    await scoring.draft(draft, scores, { came: ancestors.map(({ item }) => item), recounted, nowMs });
 
-    // 5. Write the rows; 6. write the ledger, last; 7. remember. See `commit`.
+    // 6. Write the rows; 7. write the ledger, last; 8. remember. See `commit`.
     await commit(draft, { relatives: reading.relatives.map(({ item }) => item), tally, whenDurable, nowMs });
     return { received: reading.received, calls: draft.calls.size, scores: draft.scores.size, prompts: draft.prompts() };
   };
@@ -122,7 +135,7 @@ export function createIngest(
       await recallAncestors(expired.map(({ call }) => call));
       for (const { call: asWaiting, stored, deadlineMs } of expired) {
         const { call, missing } = ancestry.resolve(asWaiting);
-        draft.completeCall(cardinality.admit(call, nowMs), stored, slotAt(deadlineMs));
+        draft.completeCall({ call: cardinality.admit(call, nowMs), stored, reason: stored.reason }, slotAt(deadlineMs));
         if (missing !== null) whenDurable.push(() => late.expect(missing, call));
       }
       whenDurable.push(...(await scoring.draftDue(draft, nowMs)));
@@ -142,15 +155,20 @@ export function createIngest(
     cardinality.restore(await loadVersionsSince(store, dayStartMs(nowMs)), nowMs);
 
     waiting = createWaiting();
+    inferences = createInferences(store, { capacity: settings.rememberedSpans, coversFromMs: bornMs });
     const draft = createDraft();
     const provisional = await loadProvisionalCalls(store, settings.maxWaiting);
     await recallAncestors(provisional.map(({ call }) => call));
+    await inferences.recallTraces(provisional.map(({ call }) => call));
     for (const { call: asStored, stored } of provisional) {
       const { call, missing } = ancestry.resolve(asStored);
-      if (missing === null) draft.completeCall(cardinality.admit(call, nowMs), stored, slotAt(nowMs));
+      const filing = { call: cardinality.admit(call, nowMs), stored, reason: stored.reason };
+      const role = inferences.roleOf(call, stored.reason);
+      if (role === 'wrapper' || role === 'duplicate') draft.setAside(filing, role);
+      else if (role === 'call' && missing === null) draft.completeCall(filing, slotAt(nowMs));
       else waiting.put({ call, missing, stored, deadlineMs: nowMs + settings.resolveWaitMs });
     }
-    await scoring.takeUp(draft, { bornMs, nowMs });
+    await scoring.takeUp(draft, { inferences, bornMs, nowMs });
     await commit(draft, { relatives: [], tally: createTally(), whenDurable: [], nowMs });
     isInDoubt = false;
   };
@@ -158,8 +176,12 @@ export function createIngest(
   const commit = async (draft: Draft, beside: { readonly relatives: readonly Relative[]; readonly tally: Tally; readonly whenDurable: readonly (() => void)[]; readonly nowMs: number }): Promise<void> => {
     batch += 1;
     const { relatives, tally, nowMs } = beside;
+    countRoles(draft.calls.values(), tally);
     await writeTurn(store, { draft, relatives, tally, batch, versions: seenVersions.due(draft.versionRows(nowMs), nowMs), scoreNames: scoring.takeNewNames() });
-    for (const { call, stored } of draft.calls.values()) known.remember(call, stored);
+    for (const { call, stored } of draft.calls.values()) {
+      known.remember(call, stored);
+      inferences.filed(call, stored);
+    }
     scoring.remember(draft, nowMs);
     for (const remember of beside.whenDurable) remember();
   };
@@ -170,17 +192,25 @@ export function createIngest(
     for (const relative of await loadRelatives(store, unsure)) ancestry.add(relative);
   }
 
-  function draftCall(draft: Draft, { item, stampMs, stored }: Arrival<LlmCall, StoredSpan>, whenDurable: (() => void)[]): void {
+  function draftCall(draft: Draft, { item, stampMs, stored, reason }: SpanArrival, whenDurable: (() => void)[]): void {
     const { call: resolved, missing } = ancestry.resolve(item);
-    const call = cardinality.admit(resolved, stampMs);
-    if (stored !== undefined && stored.slot > 0) {
-      draft.correctedCall(call, stored);
-      // What is due when this batch is durable is, above all, waiting.
-    } else if (missing !== null && waiting.size() + whenDurable.length < settings.maxWaiting) {
-      const provisional = draft.waitingCall(call, stored);
-      whenDurable.push(() => waiting.put({ call: resolved, missing, stored: provisional, deadlineMs: stampMs + settings.resolveWaitMs }));
+    const filing = { call: cardinality.admit(resolved, stampMs), stored, reason };
+    const role = inferences.roleOf(item, reason);
+    // What is due when this batch is durable is, above all, waiting.
+    const hasRoom = waiting.size() + whenDurable.length < settings.maxWaiting;
+    const wait = (provisional: StoredSpan): void => void whenDurable.push(() => waiting.put({ call: resolved, missing, stored: provisional, deadlineMs: stampMs + settings.resolveWaitMs }));
+    if (role === 'wrapper' || role === 'duplicate') {
+      draft.setAside(filing, role);
+      if (stored !== undefined) whenDurable.push(() => waiting.remove(item));
+    } else if (role === 'call' && stored !== undefined && stored.slot > 0) {
+      draft.correctedCall(filing.call, stored);
+    } else if (role === 'candidate' && hasRoom) {
+      wait(draft.setAside(filing, role));
+    } else if (role === 'call' && missing !== null && hasRoom && stored?.role !== 'duplicate') {
+      wait(draft.waitingCall(filing));
     } else {
-      draft.completeCall(missing === null ? call : { ...call, flags: [...call.flags, 'not_awaited'] }, stored, slotAt(stampMs));
+      const isWhole = role === 'call' && missing === null;
+      draft.completeCall(isWhole ? filing : { ...filing, call: { ...filing.call, flags: [...filing.call.flags, 'not_awaited'] } }, slotAt(stampMs));
       if (missing !== null) whenDurable.push(() => late.expect(missing, item));
       if (stored !== undefined) whenDurable.push(() => waiting.remove(item));
     }
@@ -192,7 +222,7 @@ export function createIngest(
       // It comes anew in this batch, or an ancestor before this one woke it.
       if (draft.calls.has(spanKey(waiter.call))) continue;
       const { call, missing } = ancestry.resolve(waiter.call);
-      if (missing === null) draft.completeCall(cardinality.admit(call, stampMs), waiter.stored, slotAt(stampMs));
+      if (missing === null) draft.completeCall({ call: cardinality.admit(call, stampMs), stored: waiter.stored, reason: waiter.stored.reason }, slotAt(stampMs));
       whenDurable.push(() => (missing === null ? waiting.remove(call) : waiting.put({ ...waiter, call, missing })));
     }
   }
@@ -206,7 +236,8 @@ export function createIngest(
   };
   return {
     start: (nowMs) => inTurn(() => takeUp(nowMs)),
-    write: (messages) => inTurn(() => write(messages)),
+    read: (message) => readMessage(message, deps),
+    write: (batch) => inTurn(() => write(batch)),
     advance: (nowMs) => inTurn(() => advance(nowMs)),
     waiting: () => ({ calls: waiting.size(), scores: scoring.waiting() }),
   };

@@ -2,14 +2,16 @@ import type { Score } from '../../schemas/score.ts';
 import type { Store } from '../../schemas/store.ts';
 import type { StoredScore } from './draft.ts';
 import { createGenerations } from './generations.ts';
-import { scoreKey, spanKey } from './identity.ts';
+import { scoreKey, spanKey, type SpanIdentity } from './identity.ts';
+import type { Inferences } from './inferences.ts';
 import { selectCallFacts } from './recovery-scores.ts';
 import type { CallFacts } from './rows.ts';
 import { hasScope } from './scope.ts';
 
 /**
  * Scores meet their calls: by span where they name one, else by response id; whichever comes first waits for the other.
- * Recent calls are remembered; for older ones the store is asked once, when the score arrives.
+ * Recent calls are remembered; for older ones the store is asked once, when the score arrives. A score that names a span which does not
+ * count itself (a wrapper, the second span of an inference) goes to the call that counts for it, where that is one.
  *
  * A score that names more than one call (a trace, a session, a span that is no call) waits a while for the others of its scope to be there too,
  * and is then credited (scope.ts). Where nothing is there yet it is tried again after twice the time, and so on for
@@ -21,10 +23,14 @@ export type DueScore = PendingScore & { readonly deadlineMs: number };
 export type Join = {
   /** The calls that these scores name, by `scoreKey`. Asks the store for those that memory does not have. Only complete calls are found. */
   find(scores: readonly Score[]): Promise<Map<string, CallFacts>>;
+  /** The call that counts for a span, where that is one: its own, or the one that it was joined with before another counted. */
+  callFor(span: SpanIdentity): CallFacts | undefined;
   /** A call is complete, and counts. */
   learn(call: CallFacts, slot: number): void;
-  /** Scores that wait for this very call. They stay until `settle`. */
+  /** Scores that wait for this call, or for a span that it stands for. They stay until `settle`. */
   waitingFor(call: CallFacts): readonly PendingScore[];
+  /** Scores that wait for these spans, whatever they are. */
+  waitingAt(spans: readonly SpanIdentity[]): readonly PendingScore[];
   /** In the place of an earlier judgement of the same score. */
   wait(pending: PendingScore, nowMs: number): void;
   settle(key: string): void;
@@ -60,6 +66,10 @@ function targetsOf(score: Score): string[] {
   return targets;
 }
 
+function spanOf({ project, trace_id, span_id }: Score): SpanIdentity | null {
+  return trace_id === null || span_id === null ? null : { project, trace_id, span_id };
+}
+
 function responseKey(project: string, responseId: string): string {
   return `${project}?${responseId}`;
 }
@@ -92,19 +102,15 @@ function name(call: CallFacts, names: { get(name: string): CallFacts | 'several'
   }
 }
 
-function namedBy(score: Score, named: (name: string) => CallFacts | 'several' | undefined): CallFacts | undefined {
-  for (const target of targetsOf(score)) {
-    const call = named(target);
-    if (call !== undefined && call !== 'several') return call;
-  }
-  return undefined;
-}
-
 /**
  * @param settings.capacity calls remembered in each of two generations.
  * @param settings.waitMs how long a score waits for the calls of its scope.
  */
-export function createJoin(store: Store, settings: { readonly capacity: number; readonly waitMs: number }): Join {
+export function createJoin(
+  deps: { readonly store: Store; readonly inferences: Pick<Inferences, 'recallTraces' | 'roleOf' | 'standInsFor' | 'standsFor'> },
+  settings: { readonly capacity: number; readonly waitMs: number },
+): Join {
+  const { store, inferences } = deps;
   const calls = createGenerations<CallFacts | 'several'>(settings.capacity * 2);
   const traces = createGenerations<readonly RememberedCall[]>(settings.capacity);
   /** In order of arrival. */
@@ -142,46 +148,68 @@ export function createJoin(store: Store, settings: { readonly capacity: number; 
       else keys.add(key);
     }
   };
-  const known = (score: Score): CallFacts | undefined => namedBy(score, (name) => calls.get(name));
+  /** The span that is judged: the only call that counts for the named one, else the named one itself. */
+  const judgedSpan = (span: SpanIdentity): SpanIdentity => {
+    const [call, ...more] = inferences.standInsFor(spanKey(span)) ?? [];
+    return call === undefined || more.length > 0 ? span : call;
+  };
+  const callOf = (score: Score, named: (name: string) => CallFacts | 'several' | undefined): CallFacts | undefined => {
+    const span = spanOf(score);
+    for (const name of span === null ? targetsOf(score) : [spanKey(judgedSpan(span)), ...targetsOf(score)]) {
+      const call = named(name);
+      if (call !== undefined && call !== 'several') return call;
+    }
+    return undefined;
+  };
+  const known = (score: Score): CallFacts | undefined => {
+    const call = callOf(score, (name) => calls.get(name));
+    return call === undefined ? undefined : (callFor(call) ?? call);
+  };
+  /** What was remembered as a call may have been found to be another's second span since. */
+  const callFor = (span: SpanIdentity): CallFacts | undefined => {
+    const call = calls.get(spanKey(judgedSpan(span)));
+    return call === 'several' ? undefined : call;
+  };
+  const waitingUnder = (targets: readonly string[]): PendingScore[] => {
+    const keys = new Set(targets.flatMap((target) => [...(byTarget.get(target) ?? [])]));
+    return [...keys].flatMap((key) => pending.get(key) ?? []);
+  };
 
   return {
     async find(scores) {
       const found = new Map<string, CallFacts>();
-      const missed: Score[] = [];
-      for (const score of scores) {
-        const call = known(score);
-        if (call !== undefined) found.set(scoreKey(score), call);
-        else if (targetsOf(score).length > 0) missed.push(score);
-      }
+      const remembered = (wanted: readonly Score[]): Score[] =>
+        wanted.filter((score) => {
+          const call = known(score);
+          if (call !== undefined) found.set(scoreKey(score), call);
+          return call === undefined && targetsOf(score).length > 0;
+        });
+      let missed = remembered(scores);
       if (missed.length === 0) return found;
+      // What the named spans are may have been forgotten as well.
+      await inferences.recallTraces(missed.flatMap((score) => spanOf(score) ?? []).filter((span) => inferences.standInsFor(spanKey(span)) === undefined));
+      missed = remembered(missed);
       const named = (of: (score: Score) => string | null): string[] => [...new Set(missed.map(of).filter((id) => id !== null))];
       const stored = new Map<string, CallFacts | 'several'>();
       const remember = (rows: readonly RememberedCall[]): void => rows.forEach(({ call }) => name(call, stored));
-      remember(await selectCallFacts(store, 'trace_id', named((score) => (score.span_id === null ? null : score.trace_id))));
+      remember(await selectCallFacts(store, 'trace_id', [...new Set(missed.flatMap((score) => { const span = spanOf(score); return span === null ? [] : [span.trace_id, judgedSpan(span).trace_id]; }))]));
       remember(await selectCallFacts(store, 'span_id', named((score) => (score.trace_id === null ? score.span_id : null))));
       remember(await selectCallFacts(store, 'response_id', named((score) => score.response_id)));
       for (const score of missed) {
-        const call = namedBy(score, (name) => stored.get(name));
+        const call = callOf(score, (name) => stored.get(name));
         if (call !== undefined) found.set(scoreKey(score), call);
       }
       return found;
     },
+    callFor,
     learn(call, slot) {
       name(call, calls);
       const key = traceKey(call.project, call.trace_id);
       const others = (traces.get(key) ?? []).filter((other) => other.call.span_id !== call.span_id);
       if (others.length < MAX_REMEMBERED_OF_TRACE) traces.set(key, [...others, { call, slot }]);
     },
-    waitingFor(call) {
-      const found = new Set<PendingScore>();
-      for (const name of namesOf(call)) {
-        for (const key of byTarget.get(name) ?? []) {
-          const waited = pending.get(key);
-          if (waited !== undefined) found.add(waited);
-        }
-      }
-      return [...found];
-    },
+    waitingFor: (call) => (pending.size === 0 ? [] : waitingUnder([...namesOf(call), ...inferences.standsFor(call)])),
+    waitingAt: (spans) => (pending.size === 0 ? [] : waitingUnder(spans.flatMap((span) => [spanKey(span), spanKey({ ...span, trace_id: '' })]))),
     wait({ score, stored }, nowMs) {
       const before = forget(scoreKey(score));
       // A correction does not begin anew.
@@ -206,7 +234,8 @@ export function createJoin(store: Store, settings: { readonly capacity: number; 
       }
       return found.sort((one, other) => one.deadlineMs - other.deadlineMs);
     },
-    ofTrace: ({ project, trace_id }) => (trace_id === null ? [] : (traces.get(traceKey(project, trace_id)) ?? [])),
+    // A call may have been found to be the second span of an inference since.
+    ofTrace: ({ project, trace_id }) => (trace_id === null ? [] : (traces.get(traceKey(project, trace_id)) ?? []).filter(({ call }) => inferences.roleOf(call, '') === 'call')),
     startedMs(score) {
       const call = known(score) ?? (score.trace_id === null ? undefined : traces.get(traceKey(score.project, score.trace_id))?.[0]?.call);
       return call === undefined ? null : Number(BigInt(call.start_time_ns) / 1_000_000n);

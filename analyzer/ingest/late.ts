@@ -4,10 +4,9 @@ import type { Ancestry } from './ancestry.ts';
 import type { Draft } from './draft.ts';
 import { createGenerations } from './generations.ts';
 import { spanKey, type SpanIdentity } from './identity.ts';
-import type { RememberedCall } from './join.ts';
-import { loadCompleteCalls } from './recovery.ts';
+import { loadFiledCalls } from './recovery.ts';
 import { loadScoresOfCalls } from './recovery-scores.ts';
-import { factsOf } from './rows.ts';
+import { factsOf, type CallFacts } from './rows.ts';
 
 /**
  * Calls that entered as they are because an ancestor did not come in time. A span is sent when it ends, so the root of an agent that
@@ -18,13 +17,12 @@ import { factsOf } from './rows.ts';
 export type Late = {
   /** A call became complete while this ancestor was missing. */
   expect(missing: string, call: SpanIdentity): void;
-  /** Drafts what these ancestors correct. Answers the calls as they are now, and what to do when the draft is durable. */
-  correct(draft: Draft, ancestors: readonly SpanIdentity[], admit: (call: LlmCall) => LlmCall): Promise<{ readonly calls: readonly RememberedCall[]; readonly whenDurable: readonly (() => void)[] }>;
+  /** Drafts what these ancestors correct. Answers what to do when the draft is durable. */
+  correct(draft: Draft, ancestors: readonly SpanIdentity[], admit: (call: LlmCall) => LlmCall): Promise<readonly (() => void)[]>;
 };
 
 export const ATTRIBUTED_LATE = 'attributed_late';
 
-const NOTHING = { calls: [], whenDurable: [] } as const;
 /** Calls that may hang from one missing span; the rest stay as they are. */
 const MAX_CHILDREN = 1_000;
 
@@ -39,25 +37,26 @@ export function createLate(deps: { readonly store: Store; readonly ancestry: Anc
   return {
     expect: expectAncestor,
     async correct(draft, ancestors, admit) {
-      if (byAncestor.size() === 0) return NOTHING;
+      if (byAncestor.size() === 0) return [];
       const keys = ancestors.map(spanKey).filter((key) => byAncestor.get(key) !== undefined);
       const expecting = keys.flatMap((key) => byAncestor.get(key) ?? []).filter((call) => !draft.calls.has(spanKey(call)));
-      if (expecting.length === 0) return NOTHING;
+      if (expecting.length === 0) return [];
       const whenDurable: (() => void)[] = keys.map((key) => () => byAncestor.delete(key));
-      const corrected = new Map<string, RememberedCall>();
-      for (const { call: asStored, stored } of await loadCompleteCalls(store, expecting)) {
+      const corrected = new Map<string, CallFacts>();
+      for (const { call: asStored, stored } of await loadFiledCalls(store, expecting)) {
+        if (stored.role !== 'call' || stored.slot === 0) continue;
         const { call: resolved, missing } = ancestry.resolve(asStored);
         if (missing !== null) whenDurable.push(() => expectAncestor(missing, asStored));
         if (resolved.prompt_name === asStored.prompt_name && resolved.prompt_version === asStored.prompt_version && resolved.session_id === asStored.session_id) continue;
         const call = admit({ ...resolved, flags: [...resolved.flags.filter((flag) => flag !== ATTRIBUTED_LATE), ATTRIBUTED_LATE] });
         draft.correctedCall(call, stored);
-        corrected.set(spanKey(call), { call: factsOf(call), slot: stored.slot });
+        corrected.set(spanKey(call), factsOf(call));
       }
-      for (const { score, target, stored } of await loadScoresOfCalls(store, [...corrected.values()].map(({ call }) => call))) {
-        const call = corrected.get(spanKey(target))?.call;
+      for (const { score, target, stored } of await loadScoresOfCalls(store, [...corrected.values()])) {
+        const call = corrected.get(spanKey(target));
         if (call !== undefined) draft.placedScore(score, { kind: 'joined', call }, stored, { slot: stored.slot, now: stored.slot });
       }
-      return { calls: [...corrected.values()], whenDurable };
+      return whenDurable;
     },
   };
 }

@@ -1,3 +1,6 @@
+import type { DraftedCall } from './draft.ts';
+import type { Role } from './nesting.ts';
+
 /**
  * What became of everything that was received, by reason. Counted in memory while a batch is worked on, written with it.
  * `received` is counted where a message is decoded, the others where something becomes of a record, so that they can be
@@ -22,6 +25,31 @@ export function createTally(): Tally {
       if (row === undefined) counts.set(key, { project, hour, signal, outcome, reason, count: by });
       else row.count += by;
     },
-    rows: (batch) => [...counts.values()].map((row) => ({ ...row, last_batch: batch })),
+    rows: (batch) => [...counts.values()].filter(({ count }) => count !== 0).map((row) => ({ ...row, last_batch: batch })),
   };
+}
+
+/**
+ * Where the ledger has a span that is stored among the calls. `stored` are those that count, or will when their wait is over; so a span is
+ * counted anew, in the hour in which it was received, when it turns out to be a wrapper or a second span of one inference.
+ */
+export function entryOf(role: Role, reason: string): { readonly outcome: Outcome; readonly reason: string } {
+  switch (role) {
+    case 'call':
+      return { outcome: 'stored', reason: 'call' };
+    case 'duplicate':
+      return { outcome: 'duplicate', reason: 'same_inference' };
+    case 'candidate':
+    case 'wrapper':
+      return { outcome: 'ignored', reason: reason === '' ? 'wrapper' : reason };
+  }
+}
+
+export function countRoles(calls: Iterable<DraftedCall>, tally: Tally): void {
+  for (const { call, stored, former } of calls) {
+    if (former === stored.role) continue;
+    const entry = { project: call.project, receivedMs: call.received_time_ms, signal: 'traces' as const };
+    tally.count({ ...entry, ...entryOf(stored.role, stored.reason) });
+    if (former !== null) tally.count({ ...entry, ...entryOf(former, stored.reason) }, -1);
+  }
 }

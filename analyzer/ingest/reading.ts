@@ -2,12 +2,87 @@ import type { LlmCall } from '../../schemas/call.ts';
 import type { LogMessage } from '../../schemas/log.ts';
 import type { Decoded } from '../../schemas/otlp.ts';
 import type { Score } from '../../schemas/score.ts';
-import type { Tally } from './ledger.ts';
+import type { Outcome, Tally } from './ledger.ts';
 import type { Normaliser, Relative } from '../normalise.ts';
 
-/** What a batch of log messages says, in the order of the log. `stampMs`: the arrival of the message that said it. */
+/** An inference, or a wrapper that may stand for one: `reason` says why it is no call by itself, and is empty for an inference. */
+type ReadCall = { readonly call: LlmCall; readonly reason: string };
+
+/**
+ * What one log message says. Made by a pure function of the message, so it can be made while an earlier batch is still being
+ * written; the decoded spans, some ten times as large, are let go with it.
+ */
 export type Reading = {
-  readonly calls: readonly Placed<LlmCall>[];
+  readonly project: string;
+  readonly signal: 'traces' | 'logs';
+  /** The arrival of the message. */
+  readonly stampMs: number;
+  readonly received: number;
+  readonly calls: readonly ReadCall[];
+  readonly relatives: readonly Relative[];
+  readonly scores: readonly Score[];
+  /** What was rejected and ignored, by reason. What becomes of calls and scores is counted where it is decided (arrivals.ts). */
+  readonly counts: readonly { readonly outcome: Outcome; readonly reason: string; readonly count: number }[];
+};
+
+/** Throws PermanentError where the body is not what the message claims. */
+export function readMessage(message: LogMessage, { decode, normaliser }: { readonly decode: (message: LogMessage) => Decoded; readonly normaliser: Normaliser }): Reading {
+  const { project, signal, received_ms } = message;
+  const context = { project, received_ms };
+  const calls: ReadCall[] = [];
+  const relatives: Relative[] = [];
+  const scores: Score[] = [];
+  const ignored = new Map<string, number>();
+  const ignore = (reason: string): void => void ignored.set(reason, (ignored.get(reason) ?? 0) + 1);
+  const decoded = decode(message);
+  switch (decoded.signal) {
+    case 'traces':
+      for (const { resource, scope, spans } of decoded.groups) {
+        for (const span of spans) {
+          const read = normaliser.span(context, resource, scope, span);
+          if (read.kind === 'call') {
+            calls.push({ call: read.call, reason: '' });
+          } else if (read.candidate !== null) {
+            calls.push({ call: read.candidate, reason: read.reason });
+          } else {
+            relatives.push(read.relative);
+            ignore(read.reason);
+          }
+          for (const score of read.scores) scores.push(score);
+        }
+      }
+      break;
+    case 'logs':
+      for (const { resource, scope, records } of decoded.groups) {
+        for (const record of records) {
+          const read = normaliser.record(context, resource, scope, record);
+          if (read.kind === 'score') scores.push(read.score);
+          else ignore(read.reason);
+        }
+      }
+      break;
+  }
+  return {
+    project,
+    signal,
+    stampMs: received_ms,
+    received: decoded.received,
+    calls,
+    relatives,
+    scores,
+    counts: [
+      ...[...decoded.rejected].map(([reason, count]) => ({ outcome: 'rejected' as const, reason, count })),
+      ...[...ignored].map(([reason, count]) => ({ outcome: 'ignored' as const, reason, count })),
+    ],
+  };
+}
+
+export type Placed<Item> = { readonly item: Item; readonly stampMs: number };
+type PlacedCall = Placed<LlmCall> & { readonly reason: string };
+
+/** What a batch of messages says, in the order of the log. */
+export type BatchReading = {
+  readonly calls: readonly PlacedCall[];
   readonly relatives: readonly Placed<Relative>[];
   readonly scores: readonly Placed<Score>[];
   /** The scores that were log records: they are counted with what becomes of them. A score on a span event belongs to its span. */
@@ -15,55 +90,24 @@ export type Reading = {
   readonly received: number;
 };
 
-export type Placed<Item> = { readonly item: Item; readonly stampMs: number };
-
-/** Counts what was received, rejected and ignored; what becomes of calls and scores is counted where it is decided (arrivals.ts). */
-export function readMessages(
-  messages: readonly LogMessage[],
-  deps: { readonly decode: (message: LogMessage) => Decoded; readonly normaliser: Normaliser; readonly tally: Tally },
-): Reading {
-  const { decode, normaliser, tally } = deps;
-  const calls: Placed<LlmCall>[] = [];
+/** Puts the readings of a batch together, and counts what was received, rejected and ignored. */
+export function gather(readings: readonly Reading[], tally: Tally): BatchReading {
+  const calls: PlacedCall[] = [];
   const relatives: Placed<Relative>[] = [];
   const scores: Placed<Score>[] = [];
   const records = new Set<Score>();
   let received = 0;
-  for (const message of messages) {
-    const stampMs = message.received_ms;
-    const context = { project: message.project, received_ms: stampMs };
-    const entry = { project: message.project, receivedMs: stampMs, signal: message.signal };
-    const decoded = decode(message);
-    received += decoded.received;
-    if (decoded.received > 0) tally.count({ ...entry, outcome: 'received', reason: '' }, decoded.received);
-    for (const [reason, count] of decoded.rejected) tally.count({ ...entry, outcome: 'rejected', reason }, count);
-    switch (decoded.signal) {
-      case 'traces':
-        for (const { resource, scope, spans } of decoded.groups) {
-          for (const span of spans) {
-            const read = normaliser.span(context, resource, scope, span);
-            if (read.kind === 'call') {
-              calls.push({ item: read.call, stampMs });
-            } else {
-              relatives.push({ item: read.relative, stampMs });
-              tally.count({ ...entry, outcome: 'ignored', reason: read.reason });
-            }
-            for (const score of read.scores) scores.push({ item: score, stampMs });
-          }
-        }
-        break;
-      case 'logs':
-        for (const { resource, scope, records: logRecords } of decoded.groups) {
-          for (const record of logRecords) {
-            const read = normaliser.record(context, resource, scope, record);
-            if (read.kind === 'score') {
-              scores.push({ item: read.score, stampMs });
-              records.add(read.score);
-            } else {
-              tally.count({ ...entry, outcome: 'ignored', reason: read.reason });
-            }
-          }
-        }
-        break;
+  for (const reading of readings) {
+    const { project, signal, stampMs } = reading;
+    received += reading.received;
+    const entry = { project, signal, receivedMs: stampMs };
+    if (reading.received > 0) tally.count({ ...entry, outcome: 'received', reason: '' }, reading.received);
+    for (const { outcome, reason, count } of reading.counts) tally.count({ ...entry, outcome, reason }, count);
+    for (const { call, reason } of reading.calls) calls.push({ item: call, stampMs, reason });
+    for (const item of reading.relatives) relatives.push({ item, stampMs });
+    for (const item of reading.scores) {
+      scores.push({ item, stampMs });
+      if (signal === 'logs') records.add(item);
     }
   }
   return { calls, relatives, scores, records, received };

@@ -1,9 +1,11 @@
 import type { LlmCall } from '../../schemas/call.ts';
 import type { Store } from '../../schemas/store.ts';
 import type { SeenVersion } from './cardinality.ts';
+import type { Ancestor } from './ancestry.ts';
 import type { FiledCall, Stored, StoredSpan } from './draft.ts';
 import { spanKey, type SpanIdentity } from './identity.ts';
-import type { Relative } from '../normalise.ts';
+import { entryOf } from './ledger.ts';
+import type { Role } from './nesting.ts';
 
 /** What the ingest loop asks the store: at its start, after a failed write, and where its memory cannot tell. One function, one question. */
 
@@ -12,7 +14,7 @@ const TRACES_CHUNK = 2_000;
 export async function lookUpCalls(store: Store, calls: readonly LlmCall[]): Promise<Map<string, StoredSpan>> {
   const rows = await store.select<{ project: string; trace_id: string; span_id: string } & StoredSpan>(
     // By trace for the index; by span so that a trace of a million spans does not answer with all of them.
-    `SELECT project, trace_id, span_id, toString(c.end_ns) AS end_ns, c.revision AS revision, slot, toUnixTimestamp(event_time) AS event_s FROM calls AS c
+    `SELECT project, trace_id, span_id, toString(c.end_ns) AS end_ns, c.revision AS revision, slot, role, reason, toUnixTimestamp(event_time) AS event_s FROM calls AS c
      WHERE trace_id IN {trace_ids:Array(String)} AND span_id IN {span_ids:Array(String)} ORDER BY c.revision DESC LIMIT 1 BY project, trace_id, span_id`,
     { trace_ids: [...new Set(calls.map((call) => call.trace_id))], span_ids: [...new Set(calls.map((call) => call.span_id))] },
   );
@@ -22,8 +24,8 @@ export async function lookUpCalls(store: Store, calls: readonly LlmCall[]): Prom
 /**
  * The batch that was being written when the process died, or the store failed, may have rows and no ledger: they are counted now,
  * as received and stored, so that the ledger balances. Its sender was not answered and sends it again: duplicates.
- * First rows of spans and scores have revision 0 or 1 (draft.ts); later ones were counted before. A score that stood on a span event
- * cannot be told from a log record here, and is counted as one.
+ * First rows of spans and scores have revision 0 or 1 (draft.ts); later ones were counted before, and are counted anew where the role
+ * has changed. A score that stood on a span event cannot be told from a log record here, and is counted as one.
  */
 export async function reconcileLedger(store: Store): Promise<{ lastBatch: number; openSlot: number; isEmpty: boolean }> {
   const [last] = await store.select<{ in_ledger: number; in_calls: number; in_scores: number; rows: number; slot: number }>(
@@ -31,21 +33,24 @@ export async function reconcileLedger(store: Store): Promise<{ lastBatch: number
             (SELECT count() FROM calls) + (SELECT count() FROM scores) AS rows, (SELECT max(slot) FROM look_progress) AS slot`,
   );
   if (last === undefined) return { lastBatch: 0, openSlot: 1, isEmpty: true };
-  const orphans = await store.select<{ project: string; hour: number; signal: string; reason: string; count: number }>(
-    `SELECT project, toUInt32(intDiv(received_ms, 3600000) * 3600) AS hour, 'traces' AS signal, 'call' AS reason, uniqExact(trace_id, span_id) AS count
-     FROM calls WHERE batch > {batch:UInt64} AND revision <= 1 GROUP BY project, hour
+  const orphans = await store.select<{ project: string; hour: number; signal: 'traces' | 'logs'; role: Role; former_role: Role | ''; reason: string; is_first: number; count: number }>(
+    `SELECT project, toUInt32(intDiv(received_ms, 3600000) * 3600) AS hour, 'traces' AS signal, role, former_role, reason, toUInt8(revision <= 1) AS is_first, uniqExact(trace_id, span_id) AS count
+     FROM calls WHERE batch > {batch:UInt64} AND (revision <= 1 OR former_role != '') GROUP BY project, hour, role, former_role, reason, is_first
      UNION ALL
-     SELECT project, toUInt32(intDiv(received_ms, 3600000) * 3600) AS hour, 'logs' AS signal, 'score' AS reason, uniqExact(score_id) AS count
+     SELECT project, toUInt32(intDiv(received_ms, 3600000) * 3600) AS hour, 'logs' AS signal, 'call' AS role, '' AS former_role, '' AS reason, toUInt8(1) AS is_first, uniqExact(score_id) AS count
      FROM scores WHERE batch > {batch:UInt64} AND revision <= 1 GROUP BY project, hour`,
     { batch: last.in_ledger },
   );
   const lastBatch = Math.max(last.in_ledger, last.in_calls, last.in_scores);
   await store.insert(
     'ledger',
-    orphans.flatMap((row) => [
-      { ...row, outcome: 'received', reason: '', last_batch: lastBatch },
-      { ...row, outcome: 'stored', last_batch: lastBatch },
-    ]),
+    orphans.flatMap(({ project, hour, signal, role, former_role, reason, is_first, count }) => {
+      const row = { project, hour, signal, last_batch: lastBatch };
+      const entry = signal === 'logs' ? { outcome: 'stored', reason: 'score' } : entryOf(role, reason);
+      const counted = { ...row, ...entry, count };
+      if (is_first === 1) return [{ ...row, outcome: 'received', reason: '', count }, counted];
+      return former_role === '' ? [] : [counted, { ...row, ...entryOf(former_role, reason), count: -count }];
+    }),
   );
   return { lastBatch, openSlot: Math.max(1, last.slot), isEmpty: last.rows === 0 };
 }
@@ -56,26 +61,32 @@ const CALL_COLUMNS = `project, trace_id, span_id, nullIf(parent_span_id, '') AS 
   finish_reason, is_error, error_type, status_message, is_stream, is_cache_hit, is_experiment, ttft_ms, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens,
   reasoning_tokens, cost_usd, cost_source, session_id, user_id, is_empty, is_format_valid, stratum_attributes, flags`;
 
-/** Complete calls among these, as they are stored. */
-export async function loadCompleteCalls(store: Store, calls: readonly SpanIdentity[]): Promise<FiledCall[]> {
+const FILING = 'calls.revision AS revision, slot, role, reason, toUnixTimestamp(event_time) AS event_s';
+
+/** These spans as they are stored, whatever their role. */
+export async function loadFiledCalls(store: Store, calls: readonly SpanIdentity[]): Promise<FiledCall[]> {
+  if (calls.length === 0) return [];
   const wanted = new Set(calls.map(spanKey));
-  const rows = await store.select<LlmCall & Stored>(
-    `SELECT ${CALL_COLUMNS}, calls.revision AS revision, slot, toUnixTimestamp(event_time) AS event_s
-     FROM calls WHERE trace_id IN {trace_ids:Array(String)} AND span_id IN {span_ids:Array(String)} ORDER BY calls.revision DESC LIMIT 1 BY project, trace_id, span_id`,
+  const rows = await store.select<LlmCall & Filed>(
+    `SELECT ${CALL_COLUMNS}, ${FILING} FROM calls
+     WHERE trace_id IN {trace_ids:Array(String)} AND span_id IN {span_ids:Array(String)} ORDER BY calls.revision DESC LIMIT 1 BY project, trace_id, span_id`,
     { trace_ids: [...new Set(calls.map((call) => call.trace_id))], span_ids: [...new Set(calls.map((call) => call.span_id))] },
   );
-  return rows.filter((row) => row.slot > 0 && wanted.has(spanKey(row))).map(filedCall);
+  return rows.filter((row) => wanted.has(spanKey(row))).map(filedCall);
 }
 
-function filedCall({ revision, slot, event_s, ...call }: LlmCall & Stored): FiledCall {
-  return { call, stored: { revision, slot, event_s, end_ns: call.end_time_ns } };
+type Filed = Stored & { readonly role: Role; readonly reason: string };
+
+function filedCall({ revision, slot, role, reason, event_s, ...call }: LlmCall & Filed): FiledCall {
+  return { call, stored: { revision, slot, role, reason, event_s, end_ns: call.end_time_ns } };
 }
 
-/** The inner query finds the few spans that ever were provisional by the index on slot; FINAL then says which still are. */
+/** Calls and candidates that wait. The inner query finds the few that ever did by the index on slot; FINAL then says which still do. */
 export async function loadProvisionalCalls(store: Store, limit: number): Promise<FiledCall[]> {
-  const rows = await store.select<LlmCall & Stored>(
-    `SELECT ${CALL_COLUMNS}, calls.revision AS revision, slot, toUnixTimestamp(event_time) AS event_s
-     FROM calls FINAL WHERE slot = 0 AND (project, event_time, trace_id, span_id) IN (SELECT project, event_time, trace_id, span_id FROM calls WHERE slot = 0)
+  const waits = "slot = 0 AND role IN ('call', 'candidate')";
+  const rows = await store.select<LlmCall & Filed>(
+    `SELECT ${CALL_COLUMNS}, ${FILING}
+     FROM calls FINAL WHERE ${waits} AND (project, event_time, trace_id, span_id) IN (SELECT project, event_time, trace_id, span_id FROM calls WHERE ${waits})
      ORDER BY calls.received_ms, calls.span_id LIMIT {limit:UInt32}`,
     { limit },
   );
@@ -83,12 +94,12 @@ export async function loadProvisionalCalls(store: Store, limit: number): Promise
 }
 
 /** The stored spans of these calls' traces, whether they are calls themselves or not. */
-export async function loadRelatives(store: Store, calls: readonly Pick<SpanIdentity, 'trace_id'>[]): Promise<Relative[]> {
+export async function loadRelatives(store: Store, calls: readonly Pick<SpanIdentity, 'trace_id'>[]): Promise<Ancestor[]> {
   const columns = `project, trace_id, span_id, nullIf(parent_span_id, '') AS parent_span_id, prompt_name, prompt_version, prompt_version_source, prompt_label, prompt_attribution, session_id, user_id, received_ms`;
   const traceIds = [...new Set(calls.map((call) => call.trace_id))];
-  const found: Relative[] = [];
+  const found: Ancestor[] = [];
   for (let from = 0; from < traceIds.length; from += TRACES_CHUNK) {
-    const rows = await store.select<Relative>(
+    const rows = await store.select<Ancestor>(
       `SELECT ${columns} FROM relatives WHERE trace_id IN {trace_ids:Array(String)} UNION ALL SELECT ${columns} FROM calls WHERE trace_id IN {trace_ids:Array(String)}`,
       { trace_ids: traceIds.slice(from, from + TRACES_CHUNK) },
     );

@@ -1,6 +1,7 @@
 import type { LlmCall } from '../../schemas/call.ts';
 import { targetKind, type Score } from '../../schemas/score.ts';
 import type { FiledScore } from './draft.ts';
+import type { Role } from './nesting.ts';
 import type { Relative } from '../normalise.ts';
 
 /** Rows as the tables of schemas/clickhouse take them. */
@@ -28,9 +29,10 @@ export function scoreEventSeconds(score: Score): number {
 
 /** Where a row stands: `event_s` is the second that it is filed under; what slots and revisions mean is in draft.ts. */
 export type Filing = { readonly slot: number; readonly revision: number; readonly event_s: number };
+export type CallFiling = Filing & { readonly role: Role; readonly former_role: Role | ''; readonly reason: string };
 
 /** Written out, field by field: one shape for all rows makes building and writing them several times as fast as spreading. */
-export function callRow(call: LlmCall, filing: Filing, batch: number) {
+export function callRow(call: LlmCall, filing: CallFiling, batch: number) {
   return {
     project: call.project,
     event_time: filing.event_s,
@@ -43,6 +45,9 @@ export function callRow(call: LlmCall, filing: Filing, batch: number) {
     slot: filing.slot,
     batch,
     revision: filing.revision,
+    role: filing.role,
+    former_role: filing.former_role,
+    reason: filing.reason,
     dialect: call.dialect,
     scope_name: call.scope_name,
     service_name: call.service_name,
@@ -170,6 +175,6 @@ export function scoreRow({ score, place, stored }: FiledScore, batch: number) {
   };
 }
 
-export function relativeRow(relative: Relative) {
+export function relativeRow({ start_time_ns: _start_time_ns, ...relative }: Relative) {
   return { ...relative, parent_span_id: relative.parent_span_id ?? '' };
 }

@@ -3,12 +3,14 @@ import type { Store } from '../../schemas/store.ts';
 import type { Ancestry } from './ancestry.ts';
 import { arrivingScores, type ArrivingScore } from './arriving-scores.ts';
 import type { Draft, StoredScore } from './draft.ts';
-import { scoreKey, spanKey } from './identity.ts';
-import { createJoin, type RememberedCall } from './join.ts';
+import { scoreKey, spanKey, type SpanIdentity } from './identity.ts';
+import type { Inferences } from './inferences.ts';
+import { createJoin } from './join.ts';
 import { createKnown } from './known.ts';
 import type { Tally } from './ledger.ts';
-import type { Reading } from './reading.ts';
-import { loadPendingScores, loadScoreNames, loadScores, lookUpScores } from './recovery-scores.ts';
+import type { BatchReading } from './reading.ts';
+import { loadPendingScores, loadScoreNames, loadScores, loadScoresOfCalls, lookUpScores } from './recovery-scores.ts';
+import { factsOf } from './rows.ts';
 import { createScopes } from './scope.ts';
 import { createScoreNames, type ConfiguredType, type ScoreName } from './score-names.ts';
 
@@ -18,11 +20,14 @@ import { createScoreNames, type ConfiguredType, type ScoreName } from './score-n
  */
 export type Scoring = {
   /** Takes up what the store says, with a new memory; `draft` gets the pending scores whose calls are there. `completed`: calls of this turn. */
-  takeUp(draft: Draft, at: { readonly bornMs: number; readonly nowMs: number }): Promise<void>;
+  takeUp(draft: Draft, at: { readonly inferences: Inferences; readonly bornMs: number; readonly nowMs: number }): Promise<void>;
   /** What a batch brings, told apart from what is known. */
-  arriving(reading: Reading, tally: Tally, nowMs: number): Promise<Map<string, ArrivingScore>>;
-  /** Joins what a batch brings with its calls, and what waited with the calls that became complete. `corrected`: calls that know more now. */
-  draft(draft: Draft, arrivals: ReadonlyMap<string, ArrivingScore>, corrected: readonly RememberedCall[]): Promise<void>;
+  arriving(reading: BatchReading, tally: Tally, nowMs: number): Promise<Map<string, ArrivingScore>>;
+  /**
+   * Joins what a batch brings with its calls, and what waited with the calls that became complete. `came`: spans of the batch, which may be what
+   * a score waits for. `recounted`: stored spans for which another counts now, or that count anew.
+   */
+  draft(draft: Draft, arrivals: ReadonlyMap<string, ArrivingScore>, spans: { readonly came: readonly SpanIdentity[]; readonly recounted: readonly SpanIdentity[]; readonly nowMs: number }): Promise<void>;
   /** Credits scores that have waited long enough for the calls of their scope. Returns what to do when the draft is durable. */
   draftDue(draft: Draft, nowMs: number): Promise<(() => void)[]>;
   hasDue(nowMs: number): boolean;
@@ -43,11 +48,11 @@ export type ScoringSettings = {
   readonly slotAt: (ms: number) => number;
 };
 
-export function createScoring(deps: { readonly store: Store; readonly ancestry: Ancestry }, settings: ScoringSettings): Scoring {
+export function createScoring(deps: { readonly store: Store; readonly ancestry: Ancestry; readonly inferences: Inferences }, settings: ScoringSettings): Scoring {
   const { store } = deps;
   const { slotAt } = settings;
-  const memoryOf = (bornMs: number) => {
-    const join = createJoin(store, { capacity: settings.rememberedCalls, waitMs: settings.waitMs });
+  const memoryOf = (inferences: Inferences, bornMs: number) => {
+    const join = createJoin({ store, inferences }, { capacity: settings.rememberedCalls, waitMs: settings.waitMs });
     return {
       join,
       names: createScoreNames(settings.type),
@@ -63,8 +68,12 @@ export function createScoring(deps: { readonly store: Store; readonly ancestry: 
       ),
     };
   };
-  let memory = memoryOf(0);
+  let memory = memoryOf(deps.inferences, 0);
 
+  /** Calls that this turn writes and that count. */
+  const learn = (draft: Draft): void => {
+    for (const { call, stored } of draft.calls.values()) if (stored.role === 'call' && stored.slot > 0) memory.join.learn(factsOf(call), stored.slot);
+  };
   const draftJoined = (draft: Draft): void => {
     for (const { call, slot } of draft.completed.values()) {
       for (const { score, stored } of memory.join.waitingFor(call)) {
@@ -74,13 +83,13 @@ export function createScoring(deps: { readonly store: Store; readonly ancestry: 
   };
 
   return {
-    async takeUp(draft, { bornMs, nowMs }) {
-      memory = memoryOf(bornMs);
+    async takeUp(draft, { inferences, bornMs, nowMs }) {
+      memory = memoryOf(inferences, bornMs);
       const { join, names } = memory;
       names.restore(await loadScoreNames(store));
       const pending = await loadPendingScores(store);
       // Their calls may have been stored just before the end, and they not.
-      for (const { call, slot } of draft.completed.values()) join.learn(call, slot);
+      learn(draft);
       const judged = await join.find(pending.map(({ score }) => score));
       for (const waited of pending) {
         const call = judged.get(scoreKey(waited.score));
@@ -92,21 +101,34 @@ export function createScoring(deps: { readonly store: Store; readonly ancestry: 
       const known = await memory.known.find(reading.scores.map(({ item }) => item), nowMs);
       return arrivingScores(reading, known, { load: (changed) => loadScores(store, changed), admit: (score) => memory.names.admit(score), tally });
     },
-    async draft(draft, arrivals, corrected) {
-      for (const { call, slot } of [...draft.completed.values(), ...corrected]) memory.join.learn(call, slot);
-      const judged = await memory.join.find([...arrivals.values()].map(({ score }) => score));
+    async draft(draft, arrivals, { came, recounted, nowMs }) {
+      const { join } = memory;
+      learn(draft);
+      const waiting = join.waitingAt(came).filter(({ score }) => !arrivals.has(scoreKey(score)));
+      const judged = await join.find([...waiting, ...arrivals.values()].map(({ score }) => score));
+      const slotWith = (call: SpanIdentity, now: number) => ({ slot: Math.max(now, draft.completed.get(spanKey(call))?.slot ?? 0), now });
+      for (const { score, stored } of waiting) {
+        const call = judged.get(scoreKey(score));
+        if (call !== undefined) draft.placedScore(score, { kind: 'joined', call }, stored, slotWith(call, slotAt(nowMs)));
+      }
       for (const [key, { score, stampMs, stored }] of arrivals) {
         const now = slotAt(stampMs);
         const call = judged.get(key);
         if (stored !== undefined && stored.stored.slot > 0) draft.placedScore(score, stored.place, stored.stored, { slot: now, now });
         else if (call === undefined || score.change !== 'judgement') draft.pendingScore(score, stored?.stored, now);
-        else draft.placedScore(score, { kind: 'joined', call }, stored?.stored, { slot: Math.max(now, draft.completed.get(spanKey(call))?.slot ?? 0), now });
+        else draft.placedScore(score, { kind: 'joined', call }, stored?.stored, slotWith(call, now));
+      }
+      // A score that was joined keeps its call, where nobody can say any more which one counts; and its slot in any case.
+      for (const { score: asStored, stored, target } of await loadScoresOfCalls(store, recounted)) {
+        const call = join.callFor(target);
+        const score = arrivals.get(scoreKey(asStored))?.score ?? asStored;
+        if (call !== undefined) draft.placedScore(score, { kind: 'joined', call }, stored, { slot: stored.slot, now: slotAt(nowMs) });
       }
       draftJoined(draft);
     },
     async draftDue(draft, nowMs) {
       const { join } = memory;
-      for (const { call, slot } of draft.completed.values()) join.learn(call, slot);
+      learn(draft);
       draftJoined(draft);
       const due = join.due(nowMs).filter(({ score }) => !draft.scores.has(scoreKey(score)));
       const credits = await memory.scopes.credits(due, [...draft.completed.values()]);

@@ -3,10 +3,10 @@ import type { StoredSpan } from './draft.ts';
 import { spanKey, type SpanIdentity } from './identity.ts';
 
 /**
- * Calls that are stored as provisional until an ancestor arrives, or their time is up. Every one waits equally long, so
- * the order of arrival is the order of the deadlines.
+ * Calls that are stored as provisional until an ancestor arrives, or their time is up, and candidates, which only wait for their time.
+ * Every one waits equally long, so the order of arrival is the order of the deadlines.
  */
-export type WaitingCall = { readonly call: LlmCall; readonly missing: string; /** Its provisional row. */ readonly stored: StoredSpan; readonly deadlineMs: number };
+export type WaitingCall = { readonly call: LlmCall; /** The ancestor, by key. */ readonly missing: string | null; /** Its provisional row. */ readonly stored: StoredSpan; readonly deadlineMs: number };
 
 export type Waiting = {
   /** In the place of the one that waits for the same span, if there is one: then it keeps that one's deadline. */
@@ -25,11 +25,13 @@ export function createWaiting(): Waiting {
   const byAncestor = new Map<string, Set<WaitingCall>>();
   const none: readonly WaitingCall[] = [];
   const index = (waiting: WaitingCall): void => {
+    if (waiting.missing === null) return;
     const siblings = byAncestor.get(waiting.missing);
     if (siblings === undefined) byAncestor.set(waiting.missing, new Set([waiting]));
     else siblings.add(waiting);
   };
   const unindex = (waiting: WaitingCall): void => {
+    if (waiting.missing === null) return;
     const siblings = byAncestor.get(waiting.missing);
     siblings?.delete(waiting);
     if (siblings?.size === 0) byAncestor.delete(waiting.missing);

@@ -1,4 +1,5 @@
 import type { AttributeValue } from '../../schemas/otlp.ts';
+import { finishReason as finishReasonOf } from '../dialects/vocabulary.ts';
 
 /**
  * The answer of a call as signals need it. Content goes no further than this folder: signals are made from it, then it is dropped.
@@ -19,7 +20,8 @@ type Value = unknown;
 
 /**
  * Reads output messages: structured or as JSON text, `[{role, parts: [{type, content}], finish_reason}]` (1.37 and later) or
- * `[{role, content, tool_calls}]` (`gen_ai.completion`, up to 1.36). Text that is no JSON is the answer itself.
+ * `[{role, content, tool_calls}]` (`gen_ai.completion`, up to 1.36; OpenAI's message), or items of OpenAI's Responses
+ * (`[{type: 'message' | 'function_call' | …}]`). Text that is no JSON is the answer itself.
  * `over_limit` where the text is longer than `maxTextBytes`; null where nothing of this shape is on the wire.
  */
 export function readAnswer(output: AttributeValue | undefined, maxTextBytes: number): Answer | 'over_limit' | null {
@@ -61,11 +63,16 @@ function answerOf(value: Value, maxTextBytes: number): Answer | 'over_limit' | n
     if (!isRecord(message)) continue;
     isMessages = true;
     const reason = field(message, 'finish_reason');
-    if (finishReason === null && typeof reason === 'string') finishReason = reason;
+    if (typeof reason === 'string') {
+      finishReason ??= reason;
+      // LiteLLM leaves the tool call itself out of the message.
+      if (finishReasonOf(reason) === 'tool_call') hasOtherPart = true;
+    }
     const calls = field(message, 'tool_calls');
     if (Array.isArray(calls) && calls.length > 0) hasOtherPart = true;
     const parts = firstField(message, ['parts', 'content']);
-    if (parts === undefined && !hasOtherPart) isRedacted = true;
+    if (parts === undefined && isOtherItem(message)) hasOtherPart = true;
+    else if (parts === undefined && !hasOtherPart) isRedacted = true;
     let text: string | null = null;
     for (const part of Array.isArray(parts) ? parts : [parts]) {
       const read = readPart(part);
@@ -81,7 +88,13 @@ function answerOf(value: Value, maxTextBytes: number): Answer | 'over_limit' | n
   return isMessages ? { texts, hasOtherPart, isRedacted, finishReason } : null;
 }
 
-function readPart(part: Value): { text: string } | 'other' | 'redacted' | null {
+/** OpenAI's Responses put reasoning and tool calls beside messages, not into them. */
+function isOtherItem(item: object): boolean {
+  const type = field(item, 'type');
+  return typeof type === 'string' && type !== 'message';
+}
+
+export function readPart(part: Value): { text: string } | 'other' | 'redacted' | null {
   if (typeof part === 'string') return { text: part };
   if (!isRecord(part)) return null;
   const type = field(part, 'type');
@@ -91,18 +104,18 @@ function readPart(part: Value): { text: string } | 'other' | 'redacted' | null {
   return content === null ? { text: '' } : 'redacted';
 }
 
-function isRecord(value: Value): value is object {
+export function isRecord(value: Value): value is object {
   return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Uint8Array);
 }
 
 /** An own field of a JSON object or an entry of a kvlist. */
-function field(record: object, key: string): Value {
+export function field(record: object, key: string): Value {
   if (record instanceof Map) return record.get(key);
   return Object.getOwnPropertyDescriptor(record, key)?.value;
 }
 
 /** The first that is there, be it null: an answer may be null, and one that is absent was not captured. */
-function firstField(record: object, keys: readonly string[]): Value {
+export function firstField(record: object, keys: readonly string[]): Value {
   for (const key of keys) {
     const value = field(record, key);
     if (value !== undefined) return value;

@@ -21,7 +21,7 @@ export function otlpIntake(path: string, header: ReadHeader): Intake | null {
   const declared = wireOf(header);
   const common = {
     methods: ['POST'],
-    fault: declared === null && header('content-type') ? UNKNOWN_TYPE : null,
+    fault: declared === null && !isUndeclared(header('content-type')) ? UNKNOWN_TYPE : null,
     refuse: (refusal: Refusal, headers: Readonly<Record<string, string>>, body: Buffer | null) =>
       failure(declared ?? (body === null ? JSON_TEXT : sniff(body)), refusal.status, refusal.message, headers),
   };
@@ -48,6 +48,11 @@ const UNKNOWN_TYPE: Refusal = { status: 415, reason: 'content_type', message: `C
 function wireOf(header: ReadHeader): Wire | null {
   const [mediaType = ''] = (header('content-type') ?? '').split(';', 1);
   return WIRES.get(mediaType.trim().toLowerCase()) ?? null;
+}
+
+/** Python's urllib and curl write the type of a form wherever their caller names none, so it says as little as no type at all. */
+function isUndeclared(contentType: string | undefined): boolean {
+  return !contentType || contentType.toLowerCase().startsWith('application/x-www-form-urlencoded');
 }
 
 /** Humanloop sends JSON without a content type. No protobuf request begins with "{", which is no field of it. */

@@ -1,11 +1,11 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Reading } from '../../analyzer/ingest/reading.ts';
 import { SLOT_MS } from '../../analyzer/slots.ts';
 import { loadEvidence } from '../../analyzer/look/look-store.ts';
 import type { Alert } from '../../schemas/alert.ts';
 import type { Config } from '../../schemas/config.ts';
-import type { LogMessage } from '../../schemas/log.ts';
 import { endlessRetention, migrate } from '../migrate.ts';
 import { createIngestFor, createLookFor } from '../pipeline.ts';
 import { openRecording } from '../recording.ts';
@@ -63,8 +63,8 @@ export async function replay(request: ReplayRequest, clock: () => number): Promi
         await writeFile(join(request.evidenceDirectory, `${event.alert.id}.json`), `${JSON.stringify(evidence)}\n`);
       }
     };
-    const write = async (batch: readonly LogMessage[]): Promise<void> => {
-      const firstMs = batch[0]?.received_ms ?? 0;
+    const write = async (batch: readonly Reading[]): Promise<void> => {
+      const firstMs = batch[0]?.stampMs ?? 0;
       // Calls that waited long enough before this batch arrived are complete before it.
       if (firstMs - lookedMs >= SLOTS_PER_LOOK * SLOT_MS) await advance(firstMs);
       else await ingest.advance(firstMs);
@@ -76,12 +76,13 @@ export async function replay(request: ReplayRequest, clock: () => number): Promi
 
     // While one batch is written the next one is read.
     let writing: Promise<void> = Promise.resolve();
-    let batch: LogMessage[] = [];
+    let batch: Reading[] = [];
     let records = 0;
     let endMs = 0;
     for await (const message of recording.messages()) {
-      batch.push(message);
-      records += message.decoded.received;
+      const reading = ingest.read(message);
+      batch.push(reading);
+      records += reading.received;
       endMs = message.received_ms;
       if (records < BATCH_RECORDS) continue;
       const full = batch;

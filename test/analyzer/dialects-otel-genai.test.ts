@@ -190,7 +190,7 @@ describe('generations', () => {
 
   it('marks a version that is a label', () => {
     const base = { 'gen_ai.operation.name': 'chat', 'gen_ai.provider.name': 'openai', 'gen_ai.prompt.name': 'checkout' };
-    expect(callOf({ ...base, 'gen_ai.prompt.version': 'prod' })).toMatchObject({ prompt_version: 'prod', prompt_version_source: 'label' });
+    expect(callOf({ ...base, 'gen_ai.prompt.version': 'prod' })).toMatchObject({ prompt_version: 'label:prod', prompt_version_source: 'label', prompt_label: 'prod' });
     expect(callOf({ ...base, 'gen_ai.prompt.version': '2025-05-01' })).toMatchObject({ prompt_version: '2025-05-01', prompt_version_source: 'explicit' });
   });
 });
@@ -200,8 +200,8 @@ describe('what is no call', () => {
   const tags = { 'gen_ai.prompt.name': 'checkout', 'gen_ai.prompt.version': 'v2' };
 
   it.each([
-    ['invoke_agent', 'wrapper'],
-    ['create_agent', 'wrapper'],
+    ['invoke_agent', 'agent'],
+    ['create_agent', 'agent'],
     ['invoke_workflow', 'wrapper'],
     ['plan', 'wrapper'],
     ['execute_tool', 'tool'],
@@ -212,6 +212,18 @@ describe('what is no call', () => {
   ])('%s', (operation, reason) => {
     expect(relativeOf({ ...model, ...tags, 'gen_ai.operation.name': operation })).toMatchObject({ reason, relative: { prompt_name: 'checkout', prompt_version: 'v2' } });
     expect(relativeOf({ 'gen_ai.system': 'openai', 'gen_ai.request.model': 'gpt-4o' }, { name: `${operation} Helper` })).toMatchObject({ reason });
+  });
+
+  it('a wrapper, which may stand for the call where it says which model answered', () => {
+    const wrapped = { ...model, ...tags, 'gen_ai.response.id': 'r1' };
+    for (const operation of ['invoke_agent', 'invoke_workflow', 'create_agent']) {
+      expect(relativeOf({ ...wrapped, 'gen_ai.operation.name': operation }).candidate).toMatchObject({ operation: 'chat', request_model: 'gpt-4o', input_tokens: 100, response_id: 'r1', prompt_version: 'v2' });
+      expect(relativeOf({ ...tags, 'gen_ai.provider.name': 'openai', 'gen_ai.operation.name': operation }).candidate).toBeNull();
+    }
+    const named = { 'gen_ai.provider.name': 'openai', 'gen_ai.request.model': 'gpt-4o' };
+    expect(relativeOf({ ...named, 'gen_ai.operation.name': 'invoke_agent' }).candidate).toMatchObject({ request_model: 'gpt-4o' });
+    expect(relativeOf({ ...named, 'gen_ai.operation.name': 'create_agent' }).candidate).toBeNull();
+    expect(relativeOf({ ...wrapped, 'gen_ai.operation.name': 'execute_tool' }).candidate).toBeNull();
   });
 
   it('a prompt that an MCP client fetches, which is not even its prompt (golden case 3)', () => {

@@ -41,6 +41,7 @@ describe('what real clients send', () => {
     ['otel-openai-node', 'otel-openai-node.traces.bin', '/v1/traces', PROTOBUF, 'protobuf'],
     ['vercel-ai', 'vercel-ai-json.traces.bin', '/v1/traces', JSON_TYPE, 'json'],
     ['humanloop, under its prefix and without a content type', 'humanloop.traces.bin', '/import/otel/v1/traces', {}, 'json'],
+    ['the same from urllib or curl, which call it a form', 'humanloop.traces.bin', '/import/otel/v1/traces', { 'content-type': 'application/x-www-form-urlencoded' }, 'json'],
   ] as const)('takes %s', async (_, name, path, headers, encoding) => {
     const { post, messages, collector } = collect();
     const response = await post(path, captured(name), headers);

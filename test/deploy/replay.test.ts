@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -50,6 +51,17 @@ describe('replay', () => {
     const alerts = stdout.trimEnd().split('\n').map((line) => Alert.parse(JSON.parse(line)));
     expect(alerts.map(({ state, metric, culprit: { value } }) => [state, metric, value])).toEqual([['open', 'error_rate', 'v2']]);
     expect(stderr).toMatch(/^\d+ records, \d+ calls, \d+ scores; 1 alert transitions; [\d.]+ s, \d+ calls\/s\n$/);
+  });
+
+  it('finds an edit of a prompt that nobody named or tagged, by its text', async () => {
+    const tag = (key: string, value: string) => new RegExp(`\\{"key":"gen_ai\\.prompt\\.${key}","value":\\{"stringValue":"${value}"\\}\\}`, 'g');
+    const untagged = (await readFile(at('all.jsonl'), 'utf8'))
+      .replace(tag('version', '(\\w+)'), (_, version: string) => JSON.stringify({ key: 'gen_ai.system_instructions', value: { stringValue: JSON.stringify([{ type: 'text', content: `You are ${version}.` }]) } }))
+      .replace(tag('name', '[\\w-]+'), JSON.stringify({ key: 'nothing', value: { stringValue: '' } }));
+    await writeFile(at('untagged.jsonl'), untagged);
+    const alerts = (await culprit('replay', '--json', 'untagged.jsonl')).stdout.trimEnd().split('\n').map((line) => Alert.parse(JSON.parse(line)));
+    const fingerprint = (version: string) => `s:${createHash('sha256').update(`[{"role":"system","content":"You are ${version}."}]`).digest('hex').slice(0, 16)}`;
+    expect(alerts.map(({ state, prompt, metric, culprit: { value, baseline } }) => [state, prompt, metric, value, baseline])).toEqual([['open', 'shop', 'error_rate', fingerprint('v2'), fingerprint('v1')]]);
   });
 
   it('prints the same bytes for the same file again, packed or not, and for its parts in order', async () => {

@@ -40,7 +40,8 @@ export type ExpectedCall = {
 /** A span that carries tags and is no call. */
 export type Trap = { span_name: string; trace_id: string; span_id: string };
 
-export type Capture = { gzip: boolean; calls: readonly ExpectedCall[]; traps: readonly Trap[] };
+/** `duplicates`: spans that tell a call of `calls` again. */
+export type Capture = { gzip: boolean; calls: readonly ExpectedCall[]; traps: readonly Trap[]; duplicates?: readonly Trap[] };
 
 const path = (client: string, name: string) => fileURLToPath(new URL(`${client}/${name}`, import.meta.url));
 
@@ -50,7 +51,8 @@ export function readCapture(client: string): Capture {
 }
 
 export function readSpans(client: string, file: string): { resource: Attributes; scope: OtlpScope; span: OtlpSpan }[] {
-  const decoded = decode({ signal: 'traces', encoding: 'protobuf', body: readBody(client, file) });
+  const body = readBody(client, file);
+  const decoded = decode({ signal: 'traces', encoding: body[0] === OPENING_BRACE ? 'json' : 'protobuf', body });
   return decoded.signal === 'traces' ? decoded.groups.flatMap(({ resource, scope, spans }) => spans.map((span) => ({ resource, scope, span }))) : [];
 }
 
@@ -58,6 +60,8 @@ export function readRecords(client: string, file: string): { resource: Attribute
   const decoded = decode({ signal: 'logs', encoding: 'protobuf', body: readBody(client, file) });
   return decoded.signal === 'logs' ? decoded.groups.flatMap(({ resource, scope, records }) => records.map((record) => ({ resource, scope, record }))) : [];
 }
+
+const OPENING_BRACE = 0x7b;
 
 function readBody(client: string, file: string): Uint8Array {
   const bytes = readFileSync(path(client, file));

@@ -140,11 +140,11 @@ describe('a call whose tags are on a span above it', () => {
   it('climbs as far as 64 spans, one request each, from the call upwards', async () => {
     const ingest = await on.fresh();
     const chain = Array.from({ length: 65 }, (_, index) => 1 + index);
-    await ingest.write([traces([inference(1, {}, under(2)), inference(100, {}, under(1))])]);
+    await ingest.write([traces([inference(200, {}, under(2)), wrapper(1, {}, under(2)), inference(300, {}, under(1))])]);
     for (const number of chain.slice(1, 64)) await ingest.write([traces([wrapper(number, {}, under(number + 1))], ARRIVED_MS + number)]);
     expect(await on.calls()).toMatchObject([{ slot: 0 }, {}]);
     await ingest.write([traces([wrapper(65, TAGS)], ARRIVED_MS + 100)]);
-    // Span 65 is the 64th above the call 1, and the 65th above the call 100 that stands under it, which is one too many.
+    // Span 65 is the 64th above the call 200, and the 65th above the call 300 that stands one lower, which is one too many.
     expect(await on.calls()).toMatchObject([{ prompt_version: 'v2', slot: ARRIVED_SLOT }, { prompt_version: null, slot: ARRIVED_SLOT }]);
     await expectExactLedger(on);
   });

@@ -1,10 +1,9 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Ingest } from '../../../analyzer/ingest/ingest.ts';
 import { RetryableError } from '../../../schemas/errors.ts';
 import type { LogMessage } from '../../../schemas/log.ts';
 import type { Store } from '../../../schemas/store.ts';
-import { ARRIVED_MS, expectExactLedger, id, inference, judgement, logs, openIngesting, TAGS, traces, wrapper, type Ingesting } from './ingesting.ts';
+import { ARRIVED_MS, expectExactLedger, id, inference, judgement, logs, openIngesting, TAGS, traces, wrapper, type Ingesting, type MessageIngest } from './ingesting.ts';
 
 /** A store that fails on demand: before the rows are written, or after, when the answer is lost. The rows that are written are real. */
 function failing(store: Store) {
@@ -110,7 +109,7 @@ describe('a process that dies', () => {
         await on.fresh();
         let nowMs = ARRIVED_MS;
         /** A sender sends each request until it is answered. */
-        const sendAll = async (ingest: Ingest): Promise<boolean> => {
+        const sendAll = async (ingest: MessageIngest): Promise<boolean> => {
           for (const request of requests(nowMs)) {
             try {
               await ingest.write(request);

@@ -1,4 +1,4 @@
-import { createIngest, type Ingest, type IngestSettings } from '../../../analyzer/ingest/ingest.ts';
+import { createIngest, type BatchSummary, type Ingest, type IngestSettings } from '../../../analyzer/ingest/ingest.ts';
 import { createNormaliser } from '../../../analyzer/normalise.ts';
 import { slotOf } from '../../../analyzer/slots.ts';
 import { decode } from '../../../collector/otlp/decode.ts';
@@ -15,7 +15,7 @@ export const ARRIVED_SLOT = slotOf(ARRIVED_MS);
 export const RESOLVE_WAIT_MS = 30_000;
 
 export type Ledger = { received: number; stored: number; duplicate: number; ignored: number; rejected: number; waiting: number; balanced: boolean; by_outcome: Record<string, { signal: string; reason: string; count: number }[]> };
-export type CallRow = { span_id: string; slot: number; revision: number; prompt_name: string | null; prompt_version: string | null; prompt_attribution: string; session_id: string | null; user_id: string | null; end_ns: string; event_s: number; flags: string[] };
+export type CallRow = { span_id: string; role: string; slot: number; revision: number; prompt_name: string | null; prompt_version: string | null; prompt_attribution: string; session_id: string | null; user_id: string | null; end_ns: string; event_s: number; flags: string[] };
 export type ScoreRow = { score_id: string; name: string; value: number | null; label: string | null; error_type: string | null; join_state: string; slot: number; revision: number; prompt_version: string | null; call_span_id: string; bet_value: number | null; deleted_slot: number; change: string; data_type: string; evaluator: string | null; flags: string[] };
 
 const EMPTY_RESOURCE = { resource: new Map(), scope: { name: 'a-library', version: '1', attributes: new Map() } };
@@ -54,24 +54,27 @@ export function judgement(spanNumber: number | null, value: AttributeValue, chan
   return record({ 'gen_ai.evaluation.name': 'quality', 'gen_ai.evaluation.score.value': value, ...attributes }, { span_id: spanNumber === null ? null : id(spanNumber), ...changed });
 }
 
+/** The loop, given messages as they come out of a log. */
+export type MessageIngest = Omit<Ingest, 'write'> & { write(messages: readonly LogMessage[]): Promise<BatchSummary> };
+
 export type Ingesting = Awaited<ReturnType<typeof openIngesting>>;
 
 export async function openIngesting() {
   const api = await openApi({}, ARRIVED_MS);
   const { store } = api;
-  const start = async (settings: Partial<IngestSettings> = {}, nowMs = ARRIVED_MS, through: Store = store): Promise<Ingest> => {
+  const start = async (settings: Partial<IngestSettings> = {}, nowMs = ARRIVED_MS, through: Store = store): Promise<MessageIngest> => {
     const ingest = createIngest(
       { store: through, decode, normaliser: createNormaliser({ stratumAttributes: ['app.route'] }) },
       { resolveWaitMs: RESOLVE_WAIT_MS, maxWaiting: 1_000, rememberedSpans: 10_000, rememberedCalls: 10_000, ...settings },
     );
     await ingest.start(nowMs);
-    return ingest;
+    return { ...ingest, write: async (messages) => ingest.write(messages.map(ingest.read)) };
   };
   return {
     store,
     start,
     /** A store that has nothing, under a loop that was just started. */
-    async fresh(settings: Partial<IngestSettings> = {}): Promise<Ingest> {
+    async fresh(settings: Partial<IngestSettings> = {}): Promise<MessageIngest> {
       for (const table of ['calls', 'relatives', 'scores', 'score_names', 'ledger', 'versions', 'look_progress']) await store.command(`TRUNCATE TABLE ${table}`);
       return start(settings);
     },
@@ -81,7 +84,7 @@ export async function openIngesting() {
     /** One row a span, as FINAL sees it, in the order of span ids. */
     calls: (): Promise<CallRow[]> =>
       store.select<CallRow>(
-        `SELECT span_id, slot, revision, prompt_name, prompt_version, prompt_attribution, session_id, user_id, toString(calls.end_ns) AS end_ns, toUnixTimestamp(event_time) AS event_s, flags
+        `SELECT span_id, role, slot, revision, prompt_name, prompt_version, prompt_attribution, session_id, user_id, toString(calls.end_ns) AS end_ns, toUnixTimestamp(event_time) AS event_s, flags
          FROM calls FINAL ORDER BY trace_id, span_id`,
       ),
     scores: (): Promise<ScoreRow[]> =>
@@ -94,10 +97,12 @@ export async function openIngesting() {
 /** What must hold after whatever has happened: the ledger balances, and says of calls and score records what the rows say. */
 export async function expectExactLedger({ ledger, store }: Pick<Ingesting, 'ledger' | 'store'>): Promise<Ledger> {
   const found = await ledger();
-  const [rows] = await store.select<{ calls: number; waiting: number }>('SELECT count() AS calls, countIf(slot = 0) AS waiting FROM calls FINAL');
-  const storedCalls = found.by_outcome['stored']?.filter(({ signal }) => signal === 'traces').reduce((sum, { count }) => sum + count, 0) ?? 0;
-  const said = { balanced: found.balanced, calls: storedCalls, waiting: found.waiting };
-  const expected = { balanced: true, calls: rows?.calls ?? 0, waiting: rows?.waiting ?? 0 };
+  const [rows] = await store.select<{ calls: number; waiting: number; duplicates: number }>(
+    `SELECT countIf(role = 'call') AS calls, countIf(role = 'call' AND slot = 0) AS waiting, countIf(role = 'duplicate') AS duplicates FROM calls FINAL`,
+  );
+  const counted = (outcome: string, reason: string): number => found.by_outcome[outcome]?.filter((entry) => entry.signal === 'traces' && entry.reason === reason).reduce((sum, { count }) => sum + count, 0) ?? 0;
+  const said = { balanced: found.balanced, calls: counted('stored', 'call'), waiting: found.waiting, duplicates: counted('duplicate', 'same_inference') };
+  const expected = { balanced: true, calls: rows?.calls ?? 0, waiting: rows?.waiting ?? 0, duplicates: rows?.duplicates ?? 0 };
   if (JSON.stringify(said) !== JSON.stringify(expected)) throw new Error(`the ledger says ${JSON.stringify(said)}, the rows ${JSON.stringify(expected)}`);
   return found;
 }

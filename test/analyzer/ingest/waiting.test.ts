@@ -5,7 +5,7 @@ import { callOf } from '../spans.ts';
 const ANY_CALL = callOf({ 'gen_ai.operation.name': 'chat', 'gen_ai.request.model': 'gpt-4o' });
 
 function waiter(span_id: string, deadlineMs: number, missing = 'parent'): WaitingCall {
-  return { call: { ...ANY_CALL, span_id }, missing, stored: { revision: 0, slot: 0, event_s: 0, end_ns: '0' }, deadlineMs };
+  return { call: { ...ANY_CALL, span_id }, missing, stored: { revision: 0, slot: 0, event_s: 0, end_ns: '0', role: 'call', reason: '' }, deadlineMs };
 }
 
 const names = (found: readonly WaitingCall[]) => found.map(({ call }) => call.span_id);

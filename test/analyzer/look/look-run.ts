@@ -38,7 +38,7 @@ export async function ingest(store: Store, lines: readonly string[], settings: o
   const write = async (): Promise<void> => {
     if (batch.length === 0) return;
     await reader.advance(batch[0]?.received_ms ?? 0);
-    await reader.write(batch);
+    await reader.write(batch.map(reader.read));
     batch = [];
   };
   for (const line of lines) {

@@ -1,0 +1,58 @@
+import type { Dialect, Reading, RelativeReason, SpanSource } from './index.ts';
+import { classify, inferenceOf } from './otel-genai.ts';
+import { promptAt, promptOf } from './prompt-pair.ts';
+import type { PromptReader } from './tags.ts';
+import { firstAmount, text } from './values.ts';
+import { isWrapper, wrapper } from './wrapper.ts';
+
+/**
+ * OpenLIT (Python, JavaScript) follows the conventions on calls, with operations of its own for what frameworks do around them. Its time
+ * to first token is in seconds, and on a call that is no stream it is the whole duration.
+ */
+export const openLit: Dialect = {
+  name: 'openlit',
+  matches: ({ scope, span }) => scope.name.startsWith('openlit') || scope.name.startsWith('@openlit/') || span.attributes.get('telemetry.sdk.name') === 'openlit',
+  read,
+};
+
+const OWN_OPERATIONS: ReadonlyMap<string, RelativeReason> = new Map<string, RelativeReason>([
+  ['framework', 'wrapper'],
+  ['graph_execution', 'wrapper'],
+  ['execute_task', 'wrapper'],
+  ['execution', 'wrapper'],
+  ['user_prompt_processing', 'wrapper'],
+  // A step of a graph: the provider's span below it is the call.
+  ['model_request', 'wrapper'],
+  ['tool_coordination', 'tool'],
+  ['vectordb', 'retrieval'],
+  ['retrieve', 'retrieval'],
+]);
+
+function read(source: SpanSource): Reading {
+  const { span, flags } = source;
+  const { attributes } = span;
+  const own = OWN_OPERATIONS.get(text(attributes.get('gen_ai.operation.name'), flags)?.toLowerCase() ?? '');
+  const operation = own === undefined ? classify(span, flags) : { kind: 'relative' as const, reason: own };
+  if (operation.kind === 'relative' && !isWrapper(operation.reason)) return { kind: 'relative', reason: operation.reason };
+  const told = inferenceOf(source, operation.kind === 'call' ? operation.name : 'invoke_agent');
+  const inference = {
+    ...told,
+    cost_usd: told.cost_usd ?? firstAmount(attributes, ['gen_ai.usage.total_cost']),
+    output: told.output ?? attributes.get('gen_ai.content.completion'),
+  };
+  return operation.kind === 'call' ? { kind: 'inference', inference } : wrapper(operation.reason === 'agent' ? 'agent' : 'wrapper', inference);
+}
+
+/** What an application passes to `using_attributes`: its prompts have names and versions there. */
+export const openLitPrompt: PromptReader = (attributes, flags) => {
+  const pair = promptAt(attributes, { name: 'prompt.name', version: 'prompt.version' }, flags);
+  // A version alone says too little under so plain a key.
+  return pair?.prompt_name === null ? null : pair;
+};
+
+/** A prompt that LangChain pulled from its hub: OpenLIT notes where it came from, but not which commit it was. */
+export const hubPrompt: PromptReader = (attributes, flags) => {
+  const repository = text(attributes.get('gen_ai.hub.repo'), flags);
+  const owner = text(attributes.get('gen_ai.hub.owner'), flags);
+  return promptOf(repository !== null && owner !== null ? `${owner}/${repository}` : repository, undefined, flags);
+};

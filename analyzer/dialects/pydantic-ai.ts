@@ -1,0 +1,116 @@
+import type { Attributes, AttributeValue } from '../../schemas/otlp.ts';
+import type { Dialect, Inference, Reading, SpanSource, WireScore, WireUsage } from './index.ts';
+import { classify, inferenceOf } from './otel-genai.ts';
+import { promptOf } from './prompt-pair.ts';
+import { NO_USAGE, providerUsage } from './provider-usage.ts';
+import { fieldsAt, fieldsOf, isFields, listOf, structured } from './structured.ts';
+import type { PromptReader, PromptTags } from './tags.ts';
+import { amount, firstCount, firstText, text, truth } from './values.ts';
+import { isWrapper, wrapper } from './wrapper.ts';
+
+/**
+ * pydantic-ai follows the conventions on the span of the model; the span of the agent repeats the sum, under keys of its own since 2.0
+ * (`gen_ai.aggregated_usage.*`). Logfire, its usual exporter, adds the severity, instruments providers itself (scopes `logfire.openai`,
+ * `logfire.anthropic`), and writes feedback as a span below what it is about.
+ */
+export const pydanticAi: Dialect = {
+  name: 'pydantic_ai',
+  matches: ({ scope }) => scope.name === 'pydantic-ai' || scope.name === 'pydantic_ai' || scope.name.startsWith('logfire.'),
+  read,
+  scores,
+};
+
+function read(source: SpanSource): Reading {
+  const { span, flags } = source;
+  if (span.attributes.has(FEEDBACK_NAME)) return { kind: 'relative', reason: 'evaluator' };
+  // A stream's end is told again by a log, which is a span without a duration; a pending span foretells one.
+  const type = span.attributes.get('logfire.span_type');
+  if (type === 'log' || type === 'pending_span') return { kind: 'relative', reason: 'not_an_llm_call' };
+  const operation = classify(span, flags);
+  if (operation.kind === 'call') return { kind: 'inference', inference: inference(source, operation.name) };
+  const isRun = isWrapper(operation.reason) || span.attributes.has('model_name') || span.name === 'agent run';
+  if (!isRun) return operation;
+  const said = inference(source, 'invoke_agent');
+  return wrapper('agent', { ...said, request_model: said.request_model ?? text(span.attributes.get('model_name'), flags), usage: aggregatedUsage(span.attributes) ?? said.usage });
+}
+
+function inference(source: SpanSource, operation: string): Inference {
+  const { attributes } = source.span;
+  const told = inferenceOf(source, operation);
+  const response = fieldsOf(attributes.get('response_data'), source.flags);
+  const usage = fieldsAt(response, 'usage');
+  return {
+    ...told,
+    // The time to the first chunk is set on streams only.
+    is_stream: told.is_stream ?? (told.ttft === null ? truth(fieldsOf(attributes.get('request_data'), source.flags)?.get('stream')) : true),
+    usage: told.usage.input === null && told.usage.output === null && usage !== null ? providerUsage(usage) : told.usage,
+    output: told.output ?? response?.get('message') ?? loggedChoice(attributes),
+    error: told.error ?? (isLoggedAsError(attributes) ? { type: null, message: null } : null),
+    cost_usd: told.cost_usd ?? amount(attributes.get('operation.cost')),
+  };
+}
+
+/** Until 2025 the messages stood in one attribute, as the events that the conventions had for them. */
+function loggedChoice(attributes: Attributes): AttributeValue | undefined {
+  const choice = listOf(structured(attributes.get('events'))).find((event) => isFields(event) && event.get('event.name') === 'gen_ai.choice');
+  return isFields(choice) ? choice.get('message') : undefined;
+}
+
+/** Logfire's severities are those of OpenTelemetry: 17 and above are errors. */
+function isLoggedAsError(attributes: Attributes): boolean {
+  const level = amount(attributes.get('logfire.level_num'));
+  return level !== null && level >= 17;
+}
+
+/** Null where the run says nothing under these keys: before 2.0 it used those of a call. */
+function aggregatedUsage(attributes: Attributes): WireUsage | null {
+  const input = firstCount(attributes, ['gen_ai.aggregated_usage.input_tokens']);
+  const output = firstCount(attributes, ['gen_ai.aggregated_usage.output_tokens']);
+  if (input === null && output === null) return null;
+  return {
+    ...NO_USAGE,
+    input,
+    output,
+    cache_read: firstCount(attributes, ['gen_ai.aggregated_usage.cache_read.input_tokens', 'gen_ai.aggregated_usage.details.cache_read_tokens']),
+    cache_write: firstCount(attributes, ['gen_ai.aggregated_usage.cache_creation.input_tokens', 'gen_ai.aggregated_usage.details.cache_write_tokens']),
+    reasoning: firstCount(attributes, ['gen_ai.aggregated_usage.details.reasoning_tokens']),
+  };
+}
+
+const FEEDBACK_NAME = 'logfire.feedback.name';
+
+/** The attribute that holds the value is named like the score. */
+function scores({ span, flags }: SpanSource): readonly WireScore[] {
+  const name = text(span.attributes.get(FEEDBACK_NAME), flags);
+  if (name === null) return [];
+  const value = span.attributes.get(name);
+  return [
+    {
+      name,
+      value,
+      label: typeof value === 'string' ? text(value, flags) : null,
+      explanation: firstText(span.attributes, ['logfire.feedback.comment'], flags),
+      evaluator: null,
+      target: 'span',
+    },
+  ];
+}
+
+const VARIABLE = 'logfire.variables.prompt__';
+const VERSION = '.version';
+
+/**
+ * Managed prompts of Logfire: a variable for each, with the label it was asked for and, where a stored version answered, that.
+ * Baggage copies all that are open onto every span, so nothing says which of several belongs to a call.
+ */
+export const logfirePrompt: PromptReader = (attributes, flags) => {
+  let found: PromptTags | null = null;
+  for (const [key, value] of attributes) {
+    if (!key.startsWith(VARIABLE) || key.endsWith(VERSION)) continue;
+    const pair = promptOf(key.slice(VARIABLE.length), attributes.get(key + VERSION), flags);
+    if (pair === null || pair.prompt_name === null) continue;
+    if (found !== null) return { ...found, prompt_attribution: 'ambiguous' };
+    found = { ...pair, prompt_label: text(value, flags) };
+  }
+  return found;
+};

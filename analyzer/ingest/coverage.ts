@@ -1,0 +1,32 @@
+/**
+ * Since when a memory has forgotten nothing. A span that started after that, and is not remembered, cannot have been received
+ * before it started; so only what is older, or comes from a clock that runs ahead, has to be looked up in the store.
+ */
+export type Coverage = {
+  /** The clock of arrivals has come to here. */
+  passed(stampMs: number): void;
+  /** The older half of the memory was dropped (generations.ts). */
+  rotated(): void;
+  /** Whether something that can have been received from `sinceMs` on may be in the store and not in the memory. */
+  isInDoubt(sinceMs: number, stampMs: number): boolean;
+};
+
+/** A clock may run ahead of ours by this much before its records are looked up. */
+const CLOCK_TOLERANCE_MS = 1_000;
+
+/** @param fromMs the memory is complete from here on: 0 for an empty store, else the moment of the start. */
+export function createCoverage(fromMs: number): Coverage {
+  let coversFromMs = fromMs;
+  let youngSinceMs = fromMs;
+  let latestMs = fromMs;
+  return {
+    passed(stampMs) {
+      latestMs = Math.max(latestMs, stampMs);
+    },
+    rotated() {
+      coversFromMs = youngSinceMs;
+      youngSinceMs = latestMs;
+    },
+    isInDoubt: (sinceMs, stampMs) => coversFromMs > 0 && (sinceMs < coversFromMs + CLOCK_TOLERANCE_MS || sinceMs > stampMs + CLOCK_TOLERANCE_MS),
+  };
+}

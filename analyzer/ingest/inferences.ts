@@ -1,0 +1,211 @@
+import type { LlmCall } from '../../schemas/call.ts';
+import type { Store } from '../../schemas/store.ts';
+import { createCoverage } from './coverage.ts';
+import { spanKey, type SpanIdentity } from './identity.ts';
+import { createNesting, seenInference, type Role, type SeenInference, type SpanNode } from './nesting.ts';
+import { loadSightings, loadSightingsOfResponses, type Sighting } from './sightings.ts';
+import { couldBeOne, createTwinFinder, isWrapper, overlap } from './twins.ts';
+import type { Relative } from '../normalise.ts';
+
+/**
+ * Which of several spans stands for one inference.
+ *
+ * - A wrapper never counts beside what it wraps: a sum (`aggregate`: an agent, a chain) beside any inference below it, an inference beside
+ *   one of its own kind below it, unless a tool or an agent stands between them.
+ * - Of twins (twins.ts) one counts: the deepest; else the one that is complete already; else the one with a prompt version; else the
+ *   one that began first. So the order of arrival decides which span it is, never how many.
+ *
+ * Roles follow from what has been seen, so each new span may change those of others; `changes` says which. Memory is bounded, and the
+ * store is asked for what it may have forgotten (`recall`): exact for every span that arrives after it began and for which
+ * `coverage.ts` holds. A relative alone is only looked up where a restart lies between, not where memory was full.
+ */
+export type Inferences = {
+  /** Looks up what the store knows of the traces and responses of these, where memory may not have it. */
+  recall(sights: readonly Sight[], nowMs: number): Promise<void>;
+  /** All that the store knows of these traces. */
+  recallTraces(spans: readonly SpanIdentity[]): Promise<void>;
+  see(sight: Sight): void;
+  roleOf(span: SpanIdentity, reason: string): Role;
+  /** The row of an inference says so now. */
+  filed(span: SpanIdentity, as: { readonly role: Role; readonly slot: number }): void;
+  /** What has changed since the last time, given the spans that are in hand (their rows are written anyway). */
+  changes(inHand: ReadonlyMap<string, { readonly isStored: boolean }>): Changes;
+  /** The calls that count at or below a span, or for it: as many as are remembered, at most 32. Undefined where the span is unknown. */
+  standInsFor(key: string): readonly SpanIdentity[] | undefined;
+  /** The spans that this call stands for: its twins, and what stands above it. */
+  standsFor(span: SpanIdentity): readonly string[];
+};
+
+/** `reason`: why the span by itself is no call; empty for an inference of its own. */
+export type Sight = { readonly kind: 'relative'; readonly relative: Relative } | { readonly kind: 'inference'; readonly call: LlmCall; readonly reason: string };
+
+/** `refiled`: stored spans whose row says otherwise. `fills`: a call, and the other spans of the same inference that it may be completed from. */
+export type Changes = { readonly refiled: readonly SpanIdentity[]; readonly fills: ReadonlyMap<SpanIdentity, readonly SpanIdentity[]> };
+
+/** @param settings.coversFromMs memory is complete from here on: 0 for an empty store, else the moment of the start. */
+export function createInferences(store: Store, settings: { readonly capacity: number; readonly coversFromMs: number }): Inferences {
+  const { capacity, coversFromMs } = settings;
+  const sinceStart = createCoverage(coversFromMs);
+  const coverage = createCoverage(coversFromMs);
+  /** Traces that were loaded whole, as long as nothing was forgotten since. */
+  let recalled = new Set<string>();
+  let changed = new Set<SpanNode>();
+  const nesting = createNesting(capacity, {
+    onBelow(node) {
+      changed.add(node);
+      if (node.twins !== null) twins.elect(node.twins);
+    },
+    onRotate() {
+      coverage.rotated();
+      recalled = new Set();
+    },
+  });
+  const twins = createTwinFinder(capacity, (node) => changed.add(node));
+
+  const place = (span: SpanIdentity & { readonly parent_span_id: string | null }, inference: SeenInference | null, reason: string): SpanNode => {
+    const node = nesting.place(span, { isBarrier: BARRIERS.has(reason), inference });
+    if (inference !== null) twins.find(node, node.parent === null ? null : (nesting.get(node.parent) ?? null));
+    return node;
+  };
+
+  const load = async (by: { readonly trace_ids: readonly string[]; readonly response_ids: readonly string[] }): Promise<void> => {
+    const twinsStored = await loadSightingsOfResponses(store, by.response_ids);
+    // Whole traces, so that it is known what stands above and below them.
+    const traces = [...new Set([...by.trace_ids, ...twinsStored.map((span) => span.trace_id)])].filter((trace) => !recalled.has(trace));
+    for (const sighting of [...(await loadSightings(store, traces)), ...twinsStored]) placeStored(sighting);
+    if (recalled.size > capacity) recalled = new Set();
+    for (const trace of traces) recalled.add(trace);
+  };
+
+  const placeStored = ({ role, slot, reason, parent_span_id, inference, ...span }: Sighting): void => {
+    const known = nesting.get(spanKey(span));
+    if (known?.hasCome === true && (known.inference !== null || inference === null)) return;
+    const node = place({ ...span, parent_span_id }, inference, reason);
+    if (inference === null) return;
+    node.filed = role;
+    node.isForgottenTwin = role === 'duplicate';
+    node.isComplete = slot > 0;
+    if (node.twins !== null) twins.elect(node.twins);
+    changed.add(node);
+  };
+
+  return {
+    async recall(sights, nowMs) {
+      coverage.passed(nowMs);
+      const trace_ids = new Set<string>();
+      const response_ids = new Set<string>();
+      for (const sight of sights) {
+        const span = sight.kind === 'relative' ? sight.relative : sight.call;
+        const sinceMs = Number(span.start_time_ns) / 1e6;
+        if (!(sight.kind === 'relative' ? sinceStart : coverage).isInDoubt(sinceMs, nowMs)) continue;
+        trace_ids.add(span.trace_id);
+        if (sight.kind === 'inference' && sight.call.response_id !== null) response_ids.add(sight.call.response_id);
+      }
+      await load({ trace_ids: [...trace_ids], response_ids: [...response_ids] });
+    },
+    recallTraces: (spans) => load({ trace_ids: spans.map((span) => span.trace_id), response_ids: [] }),
+    see(sight) {
+      if (sight.kind === 'relative') place(sight.relative, null, sight.relative.reason);
+      else place(sight.call, seenInference(sight.call, sight.reason === '' ? 'own' : 'aggregate'), sight.reason);
+    },
+    roleOf(span, reason) {
+      const node = nesting.get(spanKey(span));
+      // Forgotten already, in a batch that is larger than the memory.
+      return node === undefined ? (reason === '' ? 'call' : 'candidate') : roleOf(node);
+    },
+    filed(span, { role, slot }) {
+      const node = nesting.get(spanKey(span));
+      if (node === undefined) return;
+      node.filed = role;
+      node.isComplete = slot > 0;
+    },
+    changes(inHand) {
+      const refiled: SpanIdentity[] = [];
+      const fills = new Map<SpanNode, Set<SpanNode>>();
+      const fill = (node: SpanNode): void => {
+        for (const { call, others } of completionsOf(node)) {
+          const isWhole = inHand.has(call.key) || roleOf(call) !== call.filed;
+          // A stored call has been completed from its stored twins already.
+          const from = isWhole ? others : others.filter((other) => inHand.has(other.key));
+          if (from.length > 0) fills.set(call, new Set([...(fills.get(call) ?? []), ...from]));
+        }
+      };
+      for (const node of changed) {
+        if (node.inference !== null && node.filed !== null && !inHand.has(node.key) && roleOf(node) !== node.filed) refiled.push(node.inference);
+        fill(node);
+      }
+      for (const [key, { isStored }] of inHand) {
+        const node = isStored ? nesting.get(key) : undefined;
+        if (node === undefined) continue;
+        fill(node);
+        for (const above of nesting.above(node)) if (above.inference?.kind === 'own') fill(above);
+      }
+      changed = new Set();
+      return { refiled, fills: new Map([...fills].flatMap(([call, others]) => (call.inference === null ? [] : [[call.inference, inOrder(others)] as const]))) };
+    },
+    standInsFor(key) {
+      const node = nesting.get(key);
+      return node?.hasCome === true ? standInsOf(node).flatMap(({ inference }) => inference ?? []) : undefined;
+    },
+    standsFor(span) {
+      const node = nesting.get(spanKey(span));
+      if (node === undefined) return [];
+      const twinsAndAbove = (node.twins?.members ?? [node]).flatMap((member) => (member === node ? nesting.above(member) : [member, ...nesting.above(member)]));
+      return [...new Set(twinsAndAbove)].filter((other) => other.hasCome && isOnly(standInsOf(other), node)).map((other) => other.key);
+    },
+  };
+}
+
+/** Relatives first: where a span is both, it is an inference. */
+export function sightsOf(relatives: readonly { readonly item: Relative }[], calls: Iterable<{ readonly item: LlmCall; readonly reason: string }>): Sight[] {
+  const sights: Sight[] = relatives.map(({ item }) => ({ kind: 'relative', relative: item }));
+  for (const { item, reason } of calls) sights.push({ kind: 'inference', call: item, reason });
+  return sights;
+}
+
+/** What makes the inferences above and below it two calls. */
+const BARRIERS: ReadonlySet<string> = new Set(['tool', 'agent', 'retrieval', 'memory', 'evaluator']);
+
+function roleOf(node: SpanNode): Role {
+  if (isWrapper(node)) return 'wrapper';
+  if (node.twins === null ? node.isForgottenTwin : node.twins.survivor !== node) return 'duplicate';
+  return node.inference?.kind === 'own' || node.isComplete ? 'call' : 'candidate';
+}
+
+/** Those that count for this span: itself, its twin, or what is below it. */
+function standInsOf(node: SpanNode): SpanNode[] {
+  const found = new Set<SpanNode>();
+  for (const leaf of node.inference === null || isWrapper(node) ? node.below : [node]) for (const call of survivorsOf(leaf)) found.add(call);
+  return [...found];
+}
+
+function survivorsOf(leaf: SpanNode): readonly SpanNode[] {
+  // What is below a wrapper is in the same list as the wrapper.
+  if (isWrapper(leaf)) return [];
+  if (leaf.twins === null) return roleOf(leaf) === 'call' ? [leaf] : [];
+  const { survivor, members } = leaf.twins;
+  if (survivor !== null) return roleOf(survivor) === 'call' ? [survivor] : [];
+  return members.filter(isWrapper).flatMap((member) => member.below.filter((below) => !members.includes(below) && roleOf(below) === 'call'));
+}
+
+/** The calls that spans around this one can complete: its twin, or the only inference that it wraps, where they are certainly one. */
+function completionsOf(node: SpanNode): { call: SpanNode; others: readonly SpanNode[] }[] {
+  const twins = node.twins?.members ?? [node];
+  const survivor = node.twins?.survivor ?? null;
+  if (survivor !== null) return [{ call: survivor, others: twins.filter((member) => member !== survivor) }];
+  return twins.flatMap((member) => {
+    const [call, ...more] = member.inference?.kind === 'own' && isWrapper(member) ? standInsOf(member) : [];
+    const isOne = call?.inference && member.inference && more.length === 0 && couldBeOne(call.inference, member.inference) && overlap(call.inference, member.inference, 0);
+    return call !== undefined && isOne === true ? [{ call, others: twins.filter((other) => other !== call) }] : [];
+  });
+}
+
+function isOnly(nodes: readonly SpanNode[], node: SpanNode): boolean {
+  return nodes.length === 1 && nodes[0] === node;
+}
+
+/** So that a call is completed in the same way whatever the order of arrival. */
+function inOrder(nodes: Iterable<SpanNode>): SeenInference[] {
+  const seen = [...nodes].flatMap(({ inference }) => inference ?? []);
+  return seen.toSorted((one, other) => one.start_ms - other.start_ms || (one.span_id < other.span_id ? -1 : 1));
+}

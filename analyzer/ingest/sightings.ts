@@ -1,0 +1,55 @@
+import type { Store } from '../../schemas/store.ts';
+import type { SpanIdentity } from './identity.ts';
+import type { Role, SeenInference } from './nesting.ts';
+
+/** What the store knows of how spans stand to one another: the shape that inferences.ts remembers, without anything else. */
+export type Sighting = SpanIdentity & {
+  readonly parent_span_id: string | null;
+  readonly reason: string;
+  /** Null: the span is no inference. */
+  readonly inference: SeenInference | null;
+  /** Of an inference. */
+  readonly role: Role;
+  readonly slot: number;
+};
+
+type Row = Omit<SeenInference, 'kind'> & { parent_span_id: string | null; reason: string; role: Role; slot: number };
+
+const CHUNK = 2_000;
+/** Of one trace; what is beyond stays unknown. */
+const MOST_SPANS = 100_000;
+
+const INFERENCE = `project, trace_id, span_id, nullIf(parent_span_id, '') AS parent_span_id, reason, role, slot, scope_name, calls.start_ns / 1e6 AS start_ms, calls.end_ns / 1e6 AS end_ms,
+  position(operation, 'embed') > 0 AS embeds, request_model, response_model, response_id, input_tokens, output_tokens, is_cache_hit, prompt_version IS NOT NULL AS hasVersion`;
+const NEWEST = 'ORDER BY calls.revision DESC LIMIT 1 BY project, trace_id, span_id';
+
+/** Every stored span of these traces. */
+export async function loadSightings(store: Store, traceIds: readonly string[]): Promise<Sighting[]> {
+  const found: Sighting[] = [];
+  for (let from = 0; from < traceIds.length; from += CHUNK) {
+    const trace_ids = traceIds.slice(from, from + CHUNK);
+    const inferences = await store.select<Row>(`SELECT * FROM (SELECT ${INFERENCE} FROM calls WHERE trace_id IN {trace_ids:Array(String)} ${NEWEST}) LIMIT ${MOST_SPANS} BY project, trace_id`, { trace_ids });
+    const relatives = await store.select<Omit<Sighting, 'inference' | 'role' | 'slot'>>(
+      `SELECT project, trace_id, span_id, nullIf(parent_span_id, '') AS parent_span_id, reason FROM relatives WHERE trace_id IN {trace_ids:Array(String)} LIMIT ${MOST_SPANS} BY project, trace_id`,
+      { trace_ids },
+    );
+    for (const row of inferences) found.push(sighting(row));
+    for (const row of relatives) found.push({ ...row, inference: null, role: 'wrapper', slot: 0 });
+  }
+  return found;
+}
+
+/** Stored inferences with these response ids, in whichever trace. */
+export async function loadSightingsOfResponses(store: Store, responseIds: readonly string[]): Promise<Sighting[]> {
+  const found: Sighting[] = [];
+  for (let from = 0; from < responseIds.length; from += CHUNK) {
+    const rows = await store.select<Row>(`SELECT ${INFERENCE} FROM calls WHERE response_id IN {response_ids:Array(String)} ${NEWEST} LIMIT ${MOST_SPANS}`, { response_ids: responseIds.slice(from, from + CHUNK) });
+    for (const row of rows) found.push(sighting(row));
+  }
+  return found;
+}
+
+function sighting({ parent_span_id, reason, role, slot, ...inference }: Row): Sighting {
+  const { project, trace_id, span_id } = inference;
+  return { project, trace_id, span_id, parent_span_id, reason, role, slot, inference: { ...inference, kind: reason === '' ? 'own' : 'aggregate' } };
+}

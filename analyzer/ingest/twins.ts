@@ -1,0 +1,195 @@
+import { createGenerations } from './generations.ts';
+import type { SeenInference, SpanNode } from './nesting.ts';
+
+/**
+ * One inference, seen by several instrumentations: their spans are twins, and one of them stands for all. They are known by the response
+ * id that they share, in whichever trace; or, where one of them has none, by standing side by side at the same time.
+ *
+ * A response id is only believed between spans that ran at the same time: servers repeat ids (Ollama draws from a thousand), and
+ * caches repeat answers with theirs.
+ */
+export type Twins = { members: SpanNode[]; /** Null where what is below one of them stands for all. */ survivor: SpanNode | null };
+
+export type TwinFinder = {
+  /** Looks for twins of an inference that has just been placed. `parent`: the span above it. */
+  find(node: SpanNode, parent: SpanNode | null): void;
+  /** Something about one of them has changed: who stands for them now? */
+  elect(twins: Twins): void;
+};
+
+/** Between the clocks of two services. */
+const SKEW_MS = 5_000;
+/** Between two libraries that wrap one call in one process. */
+const WRAPPING_MS = 20;
+/** An id that more spans than this have at one time is none: a constant. */
+const MOST_TWINS = 8;
+/** A shorter id, met again by the same library, may well be another call's. */
+const RANDOM_ID_CHARACTERS = 20;
+/** Under one span, so many of the latest inferences are looked at. */
+const MOST_CHILDREN = 1_024;
+
+/**
+ * @param capacity response ids remembered in each of two generations.
+ * @param onChange a span's twins, or who stands for them, have changed.
+ */
+export function createTwinFinder(capacity: number, onChange: (node: SpanNode) => void): TwinFinder {
+  /** Null: an id that is none. */
+  const byResponse = createGenerations<SpanNode | null>(capacity);
+
+  const elect = (twins: Twins): void => {
+    const survivor = electedOf(twins);
+    if (survivor === twins.survivor) return;
+    twins.survivor = survivor;
+    for (const member of twins.members) onChange(member);
+  };
+
+  const unite = (one: SpanNode, other: SpanNode): void => {
+    if (one === other || (one.twins !== null && one.twins === other.twins)) return;
+    const members = [...(one.twins?.members ?? [one]), ...(other.twins?.members ?? [other])];
+    const twins: Twins = { members, survivor: null };
+    twins.survivor = electedOf(twins);
+    for (const member of members) {
+      member.twins = twins;
+      onChange(member);
+    }
+  };
+
+  const part = (node: SpanNode): void => {
+    for (const member of node.twins?.members ?? []) {
+      member.twins = null;
+      member.isForgottenTwin = false;
+      onChange(member);
+    }
+  };
+
+  const findByResponse = (node: SpanNode, seen: SeenInference): void => {
+    if (seen.response_id === null) return;
+    const key = `${seen.project}?${seen.response_id}`;
+    const other = byResponse.get(key);
+    if (other === node || other === null) return;
+    if (!other?.inference || !haveOneResponse(node, seen, other, other.inference)) {
+      byResponse.set(key, node);
+    } else if ((other.twins?.members.length ?? 1) < MOST_TWINS) {
+      unite(other, node);
+    } else {
+      byResponse.set(key, null);
+      part(other);
+    }
+  };
+
+  const findBeside = (node: SpanNode, seen: SeenInference, parent: SpanNode): void => {
+    const { children } = parent;
+    if (children === null) {
+      parent.children = [node];
+      parent.childrenScope = seen.scope_name;
+      return;
+    }
+    if (parent.childrenScope !== seen.scope_name) {
+      parent.childrenScope = null;
+      const nearest = nearestTwin(node, seen, children);
+      if (nearest !== null) unite(nearest, node);
+    }
+    if (children.includes(node)) return;
+    if (children.length >= MOST_CHILDREN) children.splice(0, MOST_CHILDREN / 2);
+    children.push(node);
+  };
+
+  return {
+    find(node, parent) {
+      const seen = node.inference;
+      if (seen === null) return;
+      findByResponse(node, seen);
+      if (parent !== null && seen.kind === 'own') findBeside(node, seen, parent);
+    },
+    elect,
+  };
+}
+
+function haveOneResponse(node: SpanNode, seen: SeenInference, other: SpanNode, otherSeen: SeenInference): boolean {
+  if (seen.is_cache_hit !== otherSeen.is_cache_hit || seen.embeds !== otherSeen.embeds) return false;
+  const isNested = node.below.includes(other) || other.below.includes(node);
+  const isWeak = seen.scope_name === otherSeen.scope_name && (seen.response_id?.length ?? 0) < RANDOM_ID_CHARACTERS;
+  return isNested || (!isWeak && overlap(seen, otherSeen, SKEW_MS));
+}
+
+/** Of the other libraries' inferences beside it, the one that it could be and that is nearest in time. A library sees an inference once. */
+function nearestTwin(node: SpanNode, seen: SeenInference, children: readonly SpanNode[]): SpanNode | null {
+  const scopes = new Set(node.twins?.members.map((member) => member.inference?.scope_name));
+  let nearest: SpanNode | null = null;
+  let nearestMs = Number.POSITIVE_INFINITY;
+  for (const child of children) {
+    const other = child.inference;
+    if (other === null || child === node || other.scope_name === seen.scope_name || scopes.has(other.scope_name)) continue;
+    const apartMs = Math.abs(other.start_ms - seen.start_ms) + Math.abs(other.end_ms - seen.end_ms);
+    if (apartMs >= nearestMs || !couldBeOne(seen, other) || !enclose(seen, other)) continue;
+    if (child.twins?.members.some((member) => member.inference?.scope_name === seen.scope_name) === true) continue;
+    nearest = child;
+    nearestMs = apartMs;
+  }
+  return nearest;
+}
+
+/** Nothing that both say differs: model, response, tokens. */
+export function couldBeOne(one: SeenInference, other: SeenInference): boolean {
+  return (
+    one.embeds === other.embeds &&
+    haveOneModel(one, other) &&
+    agree(one.response_id, other.response_id) &&
+    agree(one.input_tokens, other.input_tokens) &&
+    agree(one.output_tokens, other.output_tokens)
+  );
+}
+
+/** Some libraries write the answering model into both fields, others only the one that was asked for. */
+function haveOneModel(one: SeenInference, other: SeenInference): boolean {
+  const models = [one.request_model, one.response_model].filter((model) => model !== null);
+  const others = [other.request_model, other.response_model].filter((model) => model !== null);
+  return models.length === 0 || others.length === 0 || models.some((model) => others.includes(model));
+}
+
+function agree<Value>(one: Value | null, other: Value | null): boolean {
+  return one === null || other === null || one === other;
+}
+
+export function overlap(one: SeenInference, other: SeenInference, toleranceMs: number): boolean {
+  return one.start_ms <= other.end_ms + toleranceMs && other.start_ms <= one.end_ms + toleranceMs;
+}
+
+function enclose(one: SeenInference, other: SeenInference): boolean {
+  return isWithin(one, other) || isWithin(other, one);
+}
+
+function isWithin(inner: SeenInference, outer: SeenInference): boolean {
+  return inner.start_ms >= outer.start_ms - WRAPPING_MS && inner.end_ms <= outer.end_ms + WRAPPING_MS;
+}
+
+/** Whether an inference is a wrapper of inferences below it. Once one, always one, even where they are remembered no more. */
+export function isWrapper(node: SpanNode): boolean {
+  return node.filed === 'wrapper' || wraps(node);
+}
+
+/** A sum wraps whatever it stands above; an inference only its own kind. */
+function wraps({ inference, below, unparted }: SpanNode): boolean {
+  if (inference === null) return false;
+  return inference.kind === 'aggregate' ? below.length > 0 : unparted.some((node) => node.inference?.embeds === inference.embeds);
+}
+
+/**
+ * The deepest; else the one that counts already, for good; else the one with a prompt version; else the one that began first.
+ * Where one of them is a wrapper of something that is none of them, that stands for all: nobody here.
+ */
+function electedOf({ members }: Twins): SpanNode | null {
+  if (members.some((member) => member.inference?.kind === 'own' && wraps(member) && !member.unparted.some((node) => members.includes(node)))) return null;
+  const isAbove = (node: SpanNode): boolean => members.some((other) => node.below.includes(other));
+  const [first, ...others] = members.filter((member) => !isWrapper(member) && !isAbove(member));
+  return first === undefined ? null : others.reduce((best, node) => (isPreferred(node, best) ? node : best), first);
+}
+
+function isPreferred(node: SpanNode, than: SpanNode): boolean {
+  const [one, other] = [node.inference, than.inference];
+  if (one === null || other === null) return other === null;
+  if (one.kind !== other.kind) return one.kind === 'own';
+  if (node.isComplete !== than.isComplete) return node.isComplete;
+  if (one.hasVersion !== other.hasVersion) return one.hasVersion;
+  return one.start_ms !== other.start_ms ? one.start_ms < other.start_ms : one.span_id < other.span_id;
+}
