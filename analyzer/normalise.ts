@@ -1,14 +1,15 @@
 import { hash } from 'node:crypto';
 import type { LlmCall, PromptAttribution, PromptVersionSource } from '../schemas/call.ts';
 import type { TagKeys } from '../schemas/config.ts';
-import type { Attributes, AttributeValue, OtlpLogRecord, OtlpScope, OtlpSpan } from '../schemas/otlp.ts';
+import type { Attributes, OtlpLogRecord, OtlpScope, OtlpSpan } from '../schemas/otlp.ts';
 import type { Score } from '../schemas/score.ts';
-import { dialects, type Dialect, type Inference, type RelativeReason, type SpanSource, type WireScore } from './dialects/index.ts';
+import { dialects, type Dialect, type Inference, type RelativeReason, type SpanSource } from './dialects/index.ts';
 import { standardEvaluation } from './dialects/agentcore.ts';
 import { createFeatureFlags } from './dialects/feature-flags.ts';
 import { createTagReader, environmentOf, type TagReader } from './dialects/tags.ts';
 import { firstText, text } from './dialects/values.ts';
 import { finishReason, providerName } from './dialects/vocabulary.ts';
+import type { LabelRules } from './score-values.ts';
 import { scoreOfRecord, scoresOfSpan } from './scores.ts';
 import { readAnswer, type Answer } from './signals/answer.ts';
 import type { CallContent, ContentKeeper } from './signals/content.ts';
@@ -69,6 +70,8 @@ export type NormaliserSettings = {
   readonly maxTextBytes?: number;
   /** Takes the messages of a call to be stored. Absent: content is off. */
   readonly keepContent?: ContentKeeper;
+  /** Labels of scores that count as good or bad. Default: the usual words. */
+  readonly labels?: LabelRules;
 };
 
 export type Normaliser = {
@@ -81,6 +84,7 @@ export function createNormaliser(settings: NormaliserSettings): Normaliser {
   const featureFlags = createFeatureFlags(new Map(Object.entries(settings.featureFlags ?? {})), FLAGGED_SPANS);
   const tags = createTagReader(settings.keys ?? NO_KEYS, featureFlags);
   const maxTextBytes = settings.maxTextBytes ?? 256 * 1024;
+  const labels = settings.labels ?? (() => null);
 
   return {
     span(context, resource, scope, span) {
@@ -88,19 +92,20 @@ export function createNormaliser(settings: NormaliserSettings): Normaliser {
       const dialect = dialects.find((candidate) => candidate.matches(source));
       const reading = dialect?.read(source) ?? { kind: 'relative', reason: 'not_an_llm_call' };
       const callFrom = (read: Dialect, inference: Inference): LlmCall => callOf(context, source, read, inference, { ...settings, maxTextBytes }, { pricer, tags });
+      const scoresIn = (role: 'judge' | 'judged') => scoresOfSpan({ ...context, labels }, { span, role, session_id: tags.session(source), inAttributes: dialect?.scores?.(source) ?? [] });
       if (dialect === undefined || reading.kind === 'relative') {
         const reason = reading.kind === 'relative' ? reading.reason : 'not_an_llm_call';
         const aggregate = reading.kind === 'relative' ? reading.aggregate : undefined;
         const candidate = dialect === undefined || aggregate === undefined ? null : callFrom(dialect, aggregate);
         const content = aggregate === undefined ? null : (settings.keepContent?.(aggregate, span) ?? null);
-        return { kind: 'relative', reason, relative: relativeOf(context, source, { reason, tags }), candidate, content, ...scoresOf(context, dialect, source, reason === 'evaluator' ? 'judge' : 'judged') };
+        return { kind: 'relative', reason, relative: relativeOf(context, source, { reason, tags }), candidate, content, ...scoresIn(reason === 'evaluator' ? 'judge' : 'judged') };
       }
       const call = callFrom(dialect, reading.inference);
-      return { kind: 'call', call, content: settings.keepContent?.(reading.inference, span) ?? null, ...scoresOf(context, dialect, source, 'judged') };
+      return { kind: 'call', call, content: settings.keepContent?.(reading.inference, span) ?? null, ...scoresIn('judged') };
     },
     record(context, _resource, _scope, record) {
       if (featureFlags.learn(context.project, record)) return { kind: 'ignored', reason: 'feature_flag' };
-      return scoreOfRecord(context, standardEvaluation(record));
+      return scoreOfRecord({ ...context, labels }, standardEvaluation(record));
     },
   };
 }
@@ -108,37 +113,6 @@ export function createNormaliser(settings: NormaliserSettings): Normaliser {
 /** Spans of which a flag was logged and which have not come yet, in each of two generations. */
 const FLAGGED_SPANS = 50_000;
 const NO_KEYS: TagKeys = { prompt_name: [], prompt_version: [], prompt_label: [], session: [], user: [] };
-
-/** In the span's events, and in its attributes where its dialect reads judgements there: those are told as the event would tell them. */
-function scoresOf(context: NormaliseContext, dialect: Dialect | undefined, source: SpanSource, role: 'judge' | 'judged'): Pick<NormalisedSpan, 'scores' | 'ignored_scores'> {
-  const { span } = source;
-  const judgements = dialect?.scores?.(source) ?? [];
-  if (judgements.length === 0) return scoresOfSpan(context, span, role);
-  const events = judgements.flatMap((wire) => (wire.target === 'span' ? [{ name: SCORE_EVENT, time_ns: span.end_ns, attributes: eventAttributes(wire) }] : []));
-  const { scores, ignored_scores } = scoresOfSpan(context, { ...span, events: [...span.events, ...events] }, role);
-  for (const wire of judgements) {
-    if (wire.target === 'session') ignored_scores.push('score_of_session');
-    if (wire.target !== 'trace') continue;
-    const [link] = role === 'judge' ? span.links : [];
-    const record = { time_ns: span.end_ns, observed_time_ns: 0n, event_name: SCORE_EVENT, trace_id: link?.trace_id ?? span.trace_id, span_id: null, severity_number: 0, body: null, attributes: eventAttributes(wire) };
-    const reading = scoreOfRecord(context, record);
-    if (reading.kind === 'score') scores.push(reading.score);
-    else ignored_scores.push(reading.reason);
-  }
-  return { scores, ignored_scores };
-}
-
-const SCORE_EVENT = 'gen_ai.evaluation.result';
-
-function eventAttributes({ name, value, label, explanation, evaluator }: WireScore): Attributes {
-  return new Map<string, AttributeValue>([
-    ['gen_ai.evaluation.name', name],
-    ['gen_ai.evaluation.score.value', value ?? null],
-    ['gen_ai.evaluation.score.label', label],
-    ['gen_ai.evaluation.explanation', explanation],
-    ['gen_ai.evaluation.evaluator.name', evaluator],
-  ]);
-}
 
 function relativeOf(context: NormaliseContext, source: SpanSource, { reason, tags }: { readonly reason: RelativeReason; readonly tags: TagReader }): Relative {
   const { span } = source;

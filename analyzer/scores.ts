@@ -1,50 +1,65 @@
-import { hash } from 'node:crypto';
 import type { Attributes, AttributeValue, OtlpLogRecord, OtlpSpan } from '../schemas/otlp.ts';
-import type { Score } from '../schemas/score.ts';
-import { amount, firstText, text } from './dialects/values.ts';
+import { SCORE_EVENT, SCORE_KEYS } from '../schemas/score-event.ts';
+import { derivedScoreId, evaluatorText, MAX_SCORE_ID_CHARACTERS, NO_TARGET, targetKind, type Evaluator, type EvaluatorKind, type Score, type ScoreDataType, type ScoreTarget } from '../schemas/score.ts';
+import type { WireScore } from './dialects/index.ts';
+import { firstText, text } from './dialects/values.ts';
+import { judge, type LabelRules } from './score-values.ts';
 
 /**
- * `gen_ai.evaluation.result`: a judgement of a call, as a log record or as an event on a span. It may arrive before the span
- * that it judges, so nothing here looks for that span: it only says how the wire names it.
+ * `gen_ai.evaluation.result`: a judgement, as a log record or as an event on a span; and judgements in the attributes of spans,
+ * where a dialect finds some. It may arrive before what it judges, so nothing here looks for that: it only says how the wire names it.
  */
-const EVENT = 'gen_ai.evaluation.result';
-
-type Context = { readonly project: string; readonly received_ms: number };
-type Target = Pick<Score, 'trace_id' | 'span_id' | 'response_id'>;
+export type ScoreContext = { readonly project: string; readonly received_ms: number; /** What labels mean, by score name. */ readonly labels?: LabelRules };
 export type ScoreReading = { readonly kind: 'score'; readonly score: Score } | { readonly kind: 'ignored'; readonly reason: string };
 
 const MAX_EXPLANATION_CHARACTERS = 4096;
-/** The conventions have no key for the judge (November 2026); these are in use or proposed (semantic-conventions-genai #359). */
-const EVALUATOR = ['gen_ai.evaluation.evaluator.name', 'gen_ai.evaluation.evaluator.id', 'gen_ai.evaluator.name', 'gen_ai.evaluator.id'];
+/** In use beside the proposed keys (schemas/score-event.ts). */
+const EVALUATOR_NAMES = [SCORE_KEYS.evaluatorName, 'gen_ai.evaluation.evaluator.id', 'gen_ai.evaluator.name', 'gen_ai.evaluator.id'];
+const SESSIONS = [SCORE_KEYS.sessionId, 'gen_ai.conversation.id'];
 
-/** The record's own span (or only its trace), and the response id where it has one: both are kept, either finds the call. */
-export function scoreOfRecord(context: Context, record: OtlpLogRecord): ScoreReading {
-  if (record.event_name !== EVENT) return { kind: 'ignored', reason: record.event_name.startsWith('gen_ai.') ? 'gen_ai_event' : 'not_a_score' };
+/** The record's own span (or only its trace), and the response id where it has one: each finds the call. A session only where it names nothing else. */
+export function scoreOfRecord(context: ScoreContext, record: OtlpLogRecord): ScoreReading {
+  if (record.event_name !== SCORE_EVENT) return { kind: 'ignored', reason: record.event_name.startsWith('gen_ai.') ? 'gen_ai_event' : 'not_a_score' };
   const attributes = record.body instanceof Map ? new Map([...record.body, ...record.attributes]) : record.attributes;
-  const response_id = text(attributes.get('gen_ai.response.id'), new Set());
-  // A span id means nothing outside its trace.
-  const target = { trace_id: record.trace_id, span_id: record.trace_id === null ? null : record.span_id, response_id };
+  const response_id = text(attributes.get(SCORE_KEYS.responseId), new Set());
+  const isNamed = record.trace_id !== null || record.span_id !== null || response_id !== null;
+  const target_session_id = isNamed ? null : firstText(attributes, SESSIONS, new Set());
+  const target = { trace_id: record.trace_id, span_id: record.span_id, response_id, target_session_id, run_id: text(attributes.get(SCORE_KEYS.runId), new Set()) };
   return readScore(context, attributes, target, record.time_ns > 0n ? record.time_ns : record.observed_time_ns);
 }
 
+/** What a span says of judgements: in its events, and in its attributes as its dialect reads them. */
+export type JudgingSpan = {
+  readonly span: OtlpSpan;
+  /** `judge`: the span is the judging itself. */
+  readonly role: 'judge' | 'judged';
+  readonly session_id: string | null;
+  readonly inAttributes: readonly WireScore[];
+};
+
 /**
  * Events on a span judge what their response id names; without one, the span that they stand on. On the judge's own span
- * (`judge`) that would be the judge, so there it is the single span it links to, else its parent.
+ * that would be the judge, so there it is the single span it links to, else its parent.
  */
-export function scoresOfSpan(context: Context, span: OtlpSpan, role: 'judge' | 'judged'): { scores: Score[]; ignored_scores: string[] } {
+export function scoresOfSpan(context: ScoreContext, { span, role, session_id, inAttributes }: JudgingSpan): { scores: Score[]; ignored_scores: string[] } {
   const scores: Score[] = [];
   const ignored_scores: string[] = [];
-  for (const event of span.events) {
-    if (event.name !== EVENT) continue;
-    const response_id = text(event.attributes.get('gen_ai.response.id'), new Set());
-    const enclosing = role === 'judge' ? judgedBy(span) : span;
-    const target =
-      response_id !== null
-        ? { trace_id: null, span_id: null, response_id }
-        : { trace_id: enclosing?.trace_id ?? null, span_id: enclosing?.span_id ?? null, response_id: null };
-    const reading = readScore(context, event.attributes, target, event.time_ns);
+  const take = (reading: ScoreReading): void => {
     if (reading.kind === 'score') scores.push(reading.score);
     else ignored_scores.push(reading.reason);
+  };
+  const enclosing = role === 'judge' ? judgedBy(span) : span;
+  const ofSpan: ScoreTarget = { ...NO_TARGET, trace_id: enclosing?.trace_id ?? null, span_id: enclosing?.span_id ?? null };
+  for (const event of span.events) {
+    if (event.name !== SCORE_EVENT) continue;
+    const response_id = text(event.attributes.get(SCORE_KEYS.responseId), new Set());
+    take(readScore(context, event.attributes, response_id === null ? ofSpan : { ...NO_TARGET, response_id }, event.time_ns));
+  }
+  for (const wire of inAttributes) {
+    // A judge's carrier without a target names the session that it judges (OpenInference, spec/annotations.md).
+    const session: ScoreTarget = { ...NO_TARGET, target_session_id: session_id };
+    const target = wire.target === 'session' || (enclosing === null && wire.target === 'span') ? session : wire.target === 'trace' ? { ...NO_TARGET, trace_id: enclosing?.trace_id ?? span.trace_id } : ofSpan;
+    take(readScore(context, attributesOf(wire), target, span.end_ns));
   }
   return { scores, ignored_scores };
 }
@@ -55,56 +70,64 @@ function judgedBy(span: OtlpSpan): { trace_id: string; span_id: string } | null 
   return span.parent_span_id === null ? null : { trace_id: span.trace_id, span_id: span.parent_span_id };
 }
 
-function readScore(context: Context, attributes: Attributes, target: Target, time_ns: bigint): ScoreReading {
+/** In the words of the event, so that there is one reader. A judge that is only a kind is told by `evaluatorOf`. */
+function attributesOf({ name, value, label, explanation, evaluator }: WireScore): Attributes {
+  const said: readonly (readonly [string, AttributeValue | undefined])[] = [[SCORE_KEYS.name, name], [SCORE_KEYS.value, value], [SCORE_KEYS.label, label], [SCORE_KEYS.explanation, explanation], [SCORE_KEYS.evaluatorName, evaluator]];
+  return new Map(said.flatMap(([key, attribute]) => (attribute === undefined || attribute === null ? [] : [[key, attribute] as const])));
+}
+
+function readScore(context: ScoreContext, attributes: Attributes, target: ScoreTarget, time_ns: bigint): ScoreReading {
   const flags = new Set<string>();
-  const name = text(attributes.get('gen_ai.evaluation.name'), flags);
+  const id = text(attributes.get(SCORE_KEYS.id), flags, MAX_SCORE_ID_CHARACTERS);
+  const change = changeOf(attributes.get(SCORE_KEYS.change));
+  const name = change === 'judgement' ? text(attributes.get(SCORE_KEYS.name), flags) : '';
   if (name === null) return { kind: 'ignored', reason: 'score_without_name' };
-  if (target.trace_id === null && target.response_id === null) return { kind: 'ignored', reason: 'score_without_target' };
-  const label = text(attributes.get('gen_ai.evaluation.score.label'), flags);
-  const wire = attributes.get('gen_ai.evaluation.score.value');
-  const judgement = judge(wire, label);
-  const error = text(attributes.get('error.type'), flags);
-  if (judgement === null && error === null) return { kind: 'ignored', reason: wire === undefined || wire === null ? 'score_without_value' : 'score_value_unusable' };
-  const evaluator = firstText(attributes, EVALUATOR, flags);
+  if (change !== 'judgement' && id === null) return { kind: 'ignored', reason: 'score_without_id' };
+  if (change === 'judgement' && targetKind(target) === 'none') return { kind: 'ignored', reason: 'score_without_target' };
+  const label = text(attributes.get(SCORE_KEYS.label), flags);
+  const wire = attributes.get(SCORE_KEYS.value);
+  const judgement = judge({ value: wire, label, declared: dataTypeOf(attributes.get(SCORE_KEYS.dataType)), rule: context.labels?.(name) ?? null });
+  const error = text(attributes.get(SCORE_KEYS.errorType), flags);
+  if (change === 'judgement' && judgement === null && error === null) return { kind: 'ignored', reason: wire === undefined || wire === null ? 'score_without_value' : 'score_value_unusable' };
+  const evaluator = evaluatorOf(attributes, flags);
   return {
     kind: 'score',
     score: {
       project: context.project,
-      score_id: scoreId(context.project, target, name, evaluator),
+      score_id: id ?? derivedScoreId({ project: context.project, target, name, evaluator }),
       name,
       value: judgement?.value ?? null,
       label,
       data_type: judgement?.data_type ?? 'numeric',
-      explanation: text(attributes.get('gen_ai.evaluation.explanation'), flags, MAX_EXPLANATION_CHARACTERS),
-      evaluator,
+      explanation: text(attributes.get(SCORE_KEYS.explanation), flags, MAX_EXPLANATION_CHARACTERS),
+      evaluator: evaluatorText(evaluator),
+      evaluator_kind: evaluator.kind,
       // An `error.type` beside a judgement is not the judge's: it has judged.
       error_type: judgement === null ? error : null,
       ...target,
       observed_time_ns: String(time_ns > 0n ? time_ns : BigInt(Math.trunc(context.received_ms)) * 1_000_000n),
       received_time_ms: context.received_ms,
+      change,
+      is_deleted: change === 'deletion',
+      flags: [],
     },
   };
 }
 
-const GOOD: ReadonlySet<string> = new Set(['pass', 'passed', 'true', 'good', '👍']);
-const BAD: ReadonlySet<string> = new Set(['fail', 'failed', 'false', 'bad', '👎']);
+const KINDS: ReadonlyMap<string, EvaluatorKind> = new Map([['human', 'human'], ['llm', 'llm'], ['code', 'code'], ['api', 'api']]);
 
-/** A value, else what the label says of it. Null: neither. */
-function judge(value: AttributeValue | undefined, label: string | null): Pick<Score, 'value' | 'data_type'> | null {
-  if (typeof value === 'boolean') return { value: value ? 1 : 0, data_type: 'boolean' };
-  const number = amount(value);
-  if (number !== null) return { value: number, data_type: 'numeric' };
-  const word = (label ?? (typeof value === 'string' ? text(value, new Set(), 16) : null))?.toLowerCase() ?? null;
-  if (word !== null && GOOD.has(word)) return { value: 1, data_type: 'boolean' };
-  if (word !== null && BAD.has(word)) return { value: 0, data_type: 'boolean' };
-  return label === null ? null : { value: null, data_type: 'categorical' };
+/** A judge whose name is only a kind ("LLM", "HUMAN") has no name. */
+function evaluatorOf(attributes: Attributes, flags: Set<string>): Evaluator {
+  const name = firstText(attributes, EVALUATOR_NAMES, flags);
+  const kind = KINDS.get(text(attributes.get(SCORE_KEYS.evaluatorKind), flags)?.toLowerCase() ?? '') ?? null;
+  const named = KINDS.get(name?.toLowerCase() ?? '') ?? null;
+  return { name: named === null ? name : null, kind: kind ?? named, version: text(attributes.get(SCORE_KEYS.evaluatorVersion), flags) };
 }
 
-/**
- * The same judgement has the same id, however often and in whichever form it is delivered (some libraries send one as event
- * and as log record): so a target is its response id where the wire names one, else its span.
- */
-function scoreId(project: string, target: Target, name: string, evaluator: string | null): string {
-  const subject = target.response_id === null ? ['span', target.trace_id, target.span_id] : ['response', target.response_id];
-  return hash('sha256', JSON.stringify([project, subject, name, evaluator]), 'hex').slice(0, 32);
+function changeOf(value: AttributeValue | undefined): Score['change'] {
+  return value === 'update' || value === 'deletion' ? value : 'judgement';
+}
+
+function dataTypeOf(value: AttributeValue | undefined): ScoreDataType | null {
+  return value === 'numeric' || value === 'boolean' || value === 'categorical' ? value : null;
 }

@@ -15,6 +15,9 @@ const Ledger = z
     balanced: z.boolean().openapi({ description: 'received = stored + duplicate + ignored + rejected + waiting' }),
     difference: z.number().int().openapi({ description: 'received minus the sum; 0 when balanced' }),
     by_outcome: z.record(z.string(), z.array(Entry)).openapi({ description: 'received, stored, duplicate, ignored, rejected: each by signal and reason' }),
+    scores: z
+      .object({ joined: z.number().int(), pending: z.number().int(), ambiguous: z.number().int(), deleted: z.number().int(), not_compared: z.number().int() })
+      .openapi({ description: 'the scores that are kept, each once. pending: what they judge has not come. ambiguous: it has several versions. not_compared: joined, but of another type than their name (flags).' }),
     by_hour: z.array(z.object({ hour_ms: z.number(), outcome: z.string(), count: z.number().int() })).openapi({ description: 'the last 48 hours' }),
   })
   .openapi('Ledger');
@@ -30,7 +33,7 @@ const route = createRoute({
 export function registerLedger(app: OpenAPIHono, { store, clock, settings }: ApiDeps): void {
   app.openapi(route, async (context) => {
     const { project } = settings;
-    const [rows, hours, provisional] = await Promise.all([
+    const [rows, hours, provisional, places] = await Promise.all([
       store.select<{ signal: string; outcome: string; reason: string; count: number }>(
         `SELECT signal, outcome, reason, sum(count) AS count FROM ledger WHERE project = {project:String}
          GROUP BY signal, outcome, reason ORDER BY outcome, signal, count DESC, reason LIMIT 2000`,
@@ -47,7 +50,14 @@ export function registerLedger(app: OpenAPIHono, { store, clock, settings }: Api
            (SELECT event_time, trace_id, span_id FROM calls WHERE project = {project:String} AND slot = 0 AND role = 'call')`,
         { project },
       ),
+      store.select<{ place: string; count: number }>(
+        `SELECT multiIf(deleted_slot > 0, 'deleted', notEmpty(flags) AND join_state = 'joined', 'not_compared', join_state) AS place, count() AS count
+         FROM scores FINAL WHERE project = {project:String} AND change = 'judgement' GROUP BY place`,
+        { project },
+      ),
     ]);
+    const scored = (place: string): number => places.find((row) => row.place === place)?.count ?? 0;
+    const scores = { joined: scored('joined'), pending: scored('pending'), ambiguous: scored('ambiguous'), deleted: scored('deleted'), not_compared: scored('not_compared') };
     const total = (outcome: string): number => rows.filter((row) => row.outcome === outcome).reduce((sum, row) => sum + row.count, 0);
     const waiting = provisional[0]?.count ?? 0;
     const counts = {
@@ -62,6 +72,6 @@ export function registerLedger(app: OpenAPIHono, { store, clock, settings }: Api
     const difference = counts.received - counts.stored - counts.duplicate - counts.ignored - counts.rejected - counts.waiting;
     const by_outcome: Record<string, z.infer<typeof Entry>[]> = { received: [], stored: [], duplicate: [], ignored: [], rejected: [] };
     for (const { outcome, signal, reason, count } of rows) (by_outcome[outcome] ??= []).push({ signal, reason, count });
-    return context.json({ ...counts, balanced: difference === 0, difference, by_outcome, by_hour: hours }, 200);
+    return context.json({ ...counts, balanced: difference === 0, difference, by_outcome, scores, by_hour: hours }, 200);
   });
 }

@@ -69,13 +69,33 @@ export async function measureCalls(store: Store, metrics: readonly CallMetric[],
   }));
 }
 
+/** What judges stand by, of the type that its name has. */
+const COUNTED = `join_state = 'joined' AND error_type IS NULL AND deleted_slot = 0 AND empty(flags)`;
+
+/** Labels that are neither good nor bad: the share of each among the labels of its name, as `name=label`. At most 20 labels of a name. */
+export async function measureLabels(store: Store, selection: Omit<Selection, 'stepSeconds'>): Promise<Measured[]> {
+  const rows = await store.select<{ arm: string; name: string; label: string; labelled: number; total: number }>(
+    `SELECT arm, name, label, labelled, sum(labelled) OVER (PARTITION BY arm, name) AS total FROM
+       (SELECT ${selection.key} AS arm, name, assumeNotNull(label) AS label, count() AS labelled FROM scores FINAL
+        WHERE ${selection.where} AND ${COUNTED} AND data_type = 'categorical' AND scores.label IS NOT NULL GROUP BY arm, name, label)
+     ORDER BY name, labelled DESC, label, arm LIMIT 20 BY arm, name LIMIT ${selection.limit}`,
+    selection.parameters,
+  );
+  return rows.map(({ arm, name, label, labelled, total }) => ({
+    key: arm,
+    bucket_s: 0,
+    calls: total,
+    metrics: [summaryOf({ name: `${name}=${label}`, kind: 'rate', direction: 'down', unit: 'share' }, [total, labelled / total, null, []])],
+  }));
+}
+
 /** Scores of the calls of `selection`, by score name: every score name is a metric. Bucketed by the start of the call that was judged. */
 export async function measureScores(store: Store, selection: Selection): Promise<Measured[]> {
   const step = selection.stepSeconds;
   const rows = await store.select<{ arm: string; name: string; bucket_s: number; aggregate: Aggregate }>(
     `SELECT ${selection.key} AS arm, name, ${step === undefined ? '0' : `intDiv(intDiv(call_start_ns, 1000000000), ${step}) * ${step}`} AS bucket_s,
        ${aggregateOf('value')} AS aggregate
-     FROM scores FINAL WHERE ${selection.where} AND join_state = 'joined' AND value IS NOT NULL AND error_type IS NULL
+     FROM scores FINAL WHERE ${selection.where} AND ${COUNTED} AND value IS NOT NULL
      GROUP BY arm, name, bucket_s ORDER BY bucket_s DESC, name, arm LIMIT ${selection.limit}`,
     selection.parameters,
   );

@@ -1,7 +1,7 @@
 import { createRoute, z, type OpenAPIHono } from '@hono/zod-openapi';
 import type { ApiDeps } from './app.ts';
 import { Comparison, readComparisons } from './comparisons.ts';
-import { callMetrics, measureCalls, measureScores, MetricSummary, stepFor, type Measured, type Selection } from './metrics.ts';
+import { callMetrics, measureCalls, measureLabels, measureScores, MetricSummary, stepFor, type Measured, type Selection } from './metrics.ts';
 import { limitOf, NameText, TimeMs, windowOf } from './parameters.ts';
 import { notFoundResponse, ProblemError, problemResponses } from './problem.ts';
 import { Point, pointOf } from './series.ts';
@@ -154,16 +154,17 @@ export function registerPrompts(app: OpenAPIHono, deps: ApiDeps): void {
       parameters: { ...parameters, versions: seen.map((row) => row.version) },
       limit: 5000,
     };
-    const [calls, scores, callSeries, scoreSeries, comparisons] = await Promise.all([
+    const [calls, scores, labels, callSeries, scoreSeries, comparisons] = await Promise.all([
       measureCalls(store, callMetrics, shown),
       measureScores(store, shown),
+      measureLabels(store, shown),
       measureCalls(store, callMetrics, { ...shown, stepSeconds: step_seconds }),
       measureScores(store, { ...shown, stepSeconds: step_seconds }),
       readComparisons(deps, { prompt: name, environment, limit: 20 }),
     ]);
     const versions = seen.map((version) => ({
       ...version,
-      metrics: [...calls, ...scores].filter((row) => row.key === version.version).flatMap((row) => row.metrics).filter((metric) => metric.n > 0),
+      metrics: [...calls, ...scores, ...labels].filter((row) => row.key === version.version).flatMap((row) => row.metrics).filter((metric) => metric.n > 0),
       series: seriesOf([...callSeries, ...scoreSeries].filter((row) => row.key === version.version)),
     }));
     return context.json({ name, environment, environments, from_ms: from_s * 1000, to_ms: to_s * 1000, step_seconds, versions, comparisons }, 200);

@@ -1,4 +1,5 @@
-import { createRoute, z, type OpenAPIHono } from '@hono/zod-openapi';
+import { createRoute, z, type OpenAPIHono, type RouteConfig } from '@hono/zod-openapi';
+import { ScoreId, ScoreReceipt, ScoreSubmissions } from '../schemas/score-submission.ts';
 import type { ApiDeps } from './app.ts';
 import { limitOf, NameText, TimeMs, windowOf } from './parameters.ts';
 import { problemResponses } from './problem.ts';
@@ -14,14 +15,20 @@ const Score = z
     label: nullableText,
     data_type: z.enum(['numeric', 'boolean', 'categorical']),
     explanation: nullableText,
-    evaluator: nullableText,
+    evaluator: nullableText.openapi({ description: 'who judged: `name@version`, `name`, or a kind; people are not named' }),
+    evaluator_kind: z.enum(['human', 'llm', 'code', 'api']).nullable(),
     error_type: nullableText,
+    target: z.enum(['span', 'response', 'trace', 'session', 'run']).openapi({ description: 'what is judged, as its sender named it' }),
     trace_id: nullableText,
     span_id: nullableText,
     response_id: nullableText,
+    target_session_id: nullableText,
+    run_id: nullableText,
     observed_time_ns: z.string(),
     received_time_ms: z.number(),
-    join_state: z.string().openapi({ description: 'joined, pending (its call has not come), ambiguous (several calls fit)' }),
+    join_state: z.enum(['joined', 'pending', 'ambiguous']).openapi({ description: 'pending: its call has not come. ambiguous: calls of several versions fit, so it is not compared.' }),
+    is_deleted: z.boolean().openapi({ description: 'hidden from metrics; listed with `deleted=true` only' }),
+    flags: z.array(z.string()).openapi({ description: 'why it is not compared: type_conflict (another type than the first score of its name), name_over_limit' }),
     call_trace_id: nullableText,
     call_span_id: nullableText,
     prompt_name: nullableText,
@@ -37,6 +44,10 @@ const route = createRoute({
   request: {
     query: z.strictObject({
       trace_id: z.string().min(1).max(128).optional().openapi({ description: 'of the score itself or of the call that it judges' }),
+      score_id: NameText.optional(),
+      session_id: NameText.optional().openapi({ description: 'of the score itself or of the call that it judges' }),
+      join_state: z.enum(['joined', 'pending', 'ambiguous']).optional(),
+      deleted: z.enum(['true', 'false']).optional().openapi({ description: 'default false: without those that were deleted' }),
       name: NameText.optional(),
       prompt_name: NameText.optional(),
       prompt_version: NameText.optional(),
@@ -51,16 +62,43 @@ const route = createRoute({
   },
 });
 
+/** The collector takes them (collector/rest/scores.ts); here they are only described. */
+const submission: RouteConfig = {
+  method: 'post',
+  path: '/v1/scores',
+  summary: 'Send scores',
+  request: { body: { required: true, content: { 'application/json': { schema: ScoreSubmissions } } } },
+  responses: {
+    200: { description: 'They are durable. Ids are those that were sent, or derived ones.', content: { 'application/json': { schema: ScoreReceipt } } },
+    ...problemResponses,
+  },
+};
+
+const deletion: RouteConfig = {
+  method: 'delete',
+  path: '/v1/scores/{score_id}',
+  summary: 'Hide a score, for good',
+  request: { params: z.object({ score_id: ScoreId }) },
+  responses: { 200: { description: 'It is hidden, or will be when it comes.', content: { 'application/json': { schema: ScoreReceipt } } }, ...problemResponses },
+};
+
 export function registerScores(app: OpenAPIHono, { store, clock, settings }: ApiDeps): void {
+  for (const described of [submission, deletion]) app.openAPIRegistry.registerPath(described);
   app.openapi(route, async (context) => {
     const query = context.req.valid('query');
-    const conditions = ['project = {project:String}'];
+    // A correction or deletion that came before its score is not one itself.
+    const conditions = ['project = {project:String}', "change = 'judgement'"];
+    if (query.deleted !== 'true') conditions.push('deleted_slot = 0');
     const parameters: Record<string, unknown> = { project: settings.project, limit: query.limit ?? (query.trace_id === undefined ? 100 : 1000) };
     if (query.trace_id !== undefined) {
       conditions.push('(trace_id = {trace_id:String} OR call_trace_id = {trace_id:String})');
       parameters.trace_id = query.trace_id.toLowerCase();
     }
-    for (const name of ['name', 'prompt_name', 'prompt_version'] as const) {
+    if (query.session_id !== undefined) {
+      conditions.push('(target_session_id = {session_id:String} OR session_id = {session_id:String})');
+      parameters.session_id = query.session_id;
+    }
+    for (const name of ['name', 'prompt_name', 'prompt_version', 'score_id', 'join_state'] as const) {
       if (query[name] === undefined) continue;
       conditions.push(`${name} = {${name}:String}`);
       parameters[name] = query[name];
@@ -71,8 +109,8 @@ export function registerScores(app: OpenAPIHono, { store, clock, settings }: Api
       Object.assign(parameters, { from_s: window.from_s, to_s: Math.min(window.to_s, 4_294_967_295) });
     }
     const scores = await store.select<Score>(
-      `SELECT project, score_id, name, value, label, data_type, explanation, evaluator, error_type, trace_id, span_id, response_id,
-         toString(observed_ns) AS observed_time_ns, received_ms AS received_time_ms, join_state,
+      `SELECT project, score_id, name, value, label, data_type, explanation, evaluator, evaluator_kind, error_type, target, trace_id, span_id, response_id, target_session_id, run_id,
+         toString(observed_ns) AS observed_time_ns, received_ms AS received_time_ms, join_state, toBool(deleted_slot > 0) AS is_deleted, flags,
          nullIf(call_trace_id, '') AS call_trace_id, nullIf(call_span_id, '') AS call_span_id, prompt_name, prompt_version
        FROM (SELECT * FROM scores FINAL WHERE ${conditions.join(' AND ')}
              ORDER BY event_time DESC, score_id DESC LIMIT {limit:UInt32})

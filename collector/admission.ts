@@ -16,7 +16,7 @@ export type AdmissionSettings = {
 };
 
 /** Why a request is not taken: the status, a short reason for the counters, a sentence for the sender. */
-export type Refusal = { readonly status: 400 | 401 | 403 | 405 | 413 | 415 | 503; readonly reason: string; readonly message: string };
+export type Refusal = { readonly status: 400 | 401 | 403 | 404 | 405 | 413 | 415 | 503; readonly reason: string; readonly message: string };
 
 /** One admitted request's share of the bounds; `release` gives it back, and may be called again without effect. */
 export type Ticket = { grow(bytes: number): boolean; release(): void };

@@ -5,17 +5,16 @@ import type { Readable } from 'node:stream';
 import type { Clock } from '../schemas/clock.ts';
 import { PermanentError, RetryableError } from '../schemas/errors.ts';
 import type { Log } from '../schemas/log.ts';
-import type { Decoded } from '../schemas/otlp.ts';
 import { createAdmission, discardBody, OVERLOADED, readBody, refuseByHeaders } from './admission.ts';
 import type { AdmissionSettings, Refusal } from './admission.ts';
-import { failure, JSON_TEXT, PROTOBUF, success } from './otlp/answer.ts';
-import type { Answer, Wire } from './otlp/answer.ts';
-import { decode } from './otlp/decode.ts';
+import type { Answer, Intake, ReadHeader, Taken } from './intake.ts';
+import { otlpIntake } from './otlp/intake.ts';
+import { restIntake } from './rest/intake.ts';
 import { createStamps } from './stamps.ts';
 
 /**
- * The OTLP/HTTP receiver: POST …/v1/traces, …/v1/logs and …/v1/metrics under any path prefix, because the SDKs of
- * Langfuse, LangSmith, Humanloop and others append theirs. Every other path falls through to the app that mounts it.
+ * The receiver of everything that an SDK sends: OTLP/HTTP (`otlp/intake.ts`) and scores in the shapes of their vendors
+ * (`rest/`), under any path prefix. Every other path falls through to the app that mounts it.
  */
 export type CollectorDependencies = {
   readonly log: Log;
@@ -26,7 +25,6 @@ export type CollectorDependencies = {
   readonly onError: (error: unknown) => void;
 };
 
-export type ReadHeader = (name: string) => string | undefined;
 export type ProjectAnswer = string | (Refusal & { readonly status: 401 | 403 });
 
 export type CollectorSettings = AdmissionSettings & {
@@ -63,16 +61,6 @@ export type Collector = {
 /** Under @hono/node-server the request's stream is here; elsewhere (tests) the body is a web stream. */
 export type CollectorEnvironment = { Bindings: { incoming?: Readable } };
 
-type Signal = 'traces' | 'logs' | 'metrics';
-
-const OTLP_PATH = /\/v1\/(traces|logs|metrics)\/?$/;
-
-const WIRES: ReadonlyMap<string, Wire> = new Map([
-  ['application/x-protobuf', PROTOBUF],
-  ['application/protobuf', { encoding: 'protobuf', mediaType: 'application/protobuf' }],
-  ['application/json', JSON_TEXT],
-]);
-
 const OVERLOAD_RETRY_AFTER_SECONDS = 5;
 
 export function createCollector(deps: CollectorDependencies, overrides: Partial<CollectorSettings> = {}): Collector {
@@ -83,60 +71,59 @@ export function createCollector(deps: CollectorDependencies, overrides: Partial<
   let acceptedRequests = 0;
   let ignoredRequests = 0;
 
-  function refuse(wire: Wire | null, refusal: Refusal, headers: Record<string, string> = {}): Answer {
+  function refuse(intake: Intake, refusal: Refusal, body: Buffer | null = null, headers: Record<string, string> = {}): Answer {
     const key = `${refusal.status} ${refusal.reason}`;
     const counter = refused.get(key) ?? { status: refusal.status, reason: refusal.reason, requests: 0 };
     counter.requests++;
     refused.set(key, counter);
-    return failure(wire ?? JSON_TEXT, refusal.status, refusal.message, { ...headersOf(refusal), ...headers });
+    return intake.refuse(refusal, { ...headersOf(refusal, intake), ...headers }, body);
   }
 
-  async function receive(signal: Signal, context: Context<CollectorEnvironment>): Promise<Answer> {
+  async function receive(intake: Intake, context: Context<CollectorEnvironment>): Promise<Answer> {
     const header: ReadHeader = (name) => context.req.header(name);
-    const declared = wireOf(context);
     const contentEncoding = (header('content-encoding') ?? '').trim().toLowerCase();
 
     // 1. Admit: by method, key and headers first, then by what is in flight. Nothing was read; a refusal costs nothing.
-    if (context.req.method !== 'POST') return refuse(declared, { status: 405, reason: 'method', message: 'only POST' });
+    if (!intake.methods.includes(context.req.method)) return refuse(intake, { status: 405, reason: 'method', message: `only ${intake.methods.join(', ')}` });
     const project = await deps.project(header);
-    if (typeof project !== 'string') return refuse(declared, project);
-    if (declared === null && !isUndeclared(header('content-type'))) return refuse(null, { status: 415, reason: 'content_type', message: `Content-Type must be one of ${[...WIRES.keys()].join(', ')}` });
+    if (typeof project !== 'string') return refuse(intake, project);
+    if (intake.fault !== null) return refuse(intake, intake.fault);
     const byHeaders = refuseByHeaders({ contentLength: header('content-length'), contentEncoding }, settings);
-    if (byHeaders !== null) return refuse(declared, byHeaders);
+    if (byHeaders !== null) return refuse(intake, byHeaders);
     const ticket = admission.open();
-    if (ticket === null) return refuse(declared, OVERLOADED);
+    if (ticket === null) return refuse(intake, OVERLOADED);
 
     try {
-      if (signal === 'metrics') {
+      if (intake.ignored !== null) {
         const unread = await discardBody(chunksOf(context), settings);
-        if (unread !== null) return refuse(declared, unread);
+        if (unread !== null) return refuse(intake, unread);
         ignoredRequests++;
-        return success(declared ?? PROTOBUF, null);
+        return intake.ignored;
       }
 
       // 2. Read, counting every chunk against the bounds. If the sender goes away, nothing happened.
       const body = await readBody(chunksOf(context), { contentEncoding, ticket }, settings);
-      if (!Buffer.isBuffer(body)) return refuse(declared, body);
+      if (!Buffer.isBuffer(body)) return refuse(intake, body);
 
       // 3. Decode. A body that cannot be read is 400 and is not appended: its sender is told, and nothing is counted twice.
-      const wire = declared ?? sniff(body);
-      let decoded: Decoded;
+      let taken: Taken | Refusal;
       try {
-        decoded = decode({ signal, encoding: wire.encoding, body });
+        taken = intake.read(body, project);
       } catch (error) {
         if (!(error instanceof PermanentError)) throw error;
-        return refuse(wire, { status: 400, reason: 'malformed', message: error.message });
+        return refuse(intake, { status: 400, reason: 'malformed', message: error.message }, body);
       }
+      if ('status' in taken) return refuse(intake, taken, body);
 
       // 4. Stamp and append, with no await between, so that no slot closes in front of the request. When this fails, the
-      // log did not take the message, and the sender comes again. Spans that were refused travel along to the ledger.
-      if (decoded.received > 0) {
+      // log did not take the message, and the sender comes again.
+      if (taken.message !== null) {
         const stamp = stamps.take();
         try {
-          await deps.log.append({ signal, project, received_ms: stamp.received_ms, encoding: wire.encoding, body, decoded });
+          await deps.log.append({ ...taken.message, project, received_ms: stamp.received_ms });
         } catch (error) {
           if (!(error instanceof RetryableError)) throw error;
-          return refuse(wire, { status: 503, reason: 'log', message: error.message }, { 'retry-after': String(error.retryAfterSeconds) });
+          return refuse(intake, { status: 503, reason: 'log', message: error.message }, body, { 'retry-after': String(error.retryAfterSeconds) });
         } finally {
           stamps.finish(stamp);
         }
@@ -144,20 +131,20 @@ export function createCollector(deps: CollectorDependencies, overrides: Partial<
 
       // 5. Answer. If the answer is lost, the sender sends the same again, and the store keeps one of the two.
       acceptedRequests++;
-      return success(wire, decoded);
+      return taken.answer;
     } finally {
       ticket.release();
     }
   }
 
-  async function answer(signal: Signal, context: Context<CollectorEnvironment>): Promise<Response> {
+  async function answer(intake: Intake, context: Context<CollectorEnvironment>): Promise<Response> {
     let answer: Answer;
     try {
-      answer = await receive(signal, context);
+      answer = await receive(intake, context);
     } catch (error) {
       // 503 and not 500, which OTLP senders take as an order to drop the batch.
       deps.onError(error);
-      answer = refuse(wireOf(context), { status: 503, reason: 'internal', message: 'the request could not be handled; try again' });
+      answer = refuse(intake, { status: 503, reason: 'internal', message: 'the request could not be handled; try again' });
     }
     return new Response(answer.body, { status: answer.status, headers: answer.headers });
   }
@@ -166,12 +153,12 @@ export function createCollector(deps: CollectorDependencies, overrides: Partial<
 
   const app = new Hono<CollectorEnvironment>();
   app.use('*', async (context, next) => {
-    const signal = signalOf(context.req.path);
-    if (signal === null) return next();
-    if (crossOrigin === null) return answer(signal, context);
+    const intake = intakeOf(context);
+    if (intake === null) return next();
+    if (crossOrigin === null) return answer(intake, context);
     // Answers the preflight itself, before any key is asked for: a browser sends none with it.
     return crossOrigin(context, async () => {
-      context.res = await answer(signal, context);
+      context.res = await answer(intake, context);
     });
   });
 
@@ -184,25 +171,11 @@ export function createCollector(deps: CollectorDependencies, overrides: Partial<
   };
 }
 
-function signalOf(path: string): Signal | null {
-  const signal = OTLP_PATH.exec(path)?.[1];
-  return signal === 'traces' || signal === 'logs' || signal === 'metrics' ? signal : null;
-}
-
-/** By the Content-Type, whose parameters ("; charset=utf-8") say nothing here; null when it is absent or not OTLP's. */
-function wireOf(context: Context<CollectorEnvironment>): Wire | null {
-  const [mediaType = ''] = (context.req.header('content-type') ?? '').split(';', 1);
-  return WIRES.get(mediaType.trim().toLowerCase()) ?? null;
-}
-
-/** Python's urllib and curl write the type of a form wherever their caller names none, so it says as little as no type at all. */
-function isUndeclared(contentType: string | undefined): boolean {
-  return !contentType || contentType.toLowerCase().startsWith('application/x-www-form-urlencoded');
-}
-
-/** Humanloop sends JSON without a content type. No protobuf request begins with "{", which is no field of it. */
-function sniff(body: Uint8Array): Wire {
-  return body[0] === 0x7b ? JSON_TEXT : PROTOBUF;
+/** First that takes the path. */
+function intakeOf(context: Context<CollectorEnvironment>): Intake | null {
+  const { path, method } = context.req;
+  const header: ReadHeader = (name) => context.req.header(name);
+  return otlpIntake(path, header) ?? restIntake({ path, method, header });
 }
 
 /** The body in chunks. Leaving the iteration early does not tear the connection down, so a refusal can still be sent. */
@@ -216,16 +189,17 @@ function chunksOf(context: Context<CollectorEnvironment>): AsyncIterable<Uint8Ar
 async function* noChunks(): AsyncGenerator<Uint8Array> {}
 
 /** What HTTP wants beside a status. */
-function headersOf(refusal: Refusal): Record<string, string> {
+function headersOf(refusal: Refusal, intake: Intake): Record<string, string> {
   switch (refusal.status) {
     case 401:
       return { 'www-authenticate': 'Bearer' };
     case 405:
-      return { allow: 'POST' };
+      return { allow: intake.methods.join(', ') };
     case 503:
       return { 'retry-after': String(OVERLOAD_RETRY_AFTER_SECONDS) };
     case 400:
     case 403:
+    case 404:
     case 413:
     case 415:
       return {};

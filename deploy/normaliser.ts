@@ -1,6 +1,6 @@
 import { createNormaliser, type Normaliser } from '../analyzer/normalise.ts';
 import { createContentKeeper } from '../analyzer/signals/content.ts';
-import type { Config } from '../schemas/config.ts';
+import { scoreLabelsFor, type Config } from '../schemas/config.ts';
 import { createRedaction } from '../schemas/redaction.ts';
 
 /** Of the input and of the output of a call, each. */
@@ -13,6 +13,7 @@ export function createNormaliserFor(config: Config): Normaliser {
     stratumAttributes: strata.attributes,
     keys: config.keys,
     featureFlags: config.feature_flags,
+    labels: (name) => scoreLabelsFor(config, name),
     ...(mode === 'off' ? {} : { keepContent: createContentKeeper({ mode, redact: createRedaction(redact), maxTextBytes: MAX_CONTENT_BYTES }) }),
   });
 }

@@ -1,7 +1,7 @@
 import { createIngest, type Ingest } from '../analyzer/ingest/ingest.ts';
 import { createLook, type Look } from '../analyzer/look/look.ts';
 import { decode } from '../collector/otlp/decode.ts';
-import { metricSettingsFor, promptSettingsFor, type Config } from '../schemas/config.ts';
+import { metricSettingsFor, promptSettingsFor, scoreTypeFor, type Config } from '../schemas/config.ts';
 import type { Store } from '../schemas/store.ts';
 import { createNormaliserFor } from './normaliser.ts';
 
@@ -11,7 +11,7 @@ export function createIngestFor(store: Store, config: Config): Ingest {
   const normaliser = createNormaliserFor(config);
   return createIngest(
     { store, decode, normaliser },
-    { resolveWaitMs: config.resolve_wait_s * 1000, maxWaiting: 50_000, rememberedSpans: 100_000, rememberedCalls: 25_000 },
+    { resolveWaitMs: config.resolve_wait_s * 1000, maxWaiting: 50_000, rememberedSpans: 100_000, rememberedCalls: 25_000, scoreType: (name) => scoreTypeFor(config, name) },
   );
 }
 

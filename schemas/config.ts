@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { MetricKind } from './evidence.ts';
 import { MAX_PATTERN_CHARACTERS, MAX_PATTERNS, patternFault } from './redaction.ts';
+import type { ScoreDataType } from './score.ts';
 
 /**
  * Every setting of Culprit: one YAML file, every scalar of it also an environment variable and a flag.
@@ -9,6 +10,8 @@ import { MAX_PATTERN_CHARACTERS, MAX_PATTERNS, patternFault } from './redaction.
 
 const Direction = z.enum(['up', 'down']);
 const Severity = z.enum(['page', 'ticket', 'none']);
+
+const LabelList = z.array(z.string().trim().min(1).max(256)).min(1).max(1000);
 
 /** What may be said of a metric, for all prompts or for one. What is left out keeps its default. */
 const MetricRule = z
@@ -20,11 +23,14 @@ const MetricRule = z
     severity: Severity.optional().describe('What an alert that is headed by it becomes. none: shown, not bet on, never raised.'),
     minimum: z.number().optional().describe('Scale of a score: its lowest value.'),
     maximum: z.number().optional().describe('Scale of a score: its highest value.'),
+    good: LabelList.optional().describe('Labels that count as 1. Where only one of the two lists is given, every other label counts for the other.'),
+    bad: LabelList.optional().describe('Labels that count as 0.'),
   })
   .refine((rule) => rule.minimum === undefined || rule.maximum === undefined || rule.minimum < rule.maximum, {
     path: ['minimum'],
     message: 'is not below maximum; swap the two',
-  });
+  })
+  .refine(({ good = [], bad = [] }) => !good.some((label) => bad.includes(label)), { path: ['good'], message: 'shares a label with bad; keep it in one of the two' });
 type MetricRule = z.infer<typeof MetricRule>;
 
 /** Attribute names of a project's own. Each list is tried in its order, on the span and then on its resource, before everything that is known. */
@@ -156,6 +162,10 @@ export const ConfigFile = z
     for (const { at, metrics } of rules) {
       for (const [name, rule] of Object.entries(metrics)) {
         const kind = builtIn(name)?.kind;
+        // A score is read before it has met the call that it judges, and with it the prompt.
+        if (at[0] === 'prompts' && (rule.good ?? rule.bad) !== undefined) {
+          context.addIssue({ code: 'custom', path: [...at, name, rule.good === undefined ? 'bad' : 'good'], message: `is the same for all prompts; move it to metrics.${name}` });
+        }
         if (kind !== undefined && rule.kind !== undefined && rule.kind !== kind) {
           context.addIssue({ code: 'custom', path: [...at, name, 'kind'], message: `cannot change, ${name} is built in as ${kind}; remove the line` });
         }
@@ -208,6 +218,22 @@ export function metricSettingsFor(config: Pick<Config, 'metrics' | 'prompts'>, p
     ...(rule.minimum === undefined ? {} : { minimum: rule.minimum }),
     ...(rule.maximum === undefined ? {} : { maximum: rule.maximum }),
   };
+}
+
+/** The labels of a score that are configured to be good or bad, in lower case; null: none are. */
+export function scoreLabelsFor(config: Pick<Config, 'metrics'>, scoreName: string): { readonly good: ReadonlySet<string>; readonly bad: ReadonlySet<string> } | null {
+  const { good, bad } = own(config.metrics, scoreName) ?? {};
+  if (good === undefined && bad === undefined) return null;
+  const lower = (labels: readonly string[] = []): ReadonlySet<string> => new Set(labels.map((label) => label.toLowerCase()));
+  return { good: lower(good), bad: lower(bad) };
+}
+
+/** The type of a score that is configured, by its labels or its kind. Null: that of its first value. */
+export function scoreTypeFor(config: Pick<Config, 'metrics'>, scoreName: string): ScoreDataType | null {
+  const rule = own(config.metrics, scoreName);
+  if (rule === undefined) return null;
+  if (rule.good !== undefined || rule.bad !== undefined || rule.kind === 'rate') return 'boolean';
+  return rule.kind === undefined ? null : 'numeric';
 }
 
 /** Baseline and owner of a prompt, by the same order of precedence. */

@@ -1,5 +1,5 @@
 import type { LlmCall } from '../../schemas/call.ts';
-import { spanKey } from './identity.ts';
+import { spanKey, type SpanIdentity } from './identity.ts';
 import { MAX_DEPTH, type SpanNode, type Tags } from './nesting.ts';
 import type { Relative } from '../normalise.ts';
 
@@ -37,6 +37,20 @@ function inherit(call: LlmCall, tags: Tags): void {
   }
   call.session_id ??= tags.session_id;
   call.user_id ??= tags.user_id;
+}
+
+/** Whether a span stands below another, by id, as far as the spans between them are remembered. */
+export function isBelow(span: SpanIdentity, ancestorId: string, at: (key: string) => SpanNode | undefined): 'yes' | 'no' | 'unknown' {
+  const ancestor = spanKey({ ...span, span_id: ancestorId });
+  let key = spanKey(span);
+  for (let depth = 0; depth < MAX_DEPTH; depth += 1) {
+    if (key === ancestor) return depth === 0 ? 'no' : 'yes';
+    const node = at(key);
+    if (node?.hasCome !== true) return 'unknown';
+    if (node.parent === null) return 'no';
+    key = node.parent;
+  }
+  return 'no';
 }
 
 /**

@@ -1,6 +1,6 @@
 import type { LlmCall } from '../../schemas/call.ts';
 import type { Score } from '../../schemas/score.ts';
-import { spanKey } from './identity.ts';
+import { scoreKey, spanKey } from './identity.ts';
 import type { Role } from './nesting.ts';
 import { callEventSeconds, callRow, factsOf, scoreEventSeconds, scoreRow, type CallFacts } from './rows.ts';
 import type { VersionRow } from './seen-versions.ts';
@@ -21,14 +21,24 @@ import type { VersionRow } from './seen-versions.ts';
 export type Stored = { readonly revision: number; readonly slot: number; readonly event_s: number };
 /** `reason`: why the span by itself is no call; empty for an inference of its own. */
 export type StoredSpan = Stored & { readonly end_ns: string; readonly role: Role; readonly reason: string };
-export type StoredScore = Stored & { readonly value: number | null; readonly label: string | null; readonly observed_ns: string };
+export type StoredScore = Stored &
+  Pick<Score, 'value' | 'label' | 'change'> & {
+    readonly observed_ns: string;
+    /** What it said when it became complete, whatever corrects it later: this is bet on. Null before, and where that was no number. */
+    readonly bet_value: number | null;
+    /** 0: not deleted. */
+    readonly deleted_slot: number;
+  };
 
 export type FiledCall = { readonly call: LlmCall; readonly stored: StoredSpan };
 /** `former`: the role that its row had before this turn; null where it has had none. */
 export type DraftedCall = FiledCall & { readonly former: Role | null };
 /** What is to be written of a span: its first row (`stored` undefined), or what replaces the stored one. */
 export type CallToFile = { readonly call: LlmCall; readonly stored: StoredSpan | undefined; readonly reason: string };
-export type FiledScore = { readonly score: Score; readonly call: CallFacts | null; readonly stored: StoredScore };
+export type FiledScore = { readonly score: Score; readonly place: Place; readonly stored: StoredScore };
+
+/** Where a score stands: `joined` with the call that it is credited to. */
+export type Place = { readonly kind: 'pending' } | { readonly kind: 'ambiguous' } | { readonly kind: 'joined'; readonly call: CallFacts };
 
 export type Draft = {
   /** While an ancestor may still bring what the call lacks. */
@@ -39,9 +49,10 @@ export type Draft = {
   correctedCall(call: LlmCall, before: StoredSpan): void;
   /** Another span counts instead: for now (a candidate) or as far as is known. */
   setAside(filing: CallToFile, role: Exclude<Role, 'call'>): StoredSpan;
-  pendingScore(score: Score, before: StoredScore | undefined): StoredScore;
-  /** The first value is the one that is bet on: a correction keeps the slot of what it corrects. */
-  joinedScore(score: Score, call: CallFacts, before: StoredScore | undefined, slot: number): void;
+  /** While it waits for a call to judge. Once it has found one it does not wait again. */
+  pendingScore(score: Score, before: StoredScore | undefined, nowSlot: number): void;
+  /** Complete in `slot`; one that was complete before keeps its slot, and what is bet on. */
+  placedScore(score: Score, place: Place, before: StoredScore | undefined, slots: { readonly slot: number; readonly now: number }): void;
 
   readonly calls: ReadonlyMap<string, DraftedCall>;
   readonly scores: ReadonlyMap<string, FiledScore>;
@@ -71,10 +82,20 @@ export function createDraft(): Draft {
     calls.set(spanKey(call), { call, stored, former: before?.role ?? null });
     return stored;
   };
-  const fileScore = (score: Score, call: CallFacts | null, before: StoredScore | undefined, at: { readonly slot: number; readonly revision: number }): StoredScore => {
-    const stored = { slot: at.slot, revision: at.revision, value: score.value, label: score.label, observed_ns: score.observed_time_ns, event_s: before?.event_s ?? scoreEventSeconds(score) };
-    scores.set(score.score_id, { score, call, stored });
-    return stored;
+  const fileScore = (score: Score, place: Place, before: StoredScore | undefined, at: { readonly slot: number; readonly revision: number; readonly now: number }): void => {
+    const isComplete = before !== undefined && before.slot > 0;
+    const stored: StoredScore = {
+      slot: at.slot,
+      revision: at.revision,
+      value: score.value,
+      label: score.label,
+      change: score.change,
+      observed_ns: score.observed_time_ns,
+      event_s: before?.event_s ?? scoreEventSeconds(score),
+      bet_value: isComplete ? before.bet_value : place.kind === 'joined' ? score.value : null,
+      deleted_slot: before !== undefined && before.deleted_slot > 0 ? before.deleted_slot : score.is_deleted ? at.now : 0,
+    };
+    scores.set(scoreKey(score), { score, place, stored });
   };
 
   return {
@@ -85,18 +106,18 @@ export function createDraft(): Draft {
     },
     correctedCall: (call, before) => void fileCall({ call, stored: before, reason: before.reason }, { slot: before.slot, role: before.role, isSettled: true }),
     setAside: (filing, role) => fileCall(filing, { slot: filing.stored?.slot ?? 0, role, isSettled: role !== 'candidate' }),
-    pendingScore: (score, before) => fileScore(score, null, before, { slot: 0, revision: before === undefined ? 0 : before.revision + 2 }),
-    joinedScore(score, call, before, slot) {
-      if (before === undefined) fileScore(score, call, before, { slot, revision: 1 });
-      else if (before.slot > 0) fileScore(score, call, before, { slot: before.slot, revision: before.revision + 2 });
-      else fileScore(score, call, before, { slot, revision: before.revision + 3 });
+    pendingScore: (score, before, now) => fileScore(score, { kind: 'pending' }, before, { slot: 0, revision: before === undefined ? 0 : before.revision + 2, now }),
+    placedScore(score, place, before, { slot, now }) {
+      if (before === undefined) fileScore(score, place, before, { slot, revision: 1, now });
+      else if (before.slot > 0) fileScore(score, place, before, { slot: before.slot, revision: before.revision + 2, now });
+      else fileScore(score, place, before, { slot, revision: before.revision + 3, now });
     },
     calls,
     scores,
     completed,
     prompts: () => [...new Set([...completed.values()].flatMap(({ call }) => (call.prompt_name === null ? [] : [call.prompt_name])))],
     callRows: (batch) => [...calls.values()].map((drafted) => callRow(drafted.call, { ...drafted.stored, former_role: formerRole(drafted) }, batch)),
-    scoreRows: (batch) => [...scores.values()].map(({ score, call, stored }) => scoreRow(score, call, stored, batch)),
+    scoreRows: (batch) => [...scores.values()].map((filed) => scoreRow(filed, batch)),
     versionRows(stampMs) {
       const rows = new Map<string, VersionRow>();
       for (const { call } of completed.values()) {

@@ -1,22 +1,22 @@
 import type { LlmCall } from '../../schemas/call.ts';
 import type { LogMessage } from '../../schemas/log.ts';
 import type { Decoded } from '../../schemas/otlp.ts';
-import type { Score } from '../../schemas/score.ts';
 import type { Store } from '../../schemas/store.ts';
 import { resolve as resolveFrom, type Resolution } from './ancestry.ts';
-import { arrivingCalls, arrivingScores, type Arrival, type SpanArrival } from './arrivals.ts';
+import { arrivingCalls, type SpanArrival } from './arrivals.ts';
 import { createCardinality, dayStartMs, DEFAULT_LIMITS, type CardinalityLimits } from './cardinality.ts';
-import { createDraft, type Draft, type StoredScore, type StoredSpan } from './draft.ts';
+import { createDraft, type Draft, type StoredSpan } from './draft.ts';
 import { spanKey } from './identity.ts';
 import { createInferences } from './inferences.ts';
-import { createJoin } from './join.ts';
 import { createKnown } from './known.ts';
 import { createLate } from './late.ts';
 import { countRoles, createTally, type Tally } from './ledger.ts';
 import type { Normaliser, Relative } from '../normalise.ts';
 import { gather, readMessage, type Reading } from './reading.ts';
-import { loadPendingScores, loadProvisionalCalls, loadScoresOfCalls, loadVersionsSince, lookUpCalls, lookUpScores, reconcileLedger } from './recovery.ts';
-import { factsOf, type ContentOf } from './rows.ts';
+import { loadProvisionalCalls, loadVersionsSince, lookUpCalls, reconcileLedger } from './recovery.ts';
+import type { ContentOf } from './rows.ts';
+import type { ConfiguredType } from './score-names.ts';
+import { createScoring } from './scoring.ts';
 import { settle } from './settling.ts';
 import { slotOf } from '../slots.ts';
 import { createWaiting } from './waiting.ts';
@@ -58,6 +58,8 @@ export type IngestSettings = {
   readonly rememberedSpans: number;
   readonly rememberedCalls: number;
   readonly cardinality?: CardinalityLimits;
+  /** The types of scores that are configured. Default: that of the first of each name. */
+  readonly scoreType?: ConfiguredType;
 };
 
 export function createIngest(
@@ -65,29 +67,27 @@ export function createIngest(
   settings: IngestSettings,
 ): Ingest {
   const { store } = deps;
-  const memory = (coversFromMs: number) => ({
-    calls: createKnown<LlmCall, StoredSpan>(
+  const memory = (coversFromMs: number) =>
+    createKnown<LlmCall, StoredSpan>(
       { keyOf: spanKey, sinceMs: (call) => Number(BigInt(call.start_time_ns) / 1_000_000n), lookUp: (calls) => lookUpCalls(store, calls) },
       { coversFromMs, capacity: settings.rememberedSpans },
-    ),
-    scores: createKnown<Score, StoredScore>(
-      { keyOf: (score) => score.score_id, sinceMs: (score) => Number(BigInt(score.observed_time_ns) / 1_000_000n), lookUp: (scores) => lookUpScores(store, scores) },
-      { coversFromMs, capacity: settings.rememberedSpans },
-    ),
-  });
+    );
   let inferences = createInferences(store, { capacity: settings.rememberedSpans, coversFromMs: 0 });
   const resolve = (call: LlmCall): Resolution => resolveFrom(call, inferences.at);
   const late = createLate({ store, resolve }, settings.rememberedCalls);
   const cardinality = withTextVersions(createCardinality(settings.cardinality ?? DEFAULT_LIMITS));
   let known = memory(0);
   let waiting = createWaiting();
-  let join = createJoin(store, inferences, settings.rememberedCalls);
   const seenVersions = createSeenVersions();
   let isInDoubt = false;
   let batch = 0;
   /** Slots before this one may be closed: nothing enters them any more. */
   let openSlot = 1;
   const slotAt = (stampMs: number): number => Math.max(slotOf(stampMs), openSlot);
+  const scoring = createScoring(
+    { store, inferences },
+    { rememberedScores: settings.rememberedSpans, rememberedCalls: settings.rememberedCalls, waitMs: settings.resolveWaitMs, type: settings.scoreType ?? (() => null), slotAt },
+  );
 
   const write = async (readings: readonly Reading[]): Promise<BatchSummary> => {
     if (readings.length === 0) return { received: 0, calls: 0, scores: 0, prompts: [] };
@@ -100,8 +100,8 @@ export function createIngest(
     const whenDurable: (() => void)[] = [];
 
     // 2. Tell new from known. What was sent again is counted; only what is new or better goes on.
-    const calls = arrivingCalls(reading.calls, await known.calls.find(reading.calls.map(({ item }) => item), nowMs), tally);
-    const scores = arrivingScores(reading, await known.scores.find(reading.scores.map(({ item }) => item), nowMs), tally);
+    const calls = arrivingCalls(reading.calls, await known.find(reading.calls.map(({ item }) => item), nowMs), tally);
+    const scores = await scoring.arriving(reading, tally, nowMs);
 
     // 3. See all of it, ancestors first, so that the order inside a batch does not matter; and look up what stands around it.
     await inferences.recall(reading.relatives.map(({ item }) => item), [...calls.values()].map(({ item }) => item), nowMs);
@@ -118,11 +118,8 @@ export function createIngest(
     whenDurable.push(...(await late.correct(draft, arrived, (call) => cardinality.admit(call, nowMs))));
 
     // 5. Join scores with their calls, in both directions; and anew where another span counts than did.
-    for (const { call, stored } of draft.calls.values()) if (stored.role === 'call' && stored.slot > 0) join.learn(factsOf(call));
     const recounted = [...settled].filter(([key, { stored }]) => stored !== undefined && stored.slot > 0 && !calls.has(key)).map(([, { item }]) => item);
-    const again = [...(await loadScoresOfCalls(store, recounted)), ...join.waitingAt(arrived)];
-    await draftScores(draft, [...again.map(({ score, stored }) => ({ item: score, stored, stampMs: nowMs })), ...scores.values()]);
-    draftJoined(draft);
+    await scoring.draft(draft, scores, { came: [...reading.relatives, ...calls.values()].map(({ item }) => item), recounted, nowMs });
 
     // 6. Write the rows; 7. write the ledger, last; 8. remember. See `commit`.
     await commit(draft, { relatives: reading.relatives.map(({ item }) => item), contents: reading.contents, tally, whenDurable, nowMs });
@@ -132,17 +129,16 @@ export function createIngest(
   const advance = async (nowMs: number): Promise<void> => {
     if (isInDoubt) await takeUp(nowMs);
     const expired = waiting.expired(nowMs);
-    if (expired.length > 0) {
+    if (expired.length > 0 || scoring.hasDue(nowMs)) {
       const draft = createDraft();
-      const whenDurable = expired.map(({ call }) => () => waiting.remove(call));
+      const whenDurable: (() => void)[] = expired.map(({ call }) => () => waiting.remove(call));
       await recallAncestors(expired.map(({ call }) => call));
       for (const { call: asWaiting, stored, deadlineMs } of expired) {
         const { call, missing } = resolve(asWaiting);
         draft.completeCall({ call: cardinality.admit(call, nowMs), stored, reason: stored.reason }, slotAt(deadlineMs));
         if (missing !== null) whenDurable.push(() => late.expect(missing, call));
       }
-      for (const { call } of draft.completed.values()) join.learn(call);
-      draftJoined(draft);
+      whenDurable.push(...(await scoring.draftDue(draft, nowMs)));
       await commit(draft, { relatives: [], tally: createTally(), whenDurable, nowMs });
     }
     openSlot = Math.max(openSlot, slotOf(nowMs));
@@ -154,12 +150,12 @@ export function createIngest(
     const found = await reconcileLedger(store);
     batch = Math.max(batch, found.lastBatch);
     openSlot = Math.max(openSlot, found.openSlot);
-    known = memory(found.isEmpty ? 0 : nowMs);
+    const bornMs = found.isEmpty ? 0 : nowMs;
+    known = memory(bornMs);
     cardinality.restore(await loadVersionsSince(store, dayStartMs(nowMs)), nowMs);
 
     waiting = createWaiting();
-    inferences = createInferences(store, { capacity: settings.rememberedSpans, coversFromMs: found.isEmpty ? 0 : nowMs });
-    join = createJoin(store, inferences, settings.rememberedCalls);
+    inferences = createInferences(store, { capacity: settings.rememberedSpans, coversFromMs: bornMs });
     const draft = createDraft();
     const provisional = await loadProvisionalCalls(store, settings.maxWaiting);
     await recallAncestors(provisional.map(({ call }) => call));
@@ -172,15 +168,7 @@ export function createIngest(
       else if (role === 'call' && missing === null) draft.completeCall(filing, slotAt(nowMs));
       else waiting.put({ call, missing, stored, deadlineMs: nowMs + settings.resolveWaitMs });
     }
-    const pending = await loadPendingScores(store);
-    // Their calls may have been stored just before the end, and they not.
-    for (const { call } of draft.completed.values()) join.learn(call);
-    const judged = await join.find(pending.map(({ score }) => score));
-    for (const waited of pending) {
-      const call = judged.get(waited.score.score_id);
-      if (call === undefined) join.wait(waited);
-      else draft.joinedScore(waited.score, call, waited.stored, slotAt(nowMs));
-    }
+    await scoring.takeUp(draft, { inferences, bornMs, nowMs });
     await commit(draft, { relatives: [], tally: createTally(), whenDurable: [], nowMs });
     isInDoubt = false;
   };
@@ -189,16 +177,12 @@ export function createIngest(
     batch += 1;
     const { relatives, contents = [], tally, nowMs } = beside;
     countRoles(draft.calls.values(), tally);
-    await writeTurn(store, { draft, relatives, contents, tally, batch, versions: seenVersions.due(draft.versionRows(nowMs), nowMs) });
+    await writeTurn(store, { draft, relatives, contents, tally, batch, versions: seenVersions.due(draft.versionRows(nowMs), nowMs), scoreNames: scoring.takeNewNames() });
     for (const [key, { stored }] of draft.calls) {
-      known.calls.remember(key, stored);
+      known.remember(key, stored);
       inferences.filed(key, stored);
     }
-    for (const { score, call, stored } of draft.scores.values()) {
-      known.scores.remember(score.score_id, stored);
-      if (call === null) join.wait({ score, stored });
-      else join.settle(score.score_id);
-    }
+    scoring.remember(draft, nowMs);
     for (const remember of beside.whenDurable) remember();
   };
 
@@ -242,25 +226,6 @@ export function createIngest(
     }
   }
 
-  async function draftScores(draft: Draft, arrivals: readonly Arrival<Score, StoredScore>[]): Promise<void> {
-    const judged = await join.find(arrivals.map(({ item }) => item));
-    for (const { item: score, stampMs, stored } of arrivals) {
-      const call = judged.get(score.score_id);
-      if (call !== undefined) draft.joinedScore(score, call, stored, Math.max(slotAt(stampMs), draft.completed.get(spanKey(call))?.slot ?? 0));
-      // A score that was joined keeps its call, even where nobody can say any more which one counts.
-      else if (stored === undefined || stored.slot === 0) draft.pendingScore(score, stored);
-    }
-  }
-
-  /** Scores that waited for the calls that become complete with this turn. */
-  function draftJoined(draft: Draft): void {
-    for (const { call, slot } of draft.completed.values()) {
-      for (const { score, stored } of join.waitingFor(call)) {
-        if (!draft.scores.has(score.score_id)) draft.joinedScore(score, call, stored, slot);
-      }
-    }
-  }
-
   // Batches and ticks take turns: each sees the memory that the one before it left.
   let turn: Promise<unknown> = Promise.resolve();
   const inTurn = <Result>(work: () => Promise<Result>): Promise<Result> => {
@@ -273,6 +238,6 @@ export function createIngest(
     read: (message) => readMessage(message, deps),
     write: (batch) => inTurn(() => write(batch)),
     advance: (nowMs) => inTurn(() => advance(nowMs)),
-    waiting: () => ({ calls: waiting.size(), scores: join.size() }),
+    waiting: () => ({ calls: waiting.size(), scores: scoring.waiting() }),
   };
 }

@@ -2,45 +2,67 @@ import type { Score } from '../../schemas/score.ts';
 import type { Store } from '../../schemas/store.ts';
 import type { StoredScore } from './draft.ts';
 import { createGenerations } from './generations.ts';
-import { spanKey, type SpanIdentity } from './identity.ts';
+import { scoreKey, spanKey, type SpanIdentity } from './identity.ts';
 import type { Inferences } from './inferences.ts';
+import { selectCallFacts } from './recovery-scores.ts';
 import type { CallFacts } from './rows.ts';
+import { hasScope } from './scope.ts';
 
 /**
  * Scores meet their calls: by span where they name one, else by response id; whichever comes first waits for the other.
  * Recent calls are remembered; for older ones the store is asked once, when the score arrives. A score that names a span which does not
  * count itself (a wrapper, the second span of an inference) goes to the call that counts for it, where that is one.
+ *
+ * A score that names more than one call (a trace, a session, a span that is no call) waits a while for the others of its scope to be there too,
+ * and is then credited (scope.ts). Where nothing is there yet it is tried again after twice the time, and so on for
+ * an hour; after that only the very call that it names would still find it.
  */
 export type PendingScore = { readonly score: Score; readonly stored: StoredScore };
+export type DueScore = PendingScore & { readonly deadlineMs: number };
 
 export type Join = {
-  /** The calls that these scores judge, by score id. Asks the store for those that memory does not have. Only complete calls are found. */
+  /** The calls that these scores name, by `scoreKey`. Asks the store for those that memory does not have. Only complete calls are found. */
   find(scores: readonly Score[]): Promise<Map<string, CallFacts>>;
-  /** A call is complete. */
-  learn(call: CallFacts): void;
+  /** The call that counts for a span, where that is one: its own, or the one that it was joined with before another counted. */
+  callFor(span: SpanIdentity): CallFacts | undefined;
+  /** A call is complete, and counts. */
+  learn(call: CallFacts, slot: number): void;
   /** Scores that wait for this call, or for a span that it stands for. They stay until `settle`. */
   waitingFor(call: CallFacts): readonly PendingScore[];
-  /** Scores that wait for these spans, by key, whatever they are. */
-  waitingAt(keys: readonly string[]): readonly PendingScore[];
+  /** Scores that wait for these spans, whatever they are. */
+  waitingAt(spans: readonly SpanIdentity[]): readonly PendingScore[];
   /** In the place of an earlier judgement of the same score. */
-  wait(pending: PendingScore): void;
-  settle(scoreId: string): void;
+  wait(pending: PendingScore, nowMs: number): void;
+  settle(key: string): void;
+  /** Scores whose scope is looked at now, in order. They stay until `settle`, or until they are to be tried again. */
+  due(nowMs: number): readonly DueScore[];
+  hasDue(nowMs: number): boolean;
+  /** Nothing was there. */
+  again(key: string, nowMs: number): void;
+  /** Calls of a trace that are remembered, with the slots in which they became complete. */
+  ofTrace(score: Score): readonly RememberedCall[];
+  /** When the call that it names, or the first of its trace, started (ms): the score cannot have come before. Null: not remembered. */
+  startedMs(score: Score): number | null;
   size(): number;
 };
 
-const LOOKUP_CHUNK = 2_000;
+export type RememberedCall = { readonly call: CallFacts; readonly slot: number };
+
 /** Past this many, the score that has waited longest is let go: it stays stored as pending. */
 const MAX_PENDING = 100_000;
+/** Looks at a scope, each after twice the time of the one before: 30 s, 1 min, … 32 min. */
+const TRIES = 7;
+/** Of one trace; a loop of an agent makes more, and the first say whose they are. */
+const MAX_REMEMBERED_OF_TRACE = 64;
 
-const FACTS_COLUMNS = `project, trace_id, span_id, toString(start_ns) AS start_time_ns, environment, operation, prompt_name, prompt_version,
-  prompt_attribution, request_model, response_model, response_id, session_id, stratum_attributes, is_experiment`;
+type Waiting = DueScore & { readonly tries: number };
 
-/** The keys under which a score waits: by span, by response id. */
+/** The keys under which a score waits, and a call is found: by span, with or without its trace, and by response id. */
 function targetsOf(score: Score): string[] {
+  const { project, trace_id, span_id, response_id } = score;
   const targets: string[] = [];
-  const span = spanOf(score);
-  if (span !== null) targets.push(spanKey(span));
-  if (score.response_id !== null) targets.push(responseKey(score.project, score.response_id));
+  if (span_id !== null) targets.push(spanKey({ project, trace_id: trace_id ?? '', span_id }));
+  if (response_id !== null) targets.push(responseKey(project, response_id));
   return targets;
 }
 
@@ -52,55 +74,105 @@ function responseKey(project: string, responseId: string): string {
   return `${project}?${responseId}`;
 }
 
-function namesOf(call: CallFacts): string[] {
-  return call.response_id === null ? [spanKey(call)] : [spanKey(call), responseKey(call.project, call.response_id)];
+function traceKey(project: string, traceId: string): string {
+  return `${project}/${traceId}`;
 }
 
-/** @param capacity calls remembered in each of two generations. */
-export function createJoin(store: Store, inferences: Pick<Inferences, 'recallTraces' | 'standInsFor' | 'standsFor'>, capacity: number): Join {
-  const calls = createGenerations<CallFacts>(capacity);
+function namesOf(call: CallFacts): string[] {
+  const names = [spanKey(call), spanKey({ ...call, trace_id: '' })];
+  if (call.response_id !== null) names.push(responseKey(call.project, call.response_id));
+  return names;
+}
+
+function firstOf(values: Iterable<number>): number | undefined {
+  for (const value of values) return value;
+  return undefined;
+}
+
+/**
+ * A span id that two calls have (the first half of a UUID that holds a time, say) names neither of them. Two with one response id
+ * are the same inference, seen by two libraries: it names the one that knows its prompt.
+ */
+function name(call: CallFacts, names: { get(name: string): CallFacts | 'several' | undefined; set(name: string, named: CallFacts | 'several'): unknown }): void {
+  for (const id of namesOf(call)) {
+    const other = names.get(id);
+    if (other === undefined || (other !== 'several' && spanKey(other) === spanKey(call))) names.set(id, call);
+    else if (id !== responseKey(call.project, call.response_id ?? '')) names.set(id, 'several');
+    else if (other !== 'several' && other.prompt_version === null) names.set(id, call);
+  }
+}
+
+/**
+ * @param settings.capacity calls remembered in each of two generations.
+ * @param settings.waitMs how long a score waits for the calls of its scope.
+ */
+export function createJoin(
+  deps: { readonly store: Store; readonly inferences: Pick<Inferences, 'recallTraces' | 'roleOf' | 'standInsFor' | 'standsFor'> },
+  settings: { readonly capacity: number; readonly waitMs: number },
+): Join {
+  const { store, inferences } = deps;
+  const calls = createGenerations<CallFacts | 'several'>(settings.capacity * 2);
+  const traces = createGenerations<readonly RememberedCall[]>(settings.capacity);
   /** In order of arrival. */
-  const pending = new Map<string, PendingScore>();
+  const pending = new Map<string, Waiting>();
   const byTarget = new Map<string, Set<string>>();
-  const settle = (scoreId: string): void => {
-    const waited = pending.get(scoreId);
-    if (waited === undefined) return;
-    pending.delete(scoreId);
+  /** Deadlines by number of tries: within one they come in order. */
+  const deadlines = Array.from({ length: TRIES }, () => new Map<string, number>());
+
+  const forget = (key: string): Waiting | undefined => {
+    const waited = pending.get(key);
+    if (waited === undefined) return undefined;
+    pending.delete(key);
+    deadlines[waited.tries]?.delete(key);
     for (const target of targetsOf(waited.score)) {
-      const ids = byTarget.get(target);
-      ids?.delete(scoreId);
-      if (ids?.size === 0) byTarget.delete(target);
+      const keys = byTarget.get(target);
+      keys?.delete(key);
+      if (keys?.size === 0) byTarget.delete(target);
+    }
+    return waited;
+  };
+  const hold = (waiting: Waiting): void => {
+    const { score, tries, deadlineMs } = waiting;
+    const key = scoreKey(score);
+    const targets = targetsOf(score);
+    const isTried = hasScope(score) && tries < TRIES;
+    // It names nothing that a call could still bring.
+    if (score.change !== 'judgement' || score.is_deleted || (targets.length === 0 && !isTried)) return;
+    const [oldest] = pending.keys();
+    if (pending.size >= MAX_PENDING && oldest !== undefined) forget(oldest);
+    pending.set(key, waiting);
+    if (isTried) deadlines[tries]?.set(key, deadlineMs);
+    for (const target of targets) {
+      const keys = byTarget.get(target);
+      if (keys === undefined) byTarget.set(target, new Set([key]));
+      else keys.add(key);
     }
   };
-
-
   /** The span that is judged: the only call that counts for the named one, else the named one itself. */
-  const judgedSpan = (score: Score): SpanIdentity | null => {
-    const span = spanOf(score);
-    const [call, ...more] = span === null ? [] : (inferences.standInsFor(spanKey(span)) ?? []);
+  const judgedSpan = (span: SpanIdentity): SpanIdentity => {
+    const [call, ...more] = inferences.standInsFor(spanKey(span)) ?? [];
     return call === undefined || more.length > 0 ? span : call;
   };
-  const callOf = (score: Score, known: Pick<ReadonlyMap<string, CallFacts>, 'get'>): CallFacts | undefined => {
-    const span = judgedSpan(score);
-    return (span === null ? undefined : known.get(spanKey(span))) ?? (score.response_id === null ? undefined : known.get(responseKey(score.project, score.response_id)));
-  };
-
-  const lookUp = async (column: 'trace_id' | 'response_id', values: readonly string[]): Promise<Map<string, CallFacts>> => {
-    const found = new Map<string, CallFacts>();
-    for (let from = 0; from < values.length; from += LOOKUP_CHUNK) {
-      const rows = await store.select<CallFacts>(
-        `SELECT * EXCEPT (slot, role) FROM (SELECT ${FACTS_COLUMNS}, slot, role FROM calls WHERE ${column} IN {values:Array(String)} ORDER BY calls.revision DESC LIMIT 1 BY project, trace_id, span_id)
-         WHERE slot > 0 AND role = 'call'`,
-        { values: values.slice(from, from + LOOKUP_CHUNK) },
-      );
-      for (const row of rows) for (const name of namesOf(row)) found.set(name, row);
+  const callOf = (score: Score, named: (name: string) => CallFacts | 'several' | undefined): CallFacts | undefined => {
+    const span = spanOf(score);
+    for (const name of span === null ? targetsOf(score) : [spanKey(judgedSpan(span)), ...targetsOf(score)]) {
+      const call = named(name);
+      if (call !== undefined && call !== 'several') return call;
     }
-    return found;
+    return undefined;
   };
-
+  const known = (score: Score): CallFacts | undefined => {
+    const call = callOf(score, (name) => calls.get(name));
+    return call === undefined ? undefined : (callFor(call) ?? call);
+  };
+  /** What was remembered as a call may have been found to be another's second span since. */
+  const callFor = (span: SpanIdentity): CallFacts | undefined => {
+    const call = calls.get(spanKey(judgedSpan(span)));
+    return call === 'several' ? undefined : call;
+  };
   const waitingUnder = (targets: readonly string[]): PendingScore[] => {
-    const ids = new Set(targets.flatMap((target) => [...(byTarget.get(target) ?? [])]));
-    return [...ids].flatMap((id) => pending.get(id) ?? []);
+    const keys = new Set(targets.flatMap((target) => [...(byTarget.get(target) ?? [])]));
+    return [...keys].flatMap((key) => pending.get(key) ?? []);
   };
 
   return {
@@ -108,45 +180,66 @@ export function createJoin(store: Store, inferences: Pick<Inferences, 'recallTra
       const found = new Map<string, CallFacts>();
       const remembered = (wanted: readonly Score[]): Score[] =>
         wanted.filter((score) => {
-          const call = callOf(score, calls);
-          if (call !== undefined) found.set(score.score_id, call);
-          return call === undefined;
+          const call = known(score);
+          if (call !== undefined) found.set(scoreKey(score), call);
+          return call === undefined && targetsOf(score).length > 0;
         });
       let missed = remembered(scores);
       if (missed.length === 0) return found;
       // What the named spans are may have been forgotten as well.
-      await inferences.recallTraces(missed.flatMap((score) => (spanOf(score) ?? [])).filter((span) => inferences.standInsFor(spanKey(span)) === undefined));
+      await inferences.recallTraces(missed.flatMap((score) => spanOf(score) ?? []).filter((span) => inferences.standInsFor(spanKey(span)) === undefined));
       missed = remembered(missed);
-      const traces = [...new Set(missed.flatMap((score) => judgedSpan(score)?.trace_id ?? []))];
-      const responses = [...new Set(missed.flatMap((score) => score.response_id ?? []))];
-      const stored = new Map([...(await lookUp('trace_id', traces)), ...(await lookUp('response_id', responses))]);
+      const named = (of: (score: Score) => string | null): string[] => [...new Set(missed.map(of).filter((id) => id !== null))];
+      const stored = new Map<string, CallFacts | 'several'>();
+      const remember = (rows: readonly RememberedCall[]): void => rows.forEach(({ call }) => name(call, stored));
+      remember(await selectCallFacts(store, 'trace_id', [...new Set(missed.flatMap((score) => { const span = spanOf(score); return span === null ? [] : [span.trace_id, judgedSpan(span).trace_id]; }))]));
+      remember(await selectCallFacts(store, 'span_id', named((score) => (score.trace_id === null ? score.span_id : null))));
+      remember(await selectCallFacts(store, 'response_id', named((score) => score.response_id)));
       for (const score of missed) {
-        const call = callOf(score, stored);
-        if (call !== undefined) found.set(score.score_id, call);
+        const call = callOf(score, (name) => stored.get(name));
+        if (call !== undefined) found.set(scoreKey(score), call);
       }
       return found;
     },
-    learn(call) {
-      for (const name of namesOf(call)) calls.set(name, call);
+    callFor,
+    learn(call, slot) {
+      name(call, calls);
+      const key = traceKey(call.project, call.trace_id);
+      const others = (traces.get(key) ?? []).filter((other) => other.call.span_id !== call.span_id);
+      if (others.length < MAX_REMEMBERED_OF_TRACE) traces.set(key, [...others, { call, slot }]);
     },
     waitingFor: (call) => (pending.size === 0 ? [] : waitingUnder([...namesOf(call), ...inferences.standsFor(call)])),
-    waitingAt: (keys) => (pending.size === 0 ? [] : waitingUnder(keys)),
-    wait(waited) {
-      const { score } = waited;
-      settle(score.score_id);
-      const targets = targetsOf(score);
-      // It names no call, only a trace: nothing to wait for.
-      if (targets.length === 0) return;
-      const [oldest] = pending.keys();
-      if (pending.size >= MAX_PENDING && oldest !== undefined) settle(oldest);
-      pending.set(score.score_id, waited);
-      for (const target of targets) {
-        const ids = byTarget.get(target);
-        if (ids === undefined) byTarget.set(target, new Set([score.score_id]));
-        else ids.add(score.score_id);
-      }
+    waitingAt: (spans) => (pending.size === 0 ? [] : waitingUnder(spans.flatMap((span) => [spanKey(span), spanKey({ ...span, trace_id: '' })]))),
+    wait({ score, stored }, nowMs) {
+      const before = forget(scoreKey(score));
+      // A correction does not begin anew.
+      hold({ score, stored, tries: before?.tries ?? 0, deadlineMs: before?.deadlineMs ?? nowMs + settings.waitMs });
     },
-    settle,
+    again(key, nowMs) {
+      const tried = forget(key);
+      if (tried === undefined) return;
+      const tries = tried.tries + 1;
+      hold({ ...tried, tries, deadlineMs: nowMs + Math.max(settings.waitMs, 1_000) * 2 ** tries });
+    },
+    settle: (key) => void forget(key),
+    hasDue: (nowMs) => deadlines.some((ofTries) => (firstOf(ofTries.values()) ?? Number.POSITIVE_INFINITY) <= nowMs),
+    due(nowMs) {
+      const found: Waiting[] = [];
+      for (const ofTries of deadlines) {
+        for (const [key, deadlineMs] of ofTries) {
+          if (deadlineMs > nowMs) break;
+          const waited = pending.get(key);
+          if (waited !== undefined) found.push(waited);
+        }
+      }
+      return found.sort((one, other) => one.deadlineMs - other.deadlineMs);
+    },
+    // A call may have been found to be the second span of an inference since.
+    ofTrace: ({ project, trace_id }) => (trace_id === null ? [] : (traces.get(traceKey(project, trace_id)) ?? []).filter(({ call }) => inferences.roleOf(spanKey(call), '') === 'call')),
+    startedMs(score) {
+      const call = known(score) ?? (score.trace_id === null ? undefined : traces.get(traceKey(score.project, score.trace_id))?.[0]?.call);
+      return call === undefined ? null : Number(BigInt(call.start_time_ns) / 1_000_000n);
+    },
     size: () => pending.size,
   };
 }

@@ -4,7 +4,8 @@ import type { Resolution } from './ancestry.ts';
 import type { Draft } from './draft.ts';
 import { createGenerations } from './generations.ts';
 import { spanKey, type SpanIdentity } from './identity.ts';
-import { loadFiledCalls, loadScoresOfCalls } from './recovery.ts';
+import { loadFiledCalls } from './recovery.ts';
+import { loadScoresOfCalls } from './recovery-scores.ts';
 import { factsOf, type CallFacts } from './rows.ts';
 
 /**
@@ -53,7 +54,7 @@ export function createLate(deps: { readonly store: Store; readonly resolve: (cal
       }
       for (const { score, target, stored } of await loadScoresOfCalls(store, [...corrected.values()])) {
         const call = corrected.get(spanKey(target));
-        if (call !== undefined) draft.joinedScore(score, call, stored, stored.slot);
+        if (call !== undefined) draft.placedScore(score, { kind: 'joined', call }, stored, { slot: stored.slot, now: stored.slot });
       }
       return whenDurable;
     },

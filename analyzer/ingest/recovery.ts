@@ -1,12 +1,10 @@
 import type { LlmCall } from '../../schemas/call.ts';
-import type { Score } from '../../schemas/score.ts';
 import type { Store } from '../../schemas/store.ts';
 import type { SeenVersion } from './cardinality.ts';
-import type { FiledCall, Stored, StoredScore, StoredSpan } from './draft.ts';
+import type { FiledCall, Stored, StoredSpan } from './draft.ts';
 import { spanKey, type SpanIdentity } from './identity.ts';
 import { entryOf } from './ledger.ts';
 import type { Role } from './nesting.ts';
-import type { PendingScore } from './join.ts';
 
 /** What the ingest loop asks the store: at its start, after a failed write, and where its memory cannot tell. One function, one question. */
 
@@ -18,15 +16,6 @@ export async function lookUpCalls(store: Store, calls: readonly LlmCall[]): Prom
     { trace_ids: [...new Set(calls.map((call) => call.trace_id))], span_ids: [...new Set(calls.map((call) => call.span_id))] },
   );
   return new Map(rows.map(({ project, trace_id, span_id, ...stored }) => [spanKey({ project, trace_id, span_id }), stored]));
-}
-
-export async function lookUpScores(store: Store, scores: readonly Score[]): Promise<Map<string, StoredScore>> {
-  const rows = await store.select<{ score_id: string } & StoredScore>(
-    `SELECT score_id, value, label, revision, slot, toString(s.observed_ns) AS observed_ns, toUnixTimestamp(event_time) AS event_s FROM scores AS s
-     WHERE score_id IN {score_ids:Array(String)} ORDER BY s.revision DESC LIMIT 1 BY score_id`,
-    { score_ids: [...new Set(scores.map((score) => score.score_id))] },
-  );
-  return new Map(rows.map(({ score_id, ...stored }) => [score_id, stored]));
 }
 
 /**
@@ -69,9 +58,6 @@ const CALL_COLUMNS = `project, trace_id, span_id, nullIf(parent_span_id, '') AS 
   finish_reason, is_error, error_type, status_message, is_stream, is_cache_hit, is_experiment, ttft_ms, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens,
   reasoning_tokens, cost_usd, cost_source, session_id, user_id, is_empty, is_format_valid, stratum_attributes, flags`;
 
-const SCORE_COLUMNS = `project, score_id, name, value, label, data_type, explanation, evaluator, error_type, trace_id, span_id, response_id,
-  toString(observed_ns) AS observed_time_ns, received_ms AS received_time_ms, scores.revision AS revision, slot, toUnixTimestamp(event_time) AS event_s`;
-
 const FILING = 'calls.revision AS revision, slot, role, reason, toUnixTimestamp(event_time) AS event_s';
 
 /** These spans as they are stored, whatever their role. */
@@ -86,25 +72,10 @@ export async function loadFiledCalls(store: Store, calls: readonly SpanIdentity[
   return rows.filter((row) => wanted.has(spanKey(row))).map(filedCall);
 }
 
-/** The scores that were joined with these calls. */
-export async function loadScoresOfCalls(store: Store, calls: readonly SpanIdentity[]): Promise<(PendingScore & { readonly target: SpanIdentity })[]> {
-  if (calls.length === 0) return [];
-  const rows = await store.select<Score & Stored & { call_trace_id: string; call_span_id: string }>(
-    `SELECT ${SCORE_COLUMNS}, call_trace_id, call_span_id FROM scores
-     WHERE call_trace_id IN {trace_ids:Array(String)} AND call_span_id IN {span_ids:Array(String)} ORDER BY scores.revision DESC LIMIT 1 BY score_id`,
-    { trace_ids: [...new Set(calls.map((call) => call.trace_id))], span_ids: [...new Set(calls.map((call) => call.span_id))] },
-  );
-  return rows.map(({ call_trace_id, call_span_id, ...row }) => ({ ...filedScore(row), target: { project: row.project, trace_id: call_trace_id, span_id: call_span_id } }));
-}
-
 type Filed = Stored & { readonly role: Role; readonly reason: string };
 
 function filedCall({ revision, slot, role, reason, event_s, ...call }: LlmCall & Filed): FiledCall {
   return { call, stored: { revision, slot, role, reason, event_s, end_ns: call.end_time_ns } };
-}
-
-function filedScore({ revision, slot, event_s, ...score }: Score & Stored): PendingScore {
-  return { score, stored: { revision, slot, event_s, value: score.value, label: score.label, observed_ns: score.observed_time_ns } };
 }
 
 /** Calls and candidates that wait. The inner query finds the few that ever did by the index on slot; FINAL then says which still do. */
@@ -117,16 +88,6 @@ export async function loadProvisionalCalls(store: Store, limit: number): Promise
     { limit },
   );
   return rows.map(filedCall);
-}
-
-/** Those that came last, in the order in which they came. */
-export async function loadPendingScores(store: Store): Promise<PendingScore[]> {
-  const rows = await store.select<Score & Stored>(
-    `SELECT ${SCORE_COLUMNS}
-     FROM scores FINAL WHERE slot = 0 AND (project, event_time, score_id) IN (SELECT project, event_time, score_id FROM scores WHERE slot = 0)
-     ORDER BY scores.received_ms DESC, score_id LIMIT 100000`,
-  );
-  return rows.reverse().map(filedScore);
 }
 
 /** Versions that were seen since. */

@@ -1,5 +1,6 @@
 import type { LlmCall } from '../../schemas/call.ts';
-import type { Score } from '../../schemas/score.ts';
+import { targetKind, type Score } from '../../schemas/score.ts';
+import type { FiledScore } from './draft.ts';
 import type { Role } from './nesting.ts';
 import type { Relative } from '../normalise.ts';
 import type { CallContent } from '../signals/content.ts';
@@ -128,28 +129,37 @@ export function factsOf(call: CallFacts): CallFacts {
   };
 }
 
-/** A score, with what it says of its call once that is there (`call` null: still pending). */
-export function scoreRow(score: Score, call: CallFacts | null, filing: Filing, batch: number) {
+/** A score, with what it says of its call once it is credited to one. */
+export function scoreRow({ score, place, stored }: FiledScore, batch: number) {
+  const call = place.kind === 'joined' ? place.call : null;
   return {
     project: score.project,
-    event_time: filing.event_s,
+    event_time: stored.event_s,
     score_id: score.score_id,
     name: score.name,
     value: score.value,
+    bet_value: stored.bet_value,
     label: score.label,
     data_type: score.data_type,
     explanation: score.explanation,
     evaluator: score.evaluator,
+    evaluator_kind: score.evaluator_kind,
     error_type: score.error_type,
+    target: targetKind(score),
     trace_id: score.trace_id,
     span_id: score.span_id,
     response_id: score.response_id,
+    target_session_id: score.target_session_id,
+    run_id: score.run_id,
     observed_ns: score.observed_time_ns,
     received_ms: score.received_time_ms,
-    join_state: call === null ? 'pending' : 'joined',
-    slot: filing.slot,
+    change: score.change,
+    deleted_slot: stored.deleted_slot,
+    flags: score.flags,
+    join_state: place.kind,
+    slot: stored.slot,
     batch,
-    revision: filing.revision,
+    revision: stored.revision,
     call_trace_id: call?.trace_id ?? '',
     call_span_id: call?.span_id ?? '',
     call_start_ns: call?.start_time_ns ?? '0',

@@ -45,6 +45,9 @@ const ATTRIBUTED = `prompt_version IS NOT NULL AND prompt_attribution != 'ambigu
 /** One span for each inference. Of a span whose rows differ, the newest tells: ask it after picking that. */
 const COUNTED = `role = 'call'`;
 
+/** What is bet on: not what had been deleted when its slot closed, nor what has another type than its name. */
+const JUDGED = `(deleted_slot = 0 OR deleted_slot > slot) AND empty(flags)`;
+
 /** @param range slots from (inclusive) to (exclusive). */
 export async function selectActivity(store: Store, range: { readonly from: number; readonly to: number }): Promise<Activity[]> {
   return store.select<Activity>(
@@ -72,11 +75,12 @@ export async function selectCalls(store: Store, prompt: PromptKey, range: { read
 
 export async function selectScores(store: Store, prompt: PromptKey, range: { readonly from: number; readonly to: number }): Promise<ScoreObservation[]> {
   return store.select<ScoreObservation>(
-    `SELECT slot, name, assumeNotNull(value) AS value, data_type, assumeNotNull(prompt_version) AS version, call_trace_id AS trace_id, call_span_id AS span_id, session_id,
+    // The newest row of each score: corrections keep `bet_value`, and a deletion says in which slot it came.
+    `SELECT slot, name, assumeNotNull(scores.bet_value) AS value, data_type, assumeNotNull(prompt_version) AS version, call_trace_id AS trace_id, call_span_id AS span_id, session_id,
             intDiv(call_start_ns, 1000000) AS start_ms, coalesce(scores.response_model, scores.request_model, '') AS response_model, operation, ${ROUTE} AS route
      FROM (SELECT * FROM scores WHERE slot >= {from:UInt32} AND slot < {to:UInt32} AND ${OF_PROMPT} AND ${ATTRIBUTED}
-           ORDER BY revision ASC LIMIT 1 BY score_id) AS scores
-     WHERE scores.value IS NOT NULL AND isFinite(scores.value)
+           ORDER BY revision DESC LIMIT 1 BY score_id) AS scores
+     WHERE scores.bet_value IS NOT NULL AND isFinite(scores.bet_value) AND ${JUDGED}
      ORDER BY slot, call_start_ns, call_trace_id, call_span_id, name, score_id`,
     { ...prompt, ...range },
   );
@@ -134,7 +138,8 @@ export async function selectScoredUnits(
 ): Promise<{ id: string; scored: { name: string; span_id: string }[] }[]> {
   return store.select(
     `SELECT ${UNIT('call_trace_id')} AS id, groupUniqArray(CAST((name, call_span_id), 'Tuple(name String, span_id String)')) AS scored
-     FROM scores WHERE slot >= {from:UInt32} AND slot < {to:UInt32} AND ${OF_PROMPT} AND ${ATTRIBUTED} GROUP BY id`,
+     FROM (SELECT * FROM scores WHERE slot >= {from:UInt32} AND slot < {to:UInt32} AND ${OF_PROMPT} AND ${ATTRIBUTED} ORDER BY revision DESC LIMIT 1 BY score_id)
+     WHERE ${JUDGED} GROUP BY id`,
     { ...prompt, ...range },
   );
 }
@@ -168,7 +173,7 @@ export async function selectExamples(
     return store.select<Example>(
       `SELECT call_trace_id AS trace_id, call_span_id AS span_id, concat(name, ' ', toString(round(assumeNotNull(value), 3)), if(explanation IS NULL OR explanation = '', '', concat(': ', left(assumeNotNull(explanation), 120)))) AS why
        FROM (SELECT * FROM scores WHERE ${ofCandidate} AND name = {metric:String} AND value IS NOT NULL AND call_start_ns >= {onset_ms:UInt64} * 1000000 ORDER BY revision DESC LIMIT 1 BY score_id) AS scores
-       ORDER BY value ${worst}, call_start_ns, trace_id, span_id LIMIT {limit:UInt8}`,
+       WHERE deleted_slot = 0 AND empty(flags) ORDER BY value ${worst}, call_start_ns, trace_id, span_id LIMIT {limit:UInt8}`,
       { ...parameters, metric },
     );
   }

@@ -1,5 +1,7 @@
 /// <reference lib="es2024.string" />
 import type { Decoded } from '../../schemas/otlp.ts';
+import type { Answer } from '../intake.ts';
+import { field, varint } from './protobuf-writer.ts';
 
 /**
  * What is sent back, in the encoding of the request. Source: OTLP specification 1.11, "OTLP/HTTP Response".
@@ -9,8 +11,6 @@ import type { Decoded } from '../../schemas/otlp.ts';
 /** The media type of the answer is the request's. */
 export type Wire = { readonly encoding: 'protobuf' | 'json'; readonly mediaType: string };
 
-export type Answer = { readonly status: number; readonly headers: Record<string, string>; readonly body: Uint8Array };
-
 export const PROTOBUF: Wire = { encoding: 'protobuf', mediaType: 'application/x-protobuf' };
 export const JSON_TEXT: Wire = { encoding: 'json', mediaType: 'application/json' };
 
@@ -18,7 +18,7 @@ export const JSON_TEXT: Wire = { encoding: 'json', mediaType: 'application/json'
 const MAX_MESSAGE_LENGTH = 1024;
 
 /** google.rpc.Code for the statuses that are sent. */
-const CODES: Readonly<Record<number, number>> = { 400: 3, 401: 16, 403: 7, 405: 12, 413: 8, 415: 3, 429: 8, 503: 14 };
+const CODES: Readonly<Record<number, number>> = { 400: 3, 401: 16, 403: 7, 404: 5, 405: 12, 413: 8, 415: 3, 429: 8, 503: 14 };
 const UNKNOWN = 2;
 
 const BAD_REQUEST = 'type.googleapis.com/google.rpc.BadRequest';
@@ -55,18 +55,4 @@ function answer(status: number, wire: Wire, body: string | Uint8Array, headers: 
 
 function clip(message: string): string {
   return message.length <= MAX_MESSAGE_LENGTH ? message.toWellFormed() : `${message.slice(0, MAX_MESSAGE_LENGTH - 1).toWellFormed()}…`;
-}
-
-/** A length-delimited protobuf field. */
-function field(number: number, value: string | Uint8Array): Uint8Array {
-  const bytes = typeof value === 'string' ? Buffer.from(value) : value;
-  return Buffer.concat([Buffer.from([(number << 3) | 2]), varint(bytes.length), bytes]);
-}
-
-function varint(value: number): Uint8Array {
-  const bytes: number[] = [];
-  let rest = value;
-  for (; rest >= 0x80; rest = Math.floor(rest / 128)) bytes.push((rest % 128) | 0x80);
-  bytes.push(rest);
-  return Uint8Array.from(bytes);
 }

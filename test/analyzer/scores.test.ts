@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { createNormaliser } from '../../analyzer/normalise.ts';
 import type { AttributeValue, OtlpEvent, OtlpLogRecord } from '../../schemas/otlp.ts';
+import type { WireScore } from '../../analyzer/dialects/index.ts';
+import { scoresOfSpan } from '../../analyzer/scores.ts';
 import { context, normalise, record, scope, span, STARTED_MS } from './spans.ts';
 
 const normaliser = createNormaliser({ stratumAttributes: [] });
@@ -23,10 +25,16 @@ describe('a score', () => {
       data_type: 'numeric',
       explanation: 'it is kind',
       evaluator: 'judge-7',
+      evaluator_kind: null,
       error_type: null,
       trace_id: '0af7651916cd43dd8448eb211c80319c',
       span_id: 'b7ad6b7169203331',
       response_id: 'r-1',
+      target_session_id: null,
+      run_id: null,
+      change: 'judgement',
+      is_deleted: false,
+      flags: [],
       observed_time_ns: `${STARTED_MS}000000`,
       received_time_ms: context.received_ms,
     });
@@ -62,9 +70,34 @@ describe('a score', () => {
     expect(scoreOf({ ...value(1), 'gen_ai.response.id': 'r-1' }, { trace_id: null, span_id: null })).toMatchObject({ trace_id: null, span_id: null, response_id: 'r-1' });
   });
 
-  it('may judge a whole trace, and does not take a span without its trace', () => {
+  it('may judge a whole trace, a span whose trace is not named, or a session where nothing else is named', () => {
     expect(scoreOf(value(1), { span_id: null })).toMatchObject({ trace_id: '0af7651916cd43dd8448eb211c80319c', span_id: null });
-    expect(scoreOf({ ...value(1), 'gen_ai.response.id': 'r' }, { trace_id: null })).toMatchObject({ trace_id: null, span_id: null });
+    expect(scoreOf(value(1), { trace_id: null })).toMatchObject({ trace_id: null, span_id: 'b7ad6b7169203331' });
+    const ofSession = { ...value(1), 'session.id': 's-1' };
+    expect(scoreOf(ofSession, { trace_id: null, span_id: null })).toMatchObject({ trace_id: null, span_id: null, target_session_id: 's-1' });
+    expect(scoreOf(ofSession)).toMatchObject({ target_session_id: null });
+  });
+
+  it.each<[Record<string, AttributeValue>, object]>([
+    [{ 'gen_ai.evaluator.name': 'judge', 'gen_ai.evaluation.evaluator.version': '3' }, { evaluator: 'judge@3', evaluator_kind: null }],
+    [{ 'gen_ai.evaluator.name': 'judge', 'gen_ai.evaluation.evaluator.kind': 'LLM' }, { evaluator: 'judge', evaluator_kind: 'llm' }],
+    [{ 'gen_ai.evaluator.name': 'HUMAN' }, { evaluator: 'human', evaluator_kind: 'human' }],
+    [{ 'gen_ai.evaluator.name': 'jane@example.com', 'gen_ai.evaluation.evaluator.kind': 'human' }, { evaluator: 'human', evaluator_kind: 'human' }],
+  ])('by the judge %o is %o: a person is not named', (attributes, expected) => {
+    expect(scoreOf({ ...value(1), ...attributes })).toMatchObject(expected);
+  });
+
+  it('of a person is not that of another', () => {
+    const by = (name: string) => scoreOf({ ...value(1), 'gen_ai.evaluator.name': name, 'gen_ai.evaluation.evaluator.kind': 'human' }).score_id;
+    expect(by('jane')).not.toBe(by('john'));
+  });
+
+  it('keeps the id of its sender, and may be a correction or a deletion by it', () => {
+    expect(scoreOf({ ...value(1), 'culprit.score.id': 'mine' })).toMatchObject({ score_id: 'mine', change: 'judgement' });
+    const changed = (change: string, attributes: Record<string, AttributeValue> = {}) => read(record({ 'culprit.score.id': 'mine', 'culprit.score.change': change, ...attributes }, { trace_id: null, span_id: null }));
+    expect(changed('update', value(0.5))).toMatchObject({ score: { score_id: 'mine', name: '', change: 'update', value: 0.5, is_deleted: false } });
+    expect(changed('deletion')).toMatchObject({ score: { score_id: 'mine', change: 'deletion', is_deleted: true } });
+    expect(read(record({ 'culprit.score.change': 'deletion' }))).toEqual({ kind: 'ignored', reason: 'score_without_id' });
   });
 
   it('may stand in the body, and be observed without a time of its own', () => {
@@ -131,5 +164,47 @@ describe('events on a span', () => {
 
   it('that say nothing are counted', () => {
     expect(normalise(span(chat, { events: [event({ 'gen_ai.evaluation.name': '' })] })).ignored_scores).toEqual(['score_without_name']);
+  });
+});
+
+describe('labels that are configured', () => {
+  const rule = (good: readonly string[], bad: readonly string[]) => createNormaliser({ stratumAttributes: [], labels: (name) => (name === 'tone' ? { good: new Set(good), bad: new Set(bad) } : null) });
+  const under = (reader: ReturnType<typeof rule>, name: string, attributes: Record<string, AttributeValue>) => {
+    const result = reader.record(context, new Map(), scope, record({ 'gen_ai.evaluation.name': name, ...attributes }));
+    return result.kind === 'score' ? [result.score.value, result.score.data_type] : result.reason;
+  };
+
+  it('count 1 and 0, whatever number stands beside them; others are shares', () => {
+    const both = rule(['kind'], ['curt']);
+    expect(['Kind', 'curt', 'neutral', 'good'].map((word) => under(both, 'tone', label(word)))).toEqual([[1, 'boolean'], [0, 'boolean'], [null, 'categorical'], [null, 'categorical']]);
+    expect(under(both, 'tone', { ...label('curt'), ...value(0.9) })).toEqual([0, 'boolean']);
+    expect(under(both, 'other', label('kind'))).toEqual([null, 'categorical']);
+  });
+
+  it('where only one list is given leave the rest to the other side', () => {
+    expect(['kind', 'curt'].map((word) => under(rule(['kind'], []), 'tone', label(word)))).toEqual([[1, 'boolean'], [0, 'boolean']]);
+    expect(['kind', 'curt'].map((word) => under(rule([], ['curt']), 'tone', label(word)))).toEqual([[1, 'boolean'], [0, 'boolean']]);
+  });
+});
+
+describe('judgements in the attributes of a span', () => {
+  const wire = (changed: Partial<WireScore>): WireScore => ({ name: 'tone', value: 0.5, label: null, explanation: null, evaluator: 'LLM', target: 'span', ...changed });
+  const inputOf = (changed: Partial<Parameters<typeof scoresOfSpan>[1]>) => scoresOfSpan(context, { span: span({}), role: 'judged', session_id: 's-1', inAttributes: [wire({})], ...changed });
+  const own = { trace_id: '0af7651916cd43dd8448eb211c80319c', span_id: 'b7ad6b7169203331' };
+
+  it('judge the span, its trace or its session, as the library says', () => {
+    const { scores } = inputOf({ inAttributes: [wire({}), wire({ target: 'trace' }), wire({ target: 'session' })] });
+    expect(scores).toMatchObject([
+      { ...own, evaluator: 'llm', evaluator_kind: 'llm', observed_time_ns: String(span({}).end_ns) },
+      { trace_id: own.trace_id, span_id: null, target_session_id: null },
+      { trace_id: null, span_id: null, target_session_id: 's-1' },
+    ]);
+  });
+
+  it("on a judge's carrier judge what it links to, else the session that it names", () => {
+    const link = { trace_id: '1'.repeat(32), span_id: '2'.repeat(16), attributes: new Map() };
+    expect(inputOf({ role: 'judge', span: span({}, { links: [link] }) }).scores).toMatchObject([{ trace_id: link.trace_id, span_id: link.span_id }]);
+    expect(inputOf({ role: 'judge' }).scores).toMatchObject([{ trace_id: null, target_session_id: 's-1' }]);
+    expect(inputOf({ role: 'judge', session_id: null })).toEqual({ scores: [], ignored_scores: ['score_without_target'] });
   });
 });

@@ -3,7 +3,7 @@ import { Alert } from '../../schemas/alert.ts';
 import { Evidence } from '../../schemas/evidence.ts';
 import { verify } from '../../analyzer/statistics/verify.ts';
 import { openApi, type TestApi } from './server.ts';
-import { callRow, type CallRow } from './rows.ts';
+import { callRow, scoreRow, type CallRow } from './rows.ts';
 import { randomFrom, seedRollout } from './traffic.ts';
 
 const nowMs = Date.parse('2026-06-01T10:00:00Z');
@@ -223,6 +223,37 @@ describe('alerts', () => {
     await api.store.insert('alert_transitions', [{ transition_id: 't', alert_id: 'broken', sequence: 1, project: 'default', comparison_id: '', state: 'open', at_ms: nowMs, reason: '', body: '{' }]);
     expect(await get('/v1/alerts?state=open')).toEqual({ alerts: [], unreadable: 1 });
     await get('/v1/alerts/broken', 404);
+  });
+});
+
+describe('scores', () => {
+  test('are found by the trace and session of what they judge, and by where they stand; deleted ones only when asked for', async () => {
+    const call = callRow({ at_ms: nowMs - 60_000, id: 'judged', prompt: 'scored', version: 'v1', session: 'sess-9' });
+    const row = scoreRow(call, { name: 'tone', value: 0.5 });
+    const other = (name: string, changed: object) => ({ ...scoreRow(call, { name, value: 0.5 }), ...changed });
+    await api.store.insert('scores', [
+      { ...row, target: 'response', trace_id: null, span_id: null, response_id: 'chatcmpl-1' },
+      other('gone', { deleted_slot: 5 }),
+      other('waits', { join_state: 'pending', slot: 0, target: 'session', trace_id: null, span_id: null, target_session_id: 'sess-9', call_trace_id: '', call_span_id: '', prompt_name: null, prompt_version: null }),
+      other('', { change: 'update' }),
+      ...(['kind', 'kind', 'curt'] as const).map((label, index) => other('mood', { score_id: `mood-${index}`, label, value: null, data_type: 'categorical' })),
+      other('stars', { flags: ['type_conflict'] }),
+    ]);
+    const names = async (query: string) => (await get(`/v1/scores?${query}`)).scores.map((score: Json) => score['name']).toSorted();
+    expect(await names(`trace_id=${call.trace_id}`)).toEqual(['mood', 'mood', 'mood', 'stars', 'tone']);
+    expect(await names(`trace_id=${call.trace_id}&deleted=true`)).toEqual(['gone', 'mood', 'mood', 'mood', 'stars', 'tone']);
+    expect(await names('session_id=sess-9&join_state=pending')).toEqual(['waits']);
+    expect(await names('score_id=mood-1')).toEqual(['mood']);
+    expect((await get(`/v1/scores?trace_id=${call.trace_id}&name=tone`)).scores).toMatchObject([{ target: 'response', response_id: 'chatcmpl-1', trace_id: null, call_span_id: call.span_id, is_deleted: false, flags: [], evaluator: 'judge-4o', evaluator_kind: null }]);
+
+    await api.store.insert('calls', [call]);
+    const { versions } = await get('/v1/prompts/scored');
+    const share = (name: string) => versions[0].metrics.find((metric: Json) => metric['name'] === name);
+    expect(share('mood=kind')).toMatchObject({ kind: 'rate', unit: 'share', n: 3, value: 2 / 3, interval: 'wilson' });
+    expect(share('mood=curt')).toMatchObject({ value: 1 / 3 });
+    expect(share('tone')).toMatchObject({ kind: 'score', n: 1 });
+    for (const name of ['gone', 'stars', 'mood']) expect(share(name), name).toBeUndefined();
+    expect((await get('/v1/ledger')).scores).toMatchObject({ pending: 1, deleted: 1, not_compared: 1, ambiguous: 0 });
   });
 });
 

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { loadConfiguration, type CommandFlags, type Loaded } from '../../deploy/configuration.ts';
 import { SETTINGS, settingsHelp } from '../../deploy/settings.ts';
-import { ConfigFile, metricSettingsFor, promptSettingsFor } from '../../schemas/config.ts';
+import { ConfigFile, metricSettingsFor, promptSettingsFor, scoreLabelsFor, scoreTypeFor } from '../../schemas/config.ts';
 import { PermanentError } from '../../schemas/errors.ts';
 
 const secret = `whsec_${Buffer.alloc(32, 7).toString('base64')}`;
@@ -188,6 +188,15 @@ describe('metric settings', () => {
     expect(metricSettingsFor(config, 'billing', 'quality', 'score')).toMatchObject({ tolerance: 0.2 });
     expect(promptSettingsFor(config, 'support/refund')).toEqual({ owner: 'team-refunds', baseline: 'v1' });
     expect(promptSettingsFor(config, 'billing')).toEqual({ owner: 'everybody' });
+  });
+
+  it('says which labels of a score are good or bad, and so its type, for all prompts alike', () => {
+    const config = parse({ metrics: { tone: { good: ['Kind', 'warm'] }, stars: { kind: 'score' }, solved: { kind: 'rate' }, quality: { tolerance: 0.1 } } });
+    expect(scoreLabelsFor(config, 'tone')).toEqual({ good: new Set(['kind', 'warm']), bad: new Set() });
+    expect(['stars', 'quality', 'constructor'].map((name) => scoreLabelsFor(config, name))).toEqual([null, null, null]);
+    expect(['tone', 'stars', 'solved', 'quality', 'constructor'].map((name) => scoreTypeFor(config, name))).toEqual(['boolean', 'numeric', 'boolean', null, null]);
+    expect(problemOf(yaml('prompts: {a: {metrics: {tone: {bad: [curt]}}}}'))).toMatch(/tone\.bad .*metrics\.tone/);
+    expect(problemOf(yaml('metrics: {tone: {good: [kind], bad: [kind]}}'))).toContain('keep it in one of the two');
   });
 
   it('stakes nothing on what may not be raised', () => {

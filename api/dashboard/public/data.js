@@ -28,8 +28,22 @@ export function renderData(ledger) {
           outcomes.map(([key, name, text]) => h('tbody', null,
             h('tr', { class: 'total' }, h('th', { scope: 'row' }, h('span', { class: `key key-${key}`, 'aria-hidden': 'true' }), name), h('td', { class: 'mute' }, text), h('td', null), h('td', { class: 'number' }, h('b', null, count(ledger[key]))), h('td', { class: 'number' }, ledger.received === 0 ? '–' : percent(ledger[key] / ledger.received))),
             (ledger.by_outcome[key] ?? []).map((entry) => h('tr', null, h('td', null), h('td', null, entry.reason === '' ? '–' : entry.reason), h('td', { class: 'mute' }, entry.signal), h('td', { class: 'number' }, count(entry.count)), h('td', { class: 'number mute' }, ledger.received === 0 ? '–' : percent(entry.count / ledger.received)))))))),
+      scoresLine(ledger.scores),
       h('p', { class: 'mute' }, 'Counted in durable rows, written with the data itself. ', h('a', { href: '/v1/ledger' }, 'As JSON'), ' · ', h('a', { href: '/openapi.json' }, 'API'))),
   };
+}
+
+const places = [
+  ['joined', 'judge a call'],
+  ['pending', 'wait for what they judge'],
+  ['ambiguous', 'judge several versions at once, and are not compared'],
+  ['not_compared', 'have another type than the first score of their name, and are not compared'],
+  ['deleted', 'were deleted'],
+];
+
+function scoresLine(scores) {
+  const shown = places.filter(([key]) => scores[key] > 0);
+  return shown.length === 0 ? null : h('p', { class: 'scores' }, 'Of the scores ', shown.map(([key, text], index) => [index === 0 ? '' : ', ', h('b', null, count(scores[key])), ` ${text}`]), '. ', scores.pending === 0 ? null : h('a', { href: '/v1/scores?join_state=pending' }, 'Those that wait'));
 }
 
 function stackedBar(ledger) {

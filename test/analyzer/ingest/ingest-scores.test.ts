@@ -136,11 +136,4 @@ describe('a score', () => {
     expect(await expectExactLedger(on)).toMatchObject({ received: 2, stored: 1, duplicate: 1 });
   });
 
-  it('that names only a trace is stored, and waits for nothing', async () => {
-    const ingest = await on.fresh();
-    await ingest.write([logs([judgement(null, 0.25)]), traces([inference(1, TAGS)])]);
-    expect(await on.scores()).toMatchObject([{ join_state: 'pending' }]);
-    expect(ingest.waiting().scores).toBe(0);
-    await expectExactLedger(on);
-  });
 });

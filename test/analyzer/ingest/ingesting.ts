@@ -16,7 +16,7 @@ export const RESOLVE_WAIT_MS = 30_000;
 
 export type Ledger = { received: number; stored: number; duplicate: number; ignored: number; rejected: number; waiting: number; balanced: boolean; by_outcome: Record<string, { signal: string; reason: string; count: number }[]> };
 export type CallRow = { span_id: string; role: string; slot: number; revision: number; prompt_name: string | null; prompt_version: string | null; prompt_attribution: string; session_id: string | null; user_id: string | null; end_ns: string; event_s: number; flags: string[] };
-export type ScoreRow = { score_id: string; name: string; value: number | null; label: string | null; error_type: string | null; join_state: string; slot: number; revision: number; prompt_version: string | null; call_span_id: string };
+export type ScoreRow = { score_id: string; name: string; value: number | null; label: string | null; error_type: string | null; join_state: string; slot: number; revision: number; prompt_version: string | null; call_span_id: string; bet_value: number | null; deleted_slot: number; change: string; data_type: string; evaluator: string | null; flags: string[] };
 
 const EMPTY_RESOURCE = { resource: new Map(), scope: { name: 'a-library', version: '1', attributes: new Map() } };
 
@@ -75,7 +75,7 @@ export async function openIngesting() {
     start,
     /** A store that has nothing, under a loop that was just started. */
     async fresh(settings: Partial<IngestSettings> = {}): Promise<MessageIngest> {
-      for (const table of ['calls', 'relatives', 'scores', 'ledger', 'versions', 'look_progress']) await store.command(`TRUNCATE TABLE ${table}`);
+      for (const table of ['calls', 'relatives', 'scores', 'score_names', 'ledger', 'versions', 'look_progress']) await store.command(`TRUNCATE TABLE ${table}`);
       return start(settings);
     },
     async ledger(): Promise<Ledger> {
@@ -88,7 +88,7 @@ export async function openIngesting() {
          FROM calls FINAL ORDER BY trace_id, span_id`,
       ),
     scores: (): Promise<ScoreRow[]> =>
-      store.select<ScoreRow>('SELECT score_id, name, value, label, error_type, join_state, slot, revision, prompt_version, call_span_id FROM scores FINAL ORDER BY name, score_id'),
+      store.select<ScoreRow>('SELECT score_id, name, value, label, error_type, join_state, slot, revision, prompt_version, call_span_id, bet_value, deleted_slot, change, data_type, evaluator, flags FROM scores FINAL ORDER BY name, score_id'),
     request: (path: string) => api.app.request(path),
     close: () => api.close(),
   };

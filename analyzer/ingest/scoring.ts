@@ -1,0 +1,154 @@
+import type { Score } from '../../schemas/score.ts';
+import type { Store } from '../../schemas/store.ts';
+import { arrivingScores, type ArrivingScore } from './arriving-scores.ts';
+import type { Draft, StoredScore } from './draft.ts';
+import { scoreKey, spanKey, type SpanIdentity } from './identity.ts';
+import type { Inferences } from './inferences.ts';
+import { createJoin } from './join.ts';
+import { createKnown } from './known.ts';
+import type { Tally } from './ledger.ts';
+import type { BatchReading } from './reading.ts';
+import { loadPendingScores, loadScoreNames, loadScores, loadScoresOfCalls, lookUpScores } from './recovery-scores.ts';
+import { factsOf } from './rows.ts';
+import { createScopes } from './scope.ts';
+import { createScoreNames, type ConfiguredType, type ScoreName } from './score-names.ts';
+
+/**
+ * Scores in the ingest loop: what is known of them, what waits for its call, which names there are. The loop says when
+ * (ingest.ts has the steps); nothing here writes.
+ */
+export type Scoring = {
+  /** Takes up what the store says, with a new memory; `draft` gets the pending scores whose calls are there. `completed`: calls of this turn. */
+  takeUp(draft: Draft, at: { readonly inferences: Inferences; readonly bornMs: number; readonly nowMs: number }): Promise<void>;
+  /** What a batch brings, told apart from what is known. */
+  arriving(reading: BatchReading, tally: Tally, nowMs: number): Promise<Map<string, ArrivingScore>>;
+  /**
+   * Joins what a batch brings with its calls, and what waited with the calls that became complete. `came`: spans of the batch, which may be what
+   * a score waits for. `recounted`: stored spans for which another counts now, or that count anew.
+   */
+  draft(draft: Draft, arrivals: ReadonlyMap<string, ArrivingScore>, spans: { readonly came: readonly SpanIdentity[]; readonly recounted: readonly SpanIdentity[]; readonly nowMs: number }): Promise<void>;
+  /** Credits scores that have waited long enough for the calls of their scope. Returns what to do when the draft is durable. */
+  draftDue(draft: Draft, nowMs: number): Promise<(() => void)[]>;
+  hasDue(nowMs: number): boolean;
+  /** The draft is durable. */
+  remember(draft: Draft, nowMs: number): void;
+  /** To be written with the turn. */
+  takeNewNames(): ScoreName[];
+  waiting(): number;
+};
+
+export type ScoringSettings = {
+  readonly rememberedScores: number;
+  readonly rememberedCalls: number;
+  /** How long a score waits for the calls of its scope. */
+  readonly waitMs: number;
+  readonly type: ConfiguredType;
+  /** Slot of a moment, as the loop counts it. */
+  readonly slotAt: (ms: number) => number;
+};
+
+export function createScoring(deps: { readonly store: Store; readonly inferences: Inferences }, settings: ScoringSettings): Scoring {
+  const { store } = deps;
+  const { slotAt } = settings;
+  const memoryOf = (inferences: Inferences, bornMs: number) => {
+    const join = createJoin({ store, inferences }, { capacity: settings.rememberedCalls, waitMs: settings.waitMs });
+    return {
+      join,
+      names: createScoreNames(settings.type),
+      scopes: createScopes({ store, inferences, join }, { bornMs, slotAt }),
+      known: createKnown<Score, StoredScore>(
+        {
+          keyOf: scoreKey,
+          // A correction has another time than what it corrects: only the call that it judges says since when there can be a score.
+          sinceMs: (score) => (score.change === 'judgement' ? (join.startedMs(score) ?? 0) : 0),
+          lookUp: (scores) => lookUpScores(store, scores),
+        },
+        { coversFromMs: bornMs, capacity: settings.rememberedScores },
+      ),
+    };
+  };
+  let memory = memoryOf(deps.inferences, 0);
+
+  /** Calls that this turn writes and that count. */
+  const learn = (draft: Draft): void => {
+    for (const { call, stored } of draft.calls.values()) if (stored.role === 'call' && stored.slot > 0) memory.join.learn(factsOf(call), stored.slot);
+  };
+  const draftJoined = (draft: Draft): void => {
+    for (const { call, slot } of draft.completed.values()) {
+      for (const { score, stored } of memory.join.waitingFor(call)) {
+        if (!draft.scores.has(scoreKey(score))) draft.placedScore(score, { kind: 'joined', call }, stored, { slot, now: slot });
+      }
+    }
+  };
+
+  return {
+    async takeUp(draft, { inferences, bornMs, nowMs }) {
+      memory = memoryOf(inferences, bornMs);
+      const { join, names } = memory;
+      names.restore(await loadScoreNames(store));
+      const pending = await loadPendingScores(store);
+      // Their calls may have been stored just before the end, and they not.
+      learn(draft);
+      const judged = await join.find(pending.map(({ score }) => score));
+      for (const waited of pending) {
+        const call = judged.get(scoreKey(waited.score));
+        if (call === undefined) join.wait(waited, nowMs);
+        else draft.placedScore(waited.score, { kind: 'joined', call }, waited.stored, { slot: slotAt(nowMs), now: slotAt(nowMs) });
+      }
+    },
+    async arriving(reading, tally, nowMs) {
+      const known = await memory.known.find(reading.scores.map(({ item }) => item), nowMs);
+      return arrivingScores(reading, known, { load: (changed) => loadScores(store, changed), admit: (score) => memory.names.admit(score), tally });
+    },
+    async draft(draft, arrivals, { came, recounted, nowMs }) {
+      const { join } = memory;
+      learn(draft);
+      const waiting = join.waitingAt(came).filter(({ score }) => !arrivals.has(scoreKey(score)));
+      const judged = await join.find([...waiting, ...arrivals.values()].map(({ score }) => score));
+      const slotWith = (call: SpanIdentity, now: number) => ({ slot: Math.max(now, draft.completed.get(spanKey(call))?.slot ?? 0), now });
+      for (const { score, stored } of waiting) {
+        const call = judged.get(scoreKey(score));
+        if (call !== undefined) draft.placedScore(score, { kind: 'joined', call }, stored, slotWith(call, slotAt(nowMs)));
+      }
+      for (const [key, { score, stampMs, stored }] of arrivals) {
+        const now = slotAt(stampMs);
+        const call = judged.get(key);
+        if (stored !== undefined && stored.stored.slot > 0) draft.placedScore(score, stored.place, stored.stored, { slot: now, now });
+        else if (call === undefined || score.change !== 'judgement') draft.pendingScore(score, stored?.stored, now);
+        else draft.placedScore(score, { kind: 'joined', call }, stored?.stored, slotWith(call, now));
+      }
+      // A score that was joined keeps its call, where nobody can say any more which one counts; and its slot in any case.
+      for (const { score: asStored, stored, target } of await loadScoresOfCalls(store, recounted)) {
+        const call = join.callFor(target);
+        const score = arrivals.get(scoreKey(asStored))?.score ?? asStored;
+        if (call !== undefined) draft.placedScore(score, { kind: 'joined', call }, stored, { slot: stored.slot, now: slotAt(nowMs) });
+      }
+      draftJoined(draft);
+    },
+    async draftDue(draft, nowMs) {
+      const { join } = memory;
+      learn(draft);
+      draftJoined(draft);
+      const due = join.due(nowMs).filter(({ score }) => !draft.scores.has(scoreKey(score)));
+      const credits = await memory.scopes.credits(due, [...draft.completed.values()]);
+      const whenDurable: (() => void)[] = [];
+      for (const { score, stored, deadlineMs } of due) {
+        const key = scoreKey(score);
+        const credit = credits.get(key);
+        if (credit === undefined) whenDurable.push(() => join.again(key, deadlineMs));
+        else draft.placedScore(score, credit, stored, { slot: slotAt(deadlineMs), now: slotAt(deadlineMs) });
+      }
+      return whenDurable;
+    },
+    hasDue: (nowMs) => memory.join.hasDue(nowMs),
+    remember(draft, nowMs) {
+      for (const { score, place, stored } of draft.scores.values()) {
+        memory.known.remember(scoreKey(score), stored);
+        if (place.kind === 'pending') memory.join.wait({ score, stored }, nowMs);
+        else memory.join.settle(scoreKey(score));
+      }
+    },
+    takeNewNames: () => memory.names.takeNew(),
+    waiting: () => memory.join.size(),
+  };
+}
