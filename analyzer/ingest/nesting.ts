@@ -24,8 +24,6 @@ export type SpanNode = {
   below: readonly SpanNode[];
   /** Those of them that are inferences of their own, and that no barrier parts from it: a bit each. */
   unparted: number;
-  /** Own inferences directly below it, the latest ones, where there are more than `below` has room for. */
-  children: SpanNode[] | null;
   /** The scope that wrote those directly below it. Undefined: there are none; null: several did. */
   childrenScope: string | null | undefined;
   /** Other spans of the same inference. */
@@ -159,7 +157,7 @@ export function createNesting(capacity: number, deps: { readonly onBelow: (node:
 }
 
 function createNode(key: string): SpanNode {
-  return { key, parent: null, hasCome: false, isBarrier: false, inference: null, tags: null, below: NOTHING, unparted: 0, children: null, childrenScope: undefined, twins: null, filed: null, isForgottenTwin: false, isComplete: false };
+  return { key, parent: null, hasCome: false, isBarrier: false, inference: null, tags: null, below: NOTHING, unparted: 0, childrenScope: undefined, twins: null, filed: null, isForgottenTwin: false, isComplete: false };
 }
 
 function tagsOf({ prompt_name, prompt_version, prompt_version_source, prompt_label, prompt_attribution, session_id, user_id }: Tags): Tags | null {

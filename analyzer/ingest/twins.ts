@@ -25,16 +25,20 @@ const WRAPPING_MS = 20;
 const MOST_TWINS = 8;
 /** A shorter id, met again by the same library, may well be another call's. */
 const RANDOM_ID_CHARACTERS = 20;
-/** Under one span, so many of the latest inferences are looked at. */
-const MOST_CHILDREN = 1_024;
+/** Where many stand under one span, twins are looked for among those that began in the same second, the one before and the one after. */
+const WIDE_BUCKET_MS = 1_000;
+const MOST_IN_BUCKET = 256;
+/** An id that is none. */
+const CONSTANT = 'constant';
 
 /**
  * @param capacity response ids remembered in each of two generations.
  * @param onChange a span's twins, or who stands for them, have changed.
  */
 export function createTwinFinder(capacity: number, onChange: (node: SpanNode) => void): TwinFinder {
-  /** Null: an id that is none. */
-  const byResponse = createGenerations<SpanNode | null>(capacity);
+  const byResponse = createGenerations<SpanNode | typeof CONSTANT>(capacity);
+  /** Inferences under spans that have more of them than `below` has room for, by second. */
+  const wide = createGenerations<SpanNode[]>(Math.ceil(capacity / 64));
 
   const elect = (twins: Twins): void => {
     const survivor = electedOf(twins);
@@ -65,28 +69,33 @@ export function createTwinFinder(capacity: number, onChange: (node: SpanNode) =>
   const findByResponse = (node: SpanNode, seen: SeenInference): void => {
     if (seen.response_id === null) return;
     const other = byResponse.get(seen.response_id);
-    if (other === node || other === null) return;
+    if (other === node || other === CONSTANT) return;
     if (!other?.inference || !haveOneResponse(node, seen, other, other.inference)) {
       byResponse.set(seen.response_id, node);
     } else if ((other.twins?.members.length ?? 1) < MOST_TWINS) {
       unite(other, node);
     } else {
-      byResponse.set(seen.response_id, null);
+      byResponse.set(seen.response_id, CONSTANT);
       part(other);
     }
   };
 
+  const bucketKey = (parent: SpanNode, ms: number): string => `${parent.key}@${Math.floor(ms / WIDE_BUCKET_MS)}`;
+
   const findBeside = (node: SpanNode, seen: SeenInference, parent: SpanNode): void => {
+    const isWide = parent.below.length >= MOST_BELOW;
     parent.childrenScope ??= parent.childrenScope === undefined ? seen.scope_name : null;
     if (parent.childrenScope !== seen.scope_name) {
       parent.childrenScope = null;
-      const nearest = nearestTwin(node, seen, parent.children ?? parent.below);
+      const near = isWide ? [-WIDE_BUCKET_MS, 0, WIDE_BUCKET_MS].flatMap((apartMs) => wide.get(bucketKey(parent, seen.start_ms + apartMs)) ?? []) : [];
+      const nearest = nearestTwin(node, seen, [...parent.below, ...near]);
       if (nearest !== null) unite(nearest, node);
     }
-    if (parent.below.length < MOST_BELOW || parent.children?.includes(node) === true) return;
-    parent.children ??= [...parent.below];
-    if (parent.children.length >= MOST_CHILDREN) parent.children.splice(0, MOST_CHILDREN / 2);
-    parent.children.push(node);
+    if (!isWide) return;
+    const key = bucketKey(parent, seen.start_ms);
+    const bucket = wide.get(key);
+    if (bucket === undefined) wide.set(key, [node]);
+    else if (bucket.length < MOST_IN_BUCKET && !bucket.includes(node)) bucket.push(node);
   };
 
   return {

@@ -42,7 +42,11 @@ const ROUTE = `arrayStringConcat(arraySort(arrayMap(key -> concat(key, '=', stra
 const OF_PROMPT = `project = {project:String} AND environment = {environment:String} AND prompt_name = {prompt_name:String}`;
 /** Whose version is known and beyond doubt. */
 const ATTRIBUTED = `prompt_version IS NOT NULL AND prompt_attribution != 'ambiguous' AND NOT is_experiment`;
-/** One span for each inference. Of a span whose rows differ, the newest tells: ask it after picking that. */
+/**
+ * One span for each inference. Of a span whose rows differ, the newest tells: ask it after picking that. Only values are asked for in this
+ * way. A span has a slot only if it counted when that closed, and keeps it if it is demoted later; so who was active, and which units there
+ * were, is told by the slots alone, and a restart finds what was seen before it.
+ */
 const COUNTED = `role = 'call'`;
 
 /** What is bet on: not what had been deleted when its slot closed, nor what has another type than its name. */
@@ -52,7 +56,7 @@ const JUDGED = `(deleted_slot = 0 OR deleted_slot > slot) AND empty(flags)`;
 export async function selectActivity(store: Store, range: { readonly from: number; readonly to: number }): Promise<Activity[]> {
   return store.select<Activity>(
     `SELECT slot, project, environment, assumeNotNull(prompt_name) AS prompt_name, assumeNotNull(prompt_version) AS version, uniqExact(trace_id, span_id) AS calls
-     FROM calls WHERE slot >= {from:UInt32} AND slot < {to:UInt32} AND calls.prompt_name IS NOT NULL AND ${ATTRIBUTED} AND ${COUNTED}
+     FROM calls WHERE slot >= {from:UInt32} AND slot < {to:UInt32} AND calls.prompt_name IS NOT NULL AND ${ATTRIBUTED}
      GROUP BY slot, project, environment, prompt_name, version ORDER BY slot, project, environment, prompt_name, version`,
     range,
   );
@@ -94,7 +98,7 @@ export async function selectShares(
 ): Promise<{ version: string; calls: number; first_ms: number }[]> {
   return store.select(
     `SELECT assumeNotNull(prompt_version) AS version, uniqExact(trace_id, span_id) AS calls, min(intDiv(start_ns, 1000000)) AS first_ms
-     FROM calls WHERE slot >= {from:UInt32} AND slot < {to:UInt32} AND ${OF_PROMPT} AND ${ATTRIBUTED} AND ${COUNTED} AND start_ns < {before_ms:UInt64} * 1000000
+     FROM calls WHERE slot >= {from:UInt32} AND slot < {to:UInt32} AND ${OF_PROMPT} AND ${ATTRIBUTED} AND start_ns < {before_ms:UInt64} * 1000000
      GROUP BY version ORDER BY calls DESC, first_ms, version`,
     { ...prompt, ...range },
   );
@@ -115,7 +119,7 @@ export async function selectUnits(
             min(slot) AS first_slot, max(slot) AS last_slot,
             argMin(span_id, (slot, start_ns, trace_id, span_id)) AS first_span, argMin(assumeNotNull(prompt_version), (slot, start_ns, trace_id, span_id)) AS first_version,
             argMin(intDiv(start_ns, 1000000), (slot, start_ns)) AS start_ms
-     FROM calls WHERE slot >= {from:UInt32} AND slot < {to:UInt32} AND ${OF_PROMPT} AND ${ATTRIBUTED} AND ${COUNTED} GROUP BY id ORDER BY last_slot, id`,
+     FROM calls WHERE slot >= {from:UInt32} AND slot < {to:UInt32} AND ${OF_PROMPT} AND ${ATTRIBUTED} GROUP BY id ORDER BY last_slot, id`,
     { ...prompt, ...range },
   );
 }
@@ -123,7 +127,7 @@ export async function selectUnits(
 /** Sessions of the last calls in the given slots, oldest first; null: a call without one. */
 export async function selectRecentSessions(store: Store, prompt: PromptKey, range: { readonly from: number; readonly to: number; readonly limit: number }): Promise<(string | null)[]> {
   const rows = await store.select<{ session_id: string | null }>(
-    `SELECT session_id FROM (SELECT * FROM calls WHERE slot >= {from:UInt32} AND slot < {to:UInt32} AND ${OF_PROMPT} AND ${ATTRIBUTED} AND ${COUNTED} LIMIT 1 BY trace_id, span_id)
+    `SELECT session_id FROM (SELECT * FROM calls WHERE slot >= {from:UInt32} AND slot < {to:UInt32} AND ${OF_PROMPT} AND ${ATTRIBUTED} LIMIT 1 BY trace_id, span_id)
      ORDER BY slot DESC, start_ns DESC, trace_id DESC, span_id DESC LIMIT {limit:UInt32}`,
     { ...prompt, ...range },
   );
@@ -152,7 +156,7 @@ export async function selectSeenVersions(
   return store.select(
     `SELECT project, environment, assumeNotNull(prompt_name) AS prompt_name, assumeNotNull(prompt_version) AS version,
             maxIf(slot, slot < {since:UInt32}) AS before_slot, minIf(slot, slot >= {since:UInt32}) AS first_slot, max(slot) AS last_slot
-     FROM calls WHERE slot >= {from:UInt32} AND slot < {to:UInt32} AND calls.prompt_name IS NOT NULL AND ${ATTRIBUTED} AND ${COUNTED}
+     FROM calls WHERE slot >= {from:UInt32} AND slot < {to:UInt32} AND calls.prompt_name IS NOT NULL AND ${ATTRIBUTED}
      GROUP BY project, environment, prompt_name, version ORDER BY project, environment, prompt_name, version`,
     range,
   );

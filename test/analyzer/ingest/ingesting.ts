@@ -20,8 +20,8 @@ export type ScoreRow = { score_id: string; name: string; value: number | null; l
 
 const EMPTY_RESOURCE = { resource: new Map(), scope: { name: 'a-library', version: '1', attributes: new Map() } };
 
-export function traces(spans: readonly OtlpSpan[], received_ms = ARRIVED_MS, project = 'default'): LogMessage {
-  const decoded = { signal: 'traces', groups: [{ ...EMPTY_RESOURCE, spans }], received: spans.length, rejected: new Map() } as const;
+export function traces(spans: readonly OtlpSpan[], received_ms = ARRIVED_MS, project = 'default', library = 'a-library'): LogMessage {
+  const decoded = { signal: 'traces', groups: [{ ...EMPTY_RESOURCE, scope: { ...EMPTY_RESOURCE.scope, name: library }, spans }], received: spans.length, rejected: new Map() } as const;
   return { signal: 'traces', project, received_ms, encoding: 'protobuf', body: new Uint8Array(), decoded };
 }
 
@@ -47,6 +47,11 @@ export const TAGS = { 'gen_ai.prompt.name': 'refund-agent', 'gen_ai.prompt.versi
 /** An application's own span, no inference. */
 export function wrapper(number: number, attributes: Wire = {}, changed: Partial<OtlpSpan> = {}): OtlpSpan {
   return span(attributes, { span_id: id(number), kind: 1, name: 'handle request', ...changed });
+}
+
+/** An agent that says which model it used: it may stand for an inference below it. */
+export function agent(number: number, attributes: Wire = {}, changed: Partial<OtlpSpan> = {}): OtlpSpan {
+  return inference(number, { 'gen_ai.operation.name': 'invoke_agent', 'gen_ai.usage.input_tokens': 100, ...attributes }, { name: 'invoke_agent support', ...changed });
 }
 
 /** A judgement of a span. */
