@@ -12,6 +12,7 @@ import { finishReason, providerName } from './dialects/vocabulary.ts';
 import type { LabelRules } from './score-values.ts';
 import { scoreOfRecord, scoresOfSpan } from './scores.ts';
 import { readAnswer, type Answer } from './signals/answer.ts';
+import type { CallContent, ContentKeeper } from './signals/content.ts';
 import { createPricer, type Pricer } from './signals/cost.ts';
 import { fingerprintOf } from './signals/fingerprint.ts';
 import { isEmpty, isFormatValid } from './signals/format.ts';
@@ -44,8 +45,8 @@ export type Relative = {
   start_time_ns: string;
 };
 
-/** `ignored_scores`: why evaluation events of this span gave no score, one reason each. */
-export type NormalisedSpan = { readonly scores: readonly Score[]; readonly ignored_scores: readonly string[] } & (
+/** `ignored_scores`: why evaluation events of this span gave no score, one reason each. `content`: null unless it is to be stored. */
+export type NormalisedSpan = { readonly scores: readonly Score[]; readonly ignored_scores: readonly string[]; readonly content: CallContent | null } & (
   | { readonly kind: 'call'; readonly call: LlmCall }
   | {
       readonly kind: 'relative';
@@ -69,6 +70,8 @@ export type NormaliserSettings = {
   readonly maxTextBytes?: number;
   /** Labels of scores that count as good or bad. Default: the usual words. */
   readonly labels?: LabelRules;
+  /** Takes the messages of a call to be stored. Absent: content is off. */
+  readonly keepContent?: ContentKeeper;
 };
 
 export type Normaliser = {
@@ -94,10 +97,11 @@ export function createNormaliser(settings: NormaliserSettings): Normaliser {
         const reason = reading.kind === 'relative' ? reading.reason : 'not_an_llm_call';
         const aggregate = reading.kind === 'relative' ? reading.aggregate : undefined;
         const candidate = dialect === undefined || aggregate === undefined ? null : callFrom(dialect, aggregate);
-        return { kind: 'relative', reason, relative: relativeOf(context, source, { reason, tags }), candidate, ...scoresIn(reason === 'evaluator' ? 'judge' : 'judged') };
+        const content = aggregate === undefined ? null : (settings.keepContent?.(aggregate, span) ?? null);
+        return { kind: 'relative', reason, relative: relativeOf(context, source, { reason, tags }), candidate, content, ...scoresIn(reason === 'evaluator' ? 'judge' : 'judged') };
       }
       const call = callFrom(dialect, reading.inference);
-      return { kind: 'call', call, ...scoresIn('judged') };
+      return { kind: 'call', call, content: settings.keepContent?.(reading.inference, span) ?? null, ...scoresIn('judged') };
     },
     record(context, _resource, _scope, record) {
       if (featureFlags.learn(context.project, record)) return { kind: 'ignored', reason: 'feature_flag' };

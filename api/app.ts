@@ -6,6 +6,7 @@ import type { Store } from '../schemas/store.ts';
 import { registerAlerts, type Transition } from './alerts.ts';
 import { registerCalls } from './calls.ts';
 import { registerComparisons } from './comparisons.ts';
+import { registerContent } from './content.ts';
 import { registerEvents, type EventSource } from './events.ts';
 import { LOOPBACK_NAMES, onlyForHosts } from './host.ts';
 import { registerLedger } from './ledger.ts';
@@ -23,6 +24,8 @@ export type ApiSettings = {
   version: string;
   /** Of lists that name no `from`. */
   defaultWindowMs: number;
+  /** Whether message content is stored, and for how many days. */
+  content: { readonly mode: 'off' | 'hashed' | 'stored'; readonly days: number };
   maxEventClients: number;
   /** Events that wait for one client before it is cut off. */
   maxQueuedEvents: number;
@@ -37,6 +40,7 @@ export const defaultApiSettings: ApiSettings = {
   project: 'default',
   version: '0',
   defaultWindowMs: 86_400_000,
+  content: { mode: 'off', days: 7 },
   maxEventClients: 100,
   maxQueuedEvents: 256,
   heartbeatMs: 5_000,
@@ -67,6 +71,7 @@ export function createApi(deps: ApiDeps): OpenAPIHono {
   app.use('/v1/alerts/*', limit);
 
   registerCalls(app, deps);
+  registerContent(app, deps);
   registerScores(app, deps);
   registerPrompts(app, deps);
   const readResults = createResults(deps);

@@ -26,6 +26,12 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     flags: { '--json': 'switch', '--evidence': 'value' },
     run: async (invocation) => (await import('./commands/replay-command.ts')).runReplay(invocation),
   },
+  inspect: {
+    usage: 'culprit inspect FILE… [--json] [--limit N]',
+    does: 'shows what is understood of captured telemetry (files, folders, - for standard input), from which key, and what is missing',
+    flags: { '--json': 'switch', '--limit': 'value' },
+    run: async (invocation) => (await import('./commands/inspect-command.ts')).runInspect(invocation),
+  },
   verify: { usage: 'culprit verify EVIDENCE.json…', does: 'recomputes the e-value of an alert from its strata', flags: {}, run: async (invocation) => (await import('./commands/verify.ts')).runVerify(invocation) },
 };
 

@@ -21,12 +21,12 @@ export type MigrationSettings = {
 };
 
 /** Days; null keeps rows for ever (replay). `evidence` also covers the looks, as they are read together. */
-export type RetentionDays = { readonly calls: number | null; readonly scores: number | null; readonly evidence: number | null };
+export type RetentionDays = { readonly calls: number | null; readonly scores: number | null; readonly evidence: number | null; readonly content: number | null };
 
 /** Design, section 10. */
-export const defaultRetention: RetentionDays = { calls: 30, scores: 30, evidence: 400 };
+export const defaultRetention: RetentionDays = { calls: 30, scores: 30, evidence: 400, content: 7 };
 /** Replay works in event time, where a TTL on the wall clock would delete its input. */
-export const endlessRetention: RetentionDays = { calls: null, scores: null, evidence: null };
+export const endlessRetention: RetentionDays = { calls: null, scores: null, evidence: null, content: null };
 
 type Migration = { readonly name: string; readonly text: string; readonly checksum: string };
 
@@ -108,6 +108,7 @@ function ttlExpressions(retention: RetentionDays): ReadonlyMap<string, string | 
     ['scores', after('event_time', retention.scores)],
     ['strata', after('closed_at', retention.evidence)],
     ['looks', after('at', retention.evidence)],
+    ['contents', after('event_time', retention.content)],
   ]);
 }
 

@@ -1,19 +1,14 @@
 import { createIngest, type Ingest } from '../analyzer/ingest/ingest.ts';
 import { createLook, type Look } from '../analyzer/look/look.ts';
-import { createNormaliser } from '../analyzer/normalise.ts';
 import { decode } from '../collector/otlp/decode.ts';
-import { metricSettingsFor, promptSettingsFor, scoreLabelsFor, scoreTypeFor, type Config } from '../schemas/config.ts';
+import { metricSettingsFor, promptSettingsFor, scoreTypeFor, type Config } from '../schemas/config.ts';
 import type { Store } from '../schemas/store.ts';
+import { createNormaliserFor } from './normaliser.ts';
 
 /** The analyzer's two loops over one store, set up from the configuration: the same for a server, a replay and a test. */
 
 export function createIngestFor(store: Store, config: Config): Ingest {
-  const normaliser = createNormaliser({
-    stratumAttributes: config.strata.attributes,
-    keys: config.keys,
-    featureFlags: config.feature_flags,
-    labels: (name) => scoreLabelsFor(config, name),
-  });
+  const normaliser = createNormaliserFor(config);
   return createIngest(
     { store, decode, normaliser },
     { resolveWaitMs: config.resolve_wait_s * 1000, maxWaiting: 50_000, rememberedSpans: 100_000, rememberedCalls: 25_000, scoreType: (name) => scoreTypeFor(config, name) },

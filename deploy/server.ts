@@ -53,8 +53,8 @@ export async function startServer(config: Config, deps: ServerDependencies): Pro
     // 2. The store, with the schema that this code knows.
     const store = await openEmbeddedStore({ directory: join(config.data, 'store') });
     undo.push(() => store.close());
-    const { calls_days, evidence_days } = config.retention;
-    await migrate(store, { directory: MIGRATIONS, cluster: null, retention: { calls: calls_days, scores: calls_days, evidence: evidence_days } });
+    const { calls_days, content_days, evidence_days } = config.retention;
+    await migrate(store, { directory: MIGRATIONS, cluster: null, retention: { calls: calls_days, scores: calls_days, evidence: evidence_days, content: content_days } });
 
     // 3. What an earlier process left is taken up before anything new comes in.
     const ingest = createIngestFor(store, config);
@@ -116,7 +116,7 @@ export async function startServer(config: Config, deps: ServerDependencies): Pro
       store: store.lane({ connections: 2, maxSeconds: 20 }),
       clock: deps.clock,
       events,
-      settings: { ...defaultApiSettings, project: config.project, version: VERSION, hosts: [...LOOPBACK_NAMES, new URL(publicUrlOf(config)).hostname] },
+      settings: { ...defaultApiSettings, project: config.project, version: VERSION, content: { mode: config.content, days: content_days }, hosts: [...LOOPBACK_NAMES, new URL(publicUrlOf(config)).hostname] },
       status: () => ({ behind_ms: lookedMs === null ? null : Math.max(0, deps.clock() - lookedMs) }),
       transition: createTransition({ store, clock: deps.clock }, (alert) => {
         events.publish('alert', { id: alert.id, state: alert.state, summary: alert.summary });

@@ -22,6 +22,8 @@ function settingsBelow(node: SchemaNode, path: readonly string[]): Setting[] {
     const below = [...path, name];
     const schema = asNode(child);
     if (schema === undefined) return [];
+    // A regular expression may hold the comma that parts the values of a flag.
+    if (schema['inFileOnly'] === true) return [];
     if (schema.properties !== undefined) return settingsBelow(schema, below);
     if (schema.type === 'object' || (schema.type === 'array' && asNode(schema.items)?.type !== 'string')) return [];
     const words = below.join('_');

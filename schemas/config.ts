@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { MetricKind } from './evidence.ts';
 import type { ScoreDataType } from './score.ts';
+import { MAX_PATTERN_CHARACTERS, MAX_PATTERNS, patternFault } from './redaction.ts';
 
 /**
  * Every setting of Culprit: one YAML file, every scalar of it also an environment variable and a flag.
@@ -50,6 +51,15 @@ const PromptRule = z.strictObject({
   metrics: z.record(z.string().min(1), MetricRule).optional(),
 });
 type PromptRule = z.infer<typeof PromptRule>;
+
+const RedactPattern = z
+  .string()
+  .min(1)
+  .max(MAX_PATTERN_CHARACTERS)
+  .superRefine((pattern, context) => {
+    const fault = patternFault(pattern);
+    if (fault !== null) context.addIssue({ code: 'custom', message: fault });
+  });
 
 export const WebhookEvent = z.enum(['alert.open', 'alert.acknowledged', 'alert.resolved']);
 export type WebhookEvent = z.infer<typeof WebhookEvent>;
@@ -112,7 +122,8 @@ export const ConfigFile = z
     public_url: z.url({ protocol: /^https?$/, error: 'is not an http(s) URL; write it in full, like https://culprit.example.com' }).optional().describe('How people reach this server; links in alerts begin with it. Default: http://HOST:PORT.'),
     project: z.string().min(1).max(256).default('default').describe('Project of what arrives without an API key.'),
     log_level: z.enum(['debug', 'info', 'warn', 'error']).default('info').describe('Least severe log line that is written.'),
-    content: z.enum(['off']).default('off').describe('Message content that is stored. off: none, only signals made from it (this version has no other choice).'),
+    content: z.enum(['off', 'hashed', 'stored']).default('off').describe('Message content that is stored. off: none, only signals made from it. hashed: its SHA-256. stored: its text, after `redact`.'),
+    redact: z.array(RedactPattern).max(MAX_PATTERNS).default([]).meta({ inFileOnly: true }).describe('Regular expressions (RE2) of what is taken out of content before it is stored or hashed.'),
     alpha: z.number().gt(0).max(0.5).default(0.01).describe('Chance that a rollout that changes nothing is ever alerted on.'),
     resolve_wait_s: z.number().nonnegative().max(600).default(30).describe('Longest wait for a relative of a span that may carry its prompt version.'),
     session_window_s: z.number().nonnegative().max(DAY_S).default(180).describe('How long calls of one session are gathered into one unit. 0: a unit is its first call.'),
@@ -120,6 +131,7 @@ export const ConfigFile = z
     retention: z
       .strictObject({
         calls_days: z.number().int().min(1).max(36_500).default(30).describe('How long calls and scores are kept.'),
+        content_days: z.number().int().min(1).max(36_500).default(7).describe('How long message content is kept, where it is stored.'),
         evidence_days: z.number().int().min(1).max(36_500).default(400).describe('How long strata, evidence and their history are kept.'),
       })
       .prefault({}),

@@ -83,6 +83,8 @@ export type Inference = {
   readonly usage: WireUsage;
   /** As reported by the library, in US dollars. */
   readonly cost_usd: number | null;
+  /** The messages that were sent, where the dialect reads them; else `signals/content.ts` looks for them where they are to be stored. */
+  readonly input?: AttributeValue | undefined;
   /** The messages that came back, structured or as JSON text: `signals/answer.ts` has the shapes. Undefined: not on the wire. */
   readonly output: AttributeValue | undefined;
   /** JSON was asked for. */

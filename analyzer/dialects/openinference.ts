@@ -219,5 +219,6 @@ export const openInferencePrompt: PromptReader = (attributes, flags) => {
   const version = stated?.toLowerCase() === 'unknown' ? null : stated;
   // Other software counts its users' inputs under `prompt.id`.
   const isOwnId = version !== null || attributes.has(KIND) || attributes.has('prompt.vendor') || attributes.has('prompt.url');
-  return promptOf(isOwnId ? attributes.get('prompt.id') : undefined, version ?? undefined, flags);
+  const prompt = promptOf(isOwnId ? attributes.get('prompt.id') : undefined, version ?? undefined, flags);
+  return prompt === null ? null : { ...prompt, name_is_id: true };
 };

@@ -28,11 +28,18 @@ const OWN_OPERATIONS: ReadonlyMap<string, RelativeReason> = new Map<string, Rela
   ['retrieve', 'retrieval'],
 ]);
 
+/** Until 2025 everything but the name was set after the answer: a call that failed is a name and an exception. */
+const CALL_BY_NAME = /^([a-z_]{1,32})\.(?:chat|chat\.completions|completions|messages|responses|generate_content|embeddings)$/;
+
 function read(source: SpanSource): Reading {
   const { span, flags } = source;
   const { attributes } = span;
   const own = OWN_OPERATIONS.get(text(attributes.get('gen_ai.operation.name'), flags)?.toLowerCase() ?? '');
   const operation = own === undefined ? classify(span, flags) : { kind: 'relative' as const, reason: own };
+  const provider = CALL_BY_NAME.exec(span.name.slice(0, 64))?.[1];
+  if (operation.kind === 'relative' && provider !== undefined && span.status_code === 2 && !attributes.has('gen_ai.operation.name')) {
+    return { kind: 'inference', inference: { ...inferenceOf(source, span.name.endsWith('embeddings') ? 'embeddings' : 'chat'), provider } };
+  }
   if (operation.kind === 'relative' && !isWrapper(operation.reason)) return { kind: 'relative', reason: operation.reason };
   const told = inferenceOf(source, operation.kind === 'call' ? operation.name : 'invoke_agent');
   const inference = {

@@ -197,6 +197,7 @@ export function inferenceOf({ span, flags }: SpanSource, operation: string): Inf
     ttft: ttft_s === null ? null : { value: ttft_s, unit: 's' },
     usage,
     cost_usd: firstAmount(attributes, COST),
+    input: attributes.get('gen_ai.input.messages') ?? undefined,
     output,
     asks_json: asksJson(attributes),
     prompt_text: { template: undefined, system: systemOf(span) },

@@ -26,7 +26,7 @@ function read(source: SpanSource): Reading {
   // A stream's end is told again by a log, which is a span without a duration; a pending span foretells one.
   const type = span.attributes.get('logfire.span_type');
   if (type === 'log' || type === 'pending_span') return { kind: 'relative', reason: 'not_an_llm_call' };
-  const operation = classify(span, flags);
+  const operation = providerCall(source) ?? classify(span, flags);
   if (operation.kind === 'call') return { kind: 'inference', inference: inference(source, operation.name) };
   const isRun = isWrapper(operation.reason) || span.attributes.has('model_name') || span.name === 'agent run';
   if (!isRun) return operation;
@@ -34,26 +34,45 @@ function read(source: SpanSource): Reading {
   return wrapper('agent', { ...said, request_model: said.request_model ?? text(span.attributes.get('model_name'), flags), usage: aggregatedUsage(span.attributes) ?? said.usage });
 }
 
+/** Logfire's own spans of a provider state neither provider nor operation until it has answered. */
+function providerCall({ scope, span }: SpanSource): { kind: 'call'; name: string } | null {
+  if (!PROVIDERS.has(scope.name) || !span.attributes.has('request_data') || span.attributes.has('gen_ai.operation.name')) return null;
+  return { kind: 'call', name: span.name.startsWith('Embedding') ? 'embeddings' : span.name.startsWith('Completion') ? 'text_completion' : 'chat' };
+}
+
+const PROVIDERS: ReadonlyMap<string, string> = new Map([
+  ['logfire.openai', 'openai'],
+  ['logfire.anthropic', 'anthropic'],
+]);
+
 function inference(source: SpanSource, operation: string): Inference {
   const { attributes } = source.span;
   const told = inferenceOf(source, operation);
   const response = fieldsOf(attributes.get('response_data'), source.flags);
   const usage = fieldsAt(response, 'usage');
+  const logged = loggedMessages(attributes);
   return {
     ...told,
+    provider: told.provider ?? PROVIDERS.get(source.scope.name) ?? null,
     // The time to the first chunk is set on streams only.
     is_stream: told.is_stream ?? (told.ttft === null ? truth(fieldsOf(attributes.get('request_data'), source.flags)?.get('stream')) : true),
-    usage: told.usage.input === null && told.usage.output === null && usage !== null ? providerUsage(usage) : told.usage,
-    output: told.output ?? response?.get('message') ?? loggedChoice(attributes),
+    usage:
+      told.usage.input === null && told.usage.output === null && usage !== null
+        ? providerUsage(usage)
+        : { ...told.usage, reasoning: told.usage.reasoning ?? firstCount(attributes, ['gen_ai.usage.details.reasoning_tokens']) },
+    output: told.output ?? response?.get('message') ?? logged?.choice,
+    prompt_text: { ...told.prompt_text, system: told.prompt_text.system ?? logged?.system },
     error: told.error ?? (isLoggedAsError(attributes) ? { type: null, message: null } : null),
     cost_usd: told.cost_usd ?? amount(attributes.get('operation.cost')),
   };
 }
 
 /** Until 2025 the messages stood in one attribute, as the events that the conventions had for them. */
-function loggedChoice(attributes: Attributes): AttributeValue | undefined {
-  const choice = listOf(structured(attributes.get('events'))).find((event) => isFields(event) && event.get('event.name') === 'gen_ai.choice');
-  return isFields(choice) ? choice.get('message') : undefined;
+function loggedMessages(attributes: Attributes): { readonly choice: AttributeValue | undefined; readonly system: AttributeValue | undefined } | null {
+  if (!attributes.has('events')) return null;
+  const events = listOf(structured(attributes.get('events'))).filter(isFields);
+  const named = (name: string) => events.find((event) => event.get('event.name') === name);
+  return { choice: named('gen_ai.choice')?.get('message'), system: named('gen_ai.system.message')?.get('content') };
 }
 
 /** Logfire's severities are those of OpenTelemetry: 17 and above are errors. */

@@ -1,85 +1,42 @@
 import type { LlmCall } from '../../schemas/call.ts';
-import { createGenerations } from './generations.ts';
-import { spanKey, type SpanIdentity } from './identity.ts';
+import { spanKey } from './identity.ts';
+import { MAX_DEPTH, type SpanNode, type Tags } from './nesting.ts';
 import type { Relative } from '../normalise.ts';
-
-/**
- * The spans around calls, as far as they are remembered: who is whose parent, and what tags stand where. A call takes its
- * prompt (name and version together), session and user each from the nearest span that has it, itself first.
- */
-export type Ancestry = {
-  add(ancestor: Ancestor): void;
-  /** Fills what the call lacks from its ancestors. */
-  resolve(call: LlmCall): Resolution;
-  /** Whether a span stands above another, as far as the spans between them are remembered. */
-  isBelow(span: SpanIdentity, ancestor: string): 'yes' | 'no' | 'unknown';
-};
-
-/** What a span passes on to those below it, and to whom it belongs itself. */
-export type Ancestor = Omit<Relative, 'reason' | 'start_time_ns'>;
 
 /** `missing`: the nearest ancestor that has not been seen, by key; null when the chain is complete or nothing is lacking. */
 export type Resolution = { readonly call: LlmCall; readonly missing: string | null };
 
-/** A parent chain longer than this, or one that loops, ends here. */
-const MAX_DEPTH = 64;
-
-/** A call can stand above another (an agent that is itself an inference); its children inherit from it as from any span. */
-export function ancestorOf(call: LlmCall): Ancestor {
-  return {
-    project: call.project,
-    trace_id: call.trace_id,
-    span_id: call.span_id,
-    parent_span_id: call.parent_span_id,
-    prompt_name: call.prompt_name,
-    prompt_version: call.prompt_version,
-    prompt_version_source: call.prompt_version_source,
-    prompt_label: call.prompt_label,
-    prompt_attribution: call.prompt_attribution,
-    session_id: call.session_id,
-    user_id: call.user_id,
-    received_ms: call.received_time_ms,
-  };
+/**
+ * Fills what a call lacks from the spans above it: its prompt (name and version together), session and user each from the nearest that
+ * has it, itself first. A call can stand above another (an agent that is itself an inference); its children inherit from it as from any span.
+ *
+ * @param at the span with this key, as far as it is remembered.
+ */
+export function resolve(call: LlmCall, at: (key: string) => SpanNode | undefined): Resolution {
+  if (call.parent_span_id === null || !lacking(call)) return { call, missing: null };
+  const filled: LlmCall = { ...call };
+  let parent: string | null = spanKey({ project: call.project, trace_id: call.trace_id, span_id: call.parent_span_id });
+  // A chain longer than this, or one that loops, ends here.
+  for (let depth = 0; parent !== null && depth < MAX_DEPTH; depth += 1) {
+    const ancestor: SpanNode | undefined = at(parent);
+    if (ancestor?.hasCome !== true) return { call: filled, missing: lacking(filled) ? parent : null };
+    if (ancestor.tags !== null) inherit(filled, ancestor.tags);
+    if (!lacking(filled)) return { call: filled, missing: null };
+    parent = ancestor.parent;
+  }
+  return { call: filled, missing: null };
 }
 
-/** @param capacity spans remembered in each of two generations. */
-export function createAncestry(capacity: number): Ancestry {
-  const spans = createGenerations<Ancestor>(capacity);
-  return {
-    add: (ancestor) => spans.set(spanKey(ancestor), ancestor),
-    resolve(call) {
-      if (call.parent_span_id === null || !lacking(call)) return { call, missing: null };
-      const filled: LlmCall = { ...call };
-      let parent: string | null = call.parent_span_id;
-      for (let depth = 0; parent !== null && depth < MAX_DEPTH; depth += 1) {
-        const key: string = spanKey({ project: call.project, trace_id: call.trace_id, span_id: parent });
-        const ancestor = spans.get(key);
-        if (ancestor === undefined) return { call: filled, missing: lacking(filled) ? key : null };
-        if (!isTagged(filled) && isTagged(ancestor)) {
-          filled.prompt_name = ancestor.prompt_name;
-          filled.prompt_version = ancestor.prompt_version;
-          filled.prompt_version_source = ancestor.prompt_version_source;
-          filled.prompt_label = ancestor.prompt_label;
-          filled.prompt_attribution = ancestor.prompt_attribution === 'ambiguous' ? 'ambiguous' : 'inherited';
-        }
-        filled.session_id ??= ancestor.session_id;
-        filled.user_id ??= ancestor.user_id;
-        if (!lacking(filled)) return { call: filled, missing: null };
-        parent = ancestor.parent_span_id;
-      }
-      return { call: filled, missing: null };
-    },
-    isBelow(span, ancestor) {
-      let current: string | null = span.span_id;
-      for (let depth = 0; current !== null && depth < MAX_DEPTH; depth += 1) {
-        if (current === ancestor) return depth === 0 ? 'no' : 'yes';
-        const relative = spans.get(spanKey({ ...span, span_id: current }));
-        if (relative === undefined) return 'unknown';
-        current = relative.parent_span_id;
-      }
-      return 'no';
-    },
-  };
+function inherit(call: LlmCall, tags: Tags): void {
+  if (!isTagged(call) && isTagged(tags)) {
+    call.prompt_name = tags.prompt_name;
+    call.prompt_version = tags.prompt_version;
+    call.prompt_version_source = tags.prompt_version_source;
+    call.prompt_label = tags.prompt_label;
+    call.prompt_attribution = tags.prompt_attribution === 'ambiguous' ? 'ambiguous' : 'inherited';
+  }
+  call.session_id ??= tags.session_id;
+  call.user_id ??= tags.user_id;
 }
 
 /**

@@ -21,23 +21,25 @@ import type { Relative } from '../normalise.ts';
  */
 export type Inferences = {
   /** Looks up what the store knows of the traces and responses of these, where memory may not have it. */
-  recall(sights: readonly Sight[], nowMs: number): Promise<void>;
+  recall(relatives: Iterable<Relative>, calls: Iterable<LlmCall>, nowMs: number): Promise<void>;
   /** All that the store knows of these traces. */
   recallTraces(spans: readonly SpanIdentity[]): Promise<void>;
-  see(sight: Sight): void;
-  roleOf(span: SpanIdentity, reason: string): Role;
+  /** The span with this key, as far as it is remembered. */
+  at(key: string): SpanNode | undefined;
+  /** Spans come, by key. Relatives first: where a span is both, it is an inference. */
+  seeRelative(key: string, relative: Relative): void;
+  /** `reason`: why the span by itself is no call; empty for an inference of its own. */
+  seeInference(key: string, call: LlmCall, reason: string): void;
+  roleOf(key: string, reason: string): Role;
   /** The row of an inference says so now. */
-  filed(span: SpanIdentity, as: { readonly role: Role; readonly slot: number }): void;
-  /** What has changed since the last time, given the spans that are in hand (their rows are written anyway). */
-  changes(inHand: ReadonlyMap<string, { readonly isStored: boolean }>): Changes;
+  filed(key: string, as: { readonly role: Role; readonly slot: number }): void;
+  /** What has changed since the last time, given the spans that have come (their rows are written anyway). */
+  changes(arrived: ReadonlyMap<string, { readonly stored: object | undefined }>): Changes;
   /** The calls that count at or below a span, or for it: as many as are remembered, at most 32. Undefined where the span is unknown. */
   standInsFor(key: string): readonly SpanIdentity[] | undefined;
   /** The spans that this call stands for: its twins, and what stands above it. */
   standsFor(span: SpanIdentity): readonly string[];
 };
-
-/** `reason`: why the span by itself is no call; empty for an inference of its own. */
-export type Sight = { readonly kind: 'relative'; readonly relative: Relative } | { readonly kind: 'inference'; readonly call: LlmCall; readonly reason: string };
 
 /** `refiled`: stored spans whose row says otherwise. `fills`: a call, and the other spans of the same inference that it may be completed from. */
 export type Changes = { readonly refiled: readonly SpanIdentity[]; readonly fills: ReadonlyMap<SpanIdentity, readonly SpanIdentity[]> };
@@ -50,6 +52,8 @@ export function createInferences(store: Store, settings: { readonly capacity: nu
   /** Traces that were loaded whole, as long as nothing was forgotten since. */
   let recalled = new Set<string>();
   let changed = new Set<SpanNode>();
+  /** The inferences of this batch: most questions are about them. */
+  let inHand = new Map<string, SpanNode>();
   const nesting = createNesting(capacity, {
     onBelow(node) {
       changed.add(node);
@@ -62,9 +66,9 @@ export function createInferences(store: Store, settings: { readonly capacity: nu
   });
   const twins = createTwinFinder(capacity, (node) => changed.add(node));
 
-  const place = (span: SpanIdentity & { readonly parent_span_id: string | null }, inference: SeenInference | null, reason: string): SpanNode => {
-    const node = nesting.place(span, { isBarrier: BARRIERS.has(reason), inference });
-    if (inference !== null) twins.find(node, node.parent === null ? null : (nesting.get(node.parent) ?? null));
+  const place = (key: string, span: Parameters<typeof nesting.place>[1], inference: SeenInference | null, reason: string): SpanNode => {
+    const { node, above } = nesting.place(key, span, { isBarrier: BARRIERS.has(reason), inference });
+    if (inference !== null) twins.find(node, above);
     return node;
   };
 
@@ -77,10 +81,11 @@ export function createInferences(store: Store, settings: { readonly capacity: nu
     for (const trace of traces) recalled.add(trace);
   };
 
-  const placeStored = ({ role, slot, reason, parent_span_id, inference, ...span }: Sighting): void => {
-    const known = nesting.get(spanKey(span));
+  const placeStored = ({ role, slot, reason, inference, ...span }: Sighting): void => {
+    const key = spanKey(span);
+    const known = nesting.get(key);
     if (known?.hasCome === true && (known.inference !== null || inference === null)) return;
-    const node = place({ ...span, parent_span_id }, inference, reason);
+    const node = place(key, span, inference, reason);
     if (inference === null) return;
     node.filed = role;
     node.isForgottenTwin = role === 'duplicate';
@@ -90,57 +95,55 @@ export function createInferences(store: Store, settings: { readonly capacity: nu
   };
 
   return {
-    async recall(sights, nowMs) {
+    async recall(relatives, calls, nowMs) {
       coverage.passed(nowMs);
+      inHand = new Map();
       const trace_ids = new Set<string>();
       const response_ids = new Set<string>();
-      for (const sight of sights) {
-        const span = sight.kind === 'relative' ? sight.relative : sight.call;
-        const sinceMs = Number(span.start_time_ns) / 1e6;
-        if (!(sight.kind === 'relative' ? sinceStart : coverage).isInDoubt(sinceMs, nowMs)) continue;
-        trace_ids.add(span.trace_id);
-        if (sight.kind === 'inference' && sight.call.response_id !== null) response_ids.add(sight.call.response_id);
+      if (coversFromMs > 0) for (const { start_time_ns, trace_id } of relatives) if (sinceStart.isInDoubt(Number(start_time_ns) / 1e6, nowMs)) trace_ids.add(trace_id);
+      for (const { start_time_ns, trace_id, response_id } of calls) {
+        if (!coverage.isInDoubt(Number(start_time_ns) / 1e6, nowMs)) continue;
+        trace_ids.add(trace_id);
+        if (response_id !== null) response_ids.add(response_id);
       }
       await load({ trace_ids: [...trace_ids], response_ids: [...response_ids] });
     },
     recallTraces: (spans) => load({ trace_ids: spans.map((span) => span.trace_id), response_ids: [] }),
-    see(sight) {
-      if (sight.kind === 'relative') place(sight.relative, null, sight.relative.reason);
-      else place(sight.call, seenInference(sight.call, sight.reason === '' ? 'own' : 'aggregate'), sight.reason);
-    },
-    roleOf(span, reason) {
-      const node = nesting.get(spanKey(span));
-      // Forgotten already, in a batch that is larger than the memory.
+    seeRelative: (key, relative) => void place(key, relative, null, relative.reason),
+    seeInference: (key, call, reason) => void inHand.set(key, place(key, call, seenInference(call, reason === '' ? 'own' : 'aggregate'), reason)),
+    at: (key) => nesting.get(key),
+    roleOf(key, reason) {
+      const node = inHand.get(key) ?? nesting.get(key);
       return node === undefined ? (reason === '' ? 'call' : 'candidate') : roleOf(node);
     },
-    filed(span, { role, slot }) {
-      const node = nesting.get(spanKey(span));
+    filed(key, { role, slot }) {
+      const node = inHand.get(key) ?? nesting.get(key);
       if (node === undefined) return;
       node.filed = role;
       node.isComplete = slot > 0;
     },
-    changes(inHand) {
+    changes(arrived) {
       const refiled: SpanIdentity[] = [];
       const fills = new Map<SpanNode, Set<SpanNode>>();
       const fill = (node: SpanNode): void => {
         for (const { call, others } of completionsOf(node)) {
-          const isWhole = inHand.has(call.key) || roleOf(call) !== call.filed;
+          const isWhole = arrived.has(call.key) || roleOf(call) !== call.filed;
           // A stored call has been completed from its stored twins already.
-          const from = isWhole ? others : others.filter((other) => inHand.has(other.key));
+          const from = isWhole ? others : others.filter((other) => arrived.has(other.key));
           if (from.length > 0) fills.set(call, new Set([...(fills.get(call) ?? []), ...from]));
         }
       };
       for (const node of changed) {
-        if (node.inference !== null && node.filed !== null && !inHand.has(node.key) && roleOf(node) !== node.filed) refiled.push(node.inference);
+        if (node.inference !== null && node.filed !== null && !arrived.has(node.key) && roleOf(node) !== node.filed) refiled.push(node.inference);
         fill(node);
       }
-      for (const [key, { isStored }] of inHand) {
-        const node = isStored ? nesting.get(key) : undefined;
+      for (const [key, { stored }] of arrived) {
+        const node = stored === undefined ? undefined : nesting.get(key);
         if (node === undefined) continue;
         fill(node);
         for (const above of nesting.above(node)) if (above.inference?.kind === 'own') fill(above);
       }
-      changed = new Set();
+      if (changed.size > 0) changed = new Set();
       return { refiled, fills: new Map([...fills].flatMap(([call, others]) => (call.inference === null ? [] : [[call.inference, inOrder(others)] as const]))) };
     },
     standInsFor(key) {
@@ -154,13 +157,6 @@ export function createInferences(store: Store, settings: { readonly capacity: nu
       return [...new Set(twinsAndAbove)].filter((other) => other.hasCome && isOnly(standInsOf(other), node)).map((other) => other.key);
     },
   };
-}
-
-/** Relatives first: where a span is both, it is an inference. */
-export function sightsOf(relatives: readonly { readonly item: Relative }[], calls: Iterable<{ readonly item: LlmCall; readonly reason: string }>): Sight[] {
-  const sights: Sight[] = relatives.map(({ item }) => ({ kind: 'relative', relative: item }));
-  for (const { item, reason } of calls) sights.push({ kind: 'inference', call: item, reason });
-  return sights;
 }
 
 /** What makes the inferences above and below it two calls. */

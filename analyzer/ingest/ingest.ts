@@ -2,18 +2,19 @@ import type { LlmCall } from '../../schemas/call.ts';
 import type { LogMessage } from '../../schemas/log.ts';
 import type { Decoded } from '../../schemas/otlp.ts';
 import type { Store } from '../../schemas/store.ts';
-import { ancestorOf, createAncestry } from './ancestry.ts';
+import { resolve as resolveFrom, type Resolution } from './ancestry.ts';
 import { arrivingCalls, type SpanArrival } from './arrivals.ts';
 import { createCardinality, dayStartMs, DEFAULT_LIMITS, type CardinalityLimits } from './cardinality.ts';
 import { createDraft, type Draft, type StoredSpan } from './draft.ts';
-import { spanKey, type SpanIdentity } from './identity.ts';
-import { createInferences, sightsOf } from './inferences.ts';
+import { spanKey } from './identity.ts';
+import { createInferences } from './inferences.ts';
 import { createKnown } from './known.ts';
 import { createLate } from './late.ts';
 import { countRoles, createTally, type Tally } from './ledger.ts';
 import type { Normaliser, Relative } from '../normalise.ts';
 import { gather, readMessage, type Reading } from './reading.ts';
-import { loadProvisionalCalls, loadRelatives, loadVersionsSince, lookUpCalls, reconcileLedger } from './recovery.ts';
+import { loadProvisionalCalls, loadVersionsSince, lookUpCalls, reconcileLedger } from './recovery.ts';
+import type { ContentOf } from './rows.ts';
 import type { ConfiguredType } from './score-names.ts';
 import { createScoring } from './scoring.ts';
 import { settle } from './settling.ts';
@@ -71,12 +72,12 @@ export function createIngest(
       { keyOf: spanKey, sinceMs: (call) => Number(BigInt(call.start_time_ns) / 1_000_000n), lookUp: (calls) => lookUpCalls(store, calls) },
       { coversFromMs, capacity: settings.rememberedSpans },
     );
-  const ancestry = createAncestry(settings.rememberedSpans);
-  const late = createLate({ store, ancestry }, settings.rememberedCalls);
+  let inferences = createInferences(store, { capacity: settings.rememberedSpans, coversFromMs: 0 });
+  const resolve = (call: LlmCall): Resolution => resolveFrom(call, inferences.at);
+  const late = createLate({ store, resolve }, settings.rememberedCalls);
   const cardinality = withTextVersions(createCardinality(settings.cardinality ?? DEFAULT_LIMITS));
   let known = memory(0);
   let waiting = createWaiting();
-  let inferences = createInferences(store, { capacity: settings.rememberedSpans, coversFromMs: 0 });
   const seenVersions = createSeenVersions();
   let isInDoubt = false;
   let batch = 0;
@@ -84,7 +85,7 @@ export function createIngest(
   let openSlot = 1;
   const slotAt = (stampMs: number): number => Math.max(slotOf(stampMs), openSlot);
   const scoring = createScoring(
-    { store, ancestry, inferences },
+    { store, inferences },
     { rememberedScores: settings.rememberedSpans, rememberedCalls: settings.rememberedCalls, waitMs: settings.resolveWaitMs, type: settings.scoreType ?? (() => null), slotAt },
   );
 
@@ -102,27 +103,26 @@ export function createIngest(
     const calls = arrivingCalls(reading.calls, await known.find(reading.calls.map(({ item }) => item), nowMs), tally);
     const scores = await scoring.arriving(reading, tally, nowMs);
 
-    // 3. Resolve tags. Ancestors first, so that the order inside a batch does not matter.
-    for (const { item } of reading.relatives) ancestry.add(item);
-    for (const { item } of calls.values()) ancestry.add(ancestorOf(item));
+    // 3. See all of it, ancestors first, so that the order inside a batch does not matter; and look up what stands around it.
+    await inferences.recall(reading.relatives.map(({ item }) => item), [...calls.values()].map(({ item }) => item), nowMs);
+    for (const { key, item } of reading.relatives) inferences.seeRelative(key, item);
+    for (const [key, { item, reason }] of calls) inferences.seeInference(key, item, reason);
     await recallAncestors([...calls.values()].flatMap(({ item, stored }) => (stored === undefined ? [] : [item])));
 
     // 4. Tell which span counts for each inference; then draft calls, those that wait, or waited too long.
-    const sights = sightsOf(reading.relatives, calls.values());
-    await inferences.recall(sights, nowMs);
-    for (const sight of sights) inferences.see(sight);
-    const settled = await settle({ store, inferences, resolve: (call) => ancestry.resolve(call).call }, calls, nowMs);
-    for (const arrival of settled.values()) draftCall(draft, arrival, whenDurable);
-    const ancestors = [...reading.relatives, ...calls.values()];
-    for (const { item, stampMs } of ancestors) draftWoken(draft, item, stampMs, whenDurable);
-    whenDurable.push(...(await late.correct(draft, ancestors.map(({ item }) => item), (call) => cardinality.admit(call, nowMs))));
+    const settled = await settle({ store, inferences, resolve }, calls, nowMs);
+    for (const [key, arrival] of settled) draftCall(draft, key, arrival, whenDurable);
+    for (const { key, stampMs } of reading.relatives) draftWoken(draft, key, stampMs, whenDurable);
+    for (const [key, { stampMs }] of calls) draftWoken(draft, key, stampMs, whenDurable);
+    const arrived = [...reading.relatives.map(({ key }) => key), ...calls.keys()];
+    whenDurable.push(...(await late.correct(draft, arrived, (call) => cardinality.admit(call, nowMs))));
 
     // 5. Join scores with their calls, in both directions; and anew where another span counts than did.
     const recounted = [...settled].filter(([key, { stored }]) => stored !== undefined && stored.slot > 0 && !calls.has(key)).map(([, { item }]) => item);
-    await scoring.draft(draft, scores, { came: ancestors.map(({ item }) => item), recounted, nowMs });
+    await scoring.draft(draft, scores, { came: arrived, recounted, nowMs });
 
     // 6. Write the rows; 7. write the ledger, last; 8. remember. See `commit`.
-    await commit(draft, { relatives: reading.relatives.map(({ item }) => item), tally, whenDurable, nowMs });
+    await commit(draft, { relatives: reading.relatives.map(({ item }) => item), contents: reading.contents, tally, whenDurable, nowMs });
     return { received: reading.received, calls: draft.calls.size, scores: draft.scores.size, prompts: draft.prompts() };
   };
 
@@ -134,7 +134,7 @@ export function createIngest(
       const whenDurable: (() => void)[] = expired.map(({ call }) => () => waiting.remove(call));
       await recallAncestors(expired.map(({ call }) => call));
       for (const { call: asWaiting, stored, deadlineMs } of expired) {
-        const { call, missing } = ancestry.resolve(asWaiting);
+        const { call, missing } = resolve(asWaiting);
         draft.completeCall({ call: cardinality.admit(call, nowMs), stored, reason: stored.reason }, slotAt(deadlineMs));
         if (missing !== null) whenDurable.push(() => late.expect(missing, call));
       }
@@ -161,9 +161,9 @@ export function createIngest(
     await recallAncestors(provisional.map(({ call }) => call));
     await inferences.recallTraces(provisional.map(({ call }) => call));
     for (const { call: asStored, stored } of provisional) {
-      const { call, missing } = ancestry.resolve(asStored);
+      const { call, missing } = resolve(asStored);
       const filing = { call: cardinality.admit(call, nowMs), stored, reason: stored.reason };
-      const role = inferences.roleOf(call, stored.reason);
+      const role = inferences.roleOf(spanKey(call), stored.reason);
       if (role === 'wrapper' || role === 'duplicate') draft.setAside(filing, role);
       else if (role === 'call' && missing === null) draft.completeCall(filing, slotAt(nowMs));
       else waiting.put({ call, missing, stored, deadlineMs: nowMs + settings.resolveWaitMs });
@@ -173,14 +173,14 @@ export function createIngest(
     isInDoubt = false;
   };
 
-  const commit = async (draft: Draft, beside: { readonly relatives: readonly Relative[]; readonly tally: Tally; readonly whenDurable: readonly (() => void)[]; readonly nowMs: number }): Promise<void> => {
+  const commit = async (draft: Draft, beside: { readonly relatives: readonly Relative[]; readonly contents?: readonly ContentOf[]; readonly tally: Tally; readonly whenDurable: readonly (() => void)[]; readonly nowMs: number }): Promise<void> => {
     batch += 1;
-    const { relatives, tally, nowMs } = beside;
+    const { relatives, contents = [], tally, nowMs } = beside;
     countRoles(draft.calls.values(), tally);
-    await writeTurn(store, { draft, relatives, tally, batch, versions: seenVersions.due(draft.versionRows(nowMs), nowMs), scoreNames: scoring.takeNewNames() });
-    for (const { call, stored } of draft.calls.values()) {
-      known.remember(call, stored);
-      inferences.filed(call, stored);
+    await writeTurn(store, { draft, relatives, contents, tally, batch, versions: seenVersions.due(draft.versionRows(nowMs), nowMs), scoreNames: scoring.takeNewNames() });
+    for (const [key, { stored }] of draft.calls) {
+      known.remember(key, stored);
+      inferences.filed(key, stored);
     }
     scoring.remember(draft, nowMs);
     for (const remember of beside.whenDurable) remember();
@@ -188,14 +188,13 @@ export function createIngest(
 
   /** A look at the store, for calls whose ancestors may have come before the memory began. */
   async function recallAncestors(calls: readonly LlmCall[]): Promise<void> {
-    const unsure = calls.filter((call) => ancestry.resolve(call).missing !== null);
-    for (const relative of await loadRelatives(store, unsure)) ancestry.add(relative);
+    await inferences.recallTraces(calls.filter((call) => resolve(call).missing !== null));
   }
 
-  function draftCall(draft: Draft, { item, stampMs, stored, reason }: SpanArrival, whenDurable: (() => void)[]): void {
-    const { call: resolved, missing } = ancestry.resolve(item);
+  function draftCall(draft: Draft, key: string, { item, stampMs, stored, reason }: SpanArrival, whenDurable: (() => void)[]): void {
+    const { call: resolved, missing } = resolve(item);
     const filing = { call: cardinality.admit(resolved, stampMs), stored, reason };
-    const role = inferences.roleOf(item, reason);
+    const role = inferences.roleOf(key, reason);
     // What is due when this batch is durable is, above all, waiting.
     const hasRoom = waiting.size() + whenDurable.length < settings.maxWaiting;
     const wait = (provisional: StoredSpan): void => void whenDurable.push(() => waiting.put({ call: resolved, missing, stored: provisional, deadlineMs: stampMs + settings.resolveWaitMs }));
@@ -217,11 +216,11 @@ export function createIngest(
   }
 
   /** Calls that waited for this span: they are complete, or wait for the next one above it. */
-  function draftWoken(draft: Draft, ancestor: SpanIdentity, stampMs: number, whenDurable: (() => void)[]): void {
-    for (const waiter of waiting.forAncestor(spanKey(ancestor))) {
+  function draftWoken(draft: Draft, ancestor: string, stampMs: number, whenDurable: (() => void)[]): void {
+    for (const waiter of waiting.forAncestor(ancestor)) {
       // It comes anew in this batch, or an ancestor before this one woke it.
       if (draft.calls.has(spanKey(waiter.call))) continue;
-      const { call, missing } = ancestry.resolve(waiter.call);
+      const { call, missing } = resolve(waiter.call);
       if (missing === null) draft.completeCall({ call: cardinality.admit(call, stampMs), stored: waiter.stored, reason: waiter.stored.reason }, slotAt(stampMs));
       whenDurable.push(() => (missing === null ? waiting.remove(call) : waiting.put({ ...waiter, call, missing })));
     }

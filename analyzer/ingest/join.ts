@@ -29,8 +29,8 @@ export type Join = {
   learn(call: CallFacts, slot: number): void;
   /** Scores that wait for this call, or for a span that it stands for. They stay until `settle`. */
   waitingFor(call: CallFacts): readonly PendingScore[];
-  /** Scores that wait for these spans, whatever they are. */
-  waitingAt(spans: readonly SpanIdentity[]): readonly PendingScore[];
+  /** Scores that wait for these spans, by key, whatever they are. */
+  waitingAt(keys: readonly string[]): readonly PendingScore[];
   /** In the place of an earlier judgement of the same score. */
   wait(pending: PendingScore, nowMs: number): void;
   settle(key: string): void;
@@ -209,7 +209,7 @@ export function createJoin(
       if (others.length < MAX_REMEMBERED_OF_TRACE) traces.set(key, [...others, { call, slot }]);
     },
     waitingFor: (call) => (pending.size === 0 ? [] : waitingUnder([...namesOf(call), ...inferences.standsFor(call)])),
-    waitingAt: (spans) => (pending.size === 0 ? [] : waitingUnder(spans.flatMap((span) => [spanKey(span), spanKey({ ...span, trace_id: '' })]))),
+    waitingAt: (keys) => (pending.size === 0 ? [] : waitingUnder(keys)),
     wait({ score, stored }, nowMs) {
       const before = forget(scoreKey(score));
       // A correction does not begin anew.
@@ -235,7 +235,7 @@ export function createJoin(
       return found.sort((one, other) => one.deadlineMs - other.deadlineMs);
     },
     // A call may have been found to be the second span of an inference since.
-    ofTrace: ({ project, trace_id }) => (trace_id === null ? [] : (traces.get(traceKey(project, trace_id)) ?? []).filter(({ call }) => inferences.roleOf(call, '') === 'call')),
+    ofTrace: ({ project, trace_id }) => (trace_id === null ? [] : (traces.get(traceKey(project, trace_id)) ?? []).filter(({ call }) => inferences.roleOf(spanKey(call), '') === 'call')),
     startedMs(score) {
       const call = known(score) ?? (score.trace_id === null ? undefined : traces.get(traceKey(score.project, score.trace_id))?.[0]?.call);
       return call === undefined ? null : Number(BigInt(call.start_time_ns) / 1_000_000n);

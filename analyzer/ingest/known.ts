@@ -10,7 +10,7 @@ import { createGenerations } from './generations.ts';
 export type Known<Item, Stored> = {
   /** What is stored of each of these, by key; absent keys are new. Asks the store only where memory cannot tell. */
   find(items: readonly Item[], stampMs: number): Promise<Map<string, Stored>>;
-  remember(item: Item, stored: Stored): void;
+  remember(key: string, stored: Stored): void;
 };
 
 const LOOKUP_CHUNK = 2_000;
@@ -49,6 +49,6 @@ export function createKnown<Item, Stored>(
       }
       return found;
     },
-    remember: (item, stored) => memory.set(deps.keyOf(item), stored),
+    remember: (key, stored) => memory.set(key, stored),
   };
 }

@@ -1,6 +1,6 @@
 import type { LlmCall } from '../../schemas/call.ts';
 import type { Store } from '../../schemas/store.ts';
-import type { Ancestry } from './ancestry.ts';
+import type { Resolution } from './ancestry.ts';
 import type { Draft } from './draft.ts';
 import { createGenerations } from './generations.ts';
 import { spanKey, type SpanIdentity } from './identity.ts';
@@ -17,8 +17,8 @@ import { factsOf, type CallFacts } from './rows.ts';
 export type Late = {
   /** A call became complete while this ancestor was missing. */
   expect(missing: string, call: SpanIdentity): void;
-  /** Drafts what these ancestors correct. Answers what to do when the draft is durable. */
-  correct(draft: Draft, ancestors: readonly SpanIdentity[], admit: (call: LlmCall) => LlmCall): Promise<readonly (() => void)[]>;
+  /** Drafts what these ancestors, by key, correct. Answers what to do when the draft is durable. */
+  correct(draft: Draft, ancestors: readonly string[], admit: (call: LlmCall) => LlmCall): Promise<readonly (() => void)[]>;
 };
 
 export const ATTRIBUTED_LATE = 'attributed_late';
@@ -27,8 +27,8 @@ export const ATTRIBUTED_LATE = 'attributed_late';
 const MAX_CHILDREN = 1_000;
 
 /** @param capacity missing ancestors remembered in each of two generations. */
-export function createLate(deps: { readonly store: Store; readonly ancestry: Ancestry }, capacity: number): Late {
-  const { store, ancestry } = deps;
+export function createLate(deps: { readonly store: Store; readonly resolve: (call: LlmCall) => Resolution }, capacity: number): Late {
+  const { store, resolve } = deps;
   const byAncestor = createGenerations<readonly SpanIdentity[]>(capacity);
   const expectAncestor = (missing: string, { project, trace_id, span_id }: SpanIdentity): void => {
     const expecting = byAncestor.get(missing) ?? [];
@@ -38,14 +38,14 @@ export function createLate(deps: { readonly store: Store; readonly ancestry: Anc
     expect: expectAncestor,
     async correct(draft, ancestors, admit) {
       if (byAncestor.size() === 0) return [];
-      const keys = ancestors.map(spanKey).filter((key) => byAncestor.get(key) !== undefined);
+      const keys = ancestors.filter((key) => byAncestor.get(key) !== undefined);
       const expecting = keys.flatMap((key) => byAncestor.get(key) ?? []).filter((call) => !draft.calls.has(spanKey(call)));
       if (expecting.length === 0) return [];
       const whenDurable: (() => void)[] = keys.map((key) => () => byAncestor.delete(key));
       const corrected = new Map<string, CallFacts>();
       for (const { call: asStored, stored } of await loadFiledCalls(store, expecting)) {
         if (stored.role !== 'call' || stored.slot === 0) continue;
-        const { call: resolved, missing } = ancestry.resolve(asStored);
+        const { call: resolved, missing } = resolve(asStored);
         if (missing !== null) whenDurable.push(() => expectAncestor(missing, asStored));
         if (resolved.prompt_name === asStored.prompt_name && resolved.prompt_version === asStored.prompt_version && resolved.session_id === asStored.session_id) continue;
         const call = admit({ ...resolved, flags: [...resolved.flags.filter((flag) => flag !== ATTRIBUTED_LATE), ATTRIBUTED_LATE] });

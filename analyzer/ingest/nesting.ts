@@ -18,12 +18,16 @@ export type SpanNode = {
   /** A tool, an agent: an inference above it and one below it are two calls. */
   isBarrier: boolean;
   inference: SeenInference | null;
-  /** Inferences below it, and those of them that no barrier parts from it. The first `MOST_BELOW`. */
-  readonly below: SpanNode[];
-  readonly unparted: SpanNode[];
-  /** Own inferences directly below it, the latest ones, and the scope that wrote them: null where several did. */
+  /** Null: it has nothing to pass on. */
+  tags: Tags | null;
+  /** Inferences below it: the first `MOST_BELOW`. */
+  below: readonly SpanNode[];
+  /** Those of them that are inferences of their own, and that no barrier parts from it: a bit each. */
+  unparted: number;
+  /** Own inferences directly below it, the latest ones, where there are more than `below` has room for. */
   children: SpanNode[] | null;
-  childrenScope: string | null;
+  /** The scope that wrote those directly below it. Undefined: there are none; null: several did. */
+  childrenScope: string | null | undefined;
   /** Other spans of the same inference. */
   twins: Twins | null;
   /** As its row says; null before it has one. */
@@ -33,6 +37,9 @@ export type SpanNode = {
   /** Counts, in a slot that is fixed. */
   isComplete: boolean;
 };
+
+/** What the calls below a span inherit. */
+export type Tags = Pick<LlmCall, 'prompt_name' | 'prompt_version' | 'prompt_version_source' | 'prompt_label' | 'prompt_attribution' | 'session_id' | 'user_id'>;
 
 /** call: counts; candidate: a wrapper that counts if no inference below it comes; wrapper, duplicate: does not count. */
 export type Role = 'call' | 'candidate' | 'wrapper' | 'duplicate';
@@ -55,14 +62,16 @@ export type SeenInference = SpanIdentity & {
 
 export type Nesting = {
   get(key: string): SpanNode | undefined;
-  /** A span has come, or comes again. */
-  place(span: SpanIdentity & { readonly parent_span_id: string | null }, as: { readonly isBarrier: boolean; readonly inference: SeenInference | null }): SpanNode;
+  /** A span has come, or comes again. Answers it, and the span above it, which may not have come. */
+  place(key: string, span: Tags & { readonly project: string; readonly trace_id: string; readonly parent_span_id: string | null }, as: { readonly isBarrier: boolean; readonly inference: SeenInference | null }): { readonly node: SpanNode; readonly above: SpanNode | null };
   /** The spans above it that are known, nearest first. */
   above(node: SpanNode): SpanNode[];
 };
 
-export const MOST_BELOW = 32;
-const MAX_DEPTH = 64;
+/** As many as there are bits. */
+export const MOST_BELOW = 30;
+export const MAX_DEPTH = 64;
+const NOTHING: readonly SpanNode[] = [];
 
 export function seenInference(call: LlmCall, kind: SeenInference['kind']): SeenInference {
   return {
@@ -92,48 +101,48 @@ export function seenInference(call: LlmCall, kind: SeenInference['kind']): SeenI
 export function createNesting(capacity: number, deps: { readonly onBelow: (node: SpanNode) => void; readonly onRotate: () => void }): Nesting {
   const spans = createGenerations<SpanNode>(capacity, deps.onRotate);
 
+  /** A span that may not have come. */
   const nodeAt = (key: string): SpanNode => {
     const known = spans.get(key);
     if (known !== undefined) return known;
-    const node: SpanNode = { key, parent: null, hasCome: false, isBarrier: false, inference: null, below: [], unparted: [], children: null, childrenScope: null, twins: null, filed: null, isForgottenTwin: false, isComplete: false };
+    const node = createNode(key);
     spans.set(key, node);
     return node;
   };
 
-  const handUp = (from: SpanNode, inferences: readonly SpanNode[], unpartedBelow: readonly SpanNode[]): void => {
-    let node = from;
-    let unparted = unpartedBelow;
-    for (let depth = 0; node.parent !== null && depth < MAX_DEPTH; depth += 1) {
-      const above = nodeAt(node.parent);
-      const isNew = addTo(above.below, inferences, above);
-      const isNewUnparted = addTo(above.unparted, unparted, above);
-      if (!isNew && !isNewUnparted) return;
+  /** From a span below to `above`, and on from there. */
+  const handUp = (to: SpanNode, inferences: readonly SpanNode[], unpartedOfThem: number): void => {
+    let above = to;
+    let unparted = unpartedOfThem;
+    for (let depth = 0; depth < MAX_DEPTH; depth += 1) {
+      if (!addBelow(above, inferences, unparted)) return;
       if (above.inference !== null) deps.onBelow(above);
-      if (above.isBarrier) unparted = [];
-      node = above;
+      if (above.parent === null) return;
+      if (above.isBarrier) unparted = 0;
+      above = nodeAt(above.parent);
     }
   };
 
   return {
     get: (key) => spans.get(key),
-    place(span, { isBarrier, inference }) {
-      const node = nodeAt(spanKey(span));
-      const hadCome = node.hasCome;
-      const wasInference = node.inference !== null;
+    place(key, span, { isBarrier, inference }) {
+      const expected = spans.get(key);
+      const node = expected ?? createNode(key);
+      const { hasCome, inference: before } = node;
       node.parent = span.parent_span_id === null ? null : spanKey({ project: span.project, trace_id: span.trace_id, span_id: span.parent_span_id });
       node.hasCome = true;
       node.isBarrier = isBarrier;
-      node.inference = inference ?? node.inference;
-      if (!hadCome) {
-        // In the younger generation, even if it was expected for long.
-        spans.set(node.key, node);
-        if (node.below.length > 0) handUp(node, node.below, isBarrier ? [] : node.unparted);
-      }
-      if (inference !== null && !wasInference) {
+      node.inference = inference ?? before;
+      node.tags = tagsOf(span);
+      // In the younger generation, even if it was expected for long.
+      if (!hasCome) spans.set(key, node);
+      const above = node.parent === null ? null : inference !== null || node.below.length > 0 ? nodeAt(node.parent) : null;
+      if (!hasCome && above !== null && node.below.length > 0) handUp(above, node.below, isBarrier ? 0 : node.unparted);
+      if (inference !== null && before === null) {
         if (node.below.length > 0) deps.onBelow(node);
-        handUp(node, [node], inference.kind === 'own' ? [node] : []);
+        if (above !== null) handUp(above, [node], inference.kind === 'own' ? 1 : 0);
       }
-      return node;
+      return { node, above };
     },
     above(node) {
       const found: SpanNode[] = [];
@@ -149,14 +158,30 @@ export function createNesting(capacity: number, deps: { readonly onBelow: (node:
   };
 }
 
+function createNode(key: string): SpanNode {
+  return { key, parent: null, hasCome: false, isBarrier: false, inference: null, tags: null, below: NOTHING, unparted: 0, children: null, childrenScope: undefined, twins: null, filed: null, isForgottenTwin: false, isComplete: false };
+}
+
+function tagsOf({ prompt_name, prompt_version, prompt_version_source, prompt_label, prompt_attribution, session_id, user_id }: Tags): Tags | null {
+  const hasTags = prompt_name !== null || prompt_version !== null || session_id !== null || user_id !== null;
+  return hasTags ? { prompt_name, prompt_version, prompt_version_source, prompt_label, prompt_attribution, session_id, user_id } : null;
+}
+
 /** Whether any of them was not there, and there was room for it. Where parents form a circle, nothing is below what is below it. */
-function addTo(list: SpanNode[], added: readonly SpanNode[], above: SpanNode): boolean {
-  let isNew = false;
-  for (const node of added) {
-    if (list.length >= MOST_BELOW) return isNew;
-    if (node === above || list.includes(node) || node.below.includes(above)) continue;
-    list.push(node);
-    isNew = true;
+function addBelow(above: SpanNode, inferences: readonly SpanNode[], unparted: number): boolean {
+  if (above.below.length >= MOST_BELOW) return false;
+  const below = [...above.below];
+  for (const [index, node] of inferences.entries()) {
+    if (below.length >= MOST_BELOW || node === above || below.includes(node) || node.below.includes(above)) continue;
+    if ((unparted & (1 << index)) !== 0) above.unparted |= 1 << below.length;
+    below.push(node);
   }
-  return isNew;
+  if (below.length === above.below.length) return false;
+  above.below = below;
+  return true;
+}
+
+/** The inferences of their own below a span that no barrier parts from it. */
+export function unpartedBelow({ below, unparted }: SpanNode): SpanNode[] {
+  return below.filter((_, index) => (unparted & (1 << index)) !== 0);
 }

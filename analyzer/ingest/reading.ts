@@ -2,8 +2,10 @@ import type { LlmCall } from '../../schemas/call.ts';
 import type { LogMessage } from '../../schemas/log.ts';
 import type { Decoded } from '../../schemas/otlp.ts';
 import type { Score } from '../../schemas/score.ts';
+import { spanKey } from './identity.ts';
 import type { Outcome, Tally } from './ledger.ts';
 import type { Normaliser, Relative } from '../normalise.ts';
+import type { ContentOf } from './rows.ts';
 
 /** An inference, or a wrapper that may stand for one: `reason` says why it is no call by itself, and is empty for an inference. */
 type ReadCall = { readonly call: LlmCall; readonly reason: string };
@@ -21,6 +23,8 @@ export type Reading = {
   readonly calls: readonly ReadCall[];
   readonly relatives: readonly Relative[];
   readonly scores: readonly Score[];
+  /** Empty unless content is to be stored. */
+  readonly contents: readonly ContentOf[];
   /** What was rejected and ignored, by reason. What becomes of calls and scores is counted where it is decided (arrivals.ts). */
   readonly counts: readonly { readonly outcome: Outcome; readonly reason: string; readonly count: number }[];
 };
@@ -32,6 +36,7 @@ export function readMessage(message: LogMessage, { decode, normaliser }: { reado
   const calls: ReadCall[] = [];
   const relatives: Relative[] = [];
   const scores: Score[] = [];
+  const contents: ContentOf[] = [];
   const ignored = new Map<string, number>();
   const ignore = (reason: string): void => void ignored.set(reason, (ignored.get(reason) ?? 0) + 1);
   const decoded = decode(message);
@@ -48,6 +53,8 @@ export function readMessage(message: LogMessage, { decode, normaliser }: { reado
             relatives.push(read.relative);
             ignore(read.reason);
           }
+          const call = read.kind === 'call' ? read.call : read.candidate;
+          if (call !== null && read.content !== null) contents.push({ call, content: read.content });
           for (const score of read.scores) scores.push(score);
         }
       }
@@ -70,6 +77,7 @@ export function readMessage(message: LogMessage, { decode, normaliser }: { reado
     calls,
     relatives,
     scores,
+    contents,
     counts: [
       ...[...decoded.rejected].map(([reason, count]) => ({ outcome: 'rejected' as const, reason, count })),
       ...[...ignored].map(([reason, count]) => ({ outcome: 'ignored' as const, reason, count })),
@@ -78,24 +86,28 @@ export function readMessage(message: LogMessage, { decode, normaliser }: { reado
 }
 
 export type Placed<Item> = { readonly item: Item; readonly stampMs: number };
+type PlacedRelative = Placed<Relative> & { readonly key: string };
 type PlacedCall = Placed<LlmCall> & { readonly reason: string };
 
 /** What a batch of messages says, in the order of the log. */
 export type BatchReading = {
   readonly calls: readonly PlacedCall[];
-  readonly relatives: readonly Placed<Relative>[];
+  readonly relatives: readonly PlacedRelative[];
   readonly scores: readonly Placed<Score>[];
   /** The scores that were log records: they are counted with what becomes of them. A score on a span event belongs to its span. */
   readonly records: ReadonlySet<Score>;
+  /** Empty unless content is to be stored. */
+  readonly contents: readonly ContentOf[];
   readonly received: number;
 };
 
 /** Puts the readings of a batch together, and counts what was received, rejected and ignored. */
 export function gather(readings: readonly Reading[], tally: Tally): BatchReading {
   const calls: PlacedCall[] = [];
-  const relatives: Placed<Relative>[] = [];
+  const relatives: PlacedRelative[] = [];
   const scores: Placed<Score>[] = [];
   const records = new Set<Score>();
+  const contents: ContentOf[] = [];
   let received = 0;
   for (const reading of readings) {
     const { project, signal, stampMs } = reading;
@@ -104,11 +116,12 @@ export function gather(readings: readonly Reading[], tally: Tally): BatchReading
     if (reading.received > 0) tally.count({ ...entry, outcome: 'received', reason: '' }, reading.received);
     for (const { outcome, reason, count } of reading.counts) tally.count({ ...entry, outcome, reason }, count);
     for (const { call, reason } of reading.calls) calls.push({ item: call, stampMs, reason });
-    for (const item of reading.relatives) relatives.push({ item, stampMs });
+    contents.push(...reading.contents);
+    for (const item of reading.relatives) relatives.push({ key: spanKey(item), item, stampMs });
     for (const item of reading.scores) {
       scores.push({ item, stampMs });
       if (signal === 'logs') records.add(item);
     }
   }
-  return { calls, relatives, scores, records, received };
+  return { calls, relatives, scores, records, contents, received };
 }

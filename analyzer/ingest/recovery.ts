@@ -1,15 +1,12 @@
 import type { LlmCall } from '../../schemas/call.ts';
 import type { Store } from '../../schemas/store.ts';
 import type { SeenVersion } from './cardinality.ts';
-import type { Ancestor } from './ancestry.ts';
 import type { FiledCall, Stored, StoredSpan } from './draft.ts';
 import { spanKey, type SpanIdentity } from './identity.ts';
 import { entryOf } from './ledger.ts';
 import type { Role } from './nesting.ts';
 
 /** What the ingest loop asks the store: at its start, after a failed write, and where its memory cannot tell. One function, one question. */
-
-const TRACES_CHUNK = 2_000;
 
 export async function lookUpCalls(store: Store, calls: readonly LlmCall[]): Promise<Map<string, StoredSpan>> {
   const rows = await store.select<{ project: string; trace_id: string; span_id: string } & StoredSpan>(
@@ -91,21 +88,6 @@ export async function loadProvisionalCalls(store: Store, limit: number): Promise
     { limit },
   );
   return rows.map(filedCall);
-}
-
-/** The stored spans of these calls' traces, whether they are calls themselves or not. */
-export async function loadRelatives(store: Store, calls: readonly Pick<SpanIdentity, 'trace_id'>[]): Promise<Ancestor[]> {
-  const columns = `project, trace_id, span_id, nullIf(parent_span_id, '') AS parent_span_id, prompt_name, prompt_version, prompt_version_source, prompt_label, prompt_attribution, session_id, user_id, received_ms`;
-  const traceIds = [...new Set(calls.map((call) => call.trace_id))];
-  const found: Ancestor[] = [];
-  for (let from = 0; from < traceIds.length; from += TRACES_CHUNK) {
-    const rows = await store.select<Ancestor>(
-      `SELECT ${columns} FROM relatives WHERE trace_id IN {trace_ids:Array(String)} UNION ALL SELECT ${columns} FROM calls WHERE trace_id IN {trace_ids:Array(String)}`,
-      { trace_ids: traceIds.slice(from, from + TRACES_CHUNK) },
-    );
-    for (const row of rows) found.push(row);
-  }
-  return found;
 }
 
 /** Versions that were seen since. */

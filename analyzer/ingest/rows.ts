@@ -3,6 +3,7 @@ import { targetKind, type Score } from '../../schemas/score.ts';
 import type { FiledScore } from './draft.ts';
 import type { Role } from './nesting.ts';
 import type { Relative } from '../normalise.ts';
+import type { CallContent } from '../signals/content.ts';
 
 /** Rows as the tables of schemas/clickhouse take them. */
 
@@ -177,4 +178,10 @@ export function scoreRow({ score, place, stored }: FiledScore, batch: number) {
 
 export function relativeRow({ start_time_ns: _start_time_ns, ...relative }: Relative) {
   return { ...relative, parent_span_id: relative.parent_span_id ?? '' };
+}
+
+export type ContentOf = { readonly call: LlmCall; readonly content: CallContent };
+
+export function contentRow({ call, content }: ContentOf) {
+  return { project: call.project, event_time: callEventSeconds(call), trace_id: call.trace_id, span_id: call.span_id, end_ns: call.end_time_ns, ...content };
 }

@@ -1,9 +1,9 @@
 import type { Score } from '../../schemas/score.ts';
 import type { Store } from '../../schemas/store.ts';
-import type { Ancestry } from './ancestry.ts';
-import { scoreKey } from './identity.ts';
+import { scoreKey, spanKey, type SpanIdentity } from './identity.ts';
+import type { Inferences } from './inferences.ts';
 import type { DueScore, Join, RememberedCall } from './join.ts';
-import { loadRelatives } from './recovery.ts';
+import { MAX_DEPTH } from './nesting.ts';
 import { selectCallFacts, selectTracesOfSpans } from './recovery-scores.ts';
 import type { CallFacts } from './rows.ts';
 
@@ -51,10 +51,10 @@ const LONG_TRACE_MS = 3_600_000;
 
 /** @param settings.slotAt of a moment, as the ingest loop counts it. @param settings.bornMs when memory began; 0: with an empty store. */
 export function createScopes(
-  deps: { readonly store: Store; readonly ancestry: Ancestry; readonly join: Pick<Join, 'ofTrace'> },
+  deps: { readonly store: Store; readonly inferences: Pick<Inferences, 'at' | 'recallTraces'>; readonly join: Pick<Join, 'ofTrace'> },
   settings: { readonly bornMs: number; readonly slotAt: (ms: number) => number },
 ): Scopes {
-  const { store, ancestry, join } = deps;
+  const { store, inferences, join } = deps;
 
   /** A span that was named without its trace: that of the stored span of this id. Several: nobody can say which. */
   const withTraces = async (due: readonly DueScore[]): Promise<DueScore[]> => {
@@ -95,7 +95,7 @@ export function createScopes(
         const { span_id } = score;
         // A span whose trace is unknown has no scope.
         if (span_id !== null && score.trace_id === null) continue;
-        const credit = creditOf(span_id === null ? calls : calls.filter((call) => call.span_id === span_id || ancestry.isBelow(call, span_id) === 'yes'));
+        const credit = creditOf(span_id === null ? calls : calls.filter((call) => call.span_id === span_id || isBelow(call, span_id) === 'yes'));
         if (credit !== null) credits.set(scoreKey(score), credit);
       }
       return credits;
@@ -104,7 +104,19 @@ export function createScopes(
 
   /** The spans between calls and what may stand above them, where memory has let them go. */
   async function recallAncestors(pairs: readonly { readonly call: CallFacts; readonly span_id: string }[]): Promise<void> {
-    const unsure = pairs.filter(({ call, span_id }) => ancestry.isBelow(call, span_id) === 'unknown').map(({ call }) => call);
-    for (const relative of await loadRelatives(store, unsure)) ancestry.add(relative);
+    await inferences.recallTraces(pairs.filter(({ call, span_id }) => isBelow(call, span_id) === 'unknown').map(({ call }) => call));
+  }
+
+  /** Whether a span stands above another, as far as the spans between them are remembered. */
+  function isBelow(span: SpanIdentity, ancestor: string): 'yes' | 'no' | 'unknown' {
+    const sought = spanKey({ ...span, span_id: ancestor });
+    let key: string | null = spanKey(span);
+    for (let depth = 0; key !== null && depth < MAX_DEPTH; depth += 1) {
+      if (key === sought) return depth === 0 ? 'no' : 'yes';
+      const node = inferences.at(key);
+      if (node?.hasCome !== true) return 'unknown';
+      key = node.parent;
+    }
+    return 'no';
   }
 }

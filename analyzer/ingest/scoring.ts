@@ -1,6 +1,5 @@
 import type { Score } from '../../schemas/score.ts';
 import type { Store } from '../../schemas/store.ts';
-import type { Ancestry } from './ancestry.ts';
 import { arrivingScores, type ArrivingScore } from './arriving-scores.ts';
 import type { Draft, StoredScore } from './draft.ts';
 import { scoreKey, spanKey, type SpanIdentity } from './identity.ts';
@@ -24,10 +23,10 @@ export type Scoring = {
   /** What a batch brings, told apart from what is known. */
   arriving(reading: BatchReading, tally: Tally, nowMs: number): Promise<Map<string, ArrivingScore>>;
   /**
-   * Joins what a batch brings with its calls, and what waited with the calls that became complete. `came`: spans of the batch, which may be what
+   * Joins what a batch brings with its calls, and what waited with the calls that became complete. `came`: keys of the spans of the batch, which may be what
    * a score waits for. `recounted`: stored spans for which another counts now, or that count anew.
    */
-  draft(draft: Draft, arrivals: ReadonlyMap<string, ArrivingScore>, spans: { readonly came: readonly SpanIdentity[]; readonly recounted: readonly SpanIdentity[]; readonly nowMs: number }): Promise<void>;
+  draft(draft: Draft, arrivals: ReadonlyMap<string, ArrivingScore>, spans: { readonly came: readonly string[]; readonly recounted: readonly SpanIdentity[]; readonly nowMs: number }): Promise<void>;
   /** Credits scores that have waited long enough for the calls of their scope. Returns what to do when the draft is durable. */
   draftDue(draft: Draft, nowMs: number): Promise<(() => void)[]>;
   hasDue(nowMs: number): boolean;
@@ -48,7 +47,7 @@ export type ScoringSettings = {
   readonly slotAt: (ms: number) => number;
 };
 
-export function createScoring(deps: { readonly store: Store; readonly ancestry: Ancestry; readonly inferences: Inferences }, settings: ScoringSettings): Scoring {
+export function createScoring(deps: { readonly store: Store; readonly inferences: Inferences }, settings: ScoringSettings): Scoring {
   const { store } = deps;
   const { slotAt } = settings;
   const memoryOf = (inferences: Inferences, bornMs: number) => {
@@ -56,7 +55,7 @@ export function createScoring(deps: { readonly store: Store; readonly ancestry: 
     return {
       join,
       names: createScoreNames(settings.type),
-      scopes: createScopes({ ...deps, join }, { bornMs, slotAt }),
+      scopes: createScopes({ store, inferences, join }, { bornMs, slotAt }),
       known: createKnown<Score, StoredScore>(
         {
           keyOf: scoreKey,
@@ -143,10 +142,10 @@ export function createScoring(deps: { readonly store: Store; readonly ancestry: 
     },
     hasDue: (nowMs) => memory.join.hasDue(nowMs),
     remember(draft, nowMs) {
-      for (const { score, place, stored } of draft.scores.values()) {
-        memory.known.remember(score, stored);
+      for (const [key, { score, place, stored }] of draft.scores) {
+        memory.known.remember(key, stored);
         if (place.kind === 'pending') memory.join.wait({ score, stored }, nowMs);
-        else memory.join.settle(scoreKey(score));
+        else memory.join.settle(key);
       }
     },
     takeNewNames: () => memory.names.takeNew(),

@@ -1,5 +1,6 @@
 import type { LlmCall } from '../../schemas/call.ts';
 import type { Store } from '../../schemas/store.ts';
+import type { Resolution } from './ancestry.ts';
 import type { SpanArrival } from './arrivals.ts';
 import { spanKey } from './identity.ts';
 import type { Inferences } from './inferences.ts';
@@ -14,13 +15,12 @@ import { loadFiledCalls } from './recovery.ts';
  *   ones only those whose role or contents change.
  */
 export async function settle(
-  deps: { readonly store: Store; readonly inferences: Inferences; readonly resolve: (call: LlmCall) => LlmCall },
+  deps: { readonly store: Store; readonly inferences: Inferences; readonly resolve: (call: LlmCall) => Resolution },
   arrivals: ReadonlyMap<string, SpanArrival>,
   stampMs: number,
 ): Promise<ReadonlyMap<string, SpanArrival>> {
   const { store, inferences, resolve } = deps;
-  const inHand = new Map([...arrivals].map(([key, { stored }]) => [key, { isStored: stored !== undefined }] as const));
-  const { refiled, fills } = inferences.changes(inHand);
+  const { refiled, fills } = inferences.changes(arrivals);
   if (refiled.length === 0 && fills.size === 0) return arrivals;
 
   const filings = [...fills].flatMap(([call, others]) => [call, ...others]);
@@ -41,7 +41,7 @@ export async function settle(
     for (const other of others) {
       const found = calls.get(spanKey(other));
       // Also what it has inherited: it may stand in another trace.
-      if (found !== undefined) item = merge(item, resolve(found));
+      if (found !== undefined) item = merge(item, resolve(found).call);
     }
     if (item !== filing.item) settled.set(key, { ...filing, item });
   }

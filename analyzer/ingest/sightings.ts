@@ -1,9 +1,9 @@
 import type { Store } from '../../schemas/store.ts';
 import type { SpanIdentity } from './identity.ts';
-import type { Role, SeenInference } from './nesting.ts';
+import type { Role, SeenInference, Tags } from './nesting.ts';
 
 /** What the store knows of how spans stand to one another: the shape that inferences.ts remembers, without anything else. */
-export type Sighting = SpanIdentity & {
+export type Sighting = SpanIdentity & Tags & {
   readonly parent_span_id: string | null;
   readonly reason: string;
   /** Null: the span is no inference. */
@@ -13,13 +13,14 @@ export type Sighting = SpanIdentity & {
   readonly slot: number;
 };
 
-type Row = Omit<SeenInference, 'kind'> & { parent_span_id: string | null; reason: string; role: Role; slot: number };
+type Row = Omit<SeenInference, 'kind'> & Tags & { parent_span_id: string | null; reason: string; role: Role; slot: number };
 
 const CHUNK = 2_000;
 /** Of one trace; what is beyond stays unknown. */
 const MOST_SPANS = 100_000;
 
-const INFERENCE = `project, trace_id, span_id, nullIf(parent_span_id, '') AS parent_span_id, reason, role, slot, scope_name, calls.start_ns / 1e6 AS start_ms, calls.end_ns / 1e6 AS end_ms,
+const TAGS = 'prompt_name, prompt_version, prompt_version_source, prompt_label, prompt_attribution, session_id, user_id';
+const INFERENCE = `${TAGS}, project, trace_id, span_id, nullIf(parent_span_id, '') AS parent_span_id, reason, role, slot, scope_name, calls.start_ns / 1e6 AS start_ms, calls.end_ns / 1e6 AS end_ms,
   position(operation, 'embed') > 0 AS embeds, request_model, response_model, response_id, input_tokens, output_tokens, is_cache_hit, prompt_version IS NOT NULL AS hasVersion`;
 const NEWEST = 'ORDER BY calls.revision DESC LIMIT 1 BY project, trace_id, span_id';
 
@@ -30,7 +31,7 @@ export async function loadSightings(store: Store, traceIds: readonly string[]): 
     const trace_ids = traceIds.slice(from, from + CHUNK);
     const inferences = await store.select<Row>(`SELECT * FROM (SELECT ${INFERENCE} FROM calls WHERE trace_id IN {trace_ids:Array(String)} ${NEWEST}) LIMIT ${MOST_SPANS} BY project, trace_id`, { trace_ids });
     const relatives = await store.select<Omit<Sighting, 'inference' | 'role' | 'slot'>>(
-      `SELECT project, trace_id, span_id, nullIf(parent_span_id, '') AS parent_span_id, reason FROM relatives WHERE trace_id IN {trace_ids:Array(String)} LIMIT ${MOST_SPANS} BY project, trace_id`,
+      `SELECT project, trace_id, span_id, nullIf(parent_span_id, '') AS parent_span_id, reason, ${TAGS} FROM relatives WHERE trace_id IN {trace_ids:Array(String)} LIMIT ${MOST_SPANS} BY project, trace_id`,
       { trace_ids },
     );
     for (const row of inferences) found.push(sighting(row));
@@ -49,7 +50,6 @@ export async function loadSightingsOfResponses(store: Store, responseIds: readon
   return found;
 }
 
-function sighting({ parent_span_id, reason, role, slot, ...inference }: Row): Sighting {
-  const { project, trace_id, span_id } = inference;
-  return { project, trace_id, span_id, parent_span_id, reason, role, slot, inference: { ...inference, kind: reason === '' ? 'own' : 'aggregate' } };
+function sighting(row: Row): Sighting {
+  return { ...row, inference: { ...row, kind: row.reason === '' ? 'own' : 'aggregate' } };
 }

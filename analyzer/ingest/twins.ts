@@ -1,5 +1,5 @@
 import { createGenerations } from './generations.ts';
-import type { SeenInference, SpanNode } from './nesting.ts';
+import { MOST_BELOW, unpartedBelow, type SeenInference, type SpanNode } from './nesting.ts';
 
 /**
  * One inference, seen by several instrumentations: their spans are twins, and one of them stands for all. They are known by the response
@@ -64,34 +64,29 @@ export function createTwinFinder(capacity: number, onChange: (node: SpanNode) =>
 
   const findByResponse = (node: SpanNode, seen: SeenInference): void => {
     if (seen.response_id === null) return;
-    const key = `${seen.project}?${seen.response_id}`;
-    const other = byResponse.get(key);
+    const other = byResponse.get(seen.response_id);
     if (other === node || other === null) return;
     if (!other?.inference || !haveOneResponse(node, seen, other, other.inference)) {
-      byResponse.set(key, node);
+      byResponse.set(seen.response_id, node);
     } else if ((other.twins?.members.length ?? 1) < MOST_TWINS) {
       unite(other, node);
     } else {
-      byResponse.set(key, null);
+      byResponse.set(seen.response_id, null);
       part(other);
     }
   };
 
   const findBeside = (node: SpanNode, seen: SeenInference, parent: SpanNode): void => {
-    const { children } = parent;
-    if (children === null) {
-      parent.children = [node];
-      parent.childrenScope = seen.scope_name;
-      return;
-    }
+    parent.childrenScope ??= parent.childrenScope === undefined ? seen.scope_name : null;
     if (parent.childrenScope !== seen.scope_name) {
       parent.childrenScope = null;
-      const nearest = nearestTwin(node, seen, children);
+      const nearest = nearestTwin(node, seen, parent.children ?? parent.below);
       if (nearest !== null) unite(nearest, node);
     }
-    if (children.includes(node)) return;
-    if (children.length >= MOST_CHILDREN) children.splice(0, MOST_CHILDREN / 2);
-    children.push(node);
+    if (parent.below.length < MOST_BELOW || parent.children?.includes(node) === true) return;
+    parent.children ??= [...parent.below];
+    if (parent.children.length >= MOST_CHILDREN) parent.children.splice(0, MOST_CHILDREN / 2);
+    parent.children.push(node);
   };
 
   return {
@@ -106,7 +101,7 @@ export function createTwinFinder(capacity: number, onChange: (node: SpanNode) =>
 }
 
 function haveOneResponse(node: SpanNode, seen: SeenInference, other: SpanNode, otherSeen: SeenInference): boolean {
-  if (seen.is_cache_hit !== otherSeen.is_cache_hit || seen.embeds !== otherSeen.embeds) return false;
+  if (seen.project !== otherSeen.project || seen.is_cache_hit !== otherSeen.is_cache_hit || seen.embeds !== otherSeen.embeds) return false;
   const isNested = node.below.includes(other) || other.below.includes(node);
   const isWeak = seen.scope_name === otherSeen.scope_name && (seen.response_id?.length ?? 0) < RANDOM_ID_CHARACTERS;
   return isNested || (!isWeak && overlap(seen, otherSeen, SKEW_MS));
@@ -119,7 +114,7 @@ function nearestTwin(node: SpanNode, seen: SeenInference, children: readonly Spa
   let nearestMs = Number.POSITIVE_INFINITY;
   for (const child of children) {
     const other = child.inference;
-    if (other === null || child === node || other.scope_name === seen.scope_name || scopes.has(other.scope_name)) continue;
+    if (other?.kind !== 'own' || child === node || child.parent !== node.parent || other.scope_name === seen.scope_name || scopes.has(other.scope_name)) continue;
     const apartMs = Math.abs(other.start_ms - seen.start_ms) + Math.abs(other.end_ms - seen.end_ms);
     if (apartMs >= nearestMs || !couldBeOne(seen, other) || !enclose(seen, other)) continue;
     if (child.twins?.members.some((member) => member.inference?.scope_name === seen.scope_name) === true) continue;
@@ -169,9 +164,10 @@ export function isWrapper(node: SpanNode): boolean {
 }
 
 /** A sum wraps whatever it stands above; an inference only its own kind. */
-function wraps({ inference, below, unparted }: SpanNode): boolean {
-  if (inference === null) return false;
-  return inference.kind === 'aggregate' ? below.length > 0 : unparted.some((node) => node.inference?.embeds === inference.embeds);
+function wraps(node: SpanNode): boolean {
+  const { inference, below, unparted } = node;
+  if (inference === null || below.length === 0) return false;
+  return inference.kind === 'aggregate' || (unparted !== 0 && unpartedBelow(node).some((other) => other.inference?.embeds === inference.embeds));
 }
 
 /**
@@ -179,7 +175,7 @@ function wraps({ inference, below, unparted }: SpanNode): boolean {
  * Where one of them is a wrapper of something that is none of them, that stands for all: nobody here.
  */
 function electedOf({ members }: Twins): SpanNode | null {
-  if (members.some((member) => member.inference?.kind === 'own' && wraps(member) && !member.unparted.some((node) => members.includes(node)))) return null;
+  if (members.some((member) => member.inference?.kind === 'own' && wraps(member) && !unpartedBelow(member).some((node) => members.includes(node)))) return null;
   const isAbove = (node: SpanNode): boolean => members.some((other) => node.below.includes(other));
   const [first, ...others] = members.filter((member) => !isWrapper(member) && !isAbove(member));
   return first === undefined ? null : others.reduce((best, node) => (isPreferred(node, best) ? node : best), first);

@@ -4,11 +4,11 @@ import { isWorthKeeping } from './ancestry.ts';
 import type { Draft } from './draft.ts';
 import type { Tally } from './ledger.ts';
 import type { Relative } from '../normalise.ts';
-import { relativeRow } from './rows.ts';
+import { contentRow, relativeRow, type ContentOf } from './rows.ts';
 import type { ScoreName } from './score-names.ts';
 import type { VersionRow } from './seen-versions.ts';
 
-export type Turn = { readonly draft: Draft; readonly relatives: readonly Relative[]; readonly tally: Tally; readonly versions: readonly VersionRow[]; readonly scoreNames: readonly ScoreName[]; readonly batch: number };
+export type Turn = { readonly draft: Draft; readonly relatives: readonly Relative[]; readonly contents: readonly ContentOf[]; readonly tally: Tally; readonly versions: readonly VersionRow[]; readonly scoreNames: readonly ScoreName[]; readonly batch: number };
 
 /**
  * Writes what a turn of the ingest loop has drafted. Resolves when all of it is durable; on an error any part of it may be.
@@ -16,13 +16,14 @@ export type Turn = { readonly draft: Draft; readonly relatives: readonly Relativ
  * The ledger is last: rows whose batch has none are counted when they are taken up (recovery.ts), so it never claims what is not
  * there. Senders are answered after it, so whoever gets no answer sends again, and finds what is there.
  */
-export async function writeTurn(store: Store, { draft, relatives, tally, versions, scoreNames, batch }: Turn): Promise<void> {
+export async function writeTurn(store: Store, { draft, relatives, contents, tally, versions, scoreNames, batch }: Turn): Promise<void> {
   await allOrThrow([
     store.insert('calls', draft.callRows(batch)),
     store.insert('relatives', relatives.filter(isWorthKeeping).map(relativeRow)),
     store.insert('scores', draft.scoreRows(batch)),
     store.insert('versions', versions),
     store.insert('score_names', scoreNames),
+    store.insert('contents', contents.map(contentRow)),
   ]);
   await store.insert('ledger', tally.rows(batch));
 }

@@ -60,6 +60,12 @@ it('reads older spans, by their scope or by what the SDK says of itself', () => 
   expect(matches('__main__')).toBe(false);
 });
 
+it('reads a failed call of an older version, which has nothing but its name', () => {
+  expect(read({}, { name: 'openai.chat.completions', status_code: 2, status_message: 'RateLimitError: 429' })).toMatchObject({ inference: { operation: 'chat', provider: 'openai', error: { message: 'RateLimitError: 429' } } });
+  expect(read({}, { name: 'openai.embeddings', status_code: 2 })).toMatchObject({ inference: { operation: 'embeddings' } });
+  expect(read({}, { name: 'langchain.task', status_code: 2 })).toMatchObject({ kind: 'relative' });
+});
+
 it('reads the prompt that the application names, or the repository that it was pulled from', () => {
   expect(openLitPrompt(new Map<string, string | number>([['prompt.name', 'a'], ['prompt.version', 2]]), new Set())).toMatchObject({ prompt_name: 'a', prompt_version: '2', prompt_version_source: 'explicit' });
   expect(openLitPrompt(new Map([['prompt.version', '2']]), new Set())).toBeNull();

@@ -45,6 +45,13 @@ describe('older versions', () => {
     expect(read({ 'gen_ai.tool.name': 'f' }, { name: 'running tool' })).toMatchObject({ kind: 'relative', reason: 'not_an_llm_call' });
   });
 
+  it('kept reasoning tokens and messages elsewhere', () => {
+    const events = JSON.stringify([{ 'event.name': 'gen_ai.system.message', content: 'Be terse.' }, { 'event.name': 'gen_ai.choice', index: 0, message: { role: 'assistant' } }]);
+    expect(read({ 'gen_ai.operation.name': 'chat', 'gen_ai.system': 'openai', 'gen_ai.request.model': 'gpt-4o', 'gen_ai.usage.input_tokens': 5, 'gen_ai.usage.details.reasoning_tokens': 1, events })).toMatchObject({
+      inference: { usage: { reasoning: 1 }, prompt_text: { system: 'Be terse.' } },
+    });
+  });
+
   it('log an error without a status', () => {
     const failed = { 'gen_ai.operation.name': 'chat', 'gen_ai.system': 'openai', 'gen_ai.request.model': 'gpt-4o' };
     expect(read({ ...failed, 'logfire.level_num': 17 })).toMatchObject({ inference: { error: { type: null } } });
@@ -58,6 +65,13 @@ it('reads what Logfire writes of a provider, once for each stream', () => {
   const data = JSON.stringify({ message: { role: 'assistant', content: '' }, usage: { prompt_tokens: 10, completion_tokens: 2, prompt_tokens_details: { cached_tokens: 4 } } });
   expect(openai({ ...request, response_data: data })).toMatchObject({ kind: 'call', call: { dialect: 'pydantic_ai', operation: 'chat', is_stream: true, input_tokens: 10, output_tokens: 2, cache_read_tokens: 4, is_empty: true } });
   expect(openai({ ...request, response_data: data, 'logfire.span_type': 'log' })).toMatchObject({ kind: 'relative', reason: 'not_an_llm_call' });
+  // Until it has answered, nothing says that it is a call but what was asked.
+  const { 'gen_ai.system': _, ...failed } = request;
+  const error = { status_code: 2, status_message: 'RateLimitError: 429' };
+  expect(createNormaliser({ stratumAttributes: [] }).span(context, new Map(), scope('logfire.openai'), span(failed, { name: 'Chat Completion with {request_data[model]!r}', ...error }))).toMatchObject({
+    kind: 'call',
+    call: { is_error: true, provider: 'openai', request_model: 'gpt-4o', operation: 'chat' },
+  });
   const events = JSON.stringify([{ 'event.name': 'gen_ai.user.message', content: 'Hi' }, { 'event.name': 'gen_ai.choice', index: 0, message: { role: 'assistant', content: 'Hello' } }]);
   expect(openai({ ...request, events })).toMatchObject({ call: { is_empty: false } });
 });

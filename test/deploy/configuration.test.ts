@@ -40,7 +40,7 @@ describe('precedence', () => {
   it('has a default for everything', () => {
     const config = configOf({});
     expect(config).toMatchObject({ data: 'data', host: '127.0.0.1', port: 4318, alpha: 0.01, resolve_wait_s: 30, session_window_s: 180, project: 'default' });
-    expect(config.retention).toEqual({ calls_days: 30, evidence_days: 400 });
+    expect(config.retention).toEqual({ calls_days: 30, content_days: 7, evidence_days: 400 });
     expect(config.strata.attributes).toEqual(['app.route', 'http.route', 'gen_ai.agent.name']);
     expect(config.allow_private_addresses).toBe(false);
   });
@@ -90,7 +90,7 @@ describe('precedence', () => {
 describe('refusals', () => {
   it.each<[string, Given, string]>([
     ['a mistyped key', yaml('retention:\n  cals_days: 3\n'), 'retention.cals_days (culprit.yaml line 2) is not a setting; did you mean calls_days?'],
-    ['a key like no other', yaml('retention: { zzzzzzzzzz: 3 }'), 'retention.zzzzzzzzzz (culprit.yaml line 1) is not a setting; known here: calls_days, evidence_days.'],
+    ['a key like no other', yaml('retention: { zzzzzzzzzz: 3 }'), 'retention.zzzzzzzzzz (culprit.yaml line 1) is not a setting; known here: calls_days, content_days, evidence_days.'],
     ['a mistyped flag', { argv: ['--prot=1'] }, '--prot is not a flag; did you mean --port?'],
     ['a mistyped variable', { environment: { CULPRIT_PROT: '1' } }, 'CULPRIT_PROT is not a setting; did you mean CULPRIT_PORT? (unset it, or rename it)'],
     ['text for a number', { argv: ['--port', 'abc'] }, '--port is "abc"; give a whole number from 0 to 65535.'],
@@ -109,6 +109,10 @@ describe('refusals', () => {
     ['two webhooks of one name', yaml(`webhooks: [{name: a, url: "https://x.example", secret: ${secret}}, {name: a, url: "https://y.example", secret: ${secret}}]`), 'webhooks.1.name (culprit.yaml line 1) is used twice; give each webhook a name of its own.'],
     ['a webhook that is no web address', yaml(`webhooks: [{name: a, url: "ftp://x.example", secret: ${secret}}]`), 'webhooks.0.url (culprit.yaml line 1) is not an http(s) URL; write it in full, like https://hooks.example.com/culprit.'],
     ['a secret variable that is not set', yaml('webhooks: [{name: a, url: "https://x.example", secret_env: HOOK}]'), 'webhooks.0.secret_env (culprit.yaml line 1) of a names HOOK, which is not set; set it or name another.'],
+    ['a redaction that is no regular expression', yaml("redact:\n  - 'a('\n"), 'redact.0 (culprit.yaml line 2) is no regular expression of RE2 (missing closing ): `a(`); RE2 has neither look-around nor back references.'],
+    ['a redaction that only a backtracking engine can match', yaml("redact: ['(?<=x)y']"), 'redact.0 (culprit.yaml line 1) is no regular expression of RE2 (invalid named capture: `(?<=x)y`); RE2 has neither look-around nor back references.'],
+    ['a redaction of nothing', yaml("redact: ['\\d*']"), 'redact.0 (culprit.yaml line 1) matches where there is nothing, so it would be everywhere; make it match at least one character.'],
+    ['redactions as a flag, where commas part values', { argv: ['--redact=a{1,2}'] }, '--redact is not a flag; --help lists them all.'],
     ['broken YAML', yaml('port: 1\nhost: "open\nproject: x\n'), 'culprit.yaml line 4 is not valid YAML (missing char); correct it there or in the line above.'],
   ])('refuses %s in one sentence', (_, given, sentence) => {
     expect(problemOf(given)).toBe(sentence);

@@ -24,7 +24,7 @@ function memory(settings: { coversFromMs: number; capacity: number }) {
     async arrive(name: string, beganMs: number, stampMs = beganMs + 100): Promise<'known' | 'new'> {
       const found = await known.find([{ name, beganMs }], stampMs);
       stored.set(name, name);
-      known.remember({ name, beganMs }, name);
+      known.remember(name, name);
       return found.has(name) ? 'known' : 'new';
     },
   };

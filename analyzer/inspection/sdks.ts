@@ -1,0 +1,61 @@
+import type { SpanSubject } from './probes.ts';
+
+/**
+ * Which library wrote a span, and how one tags prompt name and version in it: what a person needs who sees a call without
+ * a version. Recognised by scope or keys, also where no dialect reads the span. `section` is the anchor in docs/TAGGING.md.
+ */
+export type Sdk = { readonly name: string; readonly section: string; readonly tag: string };
+
+type Known = Sdk & {
+  /** Beginnings of the scope's name. */
+  readonly scopes: readonly string[];
+  /** Beginnings of attribute keys. */
+  readonly keys: readonly string[];
+};
+
+/** First match wins: what writes keys of its own stands before what many write. */
+export const SDKS: readonly Known[] = [
+  { name: 'Langfuse', section: 'langfuse', scopes: ['langfuse-sdk'], keys: ['langfuse.'], tag: 'pass the prompt object to the generation: prompt=langfuse.get_prompt(…) (langfuse_prompt= with its OpenAI wrapper)' },
+  { name: 'LangSmith', section: 'langsmith', scopes: ['langsmith'], keys: ['langsmith.'], tag: 'add metadata prompt_name and prompt_version to the run: langsmith_extra={"metadata": {…}}' },
+  { name: 'PromptLayer', section: 'promptlayer', scopes: ['promptlayer'], keys: ['promptlayer.'], tag: 'run the prompt through promptlayer.run(prompt_name=…): it tags the call with the version it resolved' },
+  { name: 'Promptfoo', section: 'promptfoo', scopes: ['promptfoo'], keys: ['promptfoo.'], tag: 'its spans have only a label ("refund-agent v2"): set gen_ai.prompt.name and gen_ai.prompt.version on a span above' },
+  { name: 'Humanloop', section: 'humanloop', scopes: ['humanloop'], keys: ['humanloop.'], tag: 'its spans name the prompt (path) and no version: set gen_ai.prompt.version on a span above' },
+  { name: 'Vercel AI SDK', section: 'vercel-ai-sdk', scopes: [], keys: ['ai.operationId', 'ai.telemetry.', 'ai.settings.'], tag: 'experimental_telemetry: { isEnabled: true, metadata: { promptName, promptVersion } }; from version 7 runtimeContext: { promptName, promptVersion }' },
+  { name: 'LiteLLM', section: 'litellm', scopes: ['litellm'], keys: ['litellm.', 'metadata.spend_logs_metadata'], tag: 'send metadata.spend_logs_metadata: { prompt_name, prompt_version } with the request' },
+  { name: 'Braintrust', section: 'braintrust', scopes: ['braintrust'], keys: ['braintrust.'], tag: 'add metadata prompt_name and prompt_version to the span' },
+  { name: 'Agenta', section: 'agenta', scopes: ['agenta'], keys: ['ag.'], tag: 'ag.tracing.store_refs({"application.slug": …, "variant.version": …})' },
+  { name: 'Datadog', section: 'datadog', scopes: ['ddtrace', 'datadog'], keys: ['_dd.ml_obs.'], tag: 'set the attribute _dd.ml_obs.prompt_tracking to JSON: {"id": …, "version": …}' },
+  { name: 'MLflow', section: 'mlflow', scopes: ['mlflow'], keys: ['mlflow.'], tag: 'load the prompt with mlflow.genai.load_prompt("prompts:/NAME/VERSION") inside the trace' },
+  { name: 'Google ADK', section: 'google-adk', scopes: ['gcp.vertex.agent'], keys: ['gcp.vertex.agent.'], tag: 'set gen_ai.prompt.name and gen_ai.prompt.version on a span above, or as baggage' },
+  { name: 'Strands', section: 'strands', scopes: ['strands'], keys: ['strands.'], tag: 'Agent(trace_attributes={"gen_ai.prompt.name": …, "gen_ai.prompt.version": …})' },
+  { name: 'Semantic Kernel', section: 'semantic-kernel', scopes: ['semantic_kernel', 'Microsoft.SemanticKernel'], keys: ['semantic_kernel.'], tag: 'set gen_ai.prompt.name and gen_ai.prompt.version on a span above, or as baggage' },
+  { name: 'Spring AI', section: 'spring-ai', scopes: ['org.springframework'], keys: ['spring.ai.'], tag: 'add gen_ai.prompt.name and gen_ai.prompt.version as key values of the observation' },
+  { name: 'pydantic-ai', section: 'pydantic-ai-and-logfire', scopes: ['pydantic-ai', 'logfire'], keys: ['logfire.', 'pydantic_ai.'], tag: 'with logfire.set_baggage(**{"gen_ai.prompt.name": …, "gen_ai.prompt.version": …}) around the run' },
+  { name: 'OpenLIT', section: 'openlit', scopes: ['openlit'], keys: ['openlit.'], tag: 'with openlit.using_attributes({"gen_ai.prompt.name": …, "gen_ai.prompt.version": …}) around the call' },
+  { name: 'OpenInference', section: 'openinference', scopes: ['openinference'], keys: ['openinference.'], tag: 'with using_attributes(prompt_template_version=…, metadata={"prompt_name": …}) around the call' },
+  { name: 'Traceloop', section: 'traceloop', scopes: ['traceloop', '@traceloop/', 'opentelemetry.instrumentation.openai.v'], keys: ['traceloop.', 'llm.request.type'], tag: 'get_prompt(key=…) tags it; else Traceloop.set_association_properties({"prompt_name": …, "prompt_version": …})' },
+];
+
+const OPENTELEMETRY: Sdk = {
+  name: 'OpenTelemetry',
+  section: 'opentelemetry',
+  tag: 'set the attributes gen_ai.prompt.name and gen_ai.prompt.version on the call or on any span above it, or carry them as baggage',
+};
+
+/** Null where nothing on the span has to do with a language model. */
+export function sdkOf({ scope, span, resource }: SpanSubject): Sdk | null {
+  const keys = [...span.attributes.keys()].slice(0, MAX_KEYS);
+  // The AI SDK's tracers are called "ai" (to 6) and "gen_ai" (7): too short to be beginnings.
+  if (scope.name === 'ai' || scope.name === 'gen_ai') return sdkNamed('Vercel AI SDK');
+  if (resource.get('telemetry.sdk.name') === 'openlit') return sdkNamed('OpenLIT');
+  const known = SDKS.find((sdk) => sdk.scopes.some((beginning) => scope.name.startsWith(beginning))) ?? SDKS.find((sdk) => sdk.keys.some((beginning) => keys.some((key) => key.startsWith(beginning))));
+  return known ?? (keys.some((key) => OF_A_MODEL.test(key)) ? OPENTELEMETRY : null);
+}
+
+const MAX_KEYS = 1_000;
+/** Not prompt, conversation or agent: an application sets those on spans of its own. */
+const OF_A_MODEL = /^(?:llm\.|gen_ai\.(?:system|provider|operation|request|response|usage)\b)/;
+
+function sdkNamed(name: string): Sdk | null {
+  return SDKS.find((sdk) => sdk.name === name) ?? null;
+}
