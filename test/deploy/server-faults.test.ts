@@ -13,21 +13,25 @@ const spanIn = (trace_id: string): SentSpan => ({ trace_id, span_id: randomBytes
 const spans = (count: number): SentSpan[] => Array.from({ length: count }, () => spanIn(randomBytes(16).toString('hex')));
 const nameOf = ({ trace_id, span_id }: SentSpan): string => `${trace_id}/${span_id}`;
 
+/** A request: what is in it, and its bytes, which a sender sends again unchanged. */
+type Sent = { readonly batch: readonly SentSpan[]; readonly body: string };
+
 /** Several senders at once until the server is gone. Answers what was acknowledged, and the requests that were not answered. */
-async function sendUntilGone(url: string, senders: number): Promise<{ acknowledged: string[]; unanswered: SentSpan[][] }> {
+async function sendUntilGone(url: string, senders: number): Promise<{ acknowledged: string[]; unanswered: Sent[] }> {
   const acknowledged: string[] = [];
-  const unanswered: SentSpan[][] = [];
+  const unanswered: Sent[] = [];
   const sender = async (): Promise<void> => {
     for (;;) {
       const batch = spans(20);
+      const body = tracesBody(batch, Date.now());
       try {
-        const response = await post(url, tracesBody(batch, Date.now()));
+        const response = await post(url, body);
         // Only the whole answer counts: its head may have left before the end.
         await response.arrayBuffer();
         if (response.status !== 200) throw new Error(`answered ${response.status}`);
         acknowledged.push(...batch.map(nameOf));
       } catch {
-        unanswered.push(batch);
+        unanswered.push({ batch, body });
         return;
       }
     }
@@ -56,8 +60,8 @@ describe('the server, killed under load', () => {
         expect([...acknowledged].filter((span) => !distinct.has(span))).toEqual([]);
         expect(await ledgerOf(next.url)).toMatchObject({ balanced: true, stored: found.length, waiting: 0 });
         // What was not answered is sent again, as an SDK does: it is there once, whether it had been stored or not.
-        for (const batch of sent.unanswered) {
-          expect((await post(next.url, tracesBody(batch, Date.now()))).status).toBe(200);
+        for (const { batch, body } of sent.unanswered) {
+          expect((await post(next.url, body)).status).toBe(200);
           for (const span of batch) acknowledged.add(nameOf(span));
         }
         const all = await allCalls(next.url);
@@ -96,10 +100,11 @@ describe('the server on a full disk', () => {
     const filler = join(directory, 'filler');
     fill(filler);
     const refused = spans(20);
+    const refusedBody = tracesBody(refused, Date.now());
     // The last free block may still take a small insert.
     const answer = await vi.waitFor(
       async () => {
-        const response = await post(server.url, tracesBody(refused, Date.now()));
+        const response = await post(server.url, refusedBody);
         if (response.status === 200) fill(filler);
         expect(response.status).toBe(503);
         return response;
@@ -111,7 +116,7 @@ describe('the server on a full disk', () => {
     expect((await fetch(`${server.url}/v1/calls?limit=1`)).status).toBe(200);
 
     rmSync(filler);
-    await vi.waitFor(async () => expect((await post(server.url, tracesBody(refused, Date.now()))).status).toBe(200), { timeout: 20_000, interval: 200 });
+    await vi.waitFor(async () => expect((await post(server.url, refusedBody)).status).toBe(200), { timeout: 20_000, interval: 200 });
     const calls = (await allCalls(server.url)).toSorted();
     expect(await ledgerOf(server.url)).toMatchObject({ balanced: true, stored: 40 });
     expect(await server.stop()).toEqual({ code: 0, signal: null });
