@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { RetryableError } from '../../../schemas/errors.ts';
 import type { LogMessage } from '../../../schemas/log.ts';
 import type { Store } from '../../../schemas/store.ts';
-import { ARRIVED_MS, expectExactLedger, id, inference, judgement, logs, openIngesting, TAGS, traces, wrapper, type Ingesting, type MessageIngest } from './ingesting.ts';
+import { agent, ARRIVED_MS, expectExactLedger, id, inference, judgement, logs, openIngesting, TAGS, traces, wrapper, type Ingesting, type MessageIngest } from './ingesting.ts';
 
 /** A store that fails on demand: before the rows are written, or after, when the answer is lost. The rows that are written are real. */
 function failing(store: Store) {
@@ -64,6 +64,26 @@ describe('a store that fails', () => {
       expect(ingest.waiting()).toEqual({ calls: 0, scores: 0 });
     },
   );
+
+  it.each((['before', 'after'] as const).flatMap((when) => ['calls', 'ledger'].map((table) => ({ table, when }))))('$when the rows of $table are written: what was demoted, promoted or seen twice is counted anew once', async ({ table, when }) => {
+    await on.fresh();
+    const { through, plan } = failing(on.store);
+    const ingest = await on.start({}, ARRIVED_MS, through);
+    const response = { ...TAGS, 'gen_ai.response.id': 'chatcmpl-9c201d6dd5f468efb16f57f0747f2' };
+    await ingest.write([traces([inference(1, TAGS), agent(3, TAGS), inference(5, response), agent(6, TAGS)])]);
+    const request = [traces([inference(2, TAGS, { parent_span_id: id(1) }), inference(4, TAGS, { parent_span_id: id(3) })]), traces([inference(7, response)], ARRIVED_MS, 'default', 'b')];
+    Object.assign(plan, { table, when, times: 1 });
+    await expect(ingest.write(request)).rejects.toBeInstanceOf(RetryableError);
+    await ingest.write(request);
+    Object.assign(plan, { table, when, times: 1 });
+    await expect(ingest.advance(ARRIVED_MS + MINUTE_MS)).rejects.toBeInstanceOf(RetryableError);
+    await ingest.advance(ARRIVED_MS + MINUTE_MS);
+    await ingest.advance(ARRIVED_MS + 2 * MINUTE_MS);
+    expect((await on.calls()).map(({ role }) => role)).toEqual(['wrapper', 'call', 'wrapper', 'call', 'call', 'call', 'duplicate']);
+    const ledger = await expectExactLedger(on);
+    const again = when === 'after' || table === 'ledger' ? 3 : 0;
+    expect(ledger).toMatchObject({ received: 7 + again, stored: 4, ignored: 2, duplicate: 1 + again, waiting: 0 });
+  });
 
   it('closes no slot while it is unknown what was written', async () => {
     await on.fresh();
