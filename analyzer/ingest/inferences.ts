@@ -52,12 +52,21 @@ export function createInferences(store: Store, settings: { readonly capacity: nu
   /** Traces that were loaded whole, as long as nothing was forgotten since. */
   let recalled = new Set<string>();
   let changed = new Set<SpanNode>();
+  /** Those of them that may have inherited something, which the call that counts for them can take over. */
+  let retold = new Set<SpanNode>();
   /** The inferences of this batch: most questions are about them. */
   let inHand = new Map<string, SpanNode>();
   const nesting = createNesting(capacity, {
     onBelow(node) {
       changed.add(node);
       if (node.twins !== null) twins.elect(node.twins);
+    },
+    onLinked({ below }) {
+      for (const node of below) {
+        if (node.twins === null || node.twins.survivor === node) continue;
+        changed.add(node);
+        retold.add(node);
+      }
     },
     onRotate() {
       coverage.rotated();
@@ -136,7 +145,7 @@ export function createInferences(store: Store, settings: { readonly capacity: nu
         for (const { call, others } of completionsOf(node)) {
           const isWhole = arrived.has(call.key) || roleOf(call) !== call.filed;
           // A stored call has been completed from its stored twins already.
-          const from = isWhole ? others : others.filter((other) => arrived.has(other.key));
+          const from = isWhole ? others : others.filter((other) => arrived.has(other.key) || retold.has(other));
           if (from.length > 0) fills.set(call, new Set([...(fills.get(call) ?? []), ...from]));
         }
       };
@@ -150,7 +159,10 @@ export function createInferences(store: Store, settings: { readonly capacity: nu
         fill(node);
         for (const above of nesting.above(node)) if (above.inference?.kind === 'own') fill(above);
       }
-      if (changed.size > 0) changed = new Set();
+      if (changed.size > 0) {
+        changed = new Set();
+        retold = new Set();
+      }
       return { refiled, fills: new Map([...fills].flatMap(([call, others]) => (call.inference === null ? [] : [[call.inference, inOrder(others)] as const]))) };
     },
     standInsFor(key) {

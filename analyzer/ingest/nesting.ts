@@ -95,8 +95,9 @@ export function seenInference(call: LlmCall, kind: SeenInference['kind']): SeenI
 /**
  * @param capacity spans remembered in each of two generations.
  * @param deps.onBelow an inference is seen to have another below it.
+ * @param deps.onLinked a span has come that inferences below it waited for: they may inherit through it.
  */
-export function createNesting(capacity: number, deps: { readonly onBelow: (node: SpanNode) => void; readonly onRotate: () => void }): Nesting {
+export function createNesting(capacity: number, deps: { readonly onBelow: (node: SpanNode) => void; readonly onLinked: (node: SpanNode) => void; readonly onRotate: () => void }): Nesting {
   const spans = createGenerations<SpanNode>(capacity, deps.onRotate);
 
   /** A span that may not have come. */
@@ -135,7 +136,10 @@ export function createNesting(capacity: number, deps: { readonly onBelow: (node:
       // In the younger generation, even if it was expected for long.
       if (!hasCome) spans.set(key, node);
       const above = node.parent === null ? null : inference !== null || node.below.length > 0 ? nodeAt(node.parent) : null;
-      if (!hasCome && above !== null && node.below.length > 0) handUp(above, node.below, isBarrier ? 0 : node.unparted);
+      if (!hasCome && node.below.length > 0) {
+        if (above !== null) handUp(above, node.below, isBarrier ? 0 : node.unparted);
+        deps.onLinked(node);
+      }
       if (inference !== null && before === null) {
         if (node.below.length > 0) deps.onBelow(node);
         if (above !== null) handUp(above, [node], inference.kind === 'own' ? 1 : 0);

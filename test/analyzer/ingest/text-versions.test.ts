@@ -41,70 +41,68 @@ describe('a call without a version', () => {
   });
 });
 
-describe('a text that is another for every call', () => {
-  const under = { asker: 'support' };
+describe.each<[string, Partial<LlmCall>]>([
+  ["an agent's name", { asker: 'support' }],
+  ["a service's name", {}],
+  ['a name that is tagged without a version', { prompt_name: 'refund', prompt_attribution: 'direct' }],
+])('under %s', (_case, under) => {
   const isVersion = (admit: ReturnType<typeof admitting>, text: string, minute = 0, changed: Partial<LlmCall> = under) => admit(call(text, changed), minute).prompt_version !== null;
 
-  it('is no version from the sixth on, and again when an hour has passed', () => {
+  it('an edit is a version: its predecessor was alone before', () => {
     const admit = admitting();
-    for (let text = 1; text <= 5; text += 1) expect(isVersion(admit, `s:${text}`)).toBe(true);
-    expect(isVersion(admit, 's:6', 1)).toBe(false);
-    expect(isVersion(admit, 's:1', 59)).toBe(false);
-    expect(isVersion(admit, 's:1', 61.5)).toBe(true);
+    for (let calls = 0; calls < 120; calls += 1) expect(admit(call('s:1', under), calls / 10).prompt_version).toBe('s:1');
+    expect(admit(call('s:2', under), 12).prompt_version).toBe('s:2');
+    expect(admit(call('s:1', under), 12).prompt_version).toBe('s:1');
+    // A third is one too many, until the hour has passed.
+    expect(isVersion(admit, 's:3', 13)).toBe(false);
+    expect(isVersion(admit, 's:2', 13)).toBe(false);
+    expect(admit(call('s:2', under), 74).prompt_version).toBe('s:2');
   });
 
-  it('may be one of 2 % of the calls', () => {
+  it('texts that live beside each other are none: several prompts, or one in several languages', () => {
     const admit = admitting();
-    for (let calls = 0; calls < 494; calls += 1) admit(call('s:0', under));
-    const accepted = Array.from({ length: 12 }, (_, text) => isVersion(admit, `s:${text + 1}`));
-    // Ten texts are less than 2 % of 503 calls; eleven are more than that of 504.
-    expect(accepted.lastIndexOf(true)).toBe(8);
-    expect(accepted.indexOf(false)).toBe(9);
+    expect(isVersion(admit, 's:english')).toBe(true);
+    for (let minute = 1; minute < 300; minute += 1) {
+      expect(isVersion(admit, 's:french', minute)).toBe(false);
+      expect(isVersion(admit, 's:english', minute)).toBe(false);
+    }
   });
 
-  it('says nothing of another name, service or project, nor of a template', () => {
+  it('a text that is another for every call is none, and takes no more memory for it', () => {
     const admit = admitting();
-    for (let text = 0; text < 50; text += 1) admit(call(`s:${text}`, under));
-    expect(isVersion(admit, 's:1')).toBe(false);
-    expect(isVersion(admit, 't:1')).toBe(true);
-    for (const other of [{ asker: 'other' }, { ...under, service_name: 'x' }, { ...under, project: 'y' }]) expect(isVersion(admit, 's:1', 0, other)).toBe(true);
+    for (let calls = 0; calls < 1_000; calls += 1) expect(isVersion(admit, `s:${calls}`, calls / 100)).toBe(calls === 0);
+    expect(isVersion(admit, 's:1', 11)).toBe(false);
+    // Alone for an hour, it is one again.
+    expect(isVersion(admit, 's:1', 72)).toBe(true);
   });
 
-  it('never becomes one by mere numbers, and takes no more memory for them', () => {
-    const admit = admitting();
-    for (let calls = 0; calls < 60_000; calls += 1) admit(call('s:0', under));
-    for (let text = 1; text < 1_000; text += 1) expect(isVersion(admit, `s:${text}`)).toBe(true);
-    for (let text = 1_000; text < 3_000; text += 1) expect(isVersion(admit, `s:${text}`)).toBe(false);
-  });
-
-  it('is forgotten with its name where there are too many names', () => {
-    const admit = admitting({ mostRemembered: 100 });
-    for (let text = 0; text < 10; text += 1) admit(call(`s:${text}`, under));
-    expect(isVersion(admit, 's:1')).toBe(false);
-    for (let name = 0; name < 100; name += 1) admit(call('s:1', { asker: `name ${name}` }));
-    expect(isVersion(admit, 's:1')).toBe(true);
+  it('texts that counted before a restart count after it', () => {
+    const [one, two, three] = ['s:0000000000000001', 's:0000000000000002', 's:0000000000000003'];
+    const cardinality = withTextVersions(createCardinality(DEFAULT_LIMITS));
+    const prompt_name = under.prompt_name ?? under.asker ?? 'shop';
+    cardinality.restore([one, two].map((prompt_version) => ({ project: bare.project, prompt_name, prompt_version })), ARRIVED_MS);
+    const versions = [one, two, one, three].map((text) => cardinality.admit(call(text, under), ARRIVED_MS).prompt_version);
+    expect(versions).toEqual([one, two, one, null]);
   });
 });
 
-describe("under a service's name", () => {
-  it('an edit is a version: its predecessor was alone before', () => {
+describe('what was seen of one name', () => {
+  it('says nothing of another name, service or project, nor of a template', () => {
     const admit = admitting();
-    for (let calls = 0; calls < 120; calls += 1) expect(admit(call('s:1'), calls / 10).prompt_version).toBe('s:1');
-    expect(admit(call('s:2'), 12).prompt_version).toBe('s:2');
-    expect(admit(call('s:1'), 12).prompt_version).toBe('s:1');
-    // A third is one too many, until the hour has passed.
-    expect(admit(call('s:3'), 13).prompt_version).toBeNull();
-    expect(admit(call('s:2'), 13).prompt_version).toBeNull();
-    expect(admit(call('s:2'), 74).prompt_version).toBe('s:2');
+    const under = { asker: 'support' };
+    const isVersion = (text: string, changed: Partial<LlmCall> = under) => admit(call(text, changed)).prompt_version !== null;
+    for (let text = 0; text < 50; text += 1) admit(call(`s:${text}`, under));
+    expect(isVersion('s:1')).toBe(false);
+    expect(isVersion('t:1')).toBe(true);
+    for (const other of [{ asker: 'other' }, { ...under, service_name: 'x' }, { ...under, project: 'y' }]) expect(isVersion('s:1', other)).toBe(true);
   });
 
-  it('prompts that live beside each other are not', () => {
-    const admit = admitting();
-    expect(admit(call('s:router')).prompt_version).toBe('s:router');
-    for (let minute = 1; minute < 300; minute += 1) {
-      expect(admit(call('s:writer'), minute).prompt_version).toBeNull();
-      expect(admit(call('s:router'), minute)).toMatchObject({ prompt_name: null, prompt_version: null });
-    }
+  it('is forgotten where there are too many names', () => {
+    const admit = admitting({ mostRemembered: 100 });
+    for (let text = 0; text < 10; text += 1) admit(call(`s:${text}`, { asker: 'support' }));
+    expect(admit(call('s:1', { asker: 'support' })).prompt_version).toBeNull();
+    for (let name = 0; name < 100; name += 1) admit(call('s:1', { asker: `name ${name}` }));
+    expect(admit(call('s:1', { asker: 'support' })).prompt_version).toBe('s:1');
   });
 });
 
