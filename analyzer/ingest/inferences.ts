@@ -22,7 +22,7 @@ import type { Relative } from '../normalise.ts';
 export type Inferences = {
   /** Looks up what the store knows of the traces and responses of these, where memory may not have it. */
   recall(relatives: Iterable<Relative>, calls: Iterable<LlmCall>, nowMs: number): Promise<void>;
-  /** All that the store knows of these traces. */
+  /** All that the store knows of these traces, and of twins of theirs in others. */
   recallTraces(spans: readonly SpanIdentity[]): Promise<void>;
   /** The span with this key, as far as it is remembered. */
   at(key: string): SpanNode | undefined;
@@ -81,13 +81,16 @@ export function createInferences(store: Store, settings: { readonly capacity: nu
     return node;
   };
 
-  const load = async (by: { readonly trace_ids: readonly string[]; readonly response_ids: readonly string[] }): Promise<void> => {
+  /** Answers what was found. */
+  const load = async (by: { readonly trace_ids: readonly string[]; readonly response_ids: readonly string[] }): Promise<Sighting[]> => {
     const twinsStored = await loadSightingsOfResponses(store, by.response_ids);
     // Whole traces, so that it is known what stands above and below them.
     const traces = [...new Set([...by.trace_ids, ...twinsStored.map((span) => span.trace_id)])].filter((trace) => !recalled.has(trace));
-    for (const sighting of [...(await loadSightings(store, traces)), ...twinsStored]) placeStored(sighting);
+    const sightings = [...(await loadSightings(store, traces)), ...twinsStored];
+    for (const sighting of sightings) placeStored(sighting);
     if (recalled.size > capacity) recalled = new Set();
     for (const trace of traces) recalled.add(trace);
+    return sightings;
   };
 
   const placeStored = ({ role, slot, reason, inference, ...span }: Sighting): void => {
@@ -117,7 +120,11 @@ export function createInferences(store: Store, settings: { readonly capacity: nu
       }
       await load({ trace_ids: [...trace_ids], response_ids: [...response_ids] });
     },
-    recallTraces: (spans) => load({ trace_ids: spans.map((span) => span.trace_id), response_ids: [] }),
+    async recallTraces(spans) {
+      const found = await load({ trace_ids: spans.map((span) => span.trace_id), response_ids: [] });
+      const twinless = found.flatMap(({ role, inference }) => (role === 'duplicate' ? (inference?.response_id ?? []) : []));
+      await load({ trace_ids: [], response_ids: [...new Set(twinless)] });
+    },
     seeRelative: (key, relative) => void place(key, relative, null, relative.reason),
     seeInference: (key, call, reason) => void inHand.set(key, place(key, call, seenInference(call, reason === '' ? 'own' : 'aggregate'), reason)),
     at: (key) => nesting.get(key),

@@ -117,9 +117,8 @@ export function createIngest(
     const arrived = [...reading.relatives.map(({ key }) => key), ...calls.keys()];
     whenDurable.push(...(await late.correct(draft, arrived, (call) => cardinality.admit(call, nowMs))));
 
-    // 5. Join scores with their calls, in both directions; and anew where another span counts than did.
-    const recounted = [...settled].filter(([key, { stored }]) => stored !== undefined && stored.slot > 0 && !calls.has(key)).map(([, { item }]) => item);
-    await scoring.draft(draft, scores, { came: [...reading.relatives, ...calls.values()].map(({ item }) => item), recounted, nowMs });
+    // 5. Join scores with their calls, in both directions; and anew where another span counts than did, or an ancestor came late.
+    await scoring.draft(draft, scores, { relatives: reading.relatives, calls, nowMs });
 
     // 6. Write the rows; 7. write the ledger, last; 8. remember. See `commit`.
     await commit(draft, { relatives: reading.relatives.map(({ item }) => item), contents: reading.contents, tally, whenDurable, nowMs });

@@ -4,7 +4,7 @@ import type { StoredScore } from './draft.ts';
 import { createGenerations } from './generations.ts';
 import { scoreKey, spanKey, type SpanIdentity } from './identity.ts';
 import type { Inferences } from './inferences.ts';
-import { selectCallFacts } from './recovery-scores.ts';
+import { selectCallFacts, selectCallFactsOfSpans } from './recovery-scores.ts';
 import type { CallFacts } from './rows.ts';
 import { hasScope } from './scope.ts';
 
@@ -23,14 +23,16 @@ export type DueScore = PendingScore & { readonly deadlineMs: number };
 export type Join = {
   /** The calls that these scores name, by `scoreKey`. Asks the store for those that memory does not have. Only complete calls are found. */
   find(scores: readonly Score[]): Promise<Map<string, CallFacts>>;
-  /** The call that counts for a span, where that is one: its own, or the one that it was joined with before another counted. */
-  callFor(span: SpanIdentity): CallFacts | undefined;
+  /** Those of these spans that are complete calls and count, by `spanKey`. Asks the store for those that memory does not have. */
+  factsOf(spans: readonly SpanIdentity[]): Promise<Map<string, RememberedCall>>;
   /** A call is complete, and counts. */
   learn(call: CallFacts, slot: number): void;
+  /** A call does not count any more. */
+  unlearn(call: CallFacts): void;
   /** Scores that wait for this call, or for a span that it stands for. They stay until `settle`. */
   waitingFor(call: CallFacts): readonly PendingScore[];
   /** Scores that wait for these spans, whatever they are. */
-  waitingAt(spans: readonly SpanIdentity[]): readonly PendingScore[];
+  waitingAt(spans: Iterable<SpanIdentity>): readonly PendingScore[];
   /** In the place of an earlier judgement of the same score. */
   wait(pending: PendingScore, nowMs: number): void;
   settle(key: string): void;
@@ -40,7 +42,7 @@ export type Join = {
   /** Nothing was there. */
   again(key: string, nowMs: number): void;
   /** Calls of a trace that are remembered, with the slots in which they became complete. */
-  ofTrace(score: Score): readonly RememberedCall[];
+  ofTrace(trace: Pick<Score, 'project' | 'trace_id'>): readonly RememberedCall[];
   /** When the call that it names, or the first of its trace, started (ms): the score cannot have come before. Null: not remembered. */
   startedMs(score: Score): number | null;
   size(): number;
@@ -56,6 +58,7 @@ const TRIES = 7;
 const MAX_REMEMBERED_OF_TRACE = 64;
 
 type Waiting = DueScore & { readonly tries: number };
+type Named = RememberedCall | 'several';
 
 /** The keys under which a score waits, and a call is found: by span, with or without its trace, and by response id. */
 function targetsOf(score: Score): string[] {
@@ -89,16 +92,21 @@ function firstOf(values: Iterable<number>): number | undefined {
   return undefined;
 }
 
+function isOfSpan(named: Named | undefined, span: SpanIdentity): boolean {
+  return named !== undefined && named !== 'several' && spanKey(named.call) === spanKey(span);
+}
+
 /**
- * A span id that two calls have (the first half of a UUID that holds a time, say) names neither of them. Two with one response id
- * are the same inference, seen by two libraries: it names the one that knows its prompt.
+ * A span id that two calls have (the first half of a UUID that holds a time, say) names neither of them. Of two with one response id
+ * (a server that repeats its ids) it names the one that knows its prompt.
  */
-function name(call: CallFacts, names: { get(name: string): CallFacts | 'several' | undefined; set(name: string, named: CallFacts | 'several'): unknown }): void {
+function name(remembered: RememberedCall, names: { get(name: string): Named | undefined; set(name: string, named: Named): unknown }): void {
+  const { call } = remembered;
   for (const id of namesOf(call)) {
     const other = names.get(id);
-    if (other === undefined || (other !== 'several' && spanKey(other) === spanKey(call))) names.set(id, call);
+    if (other === undefined || isOfSpan(other, call)) names.set(id, remembered);
     else if (id !== responseKey(call.project, call.response_id ?? '')) names.set(id, 'several');
-    else if (other !== 'several' && other.prompt_version === null) names.set(id, call);
+    else if (other !== 'several' && other.call.prompt_version === null) names.set(id, remembered);
   }
 }
 
@@ -107,11 +115,11 @@ function name(call: CallFacts, names: { get(name: string): CallFacts | 'several'
  * @param settings.waitMs how long a score waits for the calls of its scope.
  */
 export function createJoin(
-  deps: { readonly store: Store; readonly inferences: Pick<Inferences, 'recallTraces' | 'roleOf' | 'standInsFor' | 'standsFor'> },
+  deps: { readonly store: Store; readonly inferences: Pick<Inferences, 'recallTraces' | 'standInsFor' | 'standsFor'> },
   settings: { readonly capacity: number; readonly waitMs: number },
 ): Join {
   const { store, inferences } = deps;
-  const calls = createGenerations<CallFacts | 'several'>(settings.capacity * 2);
+  const calls = createGenerations<Named>(settings.capacity * 2);
   const traces = createGenerations<readonly RememberedCall[]>(settings.capacity);
   /** In order of arrival. */
   const pending = new Map<string, Waiting>();
@@ -148,68 +156,82 @@ export function createJoin(
       else keys.add(key);
     }
   };
+  const waitingUnder = (names: Iterable<string>): PendingScore[] => {
+    const found = new Set<PendingScore>();
+    for (const name of names) {
+      for (const key of byTarget.get(name) ?? []) {
+        const waited = pending.get(key);
+        if (waited !== undefined) found.add(waited);
+      }
+    }
+    return [...found];
+  };
+
   /** The span that is judged: the only call that counts for the named one, else the named one itself. */
-  const judgedSpan = (span: SpanIdentity): SpanIdentity => {
-    const [call, ...more] = inferences.standInsFor(spanKey(span)) ?? [];
+  const judgedSpan = (score: Score): SpanIdentity | null => {
+    const span = spanOf(score);
+    const [call, ...more] = span === null ? [] : (inferences.standInsFor(spanKey(span)) ?? []);
     return call === undefined || more.length > 0 ? span : call;
   };
-  const callOf = (score: Score, named: (name: string) => CallFacts | 'several' | undefined): CallFacts | undefined => {
-    const span = spanOf(score);
-    for (const name of span === null ? targetsOf(score) : [spanKey(judgedSpan(span)), ...targetsOf(score)]) {
-      const call = named(name);
-      if (call !== undefined && call !== 'several') return call;
+  const namedBy = (score: Score, named: (name: string) => Named | undefined): CallFacts | undefined => {
+    const span = judgedSpan(score);
+    for (const target of [...(span === null ? [] : [spanKey(span)]), ...targetsOf(score)]) {
+      const found = named(target);
+      if (found !== undefined && found !== 'several') return found.call;
     }
     return undefined;
-  };
-  const known = (score: Score): CallFacts | undefined => {
-    const call = callOf(score, (name) => calls.get(name));
-    return call === undefined ? undefined : (callFor(call) ?? call);
-  };
-  /** What was remembered as a call may have been found to be another's second span since. */
-  const callFor = (span: SpanIdentity): CallFacts | undefined => {
-    const call = calls.get(spanKey(judgedSpan(span)));
-    return call === 'several' ? undefined : call;
-  };
-  const waitingUnder = (targets: readonly string[]): PendingScore[] => {
-    const keys = new Set(targets.flatMap((target) => [...(byTarget.get(target) ?? [])]));
-    return [...keys].flatMap((key) => pending.get(key) ?? []);
   };
 
   return {
     async find(scores) {
       const found = new Map<string, CallFacts>();
-      const remembered = (wanted: readonly Score[]): Score[] =>
+      const missing = (wanted: readonly Score[], named: (name: string) => Named | undefined): Score[] =>
         wanted.filter((score) => {
-          const call = known(score);
+          const call = namedBy(score, named);
           if (call !== undefined) found.set(scoreKey(score), call);
           return call === undefined && targetsOf(score).length > 0;
         });
-      let missed = remembered(scores);
+      const missed = missing(scores, (name) => calls.get(name));
       if (missed.length === 0) return found;
       // What the named spans are may have been forgotten as well.
       await inferences.recallTraces(missed.flatMap((score) => spanOf(score) ?? []).filter((span) => inferences.standInsFor(spanKey(span)) === undefined));
-      missed = remembered(missed);
-      const named = (of: (score: Score) => string | null): string[] => [...new Set(missed.map(of).filter((id) => id !== null))];
-      const stored = new Map<string, CallFacts | 'several'>();
-      const remember = (rows: readonly RememberedCall[]): void => rows.forEach(({ call }) => name(call, stored));
-      remember(await selectCallFacts(store, 'trace_id', [...new Set(missed.flatMap((score) => { const span = spanOf(score); return span === null ? [] : [span.trace_id, judgedSpan(span).trace_id]; }))]));
-      remember(await selectCallFacts(store, 'span_id', named((score) => (score.trace_id === null ? score.span_id : null))));
-      remember(await selectCallFacts(store, 'response_id', named((score) => score.response_id)));
-      for (const score of missed) {
-        const call = callOf(score, (name) => stored.get(name));
-        if (call !== undefined) found.set(scoreKey(score), call);
+      const ids = (of: (score: Score) => string | null): string[] => [...new Set(missed.flatMap((score) => of(score) ?? []))];
+      const stored = new Map<string, Named>();
+      for (const remembered of [
+        ...(await selectCallFactsOfSpans(store, missed.flatMap((score) => judgedSpan(score) ?? []))),
+        ...(await selectCallFacts(store, 'span_id', ids((score) => (score.trace_id === null ? score.span_id : null)))),
+        ...(await selectCallFacts(store, 'response_id', ids((score) => score.response_id))),
+      ]) {
+        name(remembered, stored);
       }
+      missing(missed, (name) => calls.get(name) ?? stored.get(name));
       return found;
     },
-    callFor,
+    async factsOf(spans) {
+      const found = new Map<string, RememberedCall>();
+      const missed = spans.filter((span) => {
+        const key = spanKey(span);
+        const named = calls.get(key);
+        if (named !== undefined && named !== 'several') found.set(key, named);
+        return !found.has(key);
+      });
+      for (const remembered of await selectCallFactsOfSpans(store, missed)) found.set(spanKey(remembered.call), remembered);
+      return found;
+    },
     learn(call, slot) {
-      name(call, calls);
+      name({ call, slot }, calls);
       const key = traceKey(call.project, call.trace_id);
       const others = (traces.get(key) ?? []).filter((other) => other.call.span_id !== call.span_id);
       if (others.length < MAX_REMEMBERED_OF_TRACE) traces.set(key, [...others, { call, slot }]);
     },
-    waitingFor: (call) => (pending.size === 0 ? [] : waitingUnder([...namesOf(call), ...inferences.standsFor(call)])),
-    waitingAt: (spans) => (pending.size === 0 ? [] : waitingUnder(spans.flatMap((span) => [spanKey(span), spanKey({ ...span, trace_id: '' })]))),
+    unlearn(call) {
+      for (const name of namesOf(call)) if (isOfSpan(calls.get(name), call)) calls.delete(name);
+      const key = traceKey(call.project, call.trace_id);
+      const remembered = traces.get(key);
+      if (remembered !== undefined) traces.set(key, remembered.filter((other) => other.call.span_id !== call.span_id));
+    },
+    waitingFor: (call) => (byTarget.size === 0 ? [] : waitingUnder([...namesOf(call), ...inferences.standsFor(call)])),
+    waitingAt: (spans) => (byTarget.size === 0 ? [] : waitingUnder([...spans].flatMap((span) => [spanKey(span), spanKey({ ...span, trace_id: '' })]))),
     wait({ score, stored }, nowMs) {
       const before = forget(scoreKey(score));
       // A correction does not begin anew.
@@ -234,10 +256,9 @@ export function createJoin(
       }
       return found.sort((one, other) => one.deadlineMs - other.deadlineMs);
     },
-    // A call may have been found to be the second span of an inference since.
-    ofTrace: ({ project, trace_id }) => (trace_id === null ? [] : (traces.get(traceKey(project, trace_id)) ?? []).filter(({ call }) => inferences.roleOf(spanKey(call), '') === 'call')),
+    ofTrace: ({ project, trace_id }) => (trace_id === null ? [] : (traces.get(traceKey(project, trace_id)) ?? [])),
     startedMs(score) {
-      const call = known(score) ?? (score.trace_id === null ? undefined : traces.get(traceKey(score.project, score.trace_id))?.[0]?.call);
+      const call = namedBy(score, (name) => calls.get(name)) ?? (score.trace_id === null ? undefined : traces.get(traceKey(score.project, score.trace_id))?.[0]?.call);
       return call === undefined ? null : Number(BigInt(call.start_time_ns) / 1_000_000n);
     },
     size: () => pending.size,

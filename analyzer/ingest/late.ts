@@ -5,13 +5,11 @@ import type { Draft } from './draft.ts';
 import { createGenerations } from './generations.ts';
 import { spanKey, type SpanIdentity } from './identity.ts';
 import { loadFiledCalls } from './recovery.ts';
-import { loadScoresOfCalls } from './recovery-scores.ts';
-import { factsOf, type CallFacts } from './rows.ts';
 
 /**
  * Calls that entered as they are because an ancestor did not come in time. A span is sent when it ends, so the root of an agent that
- * runs for minutes comes minutes after its calls: then their rows, and those of their scores, are corrected. They keep their
- * slots (what was bet on is not bet again) and are flagged `attributed_late`. Remembered by id only, in bounded memory, and not
+ * runs for minutes comes minutes after its calls: then their rows are corrected (and those of their scores: scoring.ts). They keep
+ * their slots (what was bet on is not bet again) and are flagged `attributed_late`. Remembered by id only, in bounded memory, and not
  * across a restart; what is to be corrected is read from the store.
  */
 export type Late = {
@@ -42,7 +40,6 @@ export function createLate(deps: { readonly store: Store; readonly resolve: (cal
       const expecting = keys.flatMap((key) => byAncestor.get(key) ?? []).filter((call) => !draft.calls.has(spanKey(call)));
       if (expecting.length === 0) return [];
       const whenDurable: (() => void)[] = keys.map((key) => () => byAncestor.delete(key));
-      const corrected = new Map<string, CallFacts>();
       for (const { call: asStored, stored } of await loadFiledCalls(store, expecting)) {
         if (stored.role !== 'call' || stored.slot === 0) continue;
         const { call: resolved, missing } = resolve(asStored);
@@ -50,11 +47,6 @@ export function createLate(deps: { readonly store: Store; readonly resolve: (cal
         if (resolved.prompt_name === asStored.prompt_name && resolved.prompt_version === asStored.prompt_version && resolved.session_id === asStored.session_id) continue;
         const call = admit({ ...resolved, flags: [...resolved.flags.filter((flag) => flag !== ATTRIBUTED_LATE), ATTRIBUTED_LATE] });
         draft.correctedCall(call, stored);
-        corrected.set(spanKey(call), factsOf(call));
-      }
-      for (const { score, target, stored } of await loadScoresOfCalls(store, [...corrected.values()])) {
-        const call = corrected.get(spanKey(target));
-        if (call !== undefined) draft.placedScore(score, { kind: 'joined', call }, stored, { slot: stored.slot, now: stored.slot });
       }
       return whenDurable;
     },

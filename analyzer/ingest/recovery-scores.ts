@@ -1,7 +1,7 @@
 import type { Score } from '../../schemas/score.ts';
 import type { Store } from '../../schemas/store.ts';
 import type { FiledScore, Place, StoredScore } from './draft.ts';
-import { scoreKey, type SpanIdentity } from './identity.ts';
+import { scoreKey, spanKey, type SpanIdentity } from './identity.ts';
 import type { PendingScore, RememberedCall } from './join.ts';
 import type { CallFacts } from './rows.ts';
 import type { ScoreName } from './score-names.ts';
@@ -85,6 +85,37 @@ export async function selectCallFacts(store: Store, column: 'trace_id' | 'span_i
       { values: values.slice(from, from + CHUNK) },
     );
     for (const { slot, ...call } of rows) found.push({ call, slot });
+  }
+  return found;
+}
+
+/** Those of these spans that are complete calls, each as its newest row says. */
+export async function selectCallFactsOfSpans(store: Store, spans: readonly SpanIdentity[]): Promise<RememberedCall[]> {
+  const found: RememberedCall[] = [];
+  for (let from = 0; from < spans.length; from += CHUNK) {
+    const chunk = spans.slice(from, from + CHUNK);
+    const wanted = new Set(chunk.map(spanKey));
+    const rows = await store.select<CallFacts & { slot: number }>(
+      // By trace for the index; by span so that a trace of a million spans does not answer with all of them.
+      `SELECT ${FACTS_COLUMNS} FROM (SELECT * FROM calls WHERE trace_id IN {trace_ids:Array(String)} AND span_id IN {span_ids:Array(String)} ORDER BY revision DESC LIMIT 1 BY project, trace_id, span_id)
+       WHERE slot > 0 AND role = 'call'`,
+      { trace_ids: [...new Set(chunk.map((span) => span.trace_id))], span_ids: [...new Set(chunk.map((span) => span.span_id))] },
+    );
+    for (const { slot, ...call } of rows) if (wanted.has(spanKey(call))) found.push({ call, slot });
+  }
+  return found;
+}
+
+/** Spans of these traces that are second spans of an inference; at most 100 of one trace. */
+export async function selectDuplicates(store: Store, trace_ids: readonly string[]): Promise<SpanIdentity[]> {
+  const found: SpanIdentity[] = [];
+  for (let from = 0; from < trace_ids.length; from += CHUNK) {
+    const rows = await store.select<SpanIdentity>(
+      `SELECT project, trace_id, span_id FROM (SELECT project, trace_id, span_id, role, start_ns FROM calls WHERE trace_id IN {trace_ids:Array(String)} ORDER BY revision DESC LIMIT 1 BY project, trace_id, span_id)
+       WHERE role = 'duplicate' ORDER BY start_ns, trace_id, span_id LIMIT 100 BY project, trace_id`,
+      { trace_ids: trace_ids.slice(from, from + CHUNK) },
+    );
+    for (const row of rows) found.push(row);
   }
   return found;
 }

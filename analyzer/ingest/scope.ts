@@ -1,10 +1,10 @@
 import type { Score } from '../../schemas/score.ts';
 import type { Store } from '../../schemas/store.ts';
 import { isBelow } from './ancestry.ts';
-import { scoreKey } from './identity.ts';
+import { scoreKey, spanKey, type SpanIdentity } from './identity.ts';
 import type { Inferences } from './inferences.ts';
 import type { DueScore, Join, RememberedCall } from './join.ts';
-import { selectCallFacts, selectTracesOfSpans } from './recovery-scores.ts';
+import { selectCallFacts, selectDuplicates, selectTracesOfSpans } from './recovery-scores.ts';
 import type { CallFacts } from './rows.ts';
 
 /**
@@ -51,7 +51,7 @@ const LONG_TRACE_MS = 3_600_000;
 
 /** @param settings.slotAt of a moment, as the ingest loop counts it. @param settings.bornMs when memory began; 0: with an empty store. */
 export function createScopes(
-  deps: { readonly store: Store; readonly inferences: Pick<Inferences, 'at' | 'recallTraces'>; readonly join: Pick<Join, 'ofTrace'> },
+  deps: { readonly store: Store; readonly inferences: Pick<Inferences, 'at' | 'recallTraces' | 'standInsFor'>; readonly join: Pick<Join, 'factsOf' | 'ofTrace'> },
   settings: { readonly bornMs: number; readonly slotAt: (ms: number) => number },
 ): Scopes {
   const { store, inferences, join } = deps;
@@ -59,13 +59,12 @@ export function createScopes(
   /** A span that was named without its trace: that of the stored span of this id. Several: nobody can say which. */
   const withTraces = async (due: readonly DueScore[]): Promise<DueScore[]> => {
     const spans = due.flatMap(({ score }) => (score.trace_id === null && score.span_id !== null ? [score.span_id] : []));
-    const traces = await selectTracesOfSpans(store, spans);
+    const traces = grouped(await selectTracesOfSpans(store, spans), ({ project, span_id }) => `${project}/${span_id}`);
     return due.map((waiting) => {
       const { score } = waiting;
       if (score.trace_id !== null || score.span_id === null) return waiting;
-      const found = traces.filter(({ project, span_id }) => project === score.project && span_id === score.span_id);
-      const [only] = found;
-      return found.length === 1 && only !== undefined ? { ...waiting, score: { ...score, trace_id: only.trace_id } } : waiting;
+      const [only, ...others] = traces(`${score.project}/${score.span_id}`);
+      return only === undefined || others.length > 0 ? waiting : { ...waiting, score: { ...score, trace_id: only.trace_id } };
     });
   };
 
@@ -79,31 +78,59 @@ export function createScopes(
         if (score.trace_id === null && score.target_session_id !== null) sessions.add(score.target_session_id);
         if (score.trace_id !== null && (young(deadlineMs) || join.ofTrace(score).length === 0)) traces.add(score.trace_id);
       }
-      const stored = [...(await selectCallFacts(store, 'trace_id', [...traces])), ...(await selectCallFacts(store, 'session_id', [...sessions]))];
+      const ofTrace = grouped([...(await selectCallFacts(store, 'trace_id', [...traces])), ...completed], ({ call }) => `${call.project}/${call.trace_id}`);
+      const ofSession = grouped([...(await selectCallFacts(store, 'session_id', [...sessions])), ...completed], ({ call }) => `${call.project}/${call.session_id}`);
 
       const scoped = scores.map((waiting) => {
-        const { score, deadlineMs } = waiting;
-        const lastSlot = settings.slotAt(deadlineMs);
-        const isOf = ({ call }: RememberedCall): boolean =>
-          call.project === score.project && (score.trace_id === null ? score.target_session_id !== null && call.session_id === score.target_session_id : call.trace_id === score.trace_id);
-        const found = [...stored, ...join.ofTrace(score), ...completed].filter((remembered) => remembered.slot <= lastSlot && isOf(remembered));
-        return { score, calls: [...new Map(found.map(({ call }) => [`${call.trace_id}/${call.span_id}`, call])).values()] };
+        const { score } = waiting;
+        if (score.trace_id !== null) return { waiting, found: [...ofTrace(`${score.project}/${score.trace_id}`), ...join.ofTrace(score)] };
+        return { waiting, found: score.target_session_id === null ? [] : ofSession(`${score.project}/${score.target_session_id}`) };
       });
-      await recallAncestors(scoped.flatMap(({ score, calls }) => (score.span_id === null ? [] : calls.map((call) => ({ call, span_id: score.span_id ?? '' })))));
-      const credits = new Map<string, Credit>();
-      for (const { score, calls } of scoped) {
-        const { span_id } = score;
+      await recallAncestors(scoped.flatMap(({ waiting: { score }, found }) => (score.span_id === null ? [] : found.map(({ call }) => ({ call, span_id: score.span_id ?? '' })))));
+      const within = scoped.map(({ waiting, found }) => {
+        const { span_id, trace_id } = waiting.score;
         // A span whose trace is unknown has no scope.
-        if (span_id !== null && score.trace_id === null) continue;
-        const credit = creditOf(span_id === null ? calls : calls.filter((call) => call.span_id === span_id || isBelow(call, span_id, inferences.at) === 'yes'));
+        if (span_id === null || trace_id === null) return { waiting, found: span_id === null ? found : [] };
+        return { waiting, found: found.filter(({ call }) => call.span_id === span_id || isBelow(call, span_id, inferences.at) === 'yes') };
+      });
+      const twins = await elsewhere(within.flatMap(({ waiting, found }) => (found.length === 0 ? [waiting.score] : [])));
+      const credits = new Map<string, Credit>();
+      for (const { waiting: { score, deadlineMs }, found } of within) {
+        const inTime = (found.length > 0 ? found : (twins.get(scoreKey(score)) ?? [])).filter(({ slot }) => slot <= settings.slotAt(deadlineMs));
+        const credit = creditOf([...new Map(inTime.map(({ call }) => [spanKey(call), call])).values()]);
         if (credit !== null) credits.set(scoreKey(score), credit);
       }
       return credits;
     },
   };
 
+  /** For spans and traces without a call of their own: the calls that count for the inferences which they do have, in other traces or beside them. By `scoreKey`. */
+  async function elsewhere(scores: readonly Score[]): Promise<Map<string, readonly RememberedCall[]>> {
+    const duplicates = await selectDuplicates(store, [...new Set(scores.flatMap(({ trace_id, span_id }) => (span_id === null ? (trace_id ?? []) : [])))]);
+    const ofTrace = grouped(duplicates, ({ project, trace_id }) => `${project}/${trace_id}`);
+    const spansOf = ({ project, trace_id, span_id }: Score): readonly SpanIdentity[] => {
+      if (trace_id === null) return [];
+      return span_id === null ? ofTrace(`${project}/${trace_id}`) : [{ project, trace_id, span_id }];
+    };
+    const named = scores.map((score) => ({ key: scoreKey(score), spans: spansOf(score) }));
+    await inferences.recallTraces(named.flatMap(({ spans }) => spans.filter((span) => (inferences.standInsFor(spanKey(span)) ?? []).length === 0)));
+    const scoped = named.map(({ key, spans }) => ({ key, calls: spans.flatMap((span) => inferences.standInsFor(spanKey(span)) ?? []) }));
+    const facts = await join.factsOf(scoped.flatMap(({ calls }) => calls));
+    return new Map(scoped.map(({ key, calls }) => [key, calls.flatMap((call) => facts.get(spanKey(call)) ?? [])]));
+  }
+
   /** The spans between calls and what may stand above them, where memory has let them go. */
   async function recallAncestors(pairs: readonly { readonly call: CallFacts; readonly span_id: string }[]): Promise<void> {
     await inferences.recallTraces(pairs.filter(({ call, span_id }) => isBelow(call, span_id, inferences.at) === 'unknown').map(({ call }) => call));
   }
+}
+
+function grouped<Item>(items: readonly Item[], keyOf: (item: Item) => string): (key: string) => readonly Item[] {
+  const groups = new Map<string, Item[]>();
+  for (const item of items) {
+    const group = groups.get(keyOf(item));
+    if (group === undefined) groups.set(keyOf(item), [item]);
+    else group.push(item);
+  }
+  return (key) => groups.get(key) ?? [];
 }

@@ -10,7 +10,7 @@ import type { Tally } from './ledger.ts';
 import type { BatchReading } from './reading.ts';
 import { loadPendingScores, loadScoreNames, loadScores, loadScoresOfCalls, lookUpScores } from './recovery-scores.ts';
 import { factsOf } from './rows.ts';
-import { createScopes } from './scope.ts';
+import { createScopes, creditOf } from './scope.ts';
 import { createScoreNames, type ConfiguredType, type ScoreName } from './score-names.ts';
 
 /**
@@ -23,10 +23,10 @@ export type Scoring = {
   /** What a batch brings, told apart from what is known. */
   arriving(reading: BatchReading, tally: Tally, nowMs: number): Promise<Map<string, ArrivingScore>>;
   /**
-   * Joins what a batch brings with its calls, and what waited with the calls that became complete. `came`: spans of the batch, which may be what
-   * a score waits for. `recounted`: stored spans for which another counts now, or that count anew.
+   * Joins what a batch brings with its calls, and what waited with the calls that became complete; and looks anew at the scores of calls
+   * whose rows change by what others say. `beside`: the spans of the batch itself.
    */
-  draft(draft: Draft, arrivals: ReadonlyMap<string, ArrivingScore>, spans: { readonly came: readonly SpanIdentity[]; readonly recounted: readonly SpanIdentity[]; readonly nowMs: number }): Promise<void>;
+  draft(draft: Draft, arrivals: ReadonlyMap<string, ArrivingScore>, beside: SpansOfBatch): Promise<void>;
   /** Credits scores that have waited long enough for the calls of their scope. Returns what to do when the draft is durable. */
   draftDue(draft: Draft, nowMs: number): Promise<(() => void)[]>;
   hasDue(nowMs: number): boolean;
@@ -36,6 +36,8 @@ export type Scoring = {
   takeNewNames(): ScoreName[];
   waiting(): number;
 };
+
+type SpansOfBatch = { readonly relatives: readonly { readonly item: SpanIdentity }[]; readonly calls: ReadonlyMap<string, { readonly item: SpanIdentity }>; readonly nowMs: number };
 
 export type ScoringSettings = {
   readonly rememberedScores: number;
@@ -53,6 +55,7 @@ export function createScoring(deps: { readonly store: Store; readonly inferences
   const memoryOf = (inferences: Inferences, bornMs: number) => {
     const join = createJoin({ store, inferences }, { capacity: settings.rememberedCalls, waitMs: settings.waitMs });
     return {
+      inferences,
       join,
       names: createScoreNames(settings.type),
       scopes: createScopes({ store, inferences, join }, { bornMs, slotAt }),
@@ -69,8 +72,9 @@ export function createScoring(deps: { readonly store: Store; readonly inferences
   };
   let memory = memoryOf(deps.inferences, 0);
 
-  /** Calls that this turn writes and that count. */
+  /** What this turn writes of calls. Those that count no more first: one that does now may have their response id. */
   const learn = (draft: Draft): void => {
+    for (const { call, stored, former } of draft.calls.values()) if (former === 'call' && stored.role !== 'call') memory.join.unlearn(call);
     for (const { call, stored } of draft.calls.values()) if (stored.role === 'call' && stored.slot > 0) memory.join.learn(factsOf(call), stored.slot);
   };
   const draftJoined = (draft: Draft): void => {
@@ -78,6 +82,25 @@ export function createScoring(deps: { readonly store: Store; readonly inferences
       for (const { score, stored } of memory.join.waitingFor(call)) {
         if (!draft.scores.has(scoreKey(score))) draft.placedScore(score, { kind: 'joined', call }, stored, { slot, now: slot });
       }
+    }
+  };
+
+  /**
+   * The scores of complete calls whose rows change by what others say: another span counts now, or an ancestor came late. They go to the
+   * calls that stand there now, and keep their slots and what was bet on. Where nobody can say which those are, they stay as they are.
+   */
+  const draftAnew = async (draft: Draft, sent: SpansOfBatch['calls'], nowMs: number): Promise<void> => {
+    const { inferences, join } = memory;
+    const changed = [...draft.calls].filter(([key, { stored, former }]) => former !== null && stored.slot > 0 && !draft.completed.has(key) && (former !== stored.role || !sent.has(key)));
+    const standing = new Map(changed.map(([key, { call, stored }]) => [key, stored.role === 'call' ? [call] : (inferences.standInsFor(key) ?? [])] as const));
+    const scores = await loadScoresOfCalls(store, changed.map(([, { call }]) => call));
+    if (scores.length === 0) return;
+    const facts = await join.factsOf([...standing.values()].flat());
+    for (const { score, target, stored } of scores) {
+      const calls = (standing.get(spanKey(target)) ?? []).flatMap((span) => facts.get(spanKey(span))?.call ?? []);
+      const [only, ...others] = calls;
+      const place = only !== undefined && others.length === 0 ? { kind: 'joined' as const, call: only } : creditOf(calls);
+      if (place !== null) draft.placedScore(score, place, stored, { slot: stored.slot, now: slotAt(nowMs) });
     }
   };
 
@@ -100,10 +123,12 @@ export function createScoring(deps: { readonly store: Store; readonly inferences
       const known = await memory.known.find(reading.scores.map(({ item }) => item), nowMs);
       return arrivingScores(reading, known, { load: (changed) => loadScores(store, changed), admit: (score) => memory.names.admit(score), tally });
     },
-    async draft(draft, arrivals, { came, recounted, nowMs }) {
+    async draft(draft, arrivals, { relatives, calls, nowMs }) {
       const { join } = memory;
       learn(draft);
-      const waiting = join.waitingAt(came).filter(({ score }) => !arrivals.has(scoreKey(score)));
+      await draftAnew(draft, calls, nowMs);
+      // What waits for a span that has turned out to be one with a call which was complete before.
+      const waiting = join.waitingAt([...relatives.map(({ item }) => item), ...[...draft.calls.values()].map(({ call }) => call)]).filter(({ score }) => !arrivals.has(scoreKey(score)));
       const judged = await join.find([...waiting, ...arrivals.values()].map(({ score }) => score));
       const slotWith = (call: SpanIdentity, now: number) => ({ slot: Math.max(now, draft.completed.get(spanKey(call))?.slot ?? 0), now });
       for (const { score, stored } of waiting) {
@@ -113,15 +138,9 @@ export function createScoring(deps: { readonly store: Store; readonly inferences
       for (const [key, { score, stampMs, stored }] of arrivals) {
         const now = slotAt(stampMs);
         const call = judged.get(key);
-        if (stored !== undefined && stored.stored.slot > 0) draft.placedScore(score, stored.place, stored.stored, { slot: now, now });
+        if (stored !== undefined && stored.stored.slot > 0) draft.placedScore(score, draft.scores.get(key)?.place ?? stored.place, stored.stored, { slot: now, now });
         else if (call === undefined || score.change !== 'judgement') draft.pendingScore(score, stored?.stored, now);
         else draft.placedScore(score, { kind: 'joined', call }, stored?.stored, slotWith(call, now));
-      }
-      // A score that was joined keeps its call, where nobody can say any more which one counts; and its slot in any case.
-      for (const { score: asStored, stored, target } of await loadScoresOfCalls(store, recounted)) {
-        const call = join.callFor(target);
-        const score = arrivals.get(scoreKey(asStored))?.score ?? asStored;
-        if (call !== undefined) draft.placedScore(score, { kind: 'joined', call }, stored, { slot: stored.slot, now: slotAt(nowMs) });
       }
       draftJoined(draft);
     },
