@@ -81,13 +81,21 @@ export function createInferences(store: Store, settings: { readonly capacity: nu
     return node;
   };
 
+  /** Whole traces, so that it is known what stands above and below. Where a span is the twin of another, that one's trace as well. */
   const load = async (by: { readonly trace_ids: readonly string[]; readonly response_ids: readonly string[] }): Promise<void> => {
-    const twinsStored = await loadSightingsOfResponses(store, by.response_ids);
-    // Whole traces, so that it is known what stands above and below them.
-    const traces = [...new Set([...by.trace_ids, ...twinsStored.map((span) => span.trace_id)])].filter((trace) => !recalled.has(trace));
-    for (const sighting of [...(await loadSightings(store, traces)), ...twinsStored]) placeStored(sighting);
-    if (recalled.size > capacity) recalled = new Set();
-    for (const trace of traces) recalled.add(trace);
+    let { response_ids } = by;
+    let trace_ids = new Set(by.trace_ids);
+    for (let round = 0; round < 2; round += 1) {
+      const ofResponses = await loadSightingsOfResponses(store, response_ids);
+      for (const { trace_id } of ofResponses) trace_ids.add(trace_id);
+      const unknown = [...trace_ids].filter((trace) => !recalled.has(trace));
+      const found = [...(await loadSightings(store, unknown)), ...ofResponses];
+      for (const sighting of found) placeStored(sighting);
+      if (recalled.size > capacity) recalled = new Set();
+      for (const trace of unknown) recalled.add(trace);
+      response_ids = [...new Set(found.flatMap(({ role, inference }) => (role === 'duplicate' ? (inference?.response_id ?? []) : [])))].filter((response) => !response_ids.includes(response));
+      trace_ids = new Set();
+    }
   };
 
   const placeStored = ({ role, slot, reason, inference, ...span }: Sighting): void => {
