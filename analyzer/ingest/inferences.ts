@@ -81,16 +81,21 @@ export function createInferences(store: Store, settings: { readonly capacity: nu
     return node;
   };
 
-  /** Answers what was found. */
-  const load = async (by: { readonly trace_ids: readonly string[]; readonly response_ids: readonly string[] }): Promise<Sighting[]> => {
-    const twinsStored = await loadSightingsOfResponses(store, by.response_ids);
-    // Whole traces, so that it is known what stands above and below them.
-    const traces = [...new Set([...by.trace_ids, ...twinsStored.map((span) => span.trace_id)])].filter((trace) => !recalled.has(trace));
-    const sightings = [...(await loadSightings(store, traces)), ...twinsStored];
-    for (const sighting of sightings) placeStored(sighting);
-    if (recalled.size > capacity) recalled = new Set();
-    for (const trace of traces) recalled.add(trace);
-    return sightings;
+  /** Whole traces, so that it is known what stands above and below. Where a span is the twin of another, that one's trace as well. */
+  const load = async (by: { readonly trace_ids: readonly string[]; readonly response_ids: readonly string[] }): Promise<void> => {
+    let { response_ids } = by;
+    let trace_ids = new Set(by.trace_ids);
+    for (let round = 0; round < 2; round += 1) {
+      const ofResponses = await loadSightingsOfResponses(store, response_ids);
+      for (const { trace_id } of ofResponses) trace_ids.add(trace_id);
+      const unknown = [...trace_ids].filter((trace) => !recalled.has(trace));
+      const found = [...(await loadSightings(store, unknown)), ...ofResponses];
+      for (const sighting of found) placeStored(sighting);
+      if (recalled.size > capacity) recalled = new Set();
+      for (const trace of unknown) recalled.add(trace);
+      response_ids = [...new Set(found.flatMap(({ role, inference }) => (role === 'duplicate' ? (inference?.response_id ?? []) : [])))].filter((response) => !response_ids.includes(response));
+      trace_ids = new Set();
+    }
   };
 
   const placeStored = ({ role, slot, reason, inference, ...span }: Sighting): void => {
@@ -120,11 +125,7 @@ export function createInferences(store: Store, settings: { readonly capacity: nu
       }
       await load({ trace_ids: [...trace_ids], response_ids: [...response_ids] });
     },
-    async recallTraces(spans) {
-      const found = await load({ trace_ids: spans.map((span) => span.trace_id), response_ids: [] });
-      const twinless = found.flatMap(({ role, inference }) => (role === 'duplicate' ? (inference?.response_id ?? []) : []));
-      await load({ trace_ids: [], response_ids: [...new Set(twinless)] });
-    },
+    recallTraces: (spans) => load({ trace_ids: spans.map((span) => span.trace_id), response_ids: [] }),
     seeRelative: (key, relative) => void place(key, relative, null, relative.reason),
     seeInference: (key, call, reason) => void inHand.set(key, place(key, call, seenInference(call, reason === '' ? 'own' : 'aggregate'), reason)),
     at: (key) => nesting.get(key),

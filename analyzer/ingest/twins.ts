@@ -181,9 +181,11 @@ function wraps(node: SpanNode): boolean {
 
 /**
  * The deepest; else the one that counts already, for good; else the one with a prompt version; else the one that began first.
- * Where one of them is a wrapper of something that is none of them, that stands for all: nobody here.
+ * Where one of them is a wrapper of something that is none of them, that stands for all: nobody here. Nor where all of them are known to
+ * be twins of one that is not remembered.
  */
 function electedOf({ members }: Twins): SpanNode | null {
+  if (members.every((member) => member.isForgottenTwin)) return null;
   if (members.some((member) => member.inference?.kind === 'own' && wraps(member) && !unpartedBelow(member).some((node) => members.includes(node)))) return null;
   const isAbove = (node: SpanNode): boolean => members.some((other) => node.below.includes(other));
   const [first, ...others] = members.filter((member) => !isWrapper(member) && !isAbove(member));

@@ -137,6 +137,17 @@ describe('one inference, seen twice', () => {
     }
   });
 
+  // The next process saw two twins of a third one, which it had forgotten, and had one of them count as well.
+  it('thrice, of which two are met again after a restart, by something else in their trace', async () => {
+    const first = await on.fresh();
+    await first.write([library('a', [inference(1, { ...TAGS, ...RESPONSE }, { trace_id: OTHER_TRACE })])]);
+    await first.write([library('b', [inference(2, RESPONSE, under(9))]), library('c', [inference(3, RESPONSE, under(9))])]);
+    const restarted = await on.start({}, ARRIVED_MS + MINUTE_MS);
+    await restarted.write([traces([wrapper(9)], ARRIVED_MS + MINUTE_MS)]);
+    expect(await roles()).toEqual({ 1: 'call', 2: 'duplicate', 3: 'duplicate' });
+    await expectExactLedger(on);
+  });
+
   it('in one request: the one with a prompt version stays, else the one that began first', async () => {
     const ingest = await on.fresh();
     await ingest.write([library('a', [inference(1, RESPONSE)]), library('b', [inference(2, { ...RESPONSE, ...TAGS }, at(1, 900))]), library('c', [inference(3, { 'gen_ai.response.id': 'chatcmpl-other-and-long-enough' })]), library('d', [inference(4, { 'gen_ai.response.id': 'chatcmpl-other-and-long-enough' }, at(-1, 1001))])]);
