@@ -3,6 +3,7 @@ import { ComparisonSettings, type Evidence, type Stratum } from '../../schemas/e
 import { PermanentError } from '../../schemas/errors.ts';
 import type { Store } from '../../schemas/store.ts';
 import type { Comparison, ComparisonIdentity, ComparisonSnapshot, SlotOutcome } from './comparison.ts';
+import type { FactorName } from './factors.ts';
 import type { PromptKey } from './observations.ts';
 import { slotStartMs } from '../slots.ts';
 
@@ -61,20 +62,21 @@ export async function loadProgress(store: Store, owner: string): Promise<number 
 
 export const ALERT_RESOLVED = 'its alert was resolved';
 
-/** For each version of a prompt that was ever compared: when last, and since when it counts as new because its alert was resolved (0: never). */
-export async function loadHistory(store: Store): Promise<(PromptKey & { version: string; opened_slot: number; forgotten_slot: number })[]> {
+/** For each value of a factor that was ever compared on a prompt: when last, and since when it counts as new because its alert was resolved (0: never). */
+export async function loadHistory(store: Store): Promise<(PromptKey & { factor: FactorName; group: string; value: string; opened_slot: number; forgotten_slot: number })[]> {
   return store.select(
-    `SELECT project, environment, prompt_name, candidate AS version, max(JSONExtractInt(settings, 'opened_slot')) AS opened_slot, maxIf(slot, state = 'closed' AND reason = {resolved:String}) AS forgotten_slot
-     FROM comparisons WHERE factor = 'prompt_version' GROUP BY project, environment, prompt_name, candidate`,
+    `SELECT project, environment, prompt_name, factor, JSONExtractString(settings, 'group') AS \`group\`, candidate AS value,
+            max(JSONExtractInt(settings, 'opened_slot')) AS opened_slot, maxIf(slot, state = 'closed' AND reason = {resolved:String}) AS forgotten_slot
+     FROM comparisons WHERE prompt_name != '' GROUP BY project, environment, prompt_name, factor, \`group\`, candidate`,
     { resolved: ALERT_RESOLVED },
   );
 }
 
-/** How often a pair of versions has been compared before. */
-export async function countComparisons(store: Store, prompt: PromptKey, pair: { readonly baseline: string; readonly candidate: string }): Promise<number> {
+/** How often a pair of values has been compared before. */
+export async function countComparisons(store: Store, prompt: PromptKey, pair: { readonly factor: string; readonly baseline: string; readonly candidate: string }): Promise<number> {
   const [row] = await store.select<{ earlier: number }>(
     `SELECT uniqExact(comparison_id) AS earlier FROM comparisons WHERE project = {project:String} AND environment = {environment:String} AND prompt_name = {prompt_name:String}
-       AND factor = 'prompt_version' AND baseline = {baseline:String} AND candidate = {candidate:String}`,
+       AND factor = {factor:String} AND baseline = {baseline:String} AND candidate = {candidate:String}`,
     { ...prompt, ...pair },
   );
   return row?.earlier ?? 0;
@@ -96,13 +98,17 @@ export async function loadComparisons(store: Store): Promise<StoredComparison[]>
   }));
 }
 
-/** The strata of a comparison that slots (after, upTo] closed, in the order of the bets. */
-export async function loadStrata(store: Store, comparison_id: string, range: { readonly after: number; readonly upTo: number }): Promise<Stratum[]> {
+/** The strata of a comparison that slots (after, upTo] closed, in the order of the bets; of all uses, unless some are asked for. */
+export async function loadStrata(
+  store: Store,
+  comparison_id: string,
+  { uses = [], ...range }: { readonly after: number; readonly upTo: number; readonly uses?: readonly Stratum['use'][] },
+): Promise<Stratum[]> {
   return store.select<Stratum>(
-    `SELECT metric, slot, begin_slot, start_window_ms, model, operation, route, use, bins, a, b FROM strata FINAL
-     WHERE comparison_id = {comparison_id:String} AND toInt64(slot) > {after:Int64} AND slot <= {upTo:UInt32}
-     ORDER BY slot, metric, begin_slot, start_window_ms, model, operation, route`,
-    { comparison_id, ...range },
+    `SELECT metric, slot, begin_slot, start_window_ms, model, operation, route, use, control, bins, a, b FROM strata FINAL
+     WHERE comparison_id = {comparison_id:String} AND toInt64(slot) > {after:Int64} AND slot <= {upTo:UInt32} AND (empty({uses:Array(String)}) OR use IN {uses:Array(String)})
+     ORDER BY slot, metric, begin_slot, start_window_ms, model, operation, route, control`,
+    { comparison_id, uses, ...range },
   );
 }
 

@@ -219,9 +219,9 @@ export function observationsOf(calls: readonly Call[]): { readonly calls: CallOb
   const observed = calls.map((call) => callObservation(call));
   const scores = calls.flatMap((call): ScoreObservation[] => {
     if (call.score === null) return [];
-    const { trace_id, span_id, session_id, version, start_ms, response_model, operation, route } = callObservation(call);
+    const { trace_id, span_id, session_id, version, start_ms, request_model, response_model, operation, route } = callObservation(call);
     const { name, value, atMs } = call.score;
-    return [{ slot: slotOf(Math.max(atMs, call.startMs + call.durationMs)), name, value, data_type: 'numeric', trace_id, span_id, session_id, version, start_ms, response_model, operation, route }];
+    return [{ slot: slotOf(Math.max(atMs, call.startMs + call.durationMs)), name, value, data_type: 'numeric', trace_id, span_id, session_id, version, start_ms, request_model, response_model, operation, route }];
   });
   return { calls: observed.sort(inOrder), scores: scores.sort(inOrder) };
 }
