@@ -43,9 +43,9 @@ export const Stratum = z.object({
   model: z.string(),
   operation: z.string(),
   route: z.string(),
-  /** bet: both arms at once. pair: a before, b after a change. control: the same times of another prompt. reference: learnt from, never bet on. */
-  use: z.enum(['bet', 'pair', 'control', 'reference']),
-  /** The prompt that a control is of; else empty. */
+  /** bet: both arms at once. pair: a before, b after a change. control: the same times of another prompt. drift: a slot of one prompt (b) against its hour before (a). reference: learnt from, never bet on. */
+  use: z.enum(['bet', 'pair', 'control', 'drift', 'reference']),
+  /** The prompt that a control, or a part of a drift, is of; else empty. */
   control: z.string().default(''),
   bins: z.array(z.number().int()),
   a: z.array(z.number().int().nonnegative()),
@@ -104,6 +104,8 @@ export const ComparisonSettings = z.object({
   /** What values of the factor are told apart within: the request model of a response model; else empty. */
   group: z.string().default(''),
   before_after: BeforeAfter.nullable().default(null),
+  /** Of a model that is watched over all prompts: where its evidence begins, and whether prompts are left out in groups. */
+  drift: z.object({ since_slot: z.number().int(), is_grouped: z.boolean() }).nullable().default(null),
 });
 export type ComparisonSettings = z.infer<typeof ComparisonSettings>;
 

@@ -92,10 +92,10 @@ function found(
   return { grade, metric, settings: ofMetric, onsetMs, ...measured };
 }
 
-type Measured = Pick<Finding, 'effect' | 'baseline' | 'candidate'>;
+export type Measured = Pick<Finding, 'effect' | 'baseline' | 'candidate'>;
 
 
-function effectOf(metric: MetricSettings, strata: readonly Cells[]): Measured | null {
+export function effectOf(metric: MetricSettings, strata: readonly Cells[]): Measured | null {
   const arms = armsOf(metric, strata);
   if (metric.kind !== 'distribution') {
     const effect = differenceOf(metric, strata);

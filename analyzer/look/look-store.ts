@@ -2,7 +2,8 @@ import { Alert, transitionIdOf } from '../../schemas/alert.ts';
 import { ComparisonSettings, type Evidence, type Stratum } from '../../schemas/evidence.ts';
 import { PermanentError } from '../../schemas/errors.ts';
 import type { Store } from '../../schemas/store.ts';
-import type { Comparison, ComparisonIdentity, ComparisonSnapshot, SlotOutcome } from './comparison.ts';
+import type { ComparisonIdentity, ComparisonSnapshot, SlotOutcome } from './comparison.ts';
+import type { DetectorSnapshot } from './drift-watch.ts';
 import type { FactorName } from './factors.ts';
 import type { PromptKey } from './observations.ts';
 import { slotStartMs } from '../slots.ts';
@@ -11,7 +12,7 @@ import { slotStartMs } from '../slots.ts';
 
 export type LookRows = {
   strata(comparison_id: string, slot: number, outcome: SlotOutcome): void;
-  comparison(comparison: Comparison, state: 'open' | 'closed', reason: string): void;
+  comparison(file: ComparisonFile, state: 'open' | 'closed', reason: string): void;
   transition(comparison_id: string, sequence: number, alert: Alert, what: { readonly atMs: number; readonly reason: string }): void;
   /**
    * Writes what was gathered: evidence, what is concluded from it, and only then the comparison as it is after both. So a process that dies
@@ -20,6 +21,9 @@ export type LookRows = {
    */
   flush(): Promise<void>;
 };
+
+/** A comparison as it is kept; one that watches a model over all prompts has no prompt name. */
+export type ComparisonFile = { readonly identity: ComparisonIdentity; readonly settings: ComparisonSettings; readonly snapshot: ComparisonSnapshot | DetectorSnapshot };
 
 export function createLookRows(store: Store): LookRows {
   let strata: object[] = [];
@@ -32,11 +36,9 @@ export function createLookRows(store: Store): LookRows {
       for (const stratum of outcome.strata) strata.push({ comparison_id, ...stratum, closed_at: seconds });
       looks.push({ comparison_id, slot, at: seconds, e_value: outcome.e_value, metrics: outcome.metrics });
     },
-    comparison(comparison, state, reason) {
-      const snapshot = comparison.snapshot();
-      const settings = comparison.settings();
+    comparison({ identity, settings, snapshot }, state, reason) {
       comparisons.push({
-        ...comparison.identity, opened_ms: settings.opened_ms, state, reason, slot: snapshot.slot, settings: JSON.stringify(settings), snapshot: JSON.stringify(snapshot),
+        ...identity, opened_ms: settings.opened_ms, state, reason, slot: snapshot.slot, settings: JSON.stringify(settings), snapshot: JSON.stringify(snapshot),
       });
     },
     transition(comparison_id, sequence, alert, { atMs, reason }) {
@@ -86,16 +88,26 @@ export type StoredComparison = { readonly identity: ComparisonIdentity; readonly
 
 /** Those that are open. */
 export async function loadComparisons(store: Store): Promise<StoredComparison[]> {
-  const rows = await store.select<ComparisonIdentity & { settings: string; snapshot: string }>(
-    `SELECT comparison_id, project, environment, prompt_name, factor, baseline, candidate, epoch, settings, snapshot
-     FROM (SELECT * FROM comparisons ORDER BY slot DESC, state ASC LIMIT 1 BY comparison_id) WHERE state = 'open' ORDER BY comparison_id`,
-  );
-  return rows.map(({ settings, snapshot, ...identity }) => ({
+  return (await loadFiles(store, `prompt_name != ''`)).map(({ identity, settings, snapshot }) => ({
     identity,
     settings: ComparisonSettings.parse(JSON.parse(settings)),
     // Written by this program in the same form; a change of form is a migration.
     snapshot: JSON.parse(snapshot) as ComparisonSnapshot,
   }));
+}
+
+/** Watches over models that are open. */
+export async function loadDetectors(store: Store): Promise<{ readonly identity: ComparisonIdentity; readonly snapshot: DetectorSnapshot }[]> {
+  // As above.
+  return (await loadFiles(store, `prompt_name = ''`)).map(({ identity, snapshot }) => ({ identity, snapshot: JSON.parse(snapshot) as DetectorSnapshot }));
+}
+
+async function loadFiles(store: Store, which: string): Promise<{ readonly identity: ComparisonIdentity; readonly settings: string; readonly snapshot: string }[]> {
+  const rows = await store.select<ComparisonIdentity & { settings: string; snapshot: string }>(
+    `SELECT comparison_id, project, environment, prompt_name, factor, baseline, candidate, epoch, settings, snapshot
+     FROM (SELECT * FROM comparisons ORDER BY slot DESC, state ASC LIMIT 1 BY comparison_id) WHERE state = 'open' AND ${which} ORDER BY comparison_id`,
+  );
+  return rows.map(({ settings, snapshot, ...identity }) => ({ identity, settings, snapshot }));
 }
 
 /** The strata of a comparison that slots (after, upTo] closed, in the order of the bets; of all uses, unless some are asked for. */

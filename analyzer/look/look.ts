@@ -1,9 +1,11 @@
 import type { Store } from '../../schemas/store.ts';
 import { createLookRows, loadAlertStates, loadComparisons, loadHistory, loadProgress, type AlertState, type LookRows } from './look-store.ts';
+import { createDriftWatch, type DriftEvent, type DriftWatch } from './drift-watch.ts';
 import { FACTORS } from './factors.ts';
 import { WAITING_SLOTS } from './newcomers.ts';
 import { bySlot, selectActivity, selectSeenValues, type Activity, type PromptKey } from './observations.ts';
 import { createPromptWatch, type PromptEvent, type PromptWatch } from './prompt-watch.ts';
+import { selectPulse } from './pulse.ts';
 import { createRangeRows } from './range-rows.ts';
 import type { MetricPolicy } from './references.ts';
 import { slotOf, SLOTS_PER_DAY } from '../slots.ts';
@@ -23,7 +25,7 @@ export type Look = {
   advance(watermarkMs: number): Promise<readonly LookEvent[]>;
 };
 
-export type LookEvent = PromptEvent;
+export type LookEvent = PromptEvent | DriftEvent;
 
 export type LookSettings = {
   /** Who looks; progress is kept by owner. */
@@ -49,8 +51,14 @@ export function createLook(deps: { readonly store: Store }, settings: LookSettin
   /** Of ranges that are done with; a call that throws later must not lose them. */
   const outbox: LookEvent[] = [];
 
+  const idOf = ({ project, environment, prompt_name }: PromptKey): string => `${project}\0${environment}\0${prompt_name}`;
+  const watchDrift = (): DriftWatch =>
+    createDriftWatch({ store, rows }, { publicUrl: settings.publicUrl, metricPolicy: settings.metricPolicy, changedOn: (prompt, slot) => prompts.get(idOf(prompt))?.changesBefore(slot) ?? [] });
+
+  let drift = watchDrift();
+
   const watchOf = ({ project, environment, prompt_name }: PromptKey): PromptWatch => {
-    const id = `${project}\0${environment}\0${prompt_name}`;
+    const id = idOf({ project, environment, prompt_name });
     let watch = prompts.get(id);
     if (watch === undefined) {
       const key = { project, environment, prompt_name };
@@ -65,10 +73,12 @@ export function createLook(deps: { readonly store: Store }, settings: LookSettin
   const readRange = async (range: { readonly from: number; readonly to: number }): Promise<LookEvent[]> => {
     const events: LookEvent[] = [];
     // 1. What people decided, and who was active. A prompt is made known by its first call.
-    const alerted = [...prompts.values()].flatMap((watch) => watch.alerted());
+    const alerted = [...[...prompts.values()].flatMap((watch) => watch.alerted()), ...drift.alerted()];
     const decisions = alerted.length === 0 ? new Map<string, AlertState>() : await loadAlertStates(store, alerted);
     const activity = bySlot(await selectActivity(store, range));
     for (const watch of prompts.values()) watch.adopt(decisions);
+    drift.adopt(decisions);
+    const pulses = bySlot(await selectPulse(store, range));
     const rangeRows = createRangeRows(store, range);
     for (let slot = range.from; slot < range.to; slot += 1) {
       // 2. Slot by slot, first all that is seen, then what is concluded from it: who did it is told by comparing prompts.
@@ -82,9 +92,12 @@ export function createLook(deps: { readonly store: Store }, settings: LookSettin
       }
       await tapes.record(slot, rangeRows);
       for (const watch of busy) await watch.feed(slot, activeOn(watch), rangeRows);
+      await drift.feed(slot, pulses.get(slot) ?? []);
+      events.push(...(await drift.conclude(slot)));
       for (const watch of busy) events.push(...(await watch.conclude(slot, activeOn(watch), rangeRows)));
     }
     for (const watch of prompts.values()) watch.keep();
+    drift.keep();
     tapes.keep(new Set([...prompts.values()].flatMap((watch) => [...watch.tapes()])));
     // 3. The rest of the rows. If it fails here, the range is looked at again: the same strata, the same transitions.
     await rows.flush();
@@ -99,6 +112,7 @@ export function createLook(deps: { readonly store: Store }, settings: LookSettin
     rows = createLookRows(store);
     tapes = createTapes(store);
     next = await loadProgress(store, settings.owner);
+    drift = watchDrift();
     for (const stored of await loadComparisons(store)) await watchOf(stored.identity).restore(stored);
     const history = await loadHistory(store);
     for (const { factor, group, value, opened_slot, forgotten_slot, ...key } of history) {
@@ -106,6 +120,7 @@ export function createLook(deps: { readonly store: Store }, settings: LookSettin
       watch.recallOpening(opened_slot);
       if (forgotten_slot > 0) watch.newcomersOf(factor, group).forget(value, forgotten_slot);
     }
+    await drift.restore();
     if (next === null) return;
     const since = Math.max(1, next - WAITING_SLOTS);
     for (const factor of FACTORS) {

@@ -40,12 +40,12 @@ export type ScoreObservation = {
   readonly route: string;
 };
 
-const ROUTE = `arrayStringConcat(arraySort(arrayMap(key -> concat(key, '=', stratum_attributes[key]), mapKeys(stratum_attributes))), ' ')`;
+export const ROUTE = `arrayStringConcat(arraySort(arrayMap(key -> concat(key, '=', stratum_attributes[key]), mapKeys(stratum_attributes))), ' ')`;
 const OF_PROMPT = `project = {project:String} AND environment = {environment:String} AND prompt_name = {prompt_name:String}`;
 /** Whose version is known and beyond doubt. */
-const ATTRIBUTED = `prompt_version IS NOT NULL AND prompt_attribution != 'ambiguous' AND NOT is_experiment`;
+export const ATTRIBUTED = `prompt_version IS NOT NULL AND prompt_attribution != 'ambiguous' AND NOT is_experiment`;
 /** One span for each inference. Of a span whose rows differ, the newest tells: ask it after picking that. */
-const COUNTED = `role = 'call'`;
+export const COUNTED = `role = 'call'`;
 
 /** @param range slots from (inclusive) to (exclusive). */
 export async function selectActivity(store: Store, range: { readonly from: number; readonly to: number }): Promise<Activity[]> {

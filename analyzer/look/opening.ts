@@ -78,6 +78,7 @@ export function openComparison(request: OpeningRequest): Opening {
       reserve: total > 0 ? RESERVE : 1,
       group: request.group,
       before_after: null,
+      drift: null,
     },
     schedule: scheduleOf(request),
   };

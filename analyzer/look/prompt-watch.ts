@@ -5,9 +5,10 @@ import { createAlertRecord, type AlertRecord } from './alert-record.ts';
 import { alertOf, findingOf, isPastThreshold } from './alerting.ts';
 import { strataOver, lastSlotOf } from './before-after.ts';
 import type { Comparison, Evidence } from './comparison.ts';
+import type { Bystander } from './drift-alert.ts';
 import { planBeforeAfter, tapeNeedOf } from './cutover.ts';
 import { FACTORS, factorNamed, type Factor, type FactorName } from './factors.ts';
-import { ALERT_RESOLVED, loadAlertStates, loadStrata, type AlertState, type LookRows, type StoredComparison } from './look-store.ts';
+import { ALERT_RESOLVED, loadAlertStates, loadStrata, type AlertState, type ComparisonFile, type LookRows, type StoredComparison } from './look-store.ts';
 import { createNewcomers, firstStartMs, TEN_MINUTES, type Newcomers } from './newcomers.ts';
 import { selectExamples, type Activity, type PromptKey } from './observations.ts';
 import type { RangeRows } from './range-rows.ts';
@@ -30,6 +31,8 @@ export type PromptWatch = {
   greet(slot: number, active: readonly Activity[]): void;
   newcomersOf(factor: FactorName, group: string): Newcomers;
   recallOpening(slot: number): void;
+  /** Comparisons that were opened within the hour before a slot: what changed on it. */
+  changesBefore(slot: number): readonly Bystander[];
   /** Files the state of every open comparison with the rows to be written. */
   keep(): void;
   /** Comparisons that have an alert. */
@@ -195,7 +198,7 @@ export function createPromptWatch(deps: { readonly store: Store; readonly rows: 
       for (const comparison of await openFromStore(store, key, { factor: of.factor, group: of.group, slot, baseline, candidates, alpha, stake, sessionWindowS, metricPolicy })) {
         const { factor, candidate, comparison_id } = comparison.identity;
         comparisons.set(nameOf(factor, of.group, candidate), { comparison, newcomers: of, settled: new Map(), record: createAlertRecord(rows, comparison_id), strata: null, tapes: new Map(), fed: null });
-        rows.comparison(comparison, 'open', '');
+        rows.comparison(fileOf(comparison), 'open', '');
       }
     }
     // In one insert: that they share one α is true only if all are there after a crash.
@@ -239,7 +242,7 @@ export function createPromptWatch(deps: { readonly store: Store; readonly rows: 
         told(resolveSilent(watched, slot));
         const end = endOf(watched, slot);
         if (end === null) continue;
-        rows.comparison(comparison, 'closed', end);
+        rows.comparison(fileOf(comparison), 'closed', end);
         comparisons.delete(name);
         if (end === ALERT_RESOLVED) watched.newcomers.forget(candidate, slot);
       }
@@ -258,9 +261,17 @@ export function createPromptWatch(deps: { readonly store: Store; readonly rows: 
     greet(slot, active) {
       for (const [of, values] of valuesIn(active)) of.greet(slot, values, () => 0);
     },
+    changesBefore(slot) {
+      return [...comparisons.values()].flatMap(({ comparison }) => {
+        const { opened_slot, opened_ms } = comparison.settings();
+        if (opened_slot > slot || slot - opened_slot >= SLOTS_PER_HOUR) return [];
+        const { factor, candidate } = comparison.identity;
+        return [{ factor, prompt: key.prompt_name, value: candidate, at_ms: opened_ms, e_value: comparison.evidence().e_value }];
+      });
+    },
     recallOpening: (slot) => void (openedSlot = Math.max(openedSlot, slot)),
     keep() {
-      for (const { comparison } of comparisons.values()) rows.comparison(comparison, 'open', '');
+      for (const { comparison } of comparisons.values()) rows.comparison(fileOf(comparison), 'open', '');
     },
     alerted: () => [...comparisons.values()].filter(({ record }) => record.current() !== null).map(({ comparison }) => comparison.identity.comparison_id),
     adopt(states) {
@@ -283,6 +294,8 @@ const armsOf = (comparison: Comparison): { factor: Factor; group: string; baseli
   const { factor, baseline, candidate } = comparison.identity;
   return { factor: factorNamed(factor), group: comparison.settings().group, baseline, candidate };
 };
+
+const fileOf = (comparison: Comparison): ComparisonFile => ({ identity: comparison.identity, settings: comparison.settings(), snapshot: comparison.snapshot() });
 
 function mayStillPair(comparison: Comparison, slot: number): boolean {
   const plan = comparison.settings().before_after;

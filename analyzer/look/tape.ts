@@ -40,7 +40,8 @@ export function createTape(from: number): Tape {
   const kindOf = new Map<string, number>();
   const crowd = createCrowd();
   const names = new Set<string>();
-  const waits = { calls: new Array<number>(LONGEST_WAIT + 2).fill(0), scores: new Array<number>(LONGEST_WAIT + 2).fill(0) };
+  const none = (): number[] => Array.from({ length: LONGEST_WAIT + 2 }, () => 0);
+  const waits = { calls: none(), scores: none() };
   let hour = -1;
   const met = new Set<string>();
 

@@ -63,10 +63,11 @@ export type Stratum = Cells & {
   readonly operation: string;
   readonly route: string;
   /**
-   * bet: both arms at the same time. pair: a before, b after. control: the same times of a prompt that did not change. reference: learnt
+   * bet: both arms at the same time. pair: a before, b after. control: the same times of a prompt that did not change. drift: one slot
+   * of a prompt (b) against its hour before (a). reference: learnt
    * from, never bet on.
    */
-  readonly use: 'bet' | 'pair' | 'control' | 'reference';
-  /** The prompt that a control is of; else empty. */
+  readonly use: 'bet' | 'pair' | 'control' | 'drift' | 'reference';
+  /** The prompt that a control, or a part of a drift, is of; else empty. */
   readonly control: string;
 };
