@@ -61,7 +61,7 @@ export function findingOf(evidence: Evidence, settings: ComparisonSettings, stra
 }
 
 /** E-value from which on controls count as having moved: an outage is never common to all on the scale of odds. */
-const CONTROLS_MOVED = 20;
+export const CONTROLS_MOVED = 20;
 
 /** What the controls' change takes off the effect of a change that is judged over time. */
 function controlsWorsening(metric: MetricSettings, name: string, strata: readonly Stratum[]): number {
@@ -136,6 +136,7 @@ export type AlertContext = {
   readonly evidence: Evidence;
   readonly strata: readonly Stratum[];
   readonly finding: Finding;
+  readonly confounded_with: readonly { readonly factor: string; readonly value: string }[];
   readonly examples: readonly Example[];
   readonly raisedMs: number;
   /** That served most calls when the alert was raised. */
@@ -163,7 +164,7 @@ export function alertOf(context: AlertContext): Alert {
     prompt_version: identity.factor === 'prompt_version' ? identity.candidate : context.version,
     metric,
     direction: finding.settings.direction,
-    culprit: { factor: identity.factor, value: identity.candidate, baseline: identity.baseline, commit: null, author: null, owner: context.owner, diff_url: null },
+    culprit: { factor: identity.factor, value: identity.candidate, baseline: identity.baseline, ...(context.confounded_with.length === 0 ? {} : { confounded_with: [...context.confounded_with] }), commit: null, author: null, owner: context.owner, diff_url: null },
     evidence: {
       grade: finding.grade,
       e_value: evidence.e_value,

@@ -52,7 +52,7 @@ export function strataOver(slot: number, arms: Arms, settings: ComparisonSetting
   const since = slot === plan.opened_slot ? Number.NEGATIVE_INFINITY : slot - 1;
   const sides: readonly Side[] = [
     { name: '', use: 'pair', call_slots: plan.call_slots, score_slots: plan.score_slots, armOf: ownArm(arms) },
-    ...plan.controls.map(({ prompt, version, call_slots, score_slots }): Side => ({ name: prompt, use: 'control', call_slots, score_slots, armOf: controlArm(version, plan.request_models) })),
+    ...plan.controls.map(({ prompt, version, call_slots, score_slots }): Side => ({ name: prompt, use: 'control', call_slots, score_slots, armOf: controlArm(arms, { version, request_models: plan.request_models }) })),
   ];
   const strata: Stratum[] = [];
   for (const side of sides) {
@@ -94,10 +94,13 @@ export const ownArm =
     return arms.factor.name === 'model' && arms.factor.groupOf(seen) === arms.group && seen.response_model === seen.request_model;
   };
 
-const controlArm =
-  (version: string, requestModels: readonly string[]): Side['armOf'] =>
+/** Of a control: its version, and where models are compared the calls that stayed on the baseline, or failed without naming one. */
+export const controlArm =
+  (arms: Arms, control: { readonly version: string; readonly request_models: readonly string[] }): ((seen: Seen) => boolean) =>
   (seen) =>
-    seen.version === version && requestModels.includes(seen.request_model);
+    seen.version === control.version &&
+    control.request_models.includes(seen.request_model) &&
+    (arms.factor.name !== 'model' || seen.response_model === arms.baseline || seen.response_model === seen.request_model);
 
 function strataOfPair(
   slot: number,

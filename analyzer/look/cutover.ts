@@ -1,6 +1,6 @@
 import type { Store } from '../../schemas/store.ts';
 import type { BeforeAfter, ComparisonSettings, Control } from '../../schemas/evidence.ts';
-import { ownArm, type Arms } from './before-after.ts';
+import { controlArm, ownArm, type Arms } from './before-after.ts';
 import { selectNeighbours, type PromptKey } from './observations.ts';
 import { slotOf, SLOTS_PER_HOUR } from '../slots.ts';
 import { binOf } from '../statistics/badness.ts';
@@ -116,9 +116,12 @@ export async function planBeforeAfter(
   const controls: Control[] = [];
   for (const { prompt_name, version } of await selectNeighbours(deps.store, key, { ...hour, request_models: models, limit: MOST_CONTROLS })) {
     const tape = await deps.tapes.open({ ...key, prompt_name }, taped);
-    const readingsOf = (metric: string): number[] =>
-      [...tape.read(metric, { ...hour, arrivedBy: takeover.slot })].filter(({ seen }) => seen.version === version && models.includes(seen.request_model)).map(({ value }) => value);
-    if (readingsOf('error_rate').length < CONTROL_UNITS) continue;
+    const isControl = controlArm(arms, { version, request_models: models });
+    const readingsOf = (metric: string, range: { readonly from: number; readonly to: number } = hour): number[] =>
+      [...tape.read(metric, { ...range, arrivedBy: takeover.slot })].filter(({ seen }) => isControl(seen)).map(({ value }) => value);
+    // One that changed in the same minutes is none.
+    const isUnchanged = readingsOf('latency', { from: from_slot, to: takeover.slot + 1 }).length > 0;
+    if (readingsOf('error_rate').length < CONTROL_UNITS || !isUnchanged) continue;
     const references = Object.entries(settings.metrics).map(([name, metric]): [string, Control['references'][string]] => {
       const bins = metric.kind === 'rate' ? [] : readingsOf(name).map((value) => binOf(metric, value));
       if (bins.length < REFERENCE_UNITS) return [name, null];

@@ -84,12 +84,13 @@ export async function countComparisons(store: Store, prompt: PromptKey, pair: { 
   return row?.earlier ?? 0;
 }
 
-export type StoredComparison = { readonly identity: ComparisonIdentity; readonly settings: ComparisonSettings; readonly snapshot: ComparisonSnapshot };
+export type StoredComparison = { readonly identity: ComparisonIdentity; readonly reason: string; readonly settings: ComparisonSettings; readonly snapshot: ComparisonSnapshot };
 
 /** Those that are open. */
 export async function loadComparisons(store: Store): Promise<StoredComparison[]> {
-  return (await loadFiles(store, `prompt_name != ''`)).map(({ identity, settings, snapshot }) => ({
+  return (await loadFiles(store, `prompt_name != ''`)).map(({ identity, reason, settings, snapshot }) => ({
     identity,
+    reason,
     settings: ComparisonSettings.parse(JSON.parse(settings)),
     // Written by this program in the same form; a change of form is a migration.
     snapshot: JSON.parse(snapshot) as ComparisonSnapshot,
@@ -102,12 +103,12 @@ export async function loadDetectors(store: Store): Promise<{ readonly identity: 
   return (await loadFiles(store, `prompt_name = ''`)).map(({ identity, snapshot }) => ({ identity, snapshot: JSON.parse(snapshot) as DetectorSnapshot }));
 }
 
-async function loadFiles(store: Store, which: string): Promise<{ readonly identity: ComparisonIdentity; readonly settings: string; readonly snapshot: string }[]> {
-  const rows = await store.select<ComparisonIdentity & { settings: string; snapshot: string }>(
-    `SELECT comparison_id, project, environment, prompt_name, factor, baseline, candidate, epoch, settings, snapshot
+async function loadFiles(store: Store, which: string): Promise<{ readonly identity: ComparisonIdentity; readonly reason: string; readonly settings: string; readonly snapshot: string }[]> {
+  const rows = await store.select<ComparisonIdentity & { reason: string; settings: string; snapshot: string }>(
+    `SELECT comparison_id, project, environment, prompt_name, factor, baseline, candidate, epoch, reason, settings, snapshot
      FROM (SELECT * FROM comparisons ORDER BY slot DESC, state ASC LIMIT 1 BY comparison_id) WHERE state = 'open' AND ${which} ORDER BY comparison_id`,
   );
-  return rows.map(({ settings, snapshot, ...identity }) => ({ identity, settings, snapshot }));
+  return rows.map(({ reason, settings, snapshot, ...identity }) => ({ identity, reason, settings, snapshot }));
 }
 
 /** The strata of a comparison that slots (after, upTo] closed, in the order of the bets; of all uses, unless some are asked for. */

@@ -64,7 +64,8 @@ export function createLook(deps: { readonly store: Store }, settings: LookSettin
       const key = { project, environment, prompt_name };
       const { baseline, owner = null } = settings.promptPolicy(prompt_name);
       const { alpha, sessionWindowS, publicUrl } = settings;
-      watch = createPromptWatch({ store, rows, tapes }, key, { alpha, sessionWindowS, publicUrl, metricPolicy: settings.metricPolicy(prompt_name), baseline, owner });
+      const pageOver = (request_models: readonly string[], slot: number) => drift.pageOver({ project, environment, request_models }, slot);
+      watch = createPromptWatch({ store, rows, tapes }, key, { alpha, sessionWindowS, publicUrl, metricPolicy: settings.metricPolicy(prompt_name), baseline, owner, pageOver });
       prompts.set(id, watch);
     }
     return watch;
