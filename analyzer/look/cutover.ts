@@ -1,12 +1,10 @@
-import type { Store } from '../../schemas/store.ts';
 import type { BeforeAfter, ComparisonSettings, Control } from '../../schemas/evidence.ts';
 import { controlArm, ownArm, type Arms } from './before-after.ts';
-import { selectNeighbours, type PromptKey } from './observations.ts';
 import { slotOf, SLOTS_PER_HOUR } from '../slots.ts';
 import { binOf } from '../statistics/badness.ts';
 import { referenceOf } from '../statistics/reference.ts';
 import { LONGEST_WAIT, type Tape } from './tape.ts';
-import type { TapeNeed, Tapes } from './tapes.ts';
+import type { TapeNeed } from './tapes.ts';
 
 /**
  * When a candidate has taken over, and how times are compared from then on. All of it is fixed before the first bet, from labels
@@ -72,26 +70,25 @@ export const tapeNeedOf = ({ until_slot, from_slot }: Pick<BeforeAfter, 'until_s
   resume: from_slot,
 });
 
-/**
- * @param takeover `slot`: the arrival slot that is looked at. `since`: the candidate has had all calls from there on; a slot before any
- * stratum had both arms counts from the change itself.
- * @returns null where nothing is known of before.
- */
-export async function planBeforeAfter(
-  deps: { readonly store: Store; readonly tapes: Tapes },
-  key: PromptKey,
-  arms: Arms,
-  settings: ComparisonSettings,
-  takeover: { readonly slot: number; readonly since: number; readonly hasRunTogether: boolean },
-): Promise<BeforeAfter | null> {
+/** What the baseline did before the change. */
+export type History = { readonly from_slot: number; readonly until_slot: number; readonly history_slot: number; readonly perSlot: number; readonly request_models: readonly string[] };
+
+/** `slot`: the arrival slot that is looked at. `since`: the candidate has had all calls from there on; before any stratum had both arms, it has from the change itself. */
+export type Takeover = { readonly slot: number; readonly since: number; readonly hasRunTogether: boolean };
+
+/** The slots that a takeover divides: history ends before the change, later windows begin after it. The slot of the change is in neither. */
+export function slotsOf(settings: ComparisonSettings, takeover: Takeover): { readonly from_slot: number; readonly until_slot: number } {
   const until_slot = slotOf(settings.opened_ms);
-  const from_slot = takeover.hasRunTogether ? takeover.since : until_slot + 1;
-  const taped = { ...tapeNeedOf({ until_slot, from_slot }), upTo: takeover.slot };
-  const own = await deps.tapes.open(key, taped);
+  return { until_slot, from_slot: takeover.hasRunTogether ? takeover.since : until_slot + 1 };
+}
+
+/** Null where nothing is known of before. */
+export function historyOf(own: Tape, arms: Arms, settings: ComparisonSettings, takeover: Takeover): History | null {
+  const slots = slotsOf(settings, takeover);
   const isBefore = ownArm(arms);
   const counted: number[] = [];
   const request_models = new Set<string>();
-  for (let slot = Math.max(own.from, until_slot - HISTORY_SLOTS); slot < until_slot; slot += 1) {
+  for (let slot = Math.max(own.from, slots.until_slot - HISTORY_SLOTS); slot < slots.until_slot; slot += 1) {
     for (const { seen } of own.read('error_rate', { from: slot, to: slot + 1, arrivedBy: takeover.slot })) {
       if (!isBefore(seen, 'before')) continue;
       counted.push(slot);
@@ -99,38 +96,47 @@ export async function planBeforeAfter(
     }
   }
   const [history_slot] = counted;
-  if (history_slot === undefined) return null;
-  const perSlot = counted.length / (until_slot - history_slot);
-  const models = [...request_models].sort();
-  const plan = {
+  return history_slot === undefined ? null : { ...slots, history_slot, perSlot: counted.length / (slots.until_slot - history_slot), request_models: [...request_models].sort() };
+}
+
+/** Prompts on the same request models are asked for in the hour before the change, busiest first, at most `MOST_CONTROLS`. */
+export const neighboursOf = ({ until_slot, request_models }: History) => ({ from: Math.max(1, until_slot - SLOTS_PER_HOUR), to: until_slot, request_models, limit: MOST_CONTROLS });
+
+export function planBeforeAfter(
+  arms: Arms,
+  settings: ComparisonSettings,
+  takeover: Takeover,
+  { own, history, neighbours }: { readonly own: Tape; readonly history: History; readonly neighbours: readonly { readonly prompt: string; readonly version: string; readonly tape: Tape }[] },
+): BeforeAfter {
+  const { from_slot, until_slot, history_slot, perSlot } = history;
+  const request_models = [...history.request_models];
+  const hour = { from: until_slot - SLOTS_PER_HOUR, to: until_slot };
+  const controls = neighbours.flatMap(({ prompt, version, tape }): Control[] => {
+    const isControl = controlArm(arms, { version, request_models });
+    const readingsOf = (metric: string, range: { readonly from: number; readonly to: number }): number[] =>
+      [...tape.read(metric, { ...range, arrivedBy: takeover.slot })].filter(({ seen }) => isControl(seen)).map(({ value }) => value);
+    // One that changed in the same minutes is none.
+    const isUnchanged = readingsOf('latency', { from: from_slot, to: takeover.slot + 1 }).length > 0;
+    if (readingsOf('error_rate', hour).length < CONTROL_UNITS || !isUnchanged) return [];
+    const references = Object.entries(settings.metrics).map(([name, metric]): [string, Control['references'][string]] => {
+      const bins = metric.kind === 'rate' ? [] : readingsOf(name, hour).map((value) => binOf(metric, value));
+      if (bins.length < REFERENCE_UNITS) return [name, null];
+      const learnt = referenceOf(bins);
+      return [name, { bins: [...learnt.bins], counts: [...learnt.counts] }];
+    });
+    return [{ prompt, version, ...waitsOf(tape), references: Object.fromEntries(references) }];
+  });
+  return {
     opened_slot: takeover.slot,
     from_slot,
     until_slot,
     history_slot,
     window_slots: WINDOW_LENGTHS.find((length) => length * perSlot >= WINDOW_UNITS) ?? LONGEST_WINDOW,
     ...waitsOf(own),
-    request_models: models,
+    request_models,
+    controls,
     ended_slot: null,
   };
-  const hour = { from: Math.max(1, until_slot - SLOTS_PER_HOUR), to: until_slot };
-  const controls: Control[] = [];
-  for (const { prompt_name, version } of await selectNeighbours(deps.store, key, { ...hour, request_models: models, limit: MOST_CONTROLS })) {
-    const tape = await deps.tapes.open({ ...key, prompt_name }, taped);
-    const isControl = controlArm(arms, { version, request_models: models });
-    const readingsOf = (metric: string, range: { readonly from: number; readonly to: number } = hour): number[] =>
-      [...tape.read(metric, { ...range, arrivedBy: takeover.slot })].filter(({ seen }) => isControl(seen)).map(({ value }) => value);
-    // One that changed in the same minutes is none.
-    const isUnchanged = readingsOf('latency', { from: from_slot, to: takeover.slot + 1 }).length > 0;
-    if (readingsOf('error_rate').length < CONTROL_UNITS || !isUnchanged) continue;
-    const references = Object.entries(settings.metrics).map(([name, metric]): [string, Control['references'][string]] => {
-      const bins = metric.kind === 'rate' ? [] : readingsOf(name).map((value) => binOf(metric, value));
-      if (bins.length < REFERENCE_UNITS) return [name, null];
-      const learnt = referenceOf(bins);
-      return [name, { bins: [...learnt.bins], counts: [...learnt.counts] }];
-    });
-    controls.push({ prompt: prompt_name, version, ...waitsOf(tape), references: Object.fromEntries(references) });
-  }
-  return { ...plan, controls };
 }
 
 /** Nearly all calls, so that slow ones count; most scores, as a judge's tail is long. */

@@ -6,7 +6,7 @@ import { createAlertRecord } from './alert-record.ts';
 import { alertOf, CONTROLS_MOVED, findingOf, isPastThreshold } from './alerting.ts';
 import { lastSlotOf, strataOver } from './before-after.ts';
 import type { Comparison, Evidence } from './comparison.ts';
-import { planBeforeAfter, tapeNeedOf } from './cutover.ts';
+import { tapeNeedOf } from './cutover.ts';
 import type { ModelPage } from './drift-watch.ts';
 import { factorNamed, type FactorName } from './factors.ts';
 import { ALERT_RESOLVED, loadStrata, type AlertState, type LookRows } from './look-store.ts';
@@ -14,7 +14,7 @@ import type { Newcomers } from './newcomers.ts';
 import { selectExamples, type Activity, type PromptKey } from './observations.ts';
 import type { RangeRows } from './range-rows.ts';
 import { slotStartMs, SLOTS_PER_DAY, SLOTS_PER_HOUR } from '../slots.ts';
-import { countArms } from './taking-up.ts';
+import { countArms, planFromStore } from './taking-up.ts';
 import type { Tape } from './tape.ts';
 import type { Tapes } from './tapes.ts';
 
@@ -88,7 +88,7 @@ export async function createRollout(
   /** Times are compared from the slot on in which the candidate is seen to have taken over. */
   const followTakeover = async (slot: number): Promise<void> => {
     const takeover = comparison.takeover();
-    const plan = takeover === null ? null : await planBeforeAfter({ store, tapes }, key, arms, comparison.settings(), { slot, ...takeover });
+    const plan = takeover === null ? null : await planFromStore({ store, tapes }, key, arms, comparison.settings(), { slot, ...takeover });
     if (plan === null) return;
     comparison.beginBeforeAfter(plan);
     held = await tapesFor(slot);

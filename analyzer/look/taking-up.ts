@@ -1,13 +1,17 @@
 import { createHash } from 'node:crypto';
-import type { Stratum } from '../../schemas/evidence.ts';
+import type { BeforeAfter, ComparisonSettings, Stratum } from '../../schemas/evidence.ts';
 import type { Store } from '../../schemas/store.ts';
+import type { Arms } from './before-after.ts';
 import { createComparison, stratumKey, type Comparison, type ComparisonIdentity } from './comparison.ts';
+import { historyOf, neighboursOf, planBeforeAfter, slotsOf, tapeNeedOf, type Takeover } from './cutover.ts';
 import { armOf, factorNamed, type Factor } from './factors.ts';
 import { countComparisons, loadStrata, type StoredComparison } from './look-store.ts';
-import { bySlot, selectCalls, selectRecentSessions, selectScoredUnits, selectScores, selectUnits, type PromptKey } from './observations.ts';
+import { bySlot, selectCalls, selectNeighbours, selectRecentSessions, selectScoredUnits, selectScores, selectUnits, type PromptKey } from './observations.ts';
 import { openComparison } from './opening.ts';
 import type { MetricPolicy } from './references.ts';
 import { SLOTS_PER_DAY, SLOTS_PER_HOUR } from '../slots.ts';
+import type { Tape } from './tape.ts';
+import type { Tapes } from './tapes.ts';
 import { CROWD_CALLS, crowdAmong } from './unit-memory.ts';
 
 /** Comparisons from the store: new ones from the day before, those that an earlier process left from where it left them. */
@@ -77,6 +81,19 @@ export async function restoreFromStore(store: Store, key: PromptKey, stored: Sto
   if (stored.settings.before_after !== null) comparison.recallPairs(await loadStrata(store, comparison_id, { after: -1, upTo: until - 1, uses: ['pair', 'control'] }));
   const later = await loadStrata(store, comparison_id, { after: until - 1, upTo: 2 ** 32 - 1 });
   return { comparison, settled: new Map(later.map((stratum) => [stratumKey(stratum), stratum])) };
+}
+
+/** How times are compared after a takeover, with the tapes that it needs. Null where nothing is known of before. */
+export async function planFromStore(deps: { readonly store: Store; readonly tapes: Tapes }, key: PromptKey, arms: Arms, settings: ComparisonSettings, takeover: Takeover): Promise<BeforeAfter | null> {
+  const need = { ...tapeNeedOf(slotsOf(settings, takeover)), upTo: takeover.slot };
+  const own = await deps.tapes.open(key, need);
+  const history = historyOf(own, arms, settings, takeover);
+  if (history === null) return null;
+  const neighbours: { prompt: string; version: string; tape: Tape }[] = [];
+  for (const { prompt_name, version } of await selectNeighbours(deps.store, key, neighboursOf(history))) {
+    neighbours.push({ prompt: prompt_name, version, tape: await deps.tapes.open({ ...key, prompt_name }, need) });
+  }
+  return planBeforeAfter(arms, settings, takeover, { own, history, neighbours });
 }
 
 /** Calls of each arm among those that became complete in one slot. */
