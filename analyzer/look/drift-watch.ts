@@ -140,7 +140,8 @@ export function createDriftWatch(deps: { readonly store: Store; readonly rows: L
     if (crossed.length === 0 || isOpen(detector) || isQuiet) return null;
     const range = { from: state.since_slot, to: slot + 1 };
     const place = placeOf(detector);
-    const pulses = (await selectPulse(store, range, place)).filter((pulse) => settings.changedOn(pulse, pulse.slot).length === 0);
+    const all = await selectPulse(store, range, place);
+    const pulses = all.filter((pulse) => settings.changedOn(pulse, pulse.slot).length === 0);
     const finding = findDrift(crossed, pulses, { series: detector.series, range, policy: settings.metricPolicy, alpha: 1 / threshold() });
     if (finding === null) return null;
     const file = fileOf(detector);
@@ -148,24 +149,15 @@ export function createDriftWatch(deps: { readonly store: Store; readonly rows: L
     rows.comparison({ ...file, identity }, 'closed', 'several prompts moved at once');
     rows.strata(identity.comparison_id, slot, { strata: finding.strata, e_value: finding.e_value, metrics: finding.metrics, controls: null });
     const models = await selectResponseModels(store, { ...range, ...place });
-    const prompts = [...new Set(pulses.map(({ prompt_name }) => prompt_name))];
-    const bystanders = prompts.concat(changedPrompts(place, slot)).flatMap((prompt_name) => settings.changedOn({ ...place, prompt_name }, slot));
+    const seen = [...new Set(all.map(({ prompt_name }) => prompt_name))].sort();
+    const bystanders = seen.flatMap((prompt_name) => settings.changedOn({ ...place, prompt_name }, slot));
+    const prompts = seen.filter((prompt_name) => settings.changedOn({ ...place, prompt_name }, slot).length === 0);
     const raisedMs = slotStartMs(slot + 1);
     const alert = driftAlertOf({ identity, model: models.length === 1 ? (models[0] ?? place.request_model) : place.request_model, finding, prompts, bystanders, raisedMs, publicUrl: settings.publicUrl });
     detector.record = createAlertRecord(rows, identity.comparison_id);
     detector.state = { ...detector.state, alarm_id: identity.comparison_id };
     return { kind: 'alert', slot, comparison_id: identity.comparison_id, alert: detector.record.change(alert, { atMs: raisedMs, reason: 'several prompts moved at once' }) };
   };
-
-  /** Prompts that were on the model in the slot but do not speak for it. */
-  let lastPulse: readonly Pulse[] = [];
-  const changedPrompts = (place: { readonly project: string; readonly environment: string; readonly request_model: string }, slot: number): string[] => [
-    ...new Set(
-      lastPulse
-        .filter((pulse) => pulse.project === place.project && pulse.environment === place.environment && pulse.request_model === place.request_model && settings.changedOn(pulse, slot).length > 0)
-        .map(({ prompt_name }) => prompt_name),
-    ),
-  ];
 
   const settle = (detector: Detector, slot: number): DriftEvent | null => {
     const { crossed_slot, alarm_id } = detector.state;
@@ -178,7 +170,6 @@ export function createDriftWatch(deps: { readonly store: Store; readonly rows: L
 
   return {
     async feed(slot, pulse) {
-      lastPulse = pulse;
       const seen = new Map<Detector, Pulse[]>();
       for (const each of pulse) {
         const detector = greet(each, slot);

@@ -15,7 +15,8 @@ export type Scenario = {
   readonly rhythm: number;
   /** From these minutes on, versions by share. Before the first: nothing. */
   readonly versions: readonly (readonly [minute: number, shares: Shares])[];
-  readonly models: Shares;
+  /** By share; or, as versions, from these minutes on. */
+  readonly models: Shares | Schedule;
   /** `session`: who is in a session stays with its version. `call`: drawn again for each call. */
   readonly routing: 'session' | 'call';
   readonly sessions: {
@@ -29,6 +30,8 @@ export type Scenario = {
   readonly normally: Behaviour;
   readonly changes: readonly Change[];
 };
+
+export type Schedule = readonly (readonly [minute: number, shares: Shares])[];
 
 export type Shares = Readonly<Record<string, number>>;
 
@@ -111,8 +114,8 @@ export function callsOf(traffic: Scenario, seed: number): Call[] {
 type CallFrame = Pick<Call, 'trace_id' | 'span_id' | 'session' | 'version' | 'startMs'> & { readonly offset: number };
 
 function oneCall(traffic: Scenario, { offset, ...frame }: CallFrame, random: () => number): Call {
-  const model = pick(traffic.models, random);
   const minute = (frame.startMs - traffic.beginMs) / 60_000;
+  const model = pick(isSchedule(traffic.models) ? (traffic.models.findLast(([from]) => from <= minute)?.[1] ?? {}) : traffic.models, random);
   const behaviour = traffic.changes.reduce<Behaviour>((now, { version, model: ofModel, fromMinute = 0, toMinute = Number.POSITIVE_INFINITY, ...change }) => {
     const isMeant = (version ?? frame.version) === frame.version && (ofModel ?? model) === model && minute >= fromMinute && minute < toMinute;
     return isMeant ? { ...now, ...change } : now;
@@ -133,6 +136,10 @@ function oneCall(traffic: Scenario, { offset, ...frame }: CallFrame, random: () 
   };
 }
 
+function isSchedule(models: Shares | Schedule): models is Schedule {
+  return Array.isArray(models);
+}
+
 function versionAt(traffic: Scenario, atMs: number, random: () => number): string | null {
   const minute = (atMs - traffic.beginMs) / 60_000;
   const now = traffic.versions.findLast(([from]) => from <= minute);
@@ -144,6 +151,12 @@ function pick(shares: Shares, random: () => number): string {
   let left = random() * entries.reduce((sum, [, share]) => sum + share, 0);
   for (const [value, share] of entries) if ((left -= share) < 0) return value;
   return entries.at(-1)?.[0] ?? '';
+}
+
+/** Lines of several prompts as one recording. */
+export function together(...recordings: readonly (readonly string[])[]): string[] {
+  const timed = recordings.flat().map((line) => ({ line, ns: Number(/"(?:endTimeUnixNano|timeUnixNano)":"(\d+)"/.exec(line)?.[1]) }));
+  return timed.sort((left, right) => left.ns - right.ns).map(({ line }) => line);
 }
 
 /** One OTLP/JSON export request a line, as the File Exporter writes them: what ended within the same ten seconds, in order. */
