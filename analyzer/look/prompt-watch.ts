@@ -159,7 +159,7 @@ export function createPromptWatch(deps: { readonly store: Store; readonly rows: 
         const { opened_slot, opened_ms } = comparison.settings();
         const { factor, candidate } = comparison.identity;
         // A model that moved is what the watch over models is about.
-        if (factor === 'model' || opened_slot > slot || slot - opened_slot >= SLOTS_PER_HOUR) return [];
+        if (factor === 'model' || opened_slot >= slot || slot - opened_slot >= SLOTS_PER_HOUR) return [];
         return [{ factor, prompt: key.prompt_name, value: candidate, at_ms: opened_ms, e_value: comparison.evidence().e_value }];
       });
     },
