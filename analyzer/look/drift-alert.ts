@@ -8,7 +8,7 @@ import type { Pulse } from './pulse.ts';
 import type { MetricPolicy } from './references.ts';
 import { slotStartMs } from '../slots.ts';
 import { summaryOf } from './summary.ts';
-import { driftOnset } from '../statistics/drift.ts';
+import { driftHeadline, driftOnset } from '../statistics/drift.ts';
 
 /** From a crossing to an alert: what moved, since when, by how much, and who is not to blame. */
 
@@ -32,8 +32,7 @@ export function findDrift(
   pulses: readonly Pulse[],
   context: { readonly series: ReadonlyMap<string, Series>; readonly range: { readonly from: number; readonly to: number }; readonly policy: (prompt: string) => MetricPolicy; readonly alpha: number },
 ): DriftFinding | null {
-  // Failing calls come first: that they are slow as well is part of it.
-  const [headline] = crossed.toSorted((left, right) => Number(right.metric === 'error_rate') - Number(left.metric === 'error_rate') || right.e_value - left.e_value || (left.metric < right.metric ? -1 : 1));
+  const headline = driftHeadline(crossed);
   const prompt = pulses[0]?.prompt_name;
   if (headline === undefined || prompt === undefined) return null;
   const { metric, e_value } = headline;

@@ -1,7 +1,7 @@
 import type { MetricSettings } from '../../schemas/evidence.ts';
 import type { Pulse } from './pulse.ts';
 import type { MetricPolicy } from './references.ts';
-import { driftRatio, type Counts, type DriftMetric } from '../statistics/drift.ts';
+import { driftMetricOf, driftRatio, type Counts } from '../statistics/drift.ts';
 
 /** One metric of one prompt on one route, with the hour that it is held against. */
 export type Series = {
@@ -14,32 +14,28 @@ export type Series = {
   readonly exactRatio: (slot: Counts) => number[];
 };
 
-/** How a metric of the pulse is read: its name for people, how it is shown, how it is watched, and bins that ascend with badness (of a rate, as everywhere, 0 and 50). */
+/** How a metric of the pulse is read: its name for people, how it is shown, and bins that ascend with badness (of a rate, as everywhere, 0 and 50). */
 export type DriftReading = {
   readonly name: string;
   readonly shown: Pick<MetricSettings, 'kind' | 'direction' | 'minimum' | 'maximum'>;
-  readonly watched: DriftMetric;
   readonly bin: (bin: number) => number;
 };
 
 const FEWEST_UNITS = 100;
-/** What is tolerated, in standard deviations of the ranks. */
-const LATENCY_TOLERANCE = 0.35;
-const SCORE_TOLERANCE = 0.25;
 const STEPS = 50;
 
 /** @param policy of any prompt that has the metric: which way of a score is worse. */
 export function readingOf(metric: string, policy: MetricPolicy): DriftReading {
   const [, source, scoreName] = /^(score|pass):(.*)$/s.exec(metric) ?? [];
-  if (metric === 'latency') return { name: metric, shown: { kind: 'distribution', direction: 'up' }, watched: { kind: 'ranked', tolerance: LATENCY_TOLERANCE }, bin: (bin) => bin };
+  if (metric === 'latency') return { name: metric, shown: { kind: 'distribution', direction: 'up' }, bin: (bin) => bin };
   if (source === 'score' && scoreName !== undefined) {
     const { direction } = policy(scoreName, 'numeric');
     return {
-      name: scoreName, shown: { kind: 'score', direction, minimum: 0, maximum: 1 }, watched: { kind: 'ranked', tolerance: SCORE_TOLERANCE }, bin: (bin) => (direction === 'up' ? bin : STEPS - bin),
+      name: scoreName, shown: { kind: 'score', direction, minimum: 0, maximum: 1 }, bin: (bin) => (direction === 'up' ? bin : STEPS - bin),
     };
   }
   const direction = scoreName === undefined ? 'up' : policy(scoreName, 'boolean').direction;
-  return { name: scoreName ?? metric, shown: { kind: 'rate', direction }, watched: { kind: 'rate', direction }, bin: (bin) => bin * STEPS };
+  return { name: scoreName ?? metric, shown: { kind: 'rate', direction }, bin: (bin) => bin * STEPS };
 }
 
 export function countsOf(pulse: Pick<Pulse, 'bins' | 'counts'>, { bin }: DriftReading): Counts {
@@ -66,8 +62,8 @@ export function seriesOf(earlier: readonly Pulse[], policyFor: (prompt: string) 
     const reference = countsOf({ bins: [...counts.keys()], counts: [...counts.values()] }, reading);
     if (reference.counts.reduce((sum, count) => sum + count, 0) < FEWEST_UNITS) continue;
     if (policy(reading.name, metric.startsWith('score:') ? 'numeric' : metric.startsWith('pass:') ? 'boolean' : 'signal').severity !== 'page') continue;
-    const ratio = driftRatio(reading.watched, reference);
-    const exact = driftRatio(reading.watched, reference, false);
+    const ratio = driftRatio(driftMetricOf(reading.shown), reference);
+    const exact = driftRatio(driftMetricOf(reading.shown), reference, false);
     const read = (of: (slot: Counts) => number[]) => (slot: Counts) => of(countsOf(slot, reading));
     series.set(name, { metric, prompt_name, reference, ratio: read(ratio), exactRatio: read(exact) });
   }

@@ -17,12 +17,20 @@
  * The promise is for a true reference. It is learnt from an hour, and the tolerance has to cover what that is wrong by.
  */
 import { midRank, deviation } from './reference.ts';
-import type { Direction, Reference } from './types.ts';
+import type { Direction, MetricKind, Reference } from './types.ts';
 
 export type DriftMetric =
   | { readonly kind: 'rate'; readonly direction: Direction }
   /** Bins ascend with badness. The tolerance is in standard deviations of the ranks. */
   | { readonly kind: 'ranked'; readonly tolerance: number };
+
+/** How a metric is watched; what is tolerated of distributions and scores, in standard deviations of their ranks. */
+export const driftMetricOf = ({ kind, direction }: { readonly kind: MetricKind; readonly direction: Direction }): DriftMetric =>
+  kind === 'rate' ? { kind, direction } : { kind: 'ranked', tolerance: kind === 'distribution' ? 0.35 : 0.25 };
+
+/** What an alarm of several metrics is headed by: that calls fail comes first, since that they are slow as well is part of it. */
+export const driftHeadline = <Crossed extends { readonly metric: string; readonly e_value: number }>(crossed: readonly Crossed[]): Crossed | undefined =>
+  crossed.toSorted((left, right) => Number(right.metric === 'error_rate') - Number(left.metric === 'error_rate') || right.e_value - left.e_value || (left.metric < right.metric ? -1 : 1))[0];
 
 /** log R(λ) with nothing left out, and with each prompt that had traffic left out. Plain JSON: −∞ is null. */
 export type DriftState = { readonly all: LogR; readonly without: Readonly<Record<string, LogR>> };

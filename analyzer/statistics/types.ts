@@ -48,6 +48,8 @@ export type Settings = {
   readonly reserve: number;
   /** Null while both arms run at the same time. */
   readonly before_after: BeforeAfterBet | null;
+  /** Of a model that is watched over all prompts (`drift.ts`): the slot that its evidence begins with, and whether prompts are left out in groups. */
+  readonly drift: { readonly since_slot: number; readonly is_grouped: boolean } | null;
 };
 
 /** Counts of units by bin in one arm each: a the baseline, b the candidate. The three arrays have one length. */

@@ -53,6 +53,7 @@ export const settingsOf = (metrics: Record<string, MetricBet>, rest: Partial<Set
   models: [],
   reserve: 0,
   before_after: null,
+  drift: null,
   metrics,
   ...rest,
 });

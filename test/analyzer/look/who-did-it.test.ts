@@ -1,6 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { Store } from '../../../schemas/store.ts';
 import { callsOf, linesOf, scenario, together, type Change, type Scenario } from '../../simulation/traffic.ts';
+import { loadEvidence } from '../../../analyzer/look/look-store.ts';
+import { verify } from '../../../analyzer/statistics/verify.ts';
 import { alertsOf, forgetLooks, ingest, lookOver, openStore } from './look-run.ts';
 
 /** Who is named when arms do not run at the same time: from OTLP to alerts over a real store, with other prompts beside. */
@@ -30,7 +32,14 @@ async function alertsIn(prompts: readonly Scenario[], seed: number, settings: ob
   const endMs = await ingest(store, together(...prompts.map((traffic, index) => linesOf(traffic, callsOf(traffic, seed + 100 * index)))));
   const look = lookOver(store, settings, 60);
   await look.start();
-  return alertsOf(await look.advance(endMs + 20 * 60_000));
+  const events = await look.advance(endMs + 20 * 60_000);
+  for (const event of events) {
+    if (event.kind !== 'alert' || event.alert.state !== 'open') continue;
+    const recomputed = verify(await loadEvidence(store, event.comparison_id, event.slot));
+    expect(recomputed.agrees, `${event.alert.summary}: recomputed ${recomputed.e_value}`).toBe(true);
+    expect(recomputed.e_value).toBeCloseTo(event.alert.evidence.e_value, 6);
+  }
+  return alertsOf(events);
 }
 
 const outage = (fromMinute: number, toMinute: number): Change => ({ error: 0.4, medianMs: 2500, fromMinute, toMinute });
