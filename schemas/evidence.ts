@@ -87,6 +87,10 @@ export const BeforeAfter = z.object({
 });
 export type BeforeAfter = z.infer<typeof BeforeAfter>;
 
+/** Why a metric is no ground to decide on for now. */
+export const Guard = z.object({ metric: z.string(), reason: z.string() });
+export type Guard = z.infer<typeof Guard>;
+
 export const ComparisonSettings = z.object({
   alpha: z.number(),
   /** Share of the prompt's α (comparisons that opened together share one). */
@@ -104,6 +108,8 @@ export const ComparisonSettings = z.object({
   /** What values of the factor are told apart within: the request model of a response model; else empty. */
   group: z.string().default(''),
   before_after: BeforeAfter.nullable().default(null),
+  /** Those that fire. */
+  guards: z.array(Guard).default([]),
   /** Of a model that is watched over all prompts: where its evidence begins, and whether prompts are left out in groups. */
   drift: z.object({ since_slot: z.number().int(), is_grouped: z.boolean() }).nullable().default(null),
 });

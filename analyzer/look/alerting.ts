@@ -48,7 +48,9 @@ export function headlineOf(evidence: Pick<Evidence, 'metrics'>, settings: Compar
  * tolerance has won is left out of the sum, so that it neither raises an alert in another's name nor stands in the way of one.
  */
 export function findingOf(evidence: Evidence, settings: ComparisonSettings, strata: readonly Stratum[]): Finding | null {
+  const guarded = new Set(settings.guards.map(({ metric }) => metric));
   const worse = Object.entries(settings.metrics).filter(([name, metric]) => {
+    if (guarded.has(name)) return false;
     const worsening = metric.weight === 0 || metric.severity === 'none' ? null : worseningOf(metric, betStrata(strata, name, metric));
     return worsening !== null && worsening - controlsWorsening(metric, name, strata) >= metric.tolerance;
   });

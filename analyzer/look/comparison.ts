@@ -1,4 +1,4 @@
-import type { BeforeAfter, ComparisonSettings, MetricSettings, Stratum } from '../../schemas/evidence.ts';
+import type { BeforeAfter, ComparisonSettings, Guard, MetricSettings, Stratum } from '../../schemas/evidence.ts';
 import { takenOverSince, isGivenBack, withSlot, type Traffic } from './cutover.ts';
 import { factorNamed, type FactorName } from './factors.ts';
 import { bySlot, type PromptKey, type CallObservation, type ScoreObservation } from './observations.ts';
@@ -27,6 +27,8 @@ export type Comparison = {
   count(slot: number, counts: { readonly a: number; readonly b: number }): void;
   /** From the last counted slot on the candidate has all calls: since which slot. Null: no, or it is known. */
   takeover(): { readonly since: number; readonly hasRunTogether: boolean } | null;
+  /** Which guards fire. */
+  guard(guards: readonly Guard[]): void;
   /** From now on times are compared. */
   beginBeforeAfter(plan: BeforeAfter): void;
   /**
@@ -135,6 +137,7 @@ export function createComparison(
       const since = settings.before_after !== null || last === undefined ? null : takenOverSince(traffic, last);
       return since === null ? null : { since, hasRunTogether: Object.keys(evidence.metrics).length > 0 };
     },
+    guard: (guards) => void (settings = { ...settings, guards: [...guards] }),
     beginBeforeAfter: (plan) => void (settings = { ...settings, before_after: plan }),
     feed(slot, calls, scores, settled, compared = []) {
       take(slot, calls, scores);

@@ -93,7 +93,7 @@ export function createDriftWatch(deps: { readonly store: Store; readonly rows: L
       identity,
       settings: {
         alpha: 1 / threshold(), stake: 1, slot_seconds: SLOT_MS / 1000, opened_slot: state.met_slot, opened_ms: slotStartMs(state.met_slot), models: [], session_window_s: 0,
-        metrics: Object.fromEntries(metrics), reserve: 0, group: '', before_after: null, drift: { since_slot: state.since_slot, is_grouped: isGrouped(promptsIn(series).size) },
+        metrics: Object.fromEntries(metrics), reserve: 0, group: '', before_after: null, guards: [], drift: { since_slot: state.since_slot, is_grouped: isGrouped(promptsIn(series).size) },
       },
       snapshot: state,
     };

@@ -79,6 +79,7 @@ export function openComparison(request: OpeningRequest): Opening {
       group: request.group,
       before_after: null,
       drift: null,
+      guards: [],
     },
     schedule: scheduleOf(request),
   };

@@ -1,5 +1,5 @@
 import type { Alert } from '../../schemas/alert.ts';
-import type { Stratum } from '../../schemas/evidence.ts';
+import type { ComparisonSettings, Stratum } from '../../schemas/evidence.ts';
 import type { Store } from '../../schemas/store.ts';
 import { judge, takenBack } from './adjudication.ts';
 import { createAlertRecord } from './alert-record.ts';
@@ -9,7 +9,9 @@ import type { Comparison, Evidence } from './comparison.ts';
 import { tapeNeedOf } from './cutover.ts';
 import type { ModelPage } from './drift-watch.ts';
 import { factorNamed, type FactorName } from './factors.ts';
+import { guardsOf } from './guards.ts';
 import { ALERT_RESOLVED, loadStrata, type AlertState, type LookRows } from './look-store.ts';
+import { isSignalMetric } from '../metrics/index.ts';
 import type { Newcomers } from './newcomers.ts';
 import { selectExamples, type Activity, type PromptKey } from './observations.ts';
 import type { RangeRows } from './range-rows.ts';
@@ -55,6 +57,8 @@ const FOURTEEN_DAYS = 14 * SLOTS_PER_DAY;
 /** An alert resolves when its culprit had no traffic for this long, while the baseline had. */
 const RESOLVED_AFTER = SLOTS_PER_HOUR / 2;
 const EXAMPLES = 5;
+/** Slots, ten minutes: how soon a guard is seen to fire, or to be silent again, where nothing is to be decided. */
+const GUARDED_EVERY = 20;
 
 export async function createRollout(
   deps: { readonly store: Store; readonly rows: LookRows; readonly tapes: Tapes; readonly newcomers: Newcomers },
@@ -96,7 +100,7 @@ export async function createRollout(
 
   const decide = async (slot: number, evidence: Evidence, { version, together }: { readonly version: string | null; readonly together: readonly Change[] }): Promise<Alert | null> => {
     reason = '';
-    const frozen = comparison.settings();
+    let frozen = comparison.settings();
     const known = record.current();
     // What was found without controls may still be found with them.
     const isOpen = known === null || (known.evidence.grade === 'alone' && known.state !== 'resolved');
@@ -105,8 +109,13 @@ export async function createRollout(
       await rows.flush();
       strata = await loadStrata(store, comparison_id, { after: -1, upTo: slot });
     }
-    const finding = findingOf(evidence, frozen, strata);
-    if (finding === null) reason = unfoundReason(evidence);
+    let finding = findingOf(evidence, frozen, strata);
+    if (finding !== null && !isSignalMetric(finding.metric)) {
+      comparison.guard(await guardsOf(store, key, arms, frozen, slot));
+      frozen = comparison.settings();
+      finding = findingOf(evidence, frozen, strata);
+    }
+    if (finding === null) reason = unfoundReason(evidence, frozen);
     if (finding === null || (known !== null && finding.grade === 'alone')) return null;
     const page = settings.pageOver(frozen.before_after?.request_models ?? [], slot);
     const judgement = judge({ grade: finding.grade, factor: factorName, page, together });
@@ -165,6 +174,7 @@ export async function createRollout(
       comparison.count(slot, countArms(arms, active));
       await followTakeover(slot);
       const compared = strataOver(slot, arms, comparison.settings(), held);
+      if (slot % GUARDED_EVERY === 0) comparison.guard(await guardsOf(store, key, arms, comparison.settings(), slot));
       const outcome = comparison.feed(slot, await rangeRows.calls(key, slot), await rangeRows.scores(key, slot), left.settled, compared);
       fed = { slot, evidence: outcome.strata.length === 0 ? null : outcome };
       const plan = comparison.settings().before_after;
@@ -189,6 +199,8 @@ export async function createRollout(
 }
 
 /** Evidence that accuses nobody. */
-function unfoundReason({ controls }: Evidence): string {
+function unfoundReason({ controls }: Evidence, { guards }: ComparisonSettings): string {
+  const [guard] = guards;
+  if (guard !== undefined) return guard.reason;
   return controls !== null && [...controls.values()].some(({ moved }) => moved >= CONTROLS_MOVED) ? 'prompts that did not change moved as well' : 'there is a difference, but within the tolerance';
 }

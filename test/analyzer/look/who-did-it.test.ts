@@ -110,3 +110,30 @@ describe('a model', () => {
     expect(alerts).toEqual([]);
   });
 });
+
+describe('scores that cannot be trusted', () => {
+  const split: Scenario['versions'] = [[0, { v1: 1 }], [30, { v1: 0.5, v2: 0.5 }]];
+  const traffic = target({ minutes: 150, callsPerMinute: 60, versions: split, changes: [{ version: 'v2', quality: 0.835 }] });
+  const reasons = () => store.select<{ reason: string }>("SELECT reason FROM comparisons FINAL WHERE prompt_name != ''");
+  const alertsOn = async (calls: ReturnType<typeof callsOf>) => {
+    const endMs = await ingest(store, linesOf(traffic, calls));
+    const look = lookOver(store, {}, 60);
+    await look.start();
+    return alertsOf(await look.advance(endMs + 20 * 60_000));
+  };
+
+  it('are told as long as both arms are judged alike (seed 78)', async () => {
+    expect(await alertsOn(callsOf(traffic, 78))).toMatchObject([{ metric: 'quality', culprit: { value: 'v2' } }]);
+  });
+
+  it('as one arm is judged less often, accuse nobody, and the reason is told (seed 78)', async () => {
+    const calls = callsOf(traffic, 78).map((call, index) => (call.version === 'v2' && index % 4 > 0 ? { ...call, score: null } : call));
+    expect(await alertsOn(calls)).toEqual([]);
+    expect((await reasons())[0]?.reason).toMatch(/^v2 is scored less often \(\d\d % of its units have quality, \d\d % of v1's\)/);
+  });
+
+  it('do not hide what calls show by themselves (seed 79)', async () => {
+    const calls = callsOf({ ...traffic, changes: [{ version: 'v2', quality: 0.835, error: 0.3 }] }, 79).map((call, index) => (call.version === 'v2' && index % 4 > 0 ? { ...call, score: null } : call));
+    expect(await alertsOn(calls)).toMatchObject([{ metric: 'error_rate', culprit: { value: 'v2' } }]);
+  });
+});
