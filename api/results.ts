@@ -89,7 +89,7 @@ async function compute(deps: ApiDeps, { comparison, settings }: Found): Promise<
       severity: metric.severity,
       e_value: comparison.metrics[name] ?? null,
       peak_e_value,
-      verdict: settings.guards.some((guard) => guard.metric === name) ? 'undecided' : verdictOf(metric, bets, { worsening, isRegressed: isProved && (peak_e_value ?? 0) >= comparison.threshold }),
+      verdict: settings.guards.some((guard) => guard.metric === name || guard.metric === '*') ? 'undecided' : verdictOf(metric, bets, { worsening, isRegressed: isProved && (peak_e_value ?? 0) >= comparison.threshold }),
       worsening,
       tolerated: toleratedOf(metric),
       ...quantiledArms(metric, bets),

@@ -51,7 +51,7 @@ export function registerVerdicts(app: OpenAPIHono, deps: ApiDeps, readResults: R
 
 function answerOf({ comparison, settings: { guards } }: Found, results: readonly MetricResult[], metric: string | undefined): Answer {
   const shown = metric === undefined ? results.toSorted((one, other) => (other.peak_e_value ?? 0) - (one.peak_e_value ?? 0))[0] : results.find((result) => result.name === metric);
-  const guard = guards.find((each) => metric === undefined || each.metric === metric);
+  const guard = guards.find((each) => metric === undefined || each.metric === metric || each.metric === '*');
   const verdict = metric === undefined ? verdictOf(comparison, results) : (shown?.verdict ?? 'no_data');
   return {
     verdict,

@@ -87,7 +87,7 @@ export const BeforeAfter = z.object({
 });
 export type BeforeAfter = z.infer<typeof BeforeAfter>;
 
-/** Why a metric is no ground to decide on for now. */
+/** Why a metric (`*`: any) is no ground to decide on for now. */
 export const Guard = z.object({ metric: z.string(), reason: z.string() });
 export type Guard = z.infer<typeof Guard>;
 

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { Alert } from '../../schemas/alert.ts';
 import type { ComparisonSettings, MetricSettings, Stratum } from '../../schemas/evidence.ts';
 import type { ComparisonIdentity, Evidence } from './comparison.ts';
+import { ANY_METRIC } from './guards.ts';
 import type { Example } from './observations.ts';
 import { slotStartMs } from '../slots.ts';
 import { armsOf, betStrata, differenceOf, worseningOf, type Effect } from '../statistics/effect.ts';
@@ -50,7 +51,7 @@ export function headlineOf(evidence: Pick<Evidence, 'metrics'>, settings: Compar
 export function findingOf(evidence: Evidence, settings: ComparisonSettings, strata: readonly Stratum[]): Finding | null {
   const guarded = new Set(settings.guards.map(({ metric }) => metric));
   const worse = Object.entries(settings.metrics).filter(([name, metric]) => {
-    if (guarded.has(name)) return false;
+    if (guarded.has(name) || guarded.has(ANY_METRIC)) return false;
     const worsening = metric.weight === 0 || metric.severity === 'none' ? null : worseningOf(metric, betStrata(strata, name, metric));
     return worsening !== null && worsening - controlsWorsening(metric, name, strata) >= metric.tolerance;
   });

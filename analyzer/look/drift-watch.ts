@@ -58,6 +58,9 @@ type Detector = {
   state: DetectorSnapshot;
   /** By metric, prompt and route. */
   series: ReadonlyMap<string, Series>;
+  /** Metrics that two prompts at least have a reference of, and whether prompts are left out in groups. */
+  watched: readonly string[];
+  isGrouped: boolean;
   record: AlertRecord | null;
   /** What crossed in the slot that was fed last. */
   crossed: readonly { readonly metric: string; readonly e_value: number }[];
@@ -82,10 +85,10 @@ export function createDriftWatch(deps: { readonly store: Store; readonly rows: L
   };
 
   /** Mean slots to a false alarm that one metric of one model must have. */
-  const threshold = (): number => SLOTS_PER_MONTH * Math.max(1, [...detectors.values()].reduce((sum, { series }) => sum + watchedMetrics(series).length, 0));
+  const threshold = (): number => SLOTS_PER_MONTH * Math.max(1, [...detectors.values()].reduce((sum, { watched }) => sum + watched.length, 0));
 
-  const fileOf = ({ identity, state, series }: Detector): { identity: ComparisonIdentity; settings: ComparisonSettings; snapshot: DetectorSnapshot } => {
-    const metrics = watchedMetrics(series).map((metric): [string, ComparisonSettings['metrics'][string]] => {
+  const fileOf = ({ identity, state, watched, isGrouped: is_grouped }: Detector): { identity: ComparisonIdentity; settings: ComparisonSettings; snapshot: DetectorSnapshot } => {
+    const metrics = watched.map((metric): [string, ComparisonSettings['metrics'][string]] => {
       const { name, shown } = readingOf(metric, settings.metricPolicy(''));
       return [name, { ...shown, weight: 0, from_slot: state.since_slot, tolerance: 0, severity: 'page', reference: null }];
     });
@@ -93,7 +96,7 @@ export function createDriftWatch(deps: { readonly store: Store; readonly rows: L
       identity,
       settings: {
         alpha: 1 / threshold(), stake: 1, slot_seconds: SLOT_MS / 1000, opened_slot: state.met_slot, opened_ms: slotStartMs(state.met_slot), models: [], session_window_s: 0,
-        metrics: Object.fromEntries(metrics), reserve: 0, group: '', before_after: null, guards: [], drift: { since_slot: state.since_slot, is_grouped: isGrouped(promptsIn(series).size) },
+        metrics: Object.fromEntries(metrics), reserve: 0, group: '', before_after: null, guards: [], drift: { since_slot: state.since_slot, is_grouped },
       },
       snapshot: state,
     };
@@ -102,6 +105,8 @@ export function createDriftWatch(deps: { readonly store: Store; readonly rows: L
   const learn = async (detector: Detector, slot: number): Promise<void> => {
     const earlier = await selectPulse(store, { from: Math.max(1, slot - SLOTS_PER_HOUR), to: Math.max(1, slot - UNSETTLED) }, placeOf(detector));
     detector.series = seriesOf(earlier, settings.metricPolicy);
+    detector.watched = watchedMetrics(detector.series);
+    detector.isGrouped = isGrouped(new Set([...detector.series.values()].map(({ prompt_name }) => prompt_name)).size);
   };
 
   const greet = (pulse: Pulse, slot: number): Detector => {
@@ -112,7 +117,7 @@ export function createDriftWatch(deps: { readonly store: Store; readonly rows: L
     const comparison_id = detectorIdOf(pulse);
     const identity: ComparisonIdentity = { comparison_id, project, environment, prompt_name: '', factor: 'model', baseline: request_model, candidate: request_model, epoch: 0 };
     const state = { slot: slot - 1, met_slot: slot, seen_slot: slot, reference_slot: null, since_slot: slot, crossed_slot: null, alarm_id: null, states: {} };
-    const detector: Detector = { identity, state, series: new Map(), record: null, crossed: [] };
+    const detector: Detector = { identity, state, series: new Map(), watched: [], isGrouped: false, record: null, crossed: [] };
     detectors.set(name, detector);
     return detector;
   };
@@ -124,11 +129,11 @@ export function createDriftWatch(deps: { readonly store: Store; readonly rows: L
       if (series === undefined || settings.changedOn(pulse, slot).length > 0) continue;
       let ofMetric = ratios.get(pulse.metric);
       if (ofMetric === undefined) ratios.set(pulse.metric, (ofMetric = new Map()));
-      const leftOut = leftOutWith(pulse.prompt_name, isGrouped(promptsIn(detector.series).size));
+      const leftOut = leftOutWith(pulse.prompt_name, detector.isGrouped);
       const before = ofMetric.get(leftOut);
       ofMetric.set(leftOut, series.ratio(pulse).map((ratio, l) => ratio + (before?.[l] ?? 0)));
     }
-    const states = watchedMetrics(detector.series).map((metric): [string, DriftState] => [metric, advanceDrift(detector.state.states[metric] ?? noDrift, ratios.get(metric) ?? new Map())]);
+    const states = detector.watched.map((metric): [string, DriftState] => [metric, advanceDrift(detector.state.states[metric] ?? noDrift, ratios.get(metric) ?? new Map())]);
     detector.state = { ...detector.state, slot, seen_slot: pulses.length > 0 ? slot : detector.state.seen_slot, states: Object.fromEntries(states) };
     const needed = threshold();
     detector.crossed = states.map(([metric, state]) => ({ metric, e_value: driftEvidence(state) })).filter(({ e_value }) => e_value >= needed);
@@ -225,15 +230,13 @@ export function createDriftWatch(deps: { readonly store: Store; readonly rows: L
       for (const { identity, snapshot } of stored) {
         const { alarm_id } = snapshot;
         const record = alarm_id === null ? null : createAlertRecord(rows, alarm_id, states.get(alarm_id) ?? null);
-        const detector: Detector = { identity, state: snapshot, series: new Map(), record, crossed: [] };
+        const detector: Detector = { identity, state: snapshot, series: new Map(), watched: [], isGrouped: false, record, crossed: [] };
         if (snapshot.reference_slot !== null) await learn(detector, snapshot.reference_slot);
         detectors.set(nameOf(identity), detector);
       }
     },
   };
 }
-
-const promptsIn = (series: ReadonlyMap<string, Series>): Set<string> => new Set([...series.values()].map(({ prompt_name }) => prompt_name));
 
 /** Metrics that two prompts at least have a reference of. */
 function watchedMetrics(series: ReadonlyMap<string, Series>): string[] {

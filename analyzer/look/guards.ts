@@ -5,24 +5,56 @@ import type { Arms } from './before-after.ts';
 import { ATTRIBUTED, COUNTED, type PromptKey } from './observations.ts';
 import { LONGEST_WAIT } from './tape.ts';
 import { SLOTS_PER_HOUR } from '../slots.ts';
+import { splitEvidence } from '../statistics/split.ts';
 import { missingEvidence, variationOf, type Judged } from '../statistics/missing.ts';
 
 /**
- * What makes scores no ground to decide on: one arm is judged less often, or by another judge. A metric with a guard that fires is
+ * What is no ground to decide on: units that were not divided as they were meant to be; scores that one arm has less often, or from another judge. A metric with a guard that fires is
  * undecided, whatever its evidence, until the guard is silent again.
  */
 
 /** Slots of one stratum, five minutes. */
 const STRETCH = 10;
 const E_VALUE = 100;
+/** As is usual for a mismatch of the sample ratio (α = .001). */
+const SPLIT_E_VALUE = 1_000;
+export const ANY_METRIC = '*';
 /** Of the shares that are judged. */
 const LEAST_DIFFERENCE = 0.02;
 const LEAST_UNITS = 50;
 /** Of scores that the two arms got from different judges. */
 const LEAST_VARIATION = 0.2;
 
+/** How units are meant to be divided between versions, as weights; null: nobody said. */
+export type Split = Readonly<Record<string, number>> | null;
+
 /** @param slot reads what arrived before it. */
-export async function guardsOf(store: Store, key: PromptKey, arms: Arms, settings: ComparisonSettings, slot: number): Promise<Guard[]> {
+export async function guardsOf(store: Store, key: PromptKey, arms: Arms, settings: ComparisonSettings, { slot, split }: { readonly slot: number; readonly split: Split }): Promise<Guard[]> {
+  const uneven = settings.before_after === null && split !== null ? await splitReason(store, key, arms, { split, from: settings.opened_slot + 1, to: slot }) : null;
+  return [...(uneven === null ? [] : [{ metric: ANY_METRIC, reason: uneven }]), ...(await scoreGuards(store, key, arms, settings, slot))];
+}
+
+async function splitReason(store: Store, key: PromptKey, arms: Arms, { split, from, to }: { readonly split: NonNullable<Split>; readonly from: number; readonly to: number }): Promise<string | null> {
+  const { baseline, candidate, factor } = arms;
+  const [meantA, meantB] = [baseline, candidate].map((version) => (Object.hasOwn(split, version) ? split[version] : undefined));
+  if (factor.name !== 'prompt_version' || meantA === undefined || meantB === undefined) return null;
+  const rows = await store.select<{ version: string; units: number }>(
+    `SELECT version, count() AS units
+     FROM (SELECT if(session_id IS NULL, trace_id, concat('s:', assumeNotNull(session_id))) AS unit, any(assumeNotNull(prompt_version)) AS version
+           FROM calls WHERE project = {project:String} AND environment = {environment:String} AND prompt_name = {prompt_name:String} AND slot >= {from:UInt32} AND slot < {to:UInt32}
+             AND ${ATTRIBUTED} AND ${COUNTED} AND prompt_version IN {values:Array(String)} GROUP BY unit HAVING uniqExact(prompt_version) = 1)
+     GROUP BY version`,
+    { ...key, from, to, values: [baseline, candidate] },
+  );
+  const unitsOf = (value: string): number => rows.find(({ version }) => version === value)?.units ?? 0;
+  const units = { a: unitsOf(baseline), b: unitsOf(candidate) };
+  const meant = meantB / (meantA + meantB);
+  if (splitEvidence(units, meant) < SPLIT_E_VALUE) return null;
+  const percent = (of: number): string => `${(100 * of).toPrecision(3)} %`;
+  return `${candidate} got ${percent(units.b / (units.a + units.b))} of the units, not the ${percent(meant)} that were meant: what chose them may be what differs`;
+}
+
+async function scoreGuards(store: Store, key: PromptKey, arms: Arms, settings: ComparisonSettings, slot: number): Promise<Guard[]> {
   const names = Object.keys(settings.metrics).filter((name) => !isSignalMetric(name));
   if (names.length === 0) return [];
   const plan = settings.before_after;

@@ -9,9 +9,8 @@ import type { Comparison, Evidence } from './comparison.ts';
 import { tapeNeedOf } from './cutover.ts';
 import type { ModelPage } from './drift-watch.ts';
 import { factorNamed, type FactorName } from './factors.ts';
-import { guardsOf } from './guards.ts';
+import { guardsOf, type Split } from './guards.ts';
 import { ALERT_RESOLVED, loadStrata, type AlertState, type LookRows } from './look-store.ts';
-import { isSignalMetric } from '../metrics/index.ts';
 import type { Newcomers } from './newcomers.ts';
 import { selectExamples, type Activity, type PromptKey } from './observations.ts';
 import type { RangeRows } from './range-rows.ts';
@@ -45,6 +44,7 @@ export type Conclusion = {
 export type RolloutSettings = {
   readonly publicUrl: string;
   readonly owner: string | null;
+  readonly split: Split;
   /** The page that stands over models of this project and environment. */
   readonly pageOver: (request_models: readonly string[], slot: number) => ModelPage | null;
 };
@@ -92,7 +92,8 @@ export async function createRollout(
   /** Times are compared from the slot on in which the candidate is seen to have taken over. */
   const followTakeover = async (slot: number): Promise<void> => {
     const takeover = comparison.takeover();
-    const plan = takeover === null ? null : await planFromStore({ store, tapes }, key, arms, comparison.settings(), { slot, ...takeover });
+    // Where very many prompts are taken over at once, some wait until others are done.
+    const plan = takeover === null || tapes.isFull() ? null : await planFromStore({ store, tapes }, key, arms, comparison.settings(), { slot, ...takeover });
     if (plan === null) return;
     comparison.beginBeforeAfter(plan);
     held = await tapesFor(slot);
@@ -110,8 +111,8 @@ export async function createRollout(
       strata = await loadStrata(store, comparison_id, { after: -1, upTo: slot });
     }
     let finding = findingOf(evidence, frozen, strata);
-    if (finding !== null && !isSignalMetric(finding.metric)) {
-      comparison.guard(await guardsOf(store, key, arms, frozen, slot));
+    if (finding !== null) {
+      comparison.guard(await guardsOf(store, key, arms, frozen, { slot, split: settings.split }));
       frozen = comparison.settings();
       finding = findingOf(evidence, frozen, strata);
     }
@@ -174,7 +175,7 @@ export async function createRollout(
       comparison.count(slot, countArms(arms, active));
       await followTakeover(slot);
       const compared = strataOver(slot, arms, comparison.settings(), held);
-      if (slot % GUARDED_EVERY === 0) comparison.guard(await guardsOf(store, key, arms, comparison.settings(), slot));
+      if (slot % GUARDED_EVERY === 0) comparison.guard(await guardsOf(store, key, arms, comparison.settings(), { slot, split: settings.split }));
       const outcome = comparison.feed(slot, await rangeRows.calls(key, slot), await rangeRows.scores(key, slot), left.settled, compared);
       fed = { slot, evidence: outcome.strata.length === 0 ? null : outcome };
       const plan = comparison.settings().before_after;

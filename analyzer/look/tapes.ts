@@ -10,12 +10,17 @@ export type Tapes = {
   open(prompt: PromptKey, need: TapeNeed & { readonly upTo: number }): Promise<Tape>;
   /** Records a slot on every tape. */
   record(slot: number, rows: RangeRows): Promise<void>;
+  /** Whether no further prompt can have one: each holds hours of readings. */
+  isFull(): boolean;
   /** Drops all but these. */
   keep(used: ReadonlySet<Tape>): void;
 };
 
 /** Arrival slots: earlier ones from `since` to `until`, later ones from `resume` on. What lies between, days of a ramp perhaps, is left out. */
 export type TapeNeed = { readonly since: number; readonly until: number; readonly resume: number };
+
+/** About 2 MB each, of a prompt with 60 calls a minute. */
+const MOST_TAPES = 140;
 
 const hourOf = (slot: number): number => Math.floor(slot / SLOTS_PER_HOUR) * SLOTS_PER_HOUR;
 
@@ -49,6 +54,7 @@ export function createTapes(store: Store): Tapes {
         held.recorded = slot;
       }
     },
+    isFull: () => tapes.size >= MOST_TAPES,
     keep(used) {
       for (const [key, { tape }] of tapes) if (!used.has(tape)) tapes.delete(key);
     },

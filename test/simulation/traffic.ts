@@ -17,6 +17,8 @@ export type Scenario = {
   readonly versions: readonly (readonly [minute: number, shares: Shares])[];
   /** By share; or, as versions, from these minutes on. */
   readonly models: Shares | Schedule;
+  /** What kind of traffic, by share; left out: one kind, without a name. */
+  readonly routes?: Shares | Schedule;
   /** `session`: who is in a session stays with its version. `call`: drawn again for each call. */
   readonly routing: 'session' | 'call';
   readonly sessions: {
@@ -48,6 +50,7 @@ export type Behaviour = {
 export type Change = Partial<Behaviour> & {
   readonly version?: string;
   readonly model?: string;
+  readonly route?: string;
   readonly fromMinute?: number;
   readonly toMinute?: number;
 };
@@ -58,6 +61,7 @@ export type Call = {
   readonly session: string;
   readonly version: string;
   readonly model: string;
+  readonly route: string;
   readonly startMs: number;
   readonly durationMs: number;
   readonly isError: boolean;
@@ -115,11 +119,9 @@ type CallFrame = Pick<Call, 'trace_id' | 'span_id' | 'session' | 'version' | 'st
 
 function oneCall(traffic: Scenario, { offset, ...frame }: CallFrame, random: () => number): Call {
   const minute = (frame.startMs - traffic.beginMs) / 60_000;
-  const model = pick(isSchedule(traffic.models) ? (traffic.models.findLast(([from]) => from <= minute)?.[1] ?? {}) : traffic.models, random);
-  const behaviour = traffic.changes.reduce<Behaviour>((now, { version, model: ofModel, fromMinute = 0, toMinute = Number.POSITIVE_INFINITY, ...change }) => {
-    const isMeant = (version ?? frame.version) === frame.version && (ofModel ?? model) === model && minute >= fromMinute && minute < toMinute;
-    return isMeant ? { ...now, ...change } : now;
-  }, traffic.normally);
+  const model = pickAt(traffic.models, minute, random);
+  const route = traffic.routes === undefined ? '' : pickAt(traffic.routes, minute, random);
+  const behaviour = behaviourOf(traffic, { version: frame.version, model, route, minute }, () => true);
   const isError = random() < behaviour.error;
   const durationMs = Math.max(1, Math.round(behaviour.medianMs * Math.exp(behaviour.sigma * normal(random)) * (random() < behaviour.tail ? 10 : 1)));
   const isJudged = random() < 0.5 && !isError;
@@ -128,6 +130,7 @@ function oneCall(traffic: Scenario, { offset, ...frame }: CallFrame, random: () 
   return {
     ...frame,
     model,
+    route,
     durationMs,
     isError,
     isJson: random() >= behaviour.badJson,
@@ -136,8 +139,24 @@ function oneCall(traffic: Scenario, { offset, ...frame }: CallFrame, random: () 
   };
 }
 
-function isSchedule(models: Shares | Schedule): models is Schedule {
-  return Array.isArray(models);
+/** How a call behaves, by the changes that count. */
+export function behaviourOf(
+  traffic: Scenario,
+  call: { readonly version: string; readonly model: string; readonly route: string; readonly minute: number },
+  counts: (change: Change) => boolean,
+): Behaviour {
+  return traffic.changes.filter(counts).reduce<Behaviour>((now, { version, model, route, fromMinute = 0, toMinute = Number.POSITIVE_INFINITY, ...change }) => {
+    const isMeant = (version ?? call.version) === call.version && (model ?? call.model) === call.model && (route ?? call.route) === call.route;
+    return isMeant && call.minute >= fromMinute && call.minute < toMinute ? { ...now, ...change } : now;
+  }, traffic.normally);
+}
+
+function pickAt(shares: Shares | Schedule, minute: number, random: () => number): string {
+  return pick(isSchedule(shares) ? (shares.findLast(([from]) => from <= minute)?.[1] ?? {}) : shares, random);
+}
+
+function isSchedule(shares: Shares | Schedule): shares is Schedule {
+  return Array.isArray(shares);
 }
 
 function versionAt(traffic: Scenario, atMs: number, random: () => number): string | null {
@@ -193,6 +212,7 @@ function spanOf(traffic: Scenario, call: Call): object {
     attribute('gen_ai.prompt.version', call.version),
     attribute('gen_ai.output.type', 'json'),
     attribute('session.id', call.session),
+    ...(call.route === '' ? [] : [attribute('app.route', call.route)]),
   ];
   const answered = [
     attribute('gen_ai.response.model', call.model),
@@ -250,7 +270,7 @@ function callObservation(call: Call): CallObservation {
     request_model: call.model.replace(/-\d{4}-.*/, ''),
     response_model: call.isError ? call.model.replace(/-\d{4}-.*/, '') : call.model,
     operation: 'chat',
-    route: '',
+    route: call.route === '' ? '' : `app.route=${call.route}`,
     is_error: call.isError,
     duration_ms: call.durationMs,
     ttft_ms: null,

@@ -111,7 +111,7 @@ describe('a model', () => {
   });
 });
 
-describe('scores that cannot be trusted', () => {
+describe('data that cannot be trusted', () => {
   const split: Scenario['versions'] = [[0, { v1: 1 }], [30, { v1: 0.5, v2: 0.5 }]];
   const traffic = target({ minutes: 150, callsPerMinute: 60, versions: split, changes: [{ version: 'v2', quality: 0.835 }] });
   const reasons = () => store.select<{ reason: string }>("SELECT reason FROM comparisons FINAL WHERE prompt_name != ''");
@@ -122,17 +122,25 @@ describe('scores that cannot be trusted', () => {
     return alertsOf(await look.advance(endMs + 20 * 60_000));
   };
 
-  it('are told as long as both arms are judged alike (seed 78)', async () => {
+  it('is not what scores are as long as both arms are judged alike (seed 78)', async () => {
     expect(await alertsOn(callsOf(traffic, 78))).toMatchObject([{ metric: 'quality', culprit: { value: 'v2' } }]);
   });
 
-  it('as one arm is judged less often, accuse nobody, and the reason is told (seed 78)', async () => {
+  it('accuses nobody by scores that one arm has less often, and the reason is told (seed 78)', async () => {
     const calls = callsOf(traffic, 78).map((call, index) => (call.version === 'v2' && index % 4 > 0 ? { ...call, score: null } : call));
     expect(await alertsOn(calls)).toEqual([]);
     expect((await reasons())[0]?.reason).toMatch(/^v2 is scored less often \(\d\d % of its units have quality, \d\d % of v1's\)/);
   });
 
-  it('do not hide what calls show by themselves (seed 79)', async () => {
+  it('where units were not divided as they were meant to be, nothing is decided (seed 80)', async () => {
+    const endMs = await ingest(store, linesOf(traffic, callsOf({ ...traffic, changes: [{ version: 'v2', error: 0.1 }] }, 80)));
+    const look = lookOver(store, { prompts: { 'refund-agent': { split: { v1: 70, v2: 30 } } } }, 60);
+    await look.start();
+    expect(alertsOf(await look.advance(endMs + 20 * 60_000))).toEqual([]);
+    expect((await reasons())[0]?.reason).toMatch(/^v2 got [45]\d\.\d % of the units, not the 30\.0 % that were meant/);
+  });
+
+  it('does not hide what calls show by themselves (seed 79)', async () => {
     const calls = callsOf({ ...traffic, changes: [{ version: 'v2', quality: 0.835, error: 0.3 }] }, 79).map((call, index) => (call.version === 'v2' && index % 4 > 0 ? { ...call, score: null } : call));
     expect(await alertsOn(calls)).toMatchObject([{ metric: 'error_rate', culprit: { value: 'v2' } }]);
   });
