@@ -129,7 +129,8 @@ export async function readComparisons(deps: ApiDeps, filter: ComparisonFilter): 
 type ComparisonFilter = { id?: string; candidate?: string | undefined; baseline?: string | undefined; factor?: string | undefined; prompt?: string | undefined; environment?: string | undefined; state?: string | undefined; limit: number };
 
 export async function findComparisons({ store, settings }: ApiDeps, filter: ComparisonFilter): Promise<Found[]> {
-  const conditions = ['project = {project:String}'];
+  // Watches over models, which have no prompt, are read by id.
+  const conditions = ['project = {project:String}', filter.id === undefined ? `prompt_name != ''` : 'true'];
   const columns = { id: 'comparison_id', prompt: 'prompt_name', environment: 'environment', state: 'state', candidate: 'candidate', baseline: 'baseline', factor: 'factor' } as const;
   const parameters: Record<string, unknown> = { project: settings.project, limit: filter.limit };
   for (const name of ['id', 'prompt', 'environment', 'state', 'candidate', 'baseline', 'factor'] as const) {
@@ -150,19 +151,21 @@ export async function findComparisons({ store, settings }: ApiDeps, filter: Comp
        FROM looks FINAL WHERE comparison_id IN {ids:Array(String)} GROUP BY comparison_id`,
       { ids },
     ),
-    store.select<{ comparison_id: string; alert_id: string }>(
-      `SELECT comparison_id, argMax(alert_id, at_ms) AS alert_id FROM alert_transitions
+    store.select<{ comparison_id: string; last_alert_id: string; is_accusation: 0 | 1 }>(
+      `SELECT comparison_id, argMax(alert_id, at_ms) AS last_alert_id,
+         argMax(JSONExtractString(body, 'evidence', 'grade') != 'alone' AND NOT startsWith(reason, 'revised'), (at_ms, sequence)) AS is_accusation FROM alert_transitions
        WHERE project = {project:String} AND comparison_id IN {ids:Array(String)} GROUP BY comparison_id`,
       { project: settings.project, ids },
     ),
   ]);
   const lookOf = new Map(looks.map((look) => [look.comparison_id, look]));
-  const alertOf = new Map(alerts.map((alert) => [alert.comparison_id, alert.alert_id]));
+  const alertOf = new Map(alerts.map((alert) => [alert.comparison_id, alert]));
   return rows.map((row) => {
     // Written by the analyzer with this very schema, frozen when the comparison opened.
     const frozen = ComparisonSettings.parse(JSON.parse(row.settings));
     const look = lookOf.get(row.comparison_id);
-    const alert_id = alertOf.get(row.comparison_id) ?? null;
+    const alert = alertOf.get(row.comparison_id);
+    const alert_id = alert?.last_alert_id ?? null;
     const comparison: Comparison = {
       id: row.comparison_id,
       project: row.project,
@@ -182,7 +185,8 @@ export async function findComparisons({ store, settings }: ApiDeps, filter: Comp
       metrics: look?.last_metrics ?? {},
       looks: look?.looks ?? 0,
       last_look_ms: look?.last_look_ms ?? null,
-      verdict: alert_id !== null ? 'regressed' : look === undefined ? 'no_data' : 'undecided',
+      // One that was taken back, or that had nothing to be compared with, proves nothing.
+      verdict: alert?.is_accusation === 1 ? 'regressed' : look === undefined ? 'no_data' : 'undecided',
       alert_id,
     };
     return { comparison, settings: frozen };

@@ -9,8 +9,8 @@ const maxStrata = 300_000;
 /** Strata in the order in which they were bet on. */
 export async function readStrata({ store }: ApiDeps, comparisonId: string): Promise<Stratum[]> {
   const strata = await store.select<Stratum>(
-    `SELECT metric, slot, begin_slot, start_window_ms, model, operation, route, use, bins, a, b FROM strata FINAL
-     WHERE comparison_id = {id:String} ORDER BY slot, begin_slot, start_window_ms, metric, model, operation, route LIMIT ${maxStrata + 1}`,
+    `SELECT metric, slot, begin_slot, start_window_ms, model, operation, route, use, control, bins, a, b FROM strata FINAL
+     WHERE comparison_id = {id:String} ORDER BY slot, begin_slot, start_window_ms, metric, model, operation, route, control LIMIT ${maxStrata + 1}`,
     { id: comparisonId },
   );
   if (strata.length > maxStrata) throw new ProblemError(413, `The comparison has more than ${maxStrata} strata; read them from the table \`strata\`.`);

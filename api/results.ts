@@ -9,6 +9,7 @@ import { MetricKind, type MetricSettings } from '../schemas/evidence.ts';
 import type { ApiDeps } from './app.ts';
 import type { Found } from './comparisons.ts';
 import { readStrata } from './evidence.ts';
+import { Forecast, forecastOf } from './forecasts.ts';
 import { Verdict } from './verdict.ts';
 
 const Arm = z.object({
@@ -35,6 +36,7 @@ export const MetricResult = z
     candidate: Arm,
     effects: z.array(Effect),
     strata: z.number().int(),
+    forecast: Forecast.nullable(),
   })
   .openapi('MetricResult');
 export type MetricResult = z.infer<typeof MetricResult>;
@@ -87,12 +89,13 @@ async function compute(deps: ApiDeps, { comparison, settings }: Found): Promise<
       severity: metric.severity,
       e_value: comparison.metrics[name] ?? null,
       peak_e_value,
-      verdict: verdictOf(metric, bets, { worsening, isRegressed: isProved && (peak_e_value ?? 0) >= comparison.threshold }),
+      verdict: settings.guards.some((guard) => guard.metric === name || guard.metric === '*') ? 'undecided' : verdictOf(metric, bets, { worsening, isRegressed: isProved && (peak_e_value ?? 0) >= comparison.threshold }),
       worsening,
       tolerated: toleratedOf(metric),
       ...quantiledArms(metric, bets),
       effects: effectsOf(metric, bets),
       strata: bets.length,
+      forecast: forecastOf(metric, bets, { comparison, settings }),
     });
     // One metric takes milliseconds; whatever else the process serves goes on between two.
     await new Promise((resolve) => setImmediate(resolve));
@@ -106,7 +109,8 @@ function verdictOf(metric: MetricSettings, bets: readonly Stratum[], { worsening
   if (isRegressed && worsening > metric.tolerance) return 'regressed';
   const curveOf = notWorseCurve(metric);
   const log_wealth: number[] = [];
-  for (const stratum of bets) {
+  // Only arms that ran together prove it: over time, a drift for the better would.
+  for (const stratum of bets.filter(({ use }) => use === 'bet')) {
     curveOf(stratum).forEach((increment, index) => {
       log_wealth[index] = (log_wealth[index] ?? 0) + increment;
     });

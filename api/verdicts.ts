@@ -1,7 +1,8 @@
 import { createRoute, z, type OpenAPIHono } from '@hono/zod-openapi';
 import { Effect } from '../schemas/alert.ts';
 import type { ApiDeps } from './app.ts';
-import { findComparisons, verdictOf, type Comparison } from './comparisons.ts';
+import { findComparisons, verdictOf, type Comparison, type Found } from './comparisons.ts';
+import { Forecast, saysForecast } from './forecasts.ts';
 import { NameText } from './parameters.ts';
 import { problemResponses } from './problem.ts';
 import type { MetricResult, ReadResults } from './results.ts';
@@ -20,6 +21,7 @@ const Answer = z
     environment: z.string().nullable(),
     comparison_id: z.string().nullable(),
     alert_id: z.string().nullable(),
+    forecast: Forecast.nullable().openapi({ description: 'of the metric, while it is undecided' }),
   })
   .openapi('VerdictAnswer');
 type Answer = z.infer<typeof Answer>;
@@ -40,19 +42,20 @@ export function registerVerdicts(app: OpenAPIHono, deps: ApiDeps, readResults: R
     const { prompt, candidate, baseline, environment, metric } = context.req.valid('query');
     const [found] = await findComparisons(deps, { prompt, candidate, baseline, environment, factor: 'prompt_version', limit: 1 });
     if (found === undefined) {
-      const nothing: Answer = { verdict: 'no_data', reason: 'no comparison of this candidate is known', e_value: null, threshold: null, effect: null, metric: metric ?? null, baseline: baseline ?? null, candidate, environment: environment ?? null, comparison_id: null, alert_id: null };
+      const nothing: Answer = { verdict: 'no_data', reason: 'no comparison of this candidate is known', e_value: null, threshold: null, effect: null, metric: metric ?? null, baseline: baseline ?? null, candidate, environment: environment ?? null, comparison_id: null, alert_id: null, forecast: null };
       return context.json(nothing, 200);
     }
-    return context.json(answerOf(found.comparison, await readResults(found), metric), 200);
+    return context.json(answerOf(found, await readResults(found), metric), 200);
   });
 }
 
-function answerOf(comparison: Comparison, results: readonly MetricResult[], metric: string | undefined): Answer {
+function answerOf({ comparison, settings: { guards } }: Found, results: readonly MetricResult[], metric: string | undefined): Answer {
   const shown = metric === undefined ? results.toSorted((one, other) => (other.peak_e_value ?? 0) - (one.peak_e_value ?? 0))[0] : results.find((result) => result.name === metric);
+  const guard = guards.find((each) => metric === undefined || each.metric === metric || each.metric === '*');
   const verdict = metric === undefined ? verdictOf(comparison, results) : (shown?.verdict ?? 'no_data');
   return {
     verdict,
-    reason: reasonOf(verdict, { comparison, shown }),
+    reason: guard !== undefined && verdict === 'undecided' ? guard.reason : reasonOf(verdict, { comparison, shown }),
     e_value: metric === undefined ? comparison.e_value : (shown?.e_value ?? null),
     threshold: comparison.threshold,
     effect: shown?.effects.find((effect) => effect.kind === 'ratio_p95') ?? shown?.effects[0] ?? null,
@@ -62,7 +65,15 @@ function answerOf(comparison: Comparison, results: readonly MetricResult[], metr
     environment: comparison.environment,
     comparison_id: comparison.id,
     alert_id: comparison.alert_id,
+    forecast: verdict === 'undecided' ? (shown?.forecast ?? null) : null,
   };
+}
+
+function undecidedReason(comparison: Comparison, shown: MetricResult | undefined): string {
+  if (comparison.state === 'closed') return `closed undecided: ${comparison.reason}`;
+  if (comparison.reason !== '') return comparison.reason;
+  const waits = 'the evidence does not suffice yet, either way';
+  return shown?.forecast === null || shown === undefined ? waits : `${waits}: ${saysForecast(shown.name, shown.forecast)}`;
 }
 
 function reasonOf(verdict: Verdict, { comparison, shown }: { comparison: Comparison; shown: MetricResult | undefined }): string {
@@ -73,7 +84,7 @@ function reasonOf(verdict: Verdict, { comparison, shown }: { comparison: Compari
     case 'not_worse':
       return 'proved not worse by the tolerance';
     case 'undecided':
-      return comparison.state === 'closed' ? `closed undecided: ${comparison.reason}` : 'the evidence does not suffice yet, either way';
+      return undecidedReason(comparison, shown);
     case 'no_data':
       return 'no stratum has calls of both versions yet';
   }

@@ -39,7 +39,7 @@ export const Alert = z
       diff_url: z.string().nullable(),
     }),
     evidence: z.object({
-      grade: z.enum(['concurrent', 'before/after', 'alone']),
+      grade: z.enum(['concurrent', 'before_after', 'alone']),
       e_value: z.number(),
       threshold: z.number(),
       alpha: z.number(),

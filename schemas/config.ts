@@ -47,6 +47,7 @@ export type TagKeys = z.infer<typeof TagKeys>;
 
 const PromptRule = z.strictObject({
   baseline: z.string().min(1).optional().describe('Version that new versions are compared with.'),
+  split: z.record(z.string().min(1), z.number().positive()).optional().describe('How traffic is meant to be divided between versions, as weights. Where it is not, nothing is decided.'),
   owner: z.string().min(1).optional().describe('Who is named in its alerts: a team, a handle, an address.'),
   metrics: z.record(z.string().min(1), MetricRule).optional(),
 });
@@ -236,10 +237,10 @@ export function scoreTypeFor(config: Pick<Config, 'metrics'>, scoreName: string)
   return rule.kind === undefined ? null : 'numeric';
 }
 
-/** Baseline and owner of a prompt, by the same order of precedence. */
-export function promptSettingsFor(config: Pick<Config, 'prompts'>, promptName: string): { baseline?: string; owner?: string } {
-  const { baseline, owner } = promptRules(config.prompts, promptName).reduce<PromptRule>((merged, next) => ({ ...merged, ...next }), {});
-  return { ...(baseline === undefined ? {} : { baseline }), ...(owner === undefined ? {} : { owner }) };
+/** Baseline, owner and split of a prompt, by the same order of precedence. */
+export function promptSettingsFor(config: Pick<Config, 'prompts'>, promptName: string): { baseline?: string; owner?: string; split?: Readonly<Record<string, number>> } {
+  const { baseline, owner, split } = promptRules(config.prompts, promptName).reduce<PromptRule>((merged, next) => ({ ...merged, ...next }), {});
+  return { ...(baseline === undefined ? {} : { baseline }), ...(owner === undefined ? {} : { owner }), ...(split === undefined ? {} : { split }) };
 }
 
 function builtIn(name: string): BuiltInMetric | undefined {

@@ -43,12 +43,53 @@ export const Stratum = z.object({
   model: z.string(),
   operation: z.string(),
   route: z.string(),
-  use: z.enum(['bet', 'reference']),
+  /** bet: both arms at once. pair: a before, b after a change. control: the same times of another prompt. drift: a slot of one prompt (b) against its hour before (a). reference: learnt from, never bet on. */
+  use: z.enum(['bet', 'pair', 'control', 'drift', 'reference']),
+  /** The prompt that a control, or a part of a drift, is of; else empty. */
+  control: z.string().default(''),
   bins: z.array(z.number().int()),
   a: z.array(z.number().int().nonnegative()),
   b: z.array(z.number().int().nonnegative()),
 });
 export type Stratum = z.infer<typeof Stratum>;
+
+/** A prompt that did not change, beside one that did. */
+export const Control = z.object({
+  prompt: z.string(),
+  /** Its version that is counted. */
+  version: z.string(),
+  /** Slots that its calls and its scores are waited for. */
+  call_slots: z.number().int(),
+  score_slots: z.number().int(),
+  /** What its own ranks are read from; null for rates, and for what it does not have. */
+  references: z.record(z.string(), Reference.nullable()),
+});
+export type Control = z.infer<typeof Control>;
+
+/** How a comparison goes on without its baseline: windows of time after the change against earlier ones. All slots are those in which calls started. */
+export const BeforeAfter = z.object({
+  /** The arrival slot in which this was decided. */
+  opened_slot: z.number().int(),
+  /** Later windows begin here, … */
+  from_slot: z.number().int(),
+  /** … and earlier ones end before this, going back to `history_slot`. */
+  until_slot: z.number().int(),
+  history_slot: z.number().int(),
+  /** Length of a window. */
+  window_slots: z.number().int().positive(),
+  call_slots: z.number().int(),
+  score_slots: z.number().int(),
+  /** Controls are counted on these only. */
+  request_models: z.array(z.string()),
+  controls: z.array(Control),
+  /** The baseline took traffic again, or earlier windows are used up. */
+  ended_slot: z.number().int().nullable(),
+});
+export type BeforeAfter = z.infer<typeof BeforeAfter>;
+
+/** Why a metric (`*`: any) is no ground to decide on for now. */
+export const Guard = z.object({ metric: z.string(), reason: z.string() });
+export type Guard = z.infer<typeof Guard>;
 
 export const ComparisonSettings = z.object({
   alpha: z.number(),
@@ -64,6 +105,13 @@ export const ComparisonSettings = z.object({
   metrics: z.record(z.string(), MetricSettings),
   /** What is still kept back for metrics first seen later. */
   reserve: z.number(),
+  /** What values of the factor are told apart within: the request model of a response model; else empty. */
+  group: z.string().default(''),
+  before_after: BeforeAfter.nullable().default(null),
+  /** Those that fire. */
+  guards: z.array(Guard).default([]),
+  /** Of a model that is watched over all prompts: where its evidence begins, and whether prompts are left out in groups. */
+  drift: z.object({ since_slot: z.number().int(), is_grouped: z.boolean() }).nullable().default(null),
 });
 export type ComparisonSettings = z.infer<typeof ComparisonSettings>;
 

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { Alert } from '../../schemas/alert.ts';
 import type { ComparisonSettings, MetricSettings, Stratum } from '../../schemas/evidence.ts';
-import type { ComparisonIdentity } from './comparison.ts';
+import type { ComparisonIdentity, Evidence } from './comparison.ts';
+import { ANY_METRIC } from './guards.ts';
 import type { Example } from './observations.ts';
 import { slotStartMs } from '../slots.ts';
 import { armsOf, betStrata, differenceOf, worseningOf, type Effect } from '../statistics/effect.ts';
@@ -16,6 +17,7 @@ import { summaryOf } from './summary.ts';
  * its tolerance. All of it is derived from what is given, so a replay gives the same bytes.
  */
 export type Finding = {
+  readonly grade: Alert['evidence']['grade'];
   readonly metric: string;
   readonly settings: MetricSettings;
   readonly effect: Effect;
@@ -24,9 +26,7 @@ export type Finding = {
   readonly candidate: { readonly units: number; readonly value: number | null };
 };
 
-export type Evidence = { readonly e_value: number; readonly metrics: Readonly<Record<string, number>> };
-
-export function isPastThreshold(evidence: Evidence, settings: ComparisonSettings): boolean {
+export function isPastThreshold(evidence: Pick<Evidence, 'e_value'>, settings: ComparisonSettings): boolean {
   return evidence.e_value >= 1 / settings.alpha;
 }
 
@@ -35,7 +35,7 @@ export function isPastThreshold(evidence: Evidence, settings: ComparisonSettings
  * has half of its log evidence, it is latency: the same fault, in the words that people use.
  * @param among names that may be chosen
  */
-export function headlineOf(evidence: Evidence, settings: ComparisonSettings, among: ReadonlySet<string>): string | null {
+export function headlineOf(evidence: Pick<Evidence, 'metrics'>, settings: ComparisonSettings, among: ReadonlySet<string>): string | null {
   const terms = [...among]
     .map((name) => ({ name, term: (settings.metrics[name]?.weight ?? 0) * (evidence.metrics[name] ?? 1) }))
     .sort((left, right) => right.term - left.term || (left.name < right.name ? -1 : 1));
@@ -49,16 +49,39 @@ export function headlineOf(evidence: Evidence, settings: ComparisonSettings, amo
  * tolerance has won is left out of the sum, so that it neither raises an alert in another's name nor stands in the way of one.
  */
 export function findingOf(evidence: Evidence, settings: ComparisonSettings, strata: readonly Stratum[]): Finding | null {
-  const isWorse = new Set<string>();
-  // Summed anew, not taken off: beside an e-value of 10^200 a difference would lose all others.
-  let sum = settings.reserve;
-  for (const [name, metric] of Object.entries(settings.metrics)) {
-    const e = evidence.metrics[name] ?? 1;
+  const guarded = new Set(settings.guards.map(({ metric }) => metric));
+  const worse = Object.entries(settings.metrics).filter(([name, metric]) => {
+    if (guarded.has(name) || guarded.has(ANY_METRIC)) return false;
     const worsening = metric.weight === 0 || metric.severity === 'none' ? null : worseningOf(metric, betStrata(strata, name, metric));
-    const isBeyond = worsening !== null && worsening >= metric.tolerance;
-    if (isBeyond) isWorse.add(name);
-    sum += metric.weight * (isBeyond ? e : Math.min(e, 1));
-  }
+    return worsening !== null && worsening - controlsWorsening(metric, name, strata) >= metric.tolerance;
+  });
+  const { controls } = evidence;
+  if (controls === null) return found('concurrent', worse.map(([name]) => name), { evidence, settings, strata });
+  // A metric whose controls got worse as well accuses nobody here.
+  const standing = worse.map(([name]) => name).filter((name) => (controls.get(name)?.moved ?? 1) < CONTROLS_MOVED);
+  const controlled = standing.filter((name) => controls.get(name)?.isControlled === true);
+  return found('before_after', controlled, { evidence, settings, strata }) ?? found('alone', standing, { evidence, settings, strata });
+}
+
+/** E-value from which on controls count as having moved: an outage is never common to all on the scale of odds. */
+export const CONTROLS_MOVED = 20;
+
+/** What the controls' change takes off the effect of a change that is judged over time. */
+function controlsWorsening(metric: MetricSettings, name: string, strata: readonly Stratum[]): number {
+  return Math.max(0, worseningOf(metric, strata.filter((stratum) => stratum.use === 'control' && stratum.metric === name)) ?? 0);
+}
+
+function found(
+  grade: Finding['grade'],
+  among: readonly string[],
+  { evidence, settings, strata }: { readonly evidence: Evidence; readonly settings: ComparisonSettings; readonly strata: readonly Stratum[] },
+): Finding | null {
+  const isWorse = new Set(among);
+  // Summed anew, not taken off: beside an e-value of 10^200 a difference would lose all others.
+  const sum = Object.entries(settings.metrics).reduce((total, [name, { weight }]) => {
+    const e = evidence.metrics[name] ?? 1;
+    return total + weight * (isWorse.has(name) ? e : Math.min(e, 1));
+  }, settings.reserve);
   const metric = headlineOf(evidence, settings, isWorse);
   const ofMetric = metric === null ? undefined : settings.metrics[metric];
   if (metric === null || ofMetric === undefined || settings.stake * sum < 1 / settings.alpha) return null;
@@ -69,12 +92,13 @@ export function findingOf(evidence: Evidence, settings: ComparisonSettings, stra
   const firstSlot = bets[0]?.begin_slot ?? settings.opened_slot;
   // A fault that is there from the first stratum came with the candidate's first call.
   const onsetMs = onset === null || onset.slot <= firstSlot ? settings.opened_ms : slotStartMs(onset.slot);
-  return { metric, settings: ofMetric, onsetMs, ...measured };
+  return { grade, metric, settings: ofMetric, onsetMs, ...measured };
 }
 
-type Measured = Pick<Finding, 'effect' | 'baseline' | 'candidate'>;
+export type Measured = Pick<Finding, 'effect' | 'baseline' | 'candidate'>;
 
-function effectOf(metric: MetricSettings, strata: readonly Cells[]): Measured | null {
+
+export function effectOf(metric: MetricSettings, strata: readonly Cells[]): Measured | null {
   const arms = armsOf(metric, strata);
   if (metric.kind !== 'distribution') {
     const effect = differenceOf(metric, strata);
@@ -115,8 +139,11 @@ export type AlertContext = {
   readonly evidence: Evidence;
   readonly strata: readonly Stratum[];
   readonly finding: Finding;
+  readonly confounded_with: readonly { readonly factor: string; readonly value: string }[];
   readonly examples: readonly Example[];
   readonly raisedMs: number;
+  /** That served most calls when the alert was raised. */
+  readonly version: string | null;
   readonly owner: string | null;
   readonly publicUrl: string;
 };
@@ -133,16 +160,16 @@ export function alertOf(context: AlertContext): Alert {
     id,
     schema: 'culprit.alert/1',
     state: 'open',
-    severity: finding.settings.severity === 'page' ? 'page' : 'ticket',
+    severity: finding.settings.severity === 'page' && finding.grade !== 'alone' ? 'page' : 'ticket',
     project: identity.project,
     environment: identity.environment,
     prompt: identity.prompt_name,
-    prompt_version: identity.candidate,
+    prompt_version: identity.factor === 'prompt_version' ? identity.candidate : context.version,
     metric,
     direction: finding.settings.direction,
-    culprit: { factor: identity.factor, value: identity.candidate, baseline: identity.baseline, commit: null, author: null, owner: context.owner, diff_url: null },
+    culprit: { factor: identity.factor, value: identity.candidate, baseline: identity.baseline, ...(context.confounded_with.length === 0 ? {} : { confounded_with: [...context.confounded_with] }), commit: null, author: null, owner: context.owner, diff_url: null },
     evidence: {
-      grade: 'concurrent',
+      grade: finding.grade,
       e_value: evidence.e_value,
       threshold: 1 / settings.alpha,
       alpha: settings.alpha,
@@ -164,8 +191,8 @@ export function alertOf(context: AlertContext): Alert {
     },
     summary: summaryOf({
       prompt: identity.prompt_name,
-      candidate: identity.candidate,
-      baseline: identity.baseline,
+      candidate: nameOf(identity, identity.candidate),
+      baseline: nameOf(identity, identity.baseline),
       metric,
       kind: finding.settings.kind,
       direction: finding.settings.direction,
@@ -176,13 +203,25 @@ export function alertOf(context: AlertContext): Alert {
   };
 }
 
-/** What ran under both arms at the same time cannot be what tells them apart. */
-function exonerated({ identity, strata, finding }: AlertContext): Alert['exonerated'] {
-  const models = [...new Set(strata.filter((stratum) => stratum.metric === finding.metric).map((stratum) => stratum.model))].filter((model) => model !== '').sort();
+function nameOf({ factor }: ComparisonIdentity, value: string): string {
+  return factor === 'model' ? `on ${value}` : value;
+}
+
+/** What ran under both arms cannot be what tells them apart; over time, only if others that ran on it did not move. */
+function exonerated({ identity, settings, strata, evidence, finding, version }: AlertContext): Alert['exonerated'] {
+  const { baseline, candidate, factor } = identity;
+  const moved = evidence.controls?.get(finding.metric)?.moved ?? null;
+  const others = (settings.before_after?.controls ?? []).map(({ prompt }) => prompt);
+  const unmoved = others.length === 0 ? null : `${others.join(', ')} did not move with it`;
+  if (factor === 'model') {
+    return version === null ? [] : [{ factor: 'prompt_version', value: version, reason: unmoved === null ? 'it stayed the same' : `it stayed the same, and ${unmoved}`, e_value: moved }];
+  }
+  const models = [...new Set(strata.filter((stratum) => stratum.metric === finding.metric && stratum.use !== 'control').map((stratum) => stratum.model))].filter((model) => model !== '').sort();
+  if (finding.grade === 'alone') return [];
   return models.map((model) => ({
     factor: 'model',
     value: model,
-    reason: `${identity.baseline} and ${identity.candidate} ran on it at the same time, so it cannot be what tells them apart`,
-    e_value: null,
+    reason: finding.grade === 'concurrent' ? `${baseline} and ${candidate} ran on it at the same time, so it cannot be what tells them apart` : `${baseline} ran on it before ${candidate}, and ${unmoved ?? ''}`,
+    e_value: moved,
   }));
 }

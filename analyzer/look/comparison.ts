@@ -1,10 +1,12 @@
-import type { ComparisonSettings, MetricSettings, Stratum } from '../../schemas/evidence.ts';
-import type { PromptKey, CallObservation, ScoreObservation } from './observations.ts';
+import type { BeforeAfter, ComparisonSettings, Guard, MetricSettings, Stratum } from '../../schemas/evidence.ts';
+import { takenOverSince, isGivenBack, withSlot, type Traffic } from './cutover.ts';
+import { factorNamed, type FactorName } from './factors.ts';
+import { bySlot, type PromptKey, type CallObservation, type ScoreObservation } from './observations.ts';
 import { learnMetric, type MetricPolicy } from './references.ts';
 import { createStartWindows, type StartWindowState } from './start-windows.ts';
-import { advance, createEvidence, evidenceOf, type EvidenceState } from '../statistics/evidence.ts';
+import { advance, controlsOf, createEvidence, evidenceOf, pairsAfter, type EvidenceState } from '../statistics/evidence.ts';
 import { createUnits, type Past, type Routing, type UnitCounts } from './units.ts';
-import { createWindows, type WindowSchedule } from './windows.ts';
+import { createWindows, LONGEST as LONGEST_WINDOW, type WindowSchedule } from './windows.ts';
 
 /**
  * One comparison while it is open: a baseline and a candidate value of one factor of one prompt, fed slot by slot.
@@ -12,7 +14,7 @@ import { createWindows, type WindowSchedule } from './windows.ts';
  */
 export type ComparisonIdentity = PromptKey & {
   readonly comparison_id: string;
-  readonly factor: 'prompt_version';
+  readonly factor: FactorName;
   readonly baseline: string;
   readonly candidate: string;
   readonly epoch: number;
@@ -21,25 +23,38 @@ export type ComparisonIdentity = PromptKey & {
 export type Comparison = {
   readonly identity: ComparisonIdentity;
   settings(): ComparisonSettings;
+  /** How many calls each arm had in the slot that is fed next. */
+  count(slot: number, counts: { readonly a: number; readonly b: number }): void;
+  /** From the last counted slot on the candidate has all calls: since which slot. Null: no, or it is known. */
+  takeover(): { readonly since: number; readonly hasRunTogether: boolean } | null;
+  /** Which guards fire. */
+  guard(guards: readonly Guard[]): void;
+  /** From now on times are compared. */
+  beginBeforeAfter(plan: BeforeAfter): void;
   /**
-   * One slot, in order. Returns the strata that it closed and the evidence after them. `settled`: strata that are durable
+   * One slot, in order. `compared` are strata of times that it completes. Returns the strata that it closed and the evidence after them. `settled`: strata that are durable
    * already (written by a process that died before it could say so); the first durable row is the one that counts.
    */
-  feed(slot: number, calls: readonly CallObservation[], scores: readonly ScoreObservation[], settled: ReadonlyMap<string, Stratum>): SlotOutcome;
+  feed(slot: number, calls: readonly CallObservation[], scores: readonly ScoreObservation[], settled: ReadonlyMap<string, Stratum>, compared?: readonly Stratum[]): SlotOutcome;
   /** Feeds a slot that was bet on before a restart: units and open windows are filled, nothing is bet. */
   refill(slot: number, calls: readonly CallObservation[], scores: readonly ScoreObservation[]): void;
   /** What happened before the opening, or before `refillFrom`. */
   recall(past: Past): void;
+  /** Strata of times that were bet on before a restart, in order of slots. */
+  recallPairs(strata: readonly Stratum[]): void;
   /** The slot of the last bet-on or seen slot; before the first, that of the opening. */
   slot(): number;
   /** From here on rows must be read again after a restart. */
   refillFrom(): number;
-  evidence(): { e_value: number; metrics: Record<string, number> };
+  evidence(): Evidence;
   unitCounts(): UnitCounts;
   snapshot(): ComparisonSnapshot;
 };
 
-export type SlotOutcome = { readonly strata: readonly Stratum[]; readonly e_value: number; readonly metrics: Record<string, number> };
+export type SlotOutcome = Evidence & { readonly strata: readonly Stratum[] };
+
+/** `controls`: how those of each metric did; null while both arms run together. */
+export type Evidence = { readonly e_value: number; readonly metrics: Readonly<Record<string, number>>; readonly controls: ReturnType<typeof controlsOf> };
 
 export type ComparisonSnapshot = {
   readonly slot: number;
@@ -47,6 +62,7 @@ export type ComparisonSnapshot = {
   readonly schedule: WindowSchedule;
   readonly startWindows: StartWindowState;
   readonly routing: Routing;
+  readonly traffic: Traffic;
   /** First values of metrics that are still being learnt. */
   readonly learning: Readonly<Record<string, readonly number[]>>;
 };
@@ -64,6 +80,8 @@ export function createComparison(
   let settings = opening.settings;
   let slotNow = restored?.slot ?? settings.opened_slot;
   let evidence: EvidenceState = restored?.evidence ?? createEvidence();
+  let traffic: Traffic = restored?.traffic ?? [];
+  const factor = factorNamed(identity.factor);
   const windows = createWindows(settings.opened_slot, restored?.schedule ?? opening.schedule);
   const startWindows = createStartWindows(settings.opened_ms, restored?.startWindows);
   const learning = new Map<string, number[]>(Object.entries(restored?.learning ?? {}).map(([name, values]) => [name, [...values]]));
@@ -93,7 +111,7 @@ export function createComparison(
   };
 
   const units = createUnits(
-    { baseline: identity.baseline, candidate: identity.candidate, openedMs: settings.opened_ms, sessionWindowS: settings.session_window_s, metric: metricFor },
+    { factor, group: settings.group, baseline: identity.baseline, candidate: identity.candidate, openedMs: settings.opened_ms, sessionWindowS: settings.session_window_s, metric: metricFor },
     restored?.routing,
   );
 
@@ -103,15 +121,31 @@ export function createComparison(
     else for (const { family, entry } of units.feed(slot, calls, scores)) windows.add(family, slot, entry);
   };
 
+  const isOverTime = (slot: number): boolean => settings.before_after !== null && (settings.before_after.ended_slot === null || slot <= settings.before_after.ended_slot + LONGEST_WINDOW);
+
   return {
     identity,
     settings: () => settings,
-    feed(slot, calls, scores, settled) {
+    count(slot, counts) {
+      traffic = withSlot(traffic, slot, counts);
+      const plan = settings.before_after;
+      // A window of both arms that began before this is given up with it: no unit is bet on twice.
+      if (plan !== null && plan.ended_slot === null && isGivenBack(traffic, slot)) settings = { ...settings, before_after: { ...plan, ended_slot: slot } };
+    },
+    takeover() {
+      const last = traffic.at(-1)?.[0];
+      const since = settings.before_after !== null || last === undefined ? null : takenOverSince(traffic, last);
+      return since === null ? null : { since, hasRunTogether: Object.keys(evidence.metrics).length > 0 };
+    },
+    guard: (guards) => void (settings = { ...settings, guards: [...guards] }),
+    beginBeforeAfter: (plan) => void (settings = { ...settings, before_after: plan }),
+    feed(slot, calls, scores, settled, compared = []) {
       take(slot, calls, scores);
       startWindows.observe(slot, units.started());
-      const strata = windows.close(slot, startWindows.windowOf).map((closed): Stratum => settled.get(stratumKey(closed)) ?? { ...closed, use: 'bet' });
+      const together = windows.close(slot, startWindows.windowOf).map((closed): Stratum => ({ ...closed, use: 'bet' }));
+      const strata = [...(isOverTime(slot) ? [] : together), ...compared].map((stratum) => settled.get(stratumKey(stratum)) ?? stratum);
       if (strata.length > 0) evidence = advance(evidence, settings, slot, strata);
-      return { strata, ...evidenceOf(evidence, settings) };
+      return { strata, ...evidenceOf(evidence, settings), controls: controlsOf(evidence, settings) };
     },
     refill(slot, calls, scores) {
       isRefilling = true;
@@ -119,15 +153,18 @@ export function createComparison(
       isRefilling = false;
     },
     recall: units.recall,
+    recallPairs(strata) {
+      for (const ofSlot of bySlot(strata).values()) evidence = { ...evidence, pairs: pairsAfter(evidence.pairs, settings, ofSlot) };
+    },
     slot: () => slotNow,
     refillFrom: () => Math.min(slotNow + 1, windows.oldestOpenSlot()) - units.reachSlots,
-    evidence: () => evidenceOf(evidence, settings),
+    evidence: () => ({ ...evidenceOf(evidence, settings), controls: controlsOf(evidence, settings) }),
     unitCounts: units.counts,
-    snapshot: () => ({ slot: slotNow, evidence, schedule: windows.schedule(), startWindows: startWindows.snapshot(), routing: units.routing(), learning: Object.fromEntries(learning) }),
+    snapshot: () => ({ slot: slotNow, evidence: { ...evidence, pairs: {} }, traffic, schedule: windows.schedule(), startWindows: startWindows.snapshot(), routing: units.routing(), learning: Object.fromEntries(learning) }),
   };
 }
 
 /** What makes two strata of a comparison the same. */
 export function stratumKey(stratum: Omit<Stratum, 'use'>): string {
-  return JSON.stringify([stratum.metric, stratum.slot, stratum.begin_slot, stratum.start_window_ms, stratum.model, stratum.operation, stratum.route]);
+  return JSON.stringify([stratum.metric, stratum.slot, stratum.begin_slot, stratum.start_window_ms, stratum.model, stratum.operation, stratum.route, stratum.control]);
 }

@@ -2,7 +2,9 @@ import { Alert, transitionIdOf } from '../../schemas/alert.ts';
 import { ComparisonSettings, type Evidence, type Stratum } from '../../schemas/evidence.ts';
 import { PermanentError } from '../../schemas/errors.ts';
 import type { Store } from '../../schemas/store.ts';
-import type { Comparison, ComparisonIdentity, ComparisonSnapshot, SlotOutcome } from './comparison.ts';
+import type { ComparisonIdentity, ComparisonSnapshot, SlotOutcome } from './comparison.ts';
+import type { DetectorSnapshot } from './drift-watch.ts';
+import type { FactorName } from './factors.ts';
 import type { PromptKey } from './observations.ts';
 import { slotStartMs } from '../slots.ts';
 
@@ -10,7 +12,7 @@ import { slotStartMs } from '../slots.ts';
 
 export type LookRows = {
   strata(comparison_id: string, slot: number, outcome: SlotOutcome): void;
-  comparison(comparison: Comparison, state: 'open' | 'closed', reason: string): void;
+  comparison(file: ComparisonFile, state: 'open' | 'closed', reason: string): void;
   transition(comparison_id: string, sequence: number, alert: Alert, what: { readonly atMs: number; readonly reason: string }): void;
   /**
    * Writes what was gathered: evidence, what is concluded from it, and only then the comparison as it is after both. So a process that dies
@@ -19,6 +21,9 @@ export type LookRows = {
    */
   flush(): Promise<void>;
 };
+
+/** A comparison as it is kept; one that watches a model over all prompts has no prompt name. */
+export type ComparisonFile = { readonly identity: ComparisonIdentity; readonly settings: ComparisonSettings; readonly snapshot: ComparisonSnapshot | DetectorSnapshot };
 
 export function createLookRows(store: Store): LookRows {
   let strata: object[] = [];
@@ -31,11 +36,9 @@ export function createLookRows(store: Store): LookRows {
       for (const stratum of outcome.strata) strata.push({ comparison_id, ...stratum, closed_at: seconds });
       looks.push({ comparison_id, slot, at: seconds, e_value: outcome.e_value, metrics: outcome.metrics });
     },
-    comparison(comparison, state, reason) {
-      const snapshot = comparison.snapshot();
-      const settings = comparison.settings();
+    comparison({ identity, settings, snapshot }, state, reason) {
       comparisons.push({
-        ...comparison.identity, opened_ms: settings.opened_ms, state, reason, slot: snapshot.slot, settings: JSON.stringify(settings), snapshot: JSON.stringify(snapshot),
+        ...identity, opened_ms: settings.opened_ms, state, reason, slot: snapshot.slot, settings: JSON.stringify(settings), snapshot: JSON.stringify(snapshot),
       });
     },
     transition(comparison_id, sequence, alert, { atMs, reason }) {
@@ -61,48 +64,64 @@ export async function loadProgress(store: Store, owner: string): Promise<number 
 
 export const ALERT_RESOLVED = 'its alert was resolved';
 
-/** For each version of a prompt that was ever compared: when last, and since when it counts as new because its alert was resolved (0: never). */
-export async function loadHistory(store: Store): Promise<(PromptKey & { version: string; opened_slot: number; forgotten_slot: number })[]> {
+/** For each value of a factor that was ever compared on a prompt: when last, and since when it counts as new because its alert was resolved (0: never). */
+export async function loadHistory(store: Store): Promise<(PromptKey & { factor: FactorName; group: string; value: string; opened_slot: number; forgotten_slot: number })[]> {
   return store.select(
-    `SELECT project, environment, prompt_name, candidate AS version, max(JSONExtractInt(settings, 'opened_slot')) AS opened_slot, maxIf(slot, state = 'closed' AND reason = {resolved:String}) AS forgotten_slot
-     FROM comparisons WHERE factor = 'prompt_version' GROUP BY project, environment, prompt_name, candidate`,
+    `SELECT project, environment, prompt_name, factor, JSONExtractString(settings, 'group') AS \`group\`, candidate AS value,
+            max(JSONExtractInt(settings, 'opened_slot')) AS opened_slot, maxIf(slot, state = 'closed' AND reason = {resolved:String}) AS forgotten_slot
+     FROM comparisons WHERE prompt_name != '' GROUP BY project, environment, prompt_name, factor, \`group\`, candidate`,
     { resolved: ALERT_RESOLVED },
   );
 }
 
-/** How often a pair of versions has been compared before. */
-export async function countComparisons(store: Store, prompt: PromptKey, pair: { readonly baseline: string; readonly candidate: string }): Promise<number> {
+/** How often a pair of values has been compared before. */
+export async function countComparisons(store: Store, prompt: PromptKey, pair: { readonly factor: string; readonly baseline: string; readonly candidate: string }): Promise<number> {
   const [row] = await store.select<{ earlier: number }>(
     `SELECT uniqExact(comparison_id) AS earlier FROM comparisons WHERE project = {project:String} AND environment = {environment:String} AND prompt_name = {prompt_name:String}
-       AND factor = 'prompt_version' AND baseline = {baseline:String} AND candidate = {candidate:String}`,
+       AND factor = {factor:String} AND baseline = {baseline:String} AND candidate = {candidate:String}`,
     { ...prompt, ...pair },
   );
   return row?.earlier ?? 0;
 }
 
-export type StoredComparison = { readonly identity: ComparisonIdentity; readonly settings: ComparisonSettings; readonly snapshot: ComparisonSnapshot };
+export type StoredComparison = { readonly identity: ComparisonIdentity; readonly reason: string; readonly settings: ComparisonSettings; readonly snapshot: ComparisonSnapshot };
 
 /** Those that are open. */
 export async function loadComparisons(store: Store): Promise<StoredComparison[]> {
-  const rows = await store.select<ComparisonIdentity & { settings: string; snapshot: string }>(
-    `SELECT comparison_id, project, environment, prompt_name, factor, baseline, candidate, epoch, settings, snapshot
-     FROM (SELECT * FROM comparisons ORDER BY slot DESC, state ASC LIMIT 1 BY comparison_id) WHERE state = 'open' ORDER BY comparison_id`,
-  );
-  return rows.map(({ settings, snapshot, ...identity }) => ({
+  return (await loadFiles(store, `prompt_name != ''`)).map(({ identity, reason, settings, snapshot }) => ({
     identity,
+    reason,
     settings: ComparisonSettings.parse(JSON.parse(settings)),
     // Written by this program in the same form; a change of form is a migration.
     snapshot: JSON.parse(snapshot) as ComparisonSnapshot,
   }));
 }
 
-/** The strata of a comparison that slots (after, upTo] closed, in the order of the bets. */
-export async function loadStrata(store: Store, comparison_id: string, range: { readonly after: number; readonly upTo: number }): Promise<Stratum[]> {
+/** Watches over models that are open. */
+export async function loadDetectors(store: Store): Promise<{ readonly identity: ComparisonIdentity; readonly snapshot: DetectorSnapshot }[]> {
+  // As above.
+  return (await loadFiles(store, `prompt_name = ''`)).map(({ identity, snapshot }) => ({ identity, snapshot: JSON.parse(snapshot) as DetectorSnapshot }));
+}
+
+async function loadFiles(store: Store, which: string): Promise<{ readonly identity: ComparisonIdentity; readonly reason: string; readonly settings: string; readonly snapshot: string }[]> {
+  const rows = await store.select<ComparisonIdentity & { reason: string; settings: string; snapshot: string }>(
+    `SELECT comparison_id, project, environment, prompt_name, factor, baseline, candidate, epoch, reason, settings, snapshot
+     FROM (SELECT * FROM comparisons ORDER BY slot DESC, state ASC LIMIT 1 BY comparison_id) WHERE state = 'open' AND ${which} ORDER BY comparison_id`,
+  );
+  return rows.map(({ reason, settings, snapshot, ...identity }) => ({ identity, reason, settings, snapshot }));
+}
+
+/** The strata of a comparison that slots (after, upTo] closed, in the order of the bets; of all uses, unless some are asked for. */
+export async function loadStrata(
+  store: Store,
+  comparison_id: string,
+  { uses = [], ...range }: { readonly after: number; readonly upTo: number; readonly uses?: readonly Stratum['use'][] },
+): Promise<Stratum[]> {
   return store.select<Stratum>(
-    `SELECT metric, slot, begin_slot, start_window_ms, model, operation, route, use, bins, a, b FROM strata FINAL
-     WHERE comparison_id = {comparison_id:String} AND toInt64(slot) > {after:Int64} AND slot <= {upTo:UInt32}
-     ORDER BY slot, metric, begin_slot, start_window_ms, model, operation, route`,
-    { comparison_id, ...range },
+    `SELECT metric, slot, begin_slot, start_window_ms, model, operation, route, use, control, bins, a, b FROM strata FINAL
+     WHERE comparison_id = {comparison_id:String} AND toInt64(slot) > {after:Int64} AND slot <= {upTo:UInt32} AND (empty({uses:Array(String)}) OR use IN {uses:Array(String)})
+     ORDER BY slot, metric, begin_slot, start_window_ms, model, operation, route, control`,
+    { comparison_id, uses, ...range },
   );
 }
 

@@ -1,10 +1,15 @@
 import type { Store } from '../../schemas/store.ts';
 import { createLookRows, loadAlertStates, loadComparisons, loadHistory, loadProgress, type AlertState, type LookRows } from './look-store.ts';
-import { WAITING_SLOTS, type SeenVersion } from './newcomers.ts';
-import { bySlot, selectActivity, selectCalls, selectScores, selectSeenVersions, type Activity, type PromptKey } from './observations.ts';
+import { createDriftWatch, type DriftEvent, type DriftWatch } from './drift-watch.ts';
+import { FACTORS } from './factors.ts';
+import { WAITING_SLOTS } from './newcomers.ts';
+import { bySlot, selectActivity, selectSeenValues, type Activity, type PromptKey } from './observations.ts';
 import { createPromptWatch, type PromptEvent, type PromptWatch } from './prompt-watch.ts';
+import { selectPulse } from './pulse.ts';
+import { createRangeRows } from './range-rows.ts';
 import type { MetricPolicy } from './references.ts';
 import { slotOf, SLOTS_PER_DAY } from '../slots.ts';
+import { createTapes, type Tapes } from './tapes.ts';
 
 /**
  * The look loop: closes slots of the arrival clock and lets the watch of each prompt look at them. It reads closed slots from
@@ -20,7 +25,7 @@ export type Look = {
   advance(watermarkMs: number): Promise<readonly LookEvent[]>;
 };
 
-export type LookEvent = PromptEvent;
+export type LookEvent = PromptEvent | DriftEvent;
 
 export type LookSettings = {
   /** Who looks; progress is kept by owner. */
@@ -29,7 +34,7 @@ export type LookSettings = {
   readonly sessionWindowS: number;
   readonly publicUrl: string;
   readonly metricPolicy: (prompt: string) => MetricPolicy;
-  readonly promptPolicy: (prompt: string) => { readonly baseline?: string; readonly owner?: string };
+  readonly promptPolicy: (prompt: string) => { readonly baseline?: string; readonly owner?: string; readonly split?: Readonly<Record<string, number>> };
   /** Slots that are read from the store in one go. */
   readonly slotsPerRead: number;
 };
@@ -37,20 +42,30 @@ export type LookSettings = {
 export function createLook(deps: { readonly store: Store }, settings: LookSettings): Look {
   const { store } = deps;
   const prompts = new Map<string, PromptWatch>();
+  /** In one order, whatever order they were met in. */
+  let ordered: PromptWatch[] = [];
   let rows: LookRows = createLookRows(store);
+  let tapes: Tapes = createTapes(store);
   let next: number | null = null;
   let isUsable = true;
   /** Of ranges that are done with; a call that throws later must not lose them. */
   const outbox: LookEvent[] = [];
 
+  const idOf = ({ project, environment, prompt_name }: PromptKey): string => `${project}\0${environment}\0${prompt_name}`;
+  const watchDrift = (): DriftWatch =>
+    createDriftWatch({ store, rows }, { publicUrl: settings.publicUrl, metricPolicy: settings.metricPolicy, changedOn: (prompt, slot) => prompts.get(idOf(prompt))?.changesBefore(slot) ?? [] });
+
+  let drift = watchDrift();
+
   const watchOf = ({ project, environment, prompt_name }: PromptKey): PromptWatch => {
-    const id = `${project}\0${environment}\0${prompt_name}`;
+    const id = idOf({ project, environment, prompt_name });
     let watch = prompts.get(id);
     if (watch === undefined) {
       const key = { project, environment, prompt_name };
-      const { baseline, owner = null } = settings.promptPolicy(prompt_name);
+      const { baseline, owner = null, split = null } = settings.promptPolicy(prompt_name);
       const { alpha, sessionWindowS, publicUrl } = settings;
-      watch = createPromptWatch({ store, rows }, key, { alpha, sessionWindowS, publicUrl, metricPolicy: settings.metricPolicy(prompt_name), baseline, owner });
+      const pageOver = (request_models: readonly string[], slot: number) => drift.pageOver({ project, environment, request_models }, slot);
+      watch = createPromptWatch({ store, rows, tapes }, key, { alpha, sessionWindowS, publicUrl, metricPolicy: settings.metricPolicy(prompt_name), baseline, owner, split, pageOver });
       prompts.set(id, watch);
     }
     return watch;
@@ -59,47 +74,64 @@ export function createLook(deps: { readonly store: Store }, settings: LookSettin
   const readRange = async (range: { readonly from: number; readonly to: number }): Promise<LookEvent[]> => {
     const events: LookEvent[] = [];
     // 1. What people decided, and who was active. A prompt is made known by its first call.
-    const alerted = [...prompts.values()].flatMap((watch) => watch.alerted());
+    const alerted = [...[...prompts.values()].flatMap((watch) => watch.alerted()), ...drift.alerted()];
     const decisions = alerted.length === 0 ? new Map<string, AlertState>() : await loadAlertStates(store, alerted);
-    const activity = groupBy(await selectActivity(store, range), watchOf);
-    for (const [, watch] of [...prompts].sort(([left], [right]) => (left < right ? -1 : 1))) {
-      watch.adopt(decisions);
-      const active = activity.get(watch) ?? [];
-      const activeIn = bySlot(active);
-      const versionsIn = (slot: number): string[] => (activeIn.get(slot) ?? []).map((row) => row.version);
-      if (!watch.isBusy() && !watch.newcomers.isWorthWatching(active.map((row) => row.version))) {
-        for (const slot of activeIn.keys()) watch.newcomers.greet(slot, versionsIn(slot), () => 0);
-        continue;
+    const activity = bySlot(await selectActivity(store, range));
+    for (const watch of prompts.values()) watch.adopt(decisions);
+    drift.adopt(decisions);
+    const pulses = bySlot(await selectPulse(store, range));
+    const rangeRows = createRangeRows(store, range);
+    for (let slot = range.from; slot < range.to; slot += 1) {
+      // 2. Slot by slot, first all that is seen, then what is concluded from it: who did it is told by comparing prompts.
+      const active = groupBy(activity.get(slot) ?? [], watchOf);
+      const activeOn = (watch: PromptWatch): readonly Activity[] => active.get(watch) ?? [];
+      const busy: PromptWatch[] = [];
+      if (ordered.length !== prompts.size) ordered = [...prompts].sort(([left], [right]) => (left < right ? -1 : 1)).map(([, watch]) => watch);
+      for (const watch of ordered) {
+        if (watch.isBusy(activeOn(watch))) busy.push(watch);
+        else watch.greet(slot, activeOn(watch));
       }
-      // 2. Slot by slot. Strata are durable before anything is concluded from them.
-      const calls = bySlot(active.length === 0 ? [] : await selectCalls(store, watch.key, range));
-      const scores = bySlot(await selectScores(store, watch.key, range));
-      for (let slot = range.from; slot < range.to; slot += 1) {
-        events.push(...(await watch.lookAt(slot, { active: versionsIn(slot), calls: calls.get(slot) ?? [], scores: scores.get(slot) ?? [] })));
-      }
-      watch.keep();
+      await tapes.record(slot, rangeRows);
+      for (const watch of busy) await watch.feed(slot, activeOn(watch), rangeRows);
+      await drift.feed(slot, pulses.get(slot) ?? []);
+      events.push(...(await drift.conclude(slot)));
+      for (const watch of busy) events.push(...(await watch.conclude(slot, activeOn(watch), rangeRows)));
     }
+    for (const watch of prompts.values()) watch.keep();
+    drift.keep();
+    tapes.keep(new Set([...prompts.values()].flatMap((watch) => [...watch.tapes()])));
     // 3. The rest of the rows. If it fails here, the range is looked at again: the same strata, the same transitions.
     await rows.flush();
     // 4. Progress, last: what is before it is never looked at again.
     await store.insert('look_progress', [{ owner: settings.owner, slot: range.to }]);
-    return events.sort((left, right) => left.slot - right.slot);
+    return events;
   };
 
   const start = async (): Promise<void> => {
     prompts.clear();
+    ordered = [];
     rows = createLookRows(store);
+    tapes = createTapes(store);
     next = await loadProgress(store, settings.owner);
+    drift = watchDrift();
     for (const stored of await loadComparisons(store)) await watchOf(stored.identity).restore(stored);
-    for (const { version, opened_slot, forgotten_slot, ...key } of await loadHistory(store)) {
-      const { newcomers } = watchOf(key);
-      newcomers.recallOpening(opened_slot);
-      if (forgotten_slot > 0) newcomers.forget(version, forgotten_slot);
+    const history = await loadHistory(store);
+    for (const { factor, group, value, opened_slot, forgotten_slot, ...key } of history) {
+      const watch = watchOf(key);
+      watch.recallOpening(opened_slot);
+      if (forgotten_slot > 0) watch.newcomersOf(factor, group).forget(value, forgotten_slot);
     }
+    await drift.restore();
     if (next === null) return;
     const since = Math.max(1, next - WAITING_SLOTS);
-    const seen = await selectSeenVersions(store, { from: Math.max(1, since - SLOTS_PER_DAY), since, to: next });
-    for (const [watch, versions] of groupBy<SeenVersion & PromptKey>(seen, watchOf)) await watch.newcomers.restore(versions, next);
+    for (const factor of FACTORS) {
+      const openedOf = groupBy(history.filter((each) => each.factor === factor.name), (each) => watchOf(each).newcomersOf(factor.name, each.group));
+      const seen = await selectSeenValues(store, factor, { from: Math.max(1, since - SLOTS_PER_DAY), since, to: next });
+      for (const [newcomers, values] of groupBy(seen, (each) => watchOf(each).newcomersOf(factor.name, each.group))) {
+        const opened = Math.max(...(openedOf.get(newcomers) ?? []).map(({ opened_slot }) => opened_slot), Number.NEGATIVE_INFINITY);
+        await newcomers.restore(values, next, opened);
+      }
+    }
   };
 
   return {
@@ -123,12 +155,12 @@ export function createLook(deps: { readonly store: Store }, settings: LookSettin
   };
 }
 
-function groupBy<Row extends PromptKey = Activity>(rows: readonly Row[], watchOf: (key: PromptKey) => PromptWatch): Map<PromptWatch, Row[]> {
-  const groups = new Map<PromptWatch, Row[]>();
+function groupBy<Row, Key>(rows: readonly Row[], keyOf: (row: Row) => Key): Map<Key, Row[]> {
+  const groups = new Map<Key, Row[]>();
   for (const row of rows) {
-    const watch = watchOf(row);
-    const group = groups.get(watch);
-    if (group === undefined) groups.set(watch, [row]);
+    const key = keyOf(row);
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, [row]);
     else group.push(row);
   }
   return groups;

@@ -1,12 +1,13 @@
 import type { Store } from '../../schemas/store.ts';
 import type { CallReading } from '../metrics/index.ts';
+import type { Factor } from './factors.ts';
 
 /** What the look asks the store about closed slots. One function, one question; rows come back in the order in which they count. */
 
 export type PromptKey = { readonly project: string; readonly environment: string; readonly prompt_name: string };
 
-/** How many calls of each version became complete in each slot. */
-export type Activity = PromptKey & { readonly slot: number; readonly version: string; readonly calls: number };
+/** How many calls of each version and model became complete in each slot; `response_model` is empty where none was named. */
+export type Activity = PromptKey & { readonly slot: number; readonly version: string; readonly request_model: string; readonly response_model: string; readonly calls: number };
 
 export type CallObservation = CallReading & {
   readonly slot: number;
@@ -33,15 +34,16 @@ export type ScoreObservation = {
   readonly session_id: string | null;
   /** Start of the call that is judged. */
   readonly start_ms: number;
+  readonly request_model: string;
   readonly response_model: string;
   readonly operation: string;
   readonly route: string;
 };
 
-const ROUTE = `arrayStringConcat(arraySort(arrayMap(key -> concat(key, '=', stratum_attributes[key]), mapKeys(stratum_attributes))), ' ')`;
+export const ROUTE = `arrayStringConcat(arraySort(arrayMap(key -> concat(key, '=', stratum_attributes[key]), mapKeys(stratum_attributes))), ' ')`;
 const OF_PROMPT = `project = {project:String} AND environment = {environment:String} AND prompt_name = {prompt_name:String}`;
 /** Whose version is known and beyond doubt. */
-const ATTRIBUTED = `prompt_version IS NOT NULL AND prompt_attribution != 'ambiguous' AND NOT is_experiment`;
+export const ATTRIBUTED = `prompt_version IS NOT NULL AND prompt_attribution != 'ambiguous' AND NOT is_experiment`;
 /**
  * One span for each inference. Of a span whose rows differ, the newest tells: ask it after picking that. Only values are asked for in this
  * way. A span has a slot only if it counted when that closed, and keeps it if it is demoted later; so who was active, and which units there
@@ -50,14 +52,16 @@ const ATTRIBUTED = `prompt_version IS NOT NULL AND prompt_attribution != 'ambigu
 const COUNTED = `role = 'call'`;
 
 /** What is bet on: not what had been deleted when its slot closed, nor what has another type than its name. */
-const JUDGED = `(deleted_slot = 0 OR deleted_slot > slot) AND empty(flags)`;
+export const JUDGED = `(deleted_slot = 0 OR deleted_slot > slot) AND empty(flags)`;
 
 /** @param range slots from (inclusive) to (exclusive). */
 export async function selectActivity(store: Store, range: { readonly from: number; readonly to: number }): Promise<Activity[]> {
   return store.select<Activity>(
-    `SELECT slot, project, environment, assumeNotNull(prompt_name) AS prompt_name, assumeNotNull(prompt_version) AS version, uniqExact(trace_id, span_id) AS calls
+    `SELECT slot, project, environment, assumeNotNull(prompt_name) AS prompt_name, assumeNotNull(prompt_version) AS version,
+            coalesce(calls.request_model, '') AS request_model, coalesce(calls.response_model, '') AS response_model, uniqExact(trace_id, span_id) AS calls
      FROM calls WHERE slot >= {from:UInt32} AND slot < {to:UInt32} AND calls.prompt_name IS NOT NULL AND ${ATTRIBUTED}
-     GROUP BY slot, project, environment, prompt_name, version ORDER BY slot, project, environment, prompt_name, version`,
+     GROUP BY slot, project, environment, prompt_name, version, request_model, response_model
+     ORDER BY slot, project, environment, prompt_name, version, request_model, response_model`,
     range,
   );
 }
@@ -81,7 +85,7 @@ export async function selectScores(store: Store, prompt: PromptKey, range: { rea
   return store.select<ScoreObservation>(
     // The newest row of each score: corrections keep `bet_value`, and a deletion says in which slot it came.
     `SELECT slot, name, assumeNotNull(scores.bet_value) AS value, data_type, assumeNotNull(prompt_version) AS version, call_trace_id AS trace_id, call_span_id AS span_id, session_id,
-            intDiv(call_start_ns, 1000000) AS start_ms, coalesce(scores.response_model, scores.request_model, '') AS response_model, operation, ${ROUTE} AS route
+            intDiv(call_start_ns, 1000000) AS start_ms, coalesce(scores.request_model, '') AS request_model, coalesce(scores.response_model, scores.request_model, '') AS response_model, operation, ${ROUTE} AS route
      FROM (SELECT * FROM scores WHERE slot >= {from:UInt32} AND slot < {to:UInt32} AND ${OF_PROMPT} AND ${ATTRIBUTED}
            ORDER BY revision DESC LIMIT 1 BY score_id) AS scores
      WHERE scores.bet_value IS NOT NULL AND isFinite(scores.bet_value) AND ${JUDGED}
@@ -90,16 +94,33 @@ export async function selectScores(store: Store, prompt: PromptKey, range: { rea
   );
 }
 
-/** Calls of each version that started before a moment, in the given slots: who was the baseline. */
+/** Calls of each value of a factor that started before a moment, in the given slots: who was the baseline. */
 export async function selectShares(
   store: Store,
   prompt: PromptKey,
-  range: { readonly from: number; readonly to: number; readonly before_ms: number },
-): Promise<{ version: string; calls: number; first_ms: number }[]> {
+  { sql }: Factor,
+  range: { readonly group: string; readonly from: number; readonly to: number; readonly before_ms: number },
+): Promise<{ value: string; calls: number; first_ms: number }[]> {
   return store.select(
-    `SELECT assumeNotNull(prompt_version) AS version, uniqExact(trace_id, span_id) AS calls, min(intDiv(start_ns, 1000000)) AS first_ms
-     FROM calls WHERE slot >= {from:UInt32} AND slot < {to:UInt32} AND ${OF_PROMPT} AND ${ATTRIBUTED} AND start_ns < {before_ms:UInt64} * 1000000
-     GROUP BY version ORDER BY calls DESC, first_ms, version`,
+    `SELECT assumeNotNull(${sql.value}) AS value, uniqExact(trace_id, span_id) AS calls, min(intDiv(start_ns, 1000000)) AS first_ms
+     FROM calls WHERE slot >= {from:UInt32} AND slot < {to:UInt32} AND ${OF_PROMPT} AND ${ATTRIBUTED} AND ${sql.value} IS NOT NULL AND ${sql.group} = {group:String}
+       AND start_ns < {before_ms:UInt64} * 1000000
+     GROUP BY value ORDER BY calls DESC, first_ms, value`,
+    { ...prompt, ...range },
+  );
+}
+
+/** Versions of other prompts on the same request models, with their calls in the given slots, busiest first: who may be a control. */
+export async function selectNeighbours(
+  store: Store,
+  prompt: PromptKey,
+  range: { readonly from: number; readonly to: number; readonly request_models: readonly string[]; readonly limit: number },
+): Promise<{ prompt_name: string; version: string; calls: number }[]> {
+  return store.select(
+    `SELECT assumeNotNull(calls.prompt_name) AS prompt_name, assumeNotNull(prompt_version) AS version, count() AS calls
+     FROM calls WHERE slot >= {from:UInt32} AND slot < {to:UInt32} AND project = {project:String} AND environment = {environment:String} AND calls.prompt_name IS NOT NULL
+       AND calls.prompt_name != {prompt_name:String} AND coalesce(calls.request_model, '') IN {request_models:Array(String)} AND ${ATTRIBUTED}
+     GROUP BY prompt_name, version ORDER BY calls DESC, prompt_name, version LIMIT 1 BY prompt_name LIMIT {limit:UInt8}`,
     { ...prompt, ...range },
   );
 }
@@ -107,17 +128,19 @@ export async function selectShares(
 /** A unit is its session, unless that is one of `crowd`, which are none; else its trace. */
 const UNIT = (trace: string): string => `if(session_id IS NULL OR session_id IN {crowd:Array(String)}, concat('t:', ${trace}), concat('s:', assumeNotNull(session_id)))`;
 
-/** Units of a prompt in the given slots, each with its only version; null where it met several. By their last slot. */
+/** Units of a prompt in the given slots, each with the only value that its calls had (empty: of another group); null where they had several. By their last slot. */
 export async function selectUnits(
   store: Store,
   prompt: PromptKey,
-  range: { readonly from: number; readonly to: number; readonly crowd: readonly string[] },
-): Promise<{ id: string; version: string | null; first_slot: number; first_span: string; first_version: string; last_slot: number; start_ms: number }[]> {
+  { sql }: Factor,
+  range: { readonly group: string; readonly from: number; readonly to: number; readonly crowd: readonly string[] },
+): Promise<{ id: string; value: string | null; first_slot: number; first_span: string; first_value: string; last_slot: number; start_ms: number }[]> {
+  const value = `if(${sql.group} = {group:String}, coalesce(${sql.value}, ''), '')`;
   return store.select(
     `SELECT ${UNIT('trace_id')} AS id,
-            if(uniqExact(prompt_version) = 1, any(prompt_version), NULL) AS version,
+            if(uniqExact(${value}) = 1, any(${value}), NULL) AS value,
             min(slot) AS first_slot, max(slot) AS last_slot,
-            argMin(span_id, (slot, start_ns, trace_id, span_id)) AS first_span, argMin(assumeNotNull(prompt_version), (slot, start_ns, trace_id, span_id)) AS first_version,
+            argMin(span_id, (slot, start_ns, trace_id, span_id)) AS first_span, argMin(${value}, (slot, start_ns, trace_id, span_id)) AS first_value,
             argMin(intDiv(start_ns, 1000000), (slot, start_ns)) AS start_ms
      FROM calls WHERE slot >= {from:UInt32} AND slot < {to:UInt32} AND ${OF_PROMPT} AND ${ATTRIBUTED} GROUP BY id ORDER BY last_slot, id`,
     { ...prompt, ...range },
@@ -148,16 +171,17 @@ export async function selectScoredUnits(
   );
 }
 
-/** Versions of all prompts that were active in the given slots: when first, and when last before `since` and after it. Slot 0: never. */
-export async function selectSeenVersions(
+/** A factor's values on all prompts that were active in the given slots: when first, and when last before `since` and after it. Slot 0: never. */
+export async function selectSeenValues(
   store: Store,
+  { sql }: Factor,
   range: { readonly from: number; readonly since: number; readonly to: number },
-): Promise<(PromptKey & { version: string; before_slot: number; first_slot: number; last_slot: number })[]> {
+): Promise<(PromptKey & { group: string; value: string; before_slot: number; first_slot: number; last_slot: number })[]> {
   return store.select(
-    `SELECT project, environment, assumeNotNull(prompt_name) AS prompt_name, assumeNotNull(prompt_version) AS version,
+    `SELECT project, environment, assumeNotNull(prompt_name) AS prompt_name, ${sql.group} AS \`group\`, assumeNotNull(${sql.value}) AS value,
             maxIf(slot, slot < {since:UInt32}) AS before_slot, minIf(slot, slot >= {since:UInt32}) AS first_slot, max(slot) AS last_slot
-     FROM calls WHERE slot >= {from:UInt32} AND slot < {to:UInt32} AND calls.prompt_name IS NOT NULL AND ${ATTRIBUTED}
-     GROUP BY project, environment, prompt_name, version ORDER BY project, environment, prompt_name, version`,
+     FROM calls WHERE slot >= {from:UInt32} AND slot < {to:UInt32} AND calls.prompt_name IS NOT NULL AND ${ATTRIBUTED} AND ${sql.value} IS NOT NULL
+     GROUP BY project, environment, prompt_name, \`group\`, value ORDER BY project, environment, prompt_name, \`group\`, value`,
     range,
   );
 }
@@ -167,10 +191,11 @@ export type Example = { readonly trace_id: string; readonly span_id: string; rea
 /** The candidate's calls that show a metric at its worst since the onset, worst first. */
 export async function selectExamples(
   store: Store,
-  request: PromptKey & { readonly version: string; readonly metric: string; readonly direction: 'up' | 'down'; readonly onset_ms: number; readonly to_slot: number; readonly limit: number },
+  { sql }: Factor,
+  request: PromptKey & { readonly group: string; readonly value: string; readonly metric: string; readonly direction: 'up' | 'down'; readonly onset_ms: number; readonly to_slot: number; readonly limit: number },
 ): Promise<Example[]> {
   const { direction, metric, ...parameters } = request;
-  const ofCandidate = `${OF_PROMPT} AND prompt_version = {version:String} AND slot > 0 AND slot <= {to_slot:UInt32}`;
+  const ofCandidate = `${OF_PROMPT} AND ${sql.group} = {group:String} AND ${sql.value} = {value:String} AND slot > 0 AND slot <= {to_slot:UInt32}`;
   const signal = EXAMPLES.get(metric);
   if (signal === undefined) {
     const worst = direction === 'down' ? 'ASC' : 'DESC';

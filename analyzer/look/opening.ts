@@ -1,5 +1,6 @@
 import type { ComparisonSettings, MetricSettings } from '../../schemas/evidence.ts';
 import { SIGNAL_METRICS, isSignalMetric } from '../metrics/index.ts';
+import { armOf, type Factor, type Seen } from './factors.ts';
 import type { CallObservation, ScoreObservation } from './observations.ts';
 import { learnMetric, type MetricPolicy } from './references.ts';
 import { SLOT_MS, SLOTS_PER_HOUR } from '../slots.ts';
@@ -11,6 +12,8 @@ import { createWindows, type Family, type WindowSchedule } from './windows.ts';
 export type Opening = { readonly settings: ComparisonSettings; readonly schedule: WindowSchedule };
 
 export type OpeningRequest = {
+  readonly factor: Factor;
+  readonly group: string;
   readonly slot: number;
   readonly baseline: string;
   readonly candidate: string;
@@ -33,9 +36,11 @@ const REFERENCE_UNITS = 50;
 const REPEATED_SHARE = 0.05;
 
 export function openComparison(request: OpeningRequest): Opening {
-  const { slot, policy } = request;
-  const ofBaseline = request.calls.filter((call) => call.version === request.baseline);
-  const scoresOfBaseline = request.scores.filter((score) => score.version === request.baseline);
+  const { factor, slot, policy } = request;
+  const isOfBaseline = (seen: Seen): boolean => armOf(request.factor, request, seen) === 'a';
+  // Failed calls that name no model are of the baseline as long as nothing else was there.
+  const ofBaseline = request.calls.filter((call) => isOfBaseline(call) || (call.is_error && request.factor.groupOf(call) === request.group && call.start_ms < request.opened_ms));
+  const scoresOfBaseline = request.scores.filter(isOfBaseline);
 
   const seen: { readonly name: string; readonly values: readonly number[]; readonly kind: 'signal' | 'numeric' | 'boolean' }[] = [];
   for (const metric of SIGNAL_METRICS) {
@@ -58,7 +63,7 @@ export function openComparison(request: OpeningRequest): Opening {
     return [name, learnMetric(choice, values, { weight, fromSlot: slot + 1 })];
   });
 
-  const models = [...new Set(request.calls.filter((call) => !call.is_error).map((call) => call.response_model))].sort();
+  const models = [...new Set(request.calls.filter((call) => !call.is_error).map((call) => factor.familyOf(call, 'successes').model))].sort();
   return {
     settings: {
       alpha: request.alpha,
@@ -71,6 +76,10 @@ export function openComparison(request: OpeningRequest): Opening {
       // fromEntries, because a score may be called "__proto__".
       metrics: Object.fromEntries(learnt),
       reserve: total > 0 ? RESERVE : 1,
+      group: request.group,
+      before_after: null,
+      drift: null,
+      guards: [],
     },
     schedule: scheduleOf(request),
   };
@@ -90,8 +99,9 @@ function hasSessions(calls: readonly CallObservation[]): boolean {
 function scheduleOf(request: OpeningRequest): WindowSchedule {
   const counts = new Map<string, { readonly family: Family; a: number; b: number }>();
   const oldest = { a: request.slot, b: request.slot };
-  const count = (family: Family, observation: { readonly version: string; readonly slot: number }): void => {
-    const arm = observation.version === request.candidate ? 'b' : observation.version === request.baseline ? 'a' : null;
+  const { factor } = request;
+  const count = (family: Family, observation: Seen & { readonly slot: number }): void => {
+    const arm = armOf(factor, request, observation);
     if (arm === null) return;
     oldest[arm] = Math.min(oldest[arm], observation.slot);
     const key = JSON.stringify(family);
@@ -100,14 +110,10 @@ function scheduleOf(request: OpeningRequest): WindowSchedule {
     else counts.set(key, { family, a: arm === 'a' ? 1 : 0, b: arm === 'b' ? 1 : 0 });
   };
   for (const call of request.calls) {
-    const { operation, route } = call;
-    count({ group: 'errors', model: call.request_model, operation, route }, call);
-    if (!call.is_error) count({ group: 'successes', model: call.response_model, operation, route }, call);
+    count(factor.familyOf(call, 'errors'), call);
+    if (!call.is_error) count(factor.familyOf(call, 'successes'), call);
   }
-  for (const score of request.scores) {
-    const { operation, route, name } = score;
-    count({ group: `score:${name}`, model: score.response_model, operation, route }, score);
-  }
+  for (const score of request.scores) count(factor.familyOf(score, `score:${score.name}`), score);
   const slotsSince = (arm: 'a' | 'b'): number => Math.min(SLOTS_PER_HOUR, request.slot - oldest[arm] + 1);
   const windows = createWindows(request.slot);
   for (const { family, a, b } of counts.values()) windows.seed(family, { a: { units: a, slots: slotsSince('a') }, b: { units: b, slots: slotsSince('b') } });

@@ -1,26 +1,33 @@
-import { createHash } from 'node:crypto';
 import type { Alert } from '../../schemas/alert.ts';
-import type { Stratum } from '../../schemas/evidence.ts';
 import type { Store } from '../../schemas/store.ts';
-import { alertOf, findingOf, isPastThreshold, type Evidence } from './alerting.ts';
-import { createComparison, stratumKey, type Comparison, type ComparisonIdentity } from './comparison.ts';
-import { ALERT_RESOLVED, countComparisons, loadAlertStates, loadStrata, type AlertState, type LookRows, type StoredComparison } from './look-store.ts';
-import { createNewcomers, firstStartMs, type Newcomers, type Welcome } from './newcomers.ts';
-import {
-  bySlot, selectCalls, selectExamples, selectRecentSessions, selectScoredUnits, selectScores, selectUnits, type CallObservation, type PromptKey, type ScoreObservation,
-} from './observations.ts';
-import { openComparison } from './opening.ts';
+import type { Bystander } from './drift-alert.ts';
+import { FACTORS, factorNamed, type FactorName } from './factors.ts';
+import { ALERT_RESOLVED, loadAlertStates, type AlertState, type LookRows, type StoredComparison } from './look-store.ts';
+import { createNewcomers, firstStartMs, TEN_MINUTES, type Newcomers, type Welcome } from './newcomers.ts';
+import type { Activity, PromptKey } from './observations.ts';
+import type { RangeRows } from './range-rows.ts';
 import type { MetricPolicy } from './references.ts';
-import { slotOf, slotStartMs, SLOTS_PER_DAY, SLOTS_PER_HOUR } from '../slots.ts';
-import { CROWD_CALLS, crowdAmong } from './unit-memory.ts';
+import { createRollout, type Change, type Rollout, type RolloutSettings } from './rollout.ts';
+import { SLOTS_PER_HOUR } from '../slots.ts';
+import { openFromStore, restoreFromStore } from './taking-up.ts';
+import type { Tape } from './tape.ts';
+import type { Tapes } from './tapes.ts';
 
-/** What happens to one prompt: its open comparisons are fed, alerts raised and resolved, and comparisons opened for new versions. */
+/**
+ * What happens to one prompt, slot by slot, in two steps: its open comparisons are fed; then, when all prompts have been, alerts are raised and
+ * resolved, and comparisons opened for what is new on it.
+ */
 export type PromptWatch = {
   readonly key: PromptKey;
-  readonly newcomers: Newcomers;
-  /** One slot, in order. */
-  lookAt(slot: number, seen: { readonly active: readonly string[]; readonly calls: readonly CallObservation[]; readonly scores: readonly ScoreObservation[] }): Promise<PromptEvent[]>;
-  isBusy(): boolean;
+  feed(slot: number, active: readonly Activity[], rows: RangeRows): Promise<void>;
+  conclude(slot: number, active: readonly Activity[], rows: RangeRows): Promise<PromptEvent[]>;
+  /** Whether a slot with this activity has anything to do; else `greet` is enough. */
+  isBusy(active: readonly Activity[]): boolean;
+  greet(slot: number, active: readonly Activity[]): void;
+  newcomersOf(factor: FactorName, group: string): Newcomers;
+  recallOpening(slot: number): void;
+  /** Comparisons that were opened within the hour before a slot: what changed on it. */
+  changesBefore(slot: number): readonly Bystander[];
   /** Files the state of every open comparison with the rows to be written. */
   keep(): void;
   /** Comparisons that have an alert. */
@@ -29,115 +36,84 @@ export type PromptWatch = {
   adopt(states: ReadonlyMap<string, AlertState>): void;
   /** Takes up a comparison that an earlier process left open. */
   restore(stored: StoredComparison): Promise<void>;
+  /** Tapes that its comparisons still read. */
+  tapes(): Iterable<Tape>;
 };
 
 export type PromptEvent =
   | { readonly kind: 'look'; readonly slot: number; readonly comparisons: readonly { readonly comparison_id: string; readonly e_value: number }[] }
   | { readonly kind: 'alert'; readonly slot: number; readonly comparison_id: string; readonly alert: Alert };
 
-export type PromptSettings = {
+export type PromptSettings = RolloutSettings & {
   readonly alpha: number;
   readonly sessionWindowS: number;
-  readonly publicUrl: string;
   readonly metricPolicy: MetricPolicy;
   readonly baseline: string | undefined;
-  readonly owner: string | null;
 };
 
-type Watched = {
-  readonly comparison: Comparison;
-  /** Strata that were durable before the process that wrote them died: they count as they are. */
-  readonly settled: Map<string, Stratum>;
-  /** All of them, from the first time on that the evidence was past its threshold: an effect within its tolerance may stay so for days. */
-  strata: Stratum[] | null;
-  alert: Alert | null;
-  sequence: number;
-  /** An alert that was durable before the process could tell: told when the look comes to its slot. */
-  untold: { readonly slot: number; readonly alert: Alert } | null;
-};
-
-const FOURTEEN_DAYS = 14 * SLOTS_PER_DAY;
-/** An alert resolves when its culprit had no traffic for this long, while the baseline had. */
-const RESOLVED_AFTER = SLOTS_PER_HOUR / 2;
-const EXAMPLES = 5;
-
-export function createPromptWatch(deps: { readonly store: Store; readonly rows: LookRows }, key: PromptKey, settings: PromptSettings): PromptWatch {
+export function createPromptWatch(deps: { readonly store: Store; readonly rows: LookRows; readonly tapes: Tapes }, key: PromptKey, settings: PromptSettings): PromptWatch {
   const { store, rows } = deps;
-  /** By candidate. */
-  const comparisons = new Map<string, Watched>();
-  const newcomers = createNewcomers({ store, configured: settings.baseline, isCompared: (version) => comparisons.has(version) }, key);
+  /** By factor, group and candidate. */
+  const rollouts = new Map<string, Rollout>();
+  const newcomers = new Map<string, Newcomers>();
+  /** When comparisons were opened last: those within ten minutes share one α. */
+  let openedSlot = Number.NEGATIVE_INFINITY;
+  const nameOf = (factor: FactorName, group: string, value: string): string => `${factor}\0${group}\0${value}`;
 
-  const transition = (watched: Watched, alert: Alert, what: { readonly atMs: number; readonly reason: string }): void => {
-    watched.sequence += 1;
-    watched.alert = alert;
-    rows.transition(watched.comparison.identity.comparison_id, watched.sequence, alert, what);
-  };
-
-  const decide = async (watched: Watched, slot: number, evidence: Evidence): Promise<Alert | null> => {
-    const { comparison } = watched;
-    const frozen = comparison.settings();
-    if (watched.alert !== null || !isPastThreshold(evidence, frozen)) return null;
-    if (watched.strata === null) {
-      await rows.flush();
-      watched.strata = await loadStrata(store, comparison.identity.comparison_id, { after: -1, upTo: slot });
+  const newcomersOf = (factorName: FactorName, group: string): Newcomers => {
+    const name = nameOf(factorName, group, '');
+    let known = newcomers.get(name);
+    if (known === undefined) {
+      const configured = factorName === 'prompt_version' ? settings.baseline : undefined;
+      known = createNewcomers({ store, factor: factorNamed(factorName), group, configured, isCompared: (value) => rollouts.has(nameOf(factorName, group, value)) }, key);
+      newcomers.set(name, known);
     }
-    const { strata } = watched;
-    const finding = findingOf(evidence, frozen, strata);
-    if (finding === null) return null;
-    const examples = await selectExamples(store, {
-      ...key, version: comparison.identity.candidate, metric: finding.metric, direction: finding.settings.direction, onset_ms: finding.onsetMs, to_slot: slot, limit: EXAMPLES,
-    });
-    const raisedMs = slotStartMs(slot + 1);
-    const alert = alertOf({ identity: comparison.identity, settings: frozen, evidence, strata, finding, examples, raisedMs, owner: settings.owner, publicUrl: settings.publicUrl });
-    transition(watched, alert, { atMs: raisedMs, reason: 'evidence past its threshold' });
-    return alert;
+    return known;
   };
 
-  const silentFor = (version: string, slot: number): number => slot - newcomers.lastSlot(version);
-
-  const resolveSilent = (watched: Watched, slot: number): Alert | null => {
-    const { baseline, candidate } = watched.comparison.identity;
-    if (watched.alert === null || watched.alert.state === 'resolved') return null;
-    if (silentFor(candidate, slot) < RESOLVED_AFTER || silentFor(baseline, slot) >= RESOLVED_AFTER) return null;
-    const atMs = slotStartMs(slot + 1);
-    const alert: Alert = { ...watched.alert, state: 'resolved', resolved_at: new Date(atMs).toISOString() };
-    transition(watched, alert, { atMs, reason: `${candidate} takes no more traffic` });
-    return alert;
-  };
-
-  /** Whether a comparison is over, and why. With an open alert it goes on until that is resolved. */
-  const endOf = ({ comparison, alert }: Watched, slot: number): string | null => {
-    const { baseline, candidate } = comparison.identity;
-    if (alert !== null) {
-      // Resolved in a slot that is still to be looked at again, after a restart: not over before it.
-      return alert.state === 'resolved' && slotStartMs(slot + 1) >= Date.parse(alert.resolved_at ?? '') ? ALERT_RESOLVED : null;
+  /** The values of every factor that were active. */
+  const valuesIn = (active: readonly Activity[]): Map<Newcomers, string[]> => {
+    const values = new Map<Newcomers, string[]>();
+    for (const row of active) {
+      for (const factor of FACTORS) {
+        const seen = { ...row, operation: '', route: '' };
+        const value = factor.valueOf(seen);
+        if (value === '') continue;
+        const of = newcomersOf(factor.name, factor.groupOf(seen));
+        const known = values.get(of);
+        if (known === undefined) values.set(of, [value]);
+        else if (!known.includes(value)) known.push(value);
+      }
     }
-    if (silentFor(candidate, slot) > SLOTS_PER_DAY) return `no call of ${candidate} for a day`;
-    if (silentFor(baseline, slot) > SLOTS_PER_DAY) return `no call of ${baseline} for a day`;
-    if (slot - comparison.settings().opened_slot > FOURTEEN_DAYS) return 'fourteen days without a verdict';
-    return null;
+    return values;
   };
 
-  const open = async (slot: number, { baseline, candidates }: Welcome): Promise<void> => {
-    const hour = { from: slot - SLOTS_PER_HOUR + 1, to: slot + 1 };
-    const day = { from: Math.max(1, slot - SLOTS_PER_DAY), to: slot + 1 };
-    const calls = await selectCalls(store, key, hour);
-    const scores = await selectScores(store, key, hour);
-    const sessions = await selectRecentSessions(store, key, { ...day, limit: CROWD_CALLS });
-    const units = (await selectUnits(store, key, { ...day, crowd: crowdAmong(sessions) })).map(({ id, first_slot, first_span, last_slot }) => {
-      return { id, arm: null, first: { slot: first_slot, span_id: first_span, arm: null }, slot: last_slot, scored: [] };
+  /** Changes of other factors whose comparisons opened in the same ten minutes. */
+  const togetherWith = ({ comparison }: Rollout): Change[] =>
+    [...rollouts.values()].flatMap((other) => {
+      const { factor, candidate } = other.comparison.identity;
+      const isTogether = factor !== comparison.identity.factor && Math.abs(other.comparison.settings().opened_slot - comparison.settings().opened_slot) < TEN_MINUTES;
+      return isTogether ? [{ factor, value: candidate }] : [];
     });
-    for (const { version, start_ms } of candidates) {
-      const epoch = await countComparisons(store, key, { baseline, candidate: version });
-      const identity: ComparisonIdentity = { ...key, factor: 'prompt_version', baseline, candidate: version, epoch, comparison_id: comparisonIdOf(key, { baseline, candidate: version, epoch }) };
-      const opening = openComparison({
-        slot, baseline, candidate: version, opened_ms: start_ms, alpha: settings.alpha, stake: 1 / candidates.length,
-        session_window_s: settings.sessionWindowS, policy: settings.metricPolicy, calls, scores,
-      });
-      const comparison = createComparison(identity, { ...opening, policy: settings.metricPolicy });
-      comparison.recall({ units, sessions });
-      comparisons.set(version, { comparison, settled: new Map(), strata: null, alert: null, sequence: 0, untold: null });
-      rows.comparison(comparison, 'open', '');
+
+  /** New values of all factors that can be compared now share one α. */
+  const welcome = async (slot: number): Promise<void> => {
+    if (slot - openedSlot < TEN_MINUTES) return;
+    const welcomed: (Welcome & { readonly of: Newcomers })[] = [];
+    for (const [, of] of [...newcomers].sort(([left], [right]) => (left < right ? -1 : 1))) {
+      const found = await of.welcome(slot);
+      if (found !== null) welcomed.push({ of, ...found });
+    }
+    if (welcomed.length === 0) return;
+    openedSlot = slot;
+    const stake = 1 / welcomed.reduce((sum, { candidates }) => sum + candidates.length, 0);
+    const { alpha, sessionWindowS, metricPolicy } = settings;
+    for (const { of, baseline, candidates } of welcomed) {
+      for (const comparison of await openFromStore(store, key, { factor: of.factor, group: of.group, slot, baseline, candidates, alpha, stake, sessionWindowS, metricPolicy })) {
+        const rollout = await createRollout({ ...deps, newcomers: of }, key, settings, comparison);
+        rollouts.set(nameOf(of.factor.name, of.group, comparison.identity.candidate), rollout);
+        rollout.keep();
+      }
     }
     // In one insert: that they share one α is true only if all are there after a crash.
     await rows.flush();
@@ -145,84 +121,73 @@ export function createPromptWatch(deps: { readonly store: Store; readonly rows: 
 
   return {
     key,
-    newcomers,
-    async lookAt(slot, { active, calls, scores }) {
+    newcomersOf,
+    async feed(slot, active, rangeRows) {
+      for (const rollout of rollouts.values()) await rollout.feed(slot, active, rangeRows);
+    },
+    async conclude(slot, active, rangeRows) {
       const events: PromptEvent[] = [];
       const looked: { comparison_id: string; e_value: number }[] = [];
-      for (const [candidate, watched] of comparisons) {
-        const { comparison } = watched;
-        const { comparison_id } = comparison.identity;
-        if (comparison.slot() >= slot) continue;
-        const told = (alert: Alert | null): void => void (alert !== null && events.push({ kind: 'alert', slot, comparison_id, alert }));
-        // 1. Feed: strata that this slot closes are bet on.
-        const outcome = comparison.feed(slot, calls, scores, watched.settled);
-        if (outcome.strata.length > 0) {
-          rows.strata(comparison_id, slot, outcome);
-          watched.strata?.push(...outcome.strata);
-          looked.push({ comparison_id, e_value: outcome.e_value });
-          // 2. Decide. A decision reads what is durable, so the strata are written first.
-          told(await decide(watched, slot, outcome));
-        }
-        if (watched.untold?.slot === slot) told(watched.untold.alert);
-        // 3. Resolve and close.
-        told(resolveSilent(watched, slot));
-        const end = endOf(watched, slot);
-        if (end === null) continue;
-        rows.comparison(comparison, 'closed', end);
-        comparisons.delete(candidate);
-        if (end === ALERT_RESOLVED) newcomers.forget(candidate, slot);
+      const version = mostActive(active);
+      for (const [name, rollout] of rollouts) {
+        const conclusion = await rollout.conclude(slot, { version, together: togetherWith(rollout) });
+        if (conclusion === null) continue;
+        const { comparison_id, factor, candidate } = rollout.comparison.identity;
+        if (conclusion.e_value !== null) looked.push({ comparison_id, e_value: conclusion.e_value });
+        for (const alert of conclusion.alerts) events.push({ kind: 'alert', slot, comparison_id, alert });
+        if (conclusion.end === null) continue;
+        rollouts.delete(name);
+        if (conclusion.end === ALERT_RESOLVED) newcomersOf(factor, rollout.comparison.settings().group).forget(candidate, slot);
       }
       if (looked.length > 0) events.push({ kind: 'look', slot, comparisons: looked });
-      // 4. Greet new versions: a comparison opens with the slot after the one that a version was first seen in.
-      newcomers.greet(slot, active, (version) => firstStartMs(calls, version, slot));
-      const welcome = await newcomers.welcome(slot);
-      if (welcome !== null) await open(slot, welcome);
+      // Greet what is new: a comparison opens with the slot after the one that a value was first seen in.
+      const calls = active.length === 0 ? [] : await rangeRows.calls(key, slot);
+      for (const [of, values] of valuesIn(active)) of.greet(slot, values, (value) => firstStartMs(calls, { factor: of.factor, group: of.group, value }, slot));
+      await welcome(slot);
       return events;
     },
-    isBusy: () => comparisons.size > 0,
-    keep() {
-      for (const { comparison } of comparisons.values()) rows.comparison(comparison, 'open', '');
+    isBusy(active) {
+      if (rollouts.size > 0) return true;
+      const values = valuesIn(active);
+      return [...newcomers.values()].some((of) => of.isWorthWatching(values.get(of) ?? []));
     },
-    alerted: () => [...comparisons.values()].filter(({ alert }) => alert !== null).map(({ comparison }) => comparison.identity.comparison_id),
+    greet(slot, active) {
+      for (const [of, values] of valuesIn(active)) of.greet(slot, values, () => 0);
+    },
+    changesBefore(slot) {
+      return [...rollouts.values()].flatMap(({ comparison }) => {
+        const { opened_slot, opened_ms } = comparison.settings();
+        const { factor, candidate } = comparison.identity;
+        // A model that moved is what the watch over models is about.
+        if (factor === 'model' || opened_slot >= slot || slot - opened_slot >= SLOTS_PER_HOUR) return [];
+        return [{ factor, prompt: key.prompt_name, value: candidate, at_ms: opened_ms, e_value: comparison.evidence().e_value }];
+      });
+    },
+    recallOpening: (slot) => void (openedSlot = Math.max(openedSlot, slot)),
+    keep() {
+      for (const rollout of rollouts.values()) rollout.keep();
+    },
+    alerted: () => [...rollouts.values()].filter(({ record }) => record.alert() !== null).map(({ comparison }) => comparison.identity.comparison_id),
     adopt(states) {
-      for (const watched of comparisons.values()) {
-        const newest = states.get(watched.comparison.identity.comparison_id);
-        if (newest !== undefined && newest.sequence > watched.sequence) Object.assign(watched, { alert: newest.alert, sequence: newest.sequence });
-      }
+      for (const { comparison, record } of rollouts.values()) record.adopt(states.get(comparison.identity.comparison_id));
     },
     async restore(stored) {
-      const { comparison_id, baseline, candidate } = stored.identity;
-      const comparison = createComparison(stored.identity, { settings: stored.settings, schedule: [], policy: settings.metricPolicy }, stored.snapshot);
-      const { opened_slot, opened_ms } = stored.settings;
-      const until = comparison.slot() + 1;
-      const from = Math.max(opened_slot + 1, Math.min(until, comparison.refillFrom()));
-      // 1. Units and sessions of before, as far back as they count.
-      const before = { from: Math.max(1, until - SLOTS_PER_DAY), to: from };
-      const armOf = (version: string | null): 'a' | 'b' | null => (version === baseline ? 'a' : version === candidate ? 'b' : null);
-      const sessions = await selectRecentSessions(store, key, { ...before, limit: CROWD_CALLS });
-      const known = { ...before, crowd: crowdAmong(sessions) };
-      const scored = new Map((await selectScoredUnits(store, key, known)).map((unit) => [unit.id, unit.scored]));
-      const units = (await selectUnits(store, key, known)).map(({ id, version, first_slot, first_span, first_version, last_slot, start_ms }) => {
-        const isBefore = first_slot <= opened_slot || start_ms < opened_ms;
-        const first = { slot: first_slot, span_id: first_span, arm: isBefore ? null : armOf(first_version) };
-        return { id, arm: isBefore ? null : armOf(version), first, slot: last_slot, scored: scored.get(id) ?? [] };
-      });
-      comparison.recall({ units, sessions });
-      // 2. Open windows, and units that are still watched.
-      const calls = bySlot(await selectCalls(store, key, { from, to: until }));
-      const scores = bySlot(await selectScores(store, key, { from, to: until }));
-      for (let slot = from; slot < until; slot += 1) comparison.refill(slot, calls.get(slot) ?? [], scores.get(slot) ?? []);
-      // 3. What was bet on and concluded after the state that was kept.
-      const later = await loadStrata(store, comparison_id, { after: until - 1, upTo: 2 ** 32 - 1 });
-      const state = (await loadAlertStates(store, [comparison_id])).get(comparison_id);
-      const untold = state === undefined ? null : { slot: slotOf(state.at_ms) - 1, alert: state.alert };
-      const settled = new Map(later.map((stratum) => [stratumKey(stratum), stratum]));
-      comparisons.set(candidate, { comparison, settled, strata: null, alert: state?.alert ?? null, sequence: state?.sequence ?? 0, untold });
+      const { comparison_id, factor, candidate } = stored.identity;
+      const { group } = stored.settings;
+      const { comparison, settled } = await restoreFromStore(store, key, stored, settings.metricPolicy);
+      const state = (await loadAlertStates(store, [comparison_id])).get(comparison_id) ?? null;
+      const rollout = await createRollout({ ...deps, newcomers: newcomersOf(factor, group) }, key, settings, comparison, { settled, state, reason: stored.reason });
+      rollouts.set(nameOf(factor, group, candidate), rollout);
+    },
+    *tapes() {
+      for (const rollout of rollouts.values()) yield* rollout.tapes();
     },
   };
 }
 
-function comparisonIdOf(key: PromptKey, pair: { readonly baseline: string; readonly candidate: string; readonly epoch: number }): string {
-  const named = JSON.stringify([key.project, key.environment, key.prompt_name, 'prompt_version', pair.baseline, pair.candidate, pair.epoch]);
-  return `cmp_${createHash('sha256').update(named).digest('hex').slice(0, 20)}`;
+/** The version with most calls in a slot. */
+function mostActive(active: readonly Activity[]): string | null {
+  const calls = new Map<string, number>();
+  for (const row of active) calls.set(row.version, (calls.get(row.version) ?? 0) + row.calls);
+  return [...calls].sort(([left, ofLeft], [right, ofRight]) => ofRight - ofLeft || (left < right ? -1 : 1))[0]?.[0] ?? null;
 }

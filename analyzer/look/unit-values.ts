@@ -1,5 +1,6 @@
 import type { MetricSettings } from '../../schemas/evidence.ts';
 import { SIGNAL_METRICS } from '../metrics/index.ts';
+import type { Factor } from './factors.ts';
 import type { CallObservation, ScoreObservation } from './observations.ts';
 import { binOf } from '../statistics/badness.ts';
 import type { Entry, Family, UnitArm } from './windows.ts';
@@ -10,8 +11,11 @@ export type Completed = { readonly family: Family; readonly entry: Entry };
 /** How a metric is binned; null: unknown here, its readings are passed over. Asked once for each metric and unit. */
 export type MetricLookUp = (name: string, value: number, kind: 'signal' | 'numeric' | 'boolean') => MetricSettings | null;
 
+/** How a comparison reads units. */
+export type UnitRules = { readonly metric: MetricLookUp; readonly factor: Factor };
+
 /** What the calls of a unit say, each metric as one value. Its stratum is that of its first such call. */
-export function signalEntry(unit: UnitArm & { readonly startMs: number; readonly calls: readonly CallObservation[] }, among: 'errors' | 'successes', metricOf: MetricLookUp): Completed | null {
+export function signalEntry(unit: UnitArm & { readonly startMs: number; readonly calls: readonly CallObservation[] }, among: 'errors' | 'successes', rules: UnitRules): Completed | null {
   const calls = among === 'errors' ? unit.calls : unit.calls.filter((call) => !call.is_error);
   const first = calls[0];
   if (first === undefined) return null;
@@ -21,23 +25,21 @@ export function signalEntry(unit: UnitArm & { readonly startMs: number; readonly
     const readings = calls.map(metric.read).filter((reading) => reading !== null);
     if (readings.length === 0) continue;
     const value = meanOf(readings, metric.kind);
-    const chosen = metricOf(metric.name, value, 'signal');
+    const chosen = rules.metric(metric.name, value, 'signal');
     if (chosen !== null) bins.push([metric.name, binOf(chosen, value)]);
   }
   if (bins.length === 0) return null;
-  const model = among === 'errors' ? first.request_model : first.response_model;
-  return { family: { group: among, model, operation: first.operation, route: first.route }, entry: { unit, startMs: unit.startMs, bins } };
+  return { family: rules.factor.familyOf(first, among), entry: { unit, startMs: unit.startMs, bins } };
 }
 
 /** What judges say of a unit, under one name. */
-export function scoreEntry(unit: UnitArm, startMs: number, scores: readonly ScoreObservation[], metricOf: MetricLookUp): Completed | null {
+export function scoreEntry(unit: UnitArm, startMs: number, scores: readonly ScoreObservation[], rules: UnitRules): Completed | null {
   const first = scores[0];
   if (first === undefined) return null;
   const value = meanOf(scores.map((score) => score.value), 'score');
-  const chosen = metricOf(first.name, value, first.data_type === 'boolean' ? 'boolean' : 'numeric');
+  const chosen = rules.metric(first.name, value, first.data_type === 'boolean' ? 'boolean' : 'numeric');
   if (chosen === null) return null;
-  const family = { group: `score:${first.name}`, model: first.response_model, operation: first.operation, route: first.route };
-  return { family, entry: { unit, startMs, bins: [[first.name, binOf(chosen, value)]] } };
+  return { family: rules.factor.familyOf(first, `score:${first.name}`), entry: { unit, startMs, bins: [[first.name, binOf(chosen, value)]] } };
 }
 
 /** Log-mean for distributions (zeros apart, which have no logarithm: a unit of zeros only is zero), else the mean. */

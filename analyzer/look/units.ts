@@ -1,4 +1,5 @@
 import { isSignalMetric } from '../metrics/index.ts';
+import { armOf, type Factor } from './factors.ts';
 import type { CallObservation, ScoreObservation } from './observations.ts';
 import { SLOT_MS } from '../slots.ts';
 import { createCrowd, createDayMemory, NO_NAMES, type Crowd } from './unit-memory.ts';
@@ -72,6 +73,8 @@ type Unit = UnitArm & {
 };
 
 export type UnitSettings = {
+  readonly factor: Factor;
+  readonly group: string;
   readonly baseline: string;
   readonly candidate: string;
   /** Units whose first call started before this never count: the candidate could not have got them. */
@@ -102,7 +105,7 @@ export function createUnits(settings: UnitSettings, restored: Routing | null = n
   const meet = (slot: number, call: CallObservation, completed: Completed[]): void => {
     crowd.count(call.session_id);
     const id = unitIdOf(call, crowd);
-    const arm = armOf(call.version, settings);
+    const arm = armOf(settings.factor, settings, call);
     const known = watched.get(id);
     if (known !== undefined) {
       counts.repeated_calls += 1;
@@ -142,7 +145,7 @@ export function createUnits(settings: UnitSettings, restored: Routing | null = n
     // A judge may call its score "latency"; the calls' own latency is what that name means here.
     if (isSignalMetric(score.name)) return;
     const id = unitIdOf(score, crowd);
-    const arm = armOf(score.version, settings);
+    const arm = armOf(settings.factor, settings, score);
     const unit = watched.get(id);
     if (unit === undefined) {
       // Its unit is counted already and no longer watched: a late judge. The arm is that of the call it judges.
@@ -150,14 +153,14 @@ export function createUnits(settings: UnitSettings, restored: Routing | null = n
       if (past === null || past.arm === null || past.arm !== arm || past.scored.has(score.name)) return;
       if (past.firstSpan !== null && past.firstSpan !== score.span_id) return;
       memory.keep(id, { ...past, scored: new Set([...past.scored, score.name]) });
-      push(completed, scoreEntry({ arm, mixed: false }, score.start_ms, [score], settings.metric));
+      push(completed, scoreEntry({ arm, mixed: false }, score.start_ms, [score], settings));
       return;
     }
     if (unit.mixed || unit.arm !== arm || unit.scored.has(score.name)) return;
     if (unit.isFirstCall && unit.calls[0]?.span_id !== score.span_id) return;
     if (unit.isComplete) {
       unit.scored.add(score.name);
-      push(completed, scoreEntry(unit, unit.startMs, [score], settings.metric));
+      push(completed, scoreEntry(unit, unit.startMs, [score], settings));
       return;
     }
     if (score.start_ms - unit.startMs > settings.sessionWindowS * 1000) return;
@@ -169,10 +172,10 @@ export function createUnits(settings: UnitSettings, restored: Routing | null = n
   const complete = (unit: Unit, completed: Completed[]): void => {
     unit.isComplete = true;
     counts.counted += 1;
-    for (const among of ['errors', 'successes'] as const) push(completed, signalEntry(unit, among, settings.metric));
+    for (const among of ['errors', 'successes'] as const) push(completed, signalEntry(unit, among, settings));
     for (const [name, scores] of unit.scores) {
       unit.scored.add(name);
-      push(completed, scoreEntry(unit, unit.startMs, scores, settings.metric));
+      push(completed, scoreEntry(unit, unit.startMs, scores, settings));
     }
     unit.scores.clear();
   };
@@ -225,13 +228,9 @@ export function createUnits(settings: UnitSettings, restored: Routing | null = n
   };
 }
 
-function unitIdOf(observation: { readonly session_id: string | null; readonly trace_id: string }, crowd: Crowd): string {
+export function unitIdOf(observation: { readonly session_id: string | null; readonly trace_id: string }, crowd: Crowd): string {
   const { session_id, trace_id } = observation;
   return session_id === null || crowd.isCrowd(session_id) ? `t:${trace_id}` : `s:${session_id}`;
-}
-
-function armOf(version: string, settings: UnitSettings): Arm | null {
-  return version === settings.candidate ? 'b' : version === settings.baseline ? 'a' : null;
 }
 
 function push(completed: Completed[], entry: Completed | null): void {

@@ -46,7 +46,7 @@ const MIN_UNITS = 20;
 const MIN_RARER = 2;
 /** Powers of two up to ten minutes. */
 const LENGTHS = [1, 2, 4, 8, 16] as const;
-const LONGEST = 16;
+export const LONGEST = 16;
 
 type FamilyState = {
   readonly family: Family;
@@ -151,7 +151,7 @@ function strataOf(state: FamilyState, slot: number, startWindowOf: (startMs: num
       const a = sorted.map(([, cell]) => cell.a);
       const b = sorted.map(([, cell]) => cell.b);
       if (!a.some((count) => count > 0) || !b.some((count) => count > 0)) continue;
-      strata.push({ metric, slot, begin_slot: state.begin, start_window_ms, model, operation, route, bins: sorted.map(([bin]) => bin), a, b });
+      strata.push({ metric, slot, begin_slot: state.begin, start_window_ms, model, operation, route, control: '', bins: sorted.map(([bin]) => bin), a, b });
     }
   }
   return strata;

@@ -64,6 +64,8 @@ export type Badness = {
   readonly name: 'outcome' | 'rank' | 'square';
   readonly g: (bin: number) => number;
   readonly lambdas: readonly number[];
+  /** The λ of one: a log odds ratio of one, or a shift by one standard deviation. */
+  readonly unit: number;
 };
 
 /** Log odds ratios: from the smallest worth a page to a total failure. */
@@ -84,18 +86,19 @@ const outcome = (metric: Metric): Badness => ({
   name: 'outcome',
   g: metric.direction === 'up' ? (bin) => bin / STEPS : (bin) => 1 - bin / STEPS,
   lambdas: LOG_ODDS_RATIOS,
+  unit: 1,
 });
 
 const rank: BadnessFunction = (metric, reference) => {
   const below = midRank(reference);
   // A score's bins ascend with badness already.
   const g = metric.kind === 'distribution' && metric.direction === 'down' ? (bin: number) => 1 - below(bin) : below;
-  return { name: 'rank', g, lambdas: shifts(reference, g, RANK_DEVIATION_FLOOR) };
+  return { name: 'rank', g, ...shifts(reference, g, RANK_DEVIATION_FLOOR) };
 };
 
 const squaredBadness: BadnessFunction = (_, reference) => {
   const g = (bin: number): number => (bin / STEPS) ** 2;
-  return { name: 'square', g, lambdas: shifts(reference, g, SQUARE_DEVIATION_FLOOR) };
+  return { name: 'square', g, ...shifts(reference, g, SQUARE_DEVIATION_FLOOR) };
 };
 
 /** Squared multiple of the median, clipped at eight medians: reaches the bound for tails (10 % of calls twice as slow). */
@@ -103,12 +106,12 @@ const squaredMultiple: BadnessFunction = (metric, reference) => {
   const median = quantileBin(reference, 0.5);
   const sign = metric.direction === 'up' ? 1 : -1;
   const g = (bin: number): number => (Math.min(2 ** ((sign * (bin - median)) / BINS_PER_OCTAVE), LARGEST_MULTIPLE) / LARGEST_MULTIPLE) ** 2;
-  return { name: 'square', g, lambdas: shifts(reference, g, SQUARE_DEVIATION_FLOOR) };
+  return { name: 'square', g, ...shifts(reference, g, SQUARE_DEVIATION_FLOOR) };
 };
 
-const shifts = (reference: Reference, g: (bin: number) => number, floor: number): number[] => {
-  const scale = Math.max(deviation(reference, g), floor);
-  return SHIFTS.map((shift) => shift / scale);
+const shifts = (reference: Reference, g: (bin: number) => number, floor: number): Pick<Badness, 'lambdas' | 'unit'> => {
+  const unit = 1 / Math.max(deviation(reference, g), floor);
+  return { lambdas: SHIFTS.map((shift) => shift * unit), unit };
 };
 
 const withReference: Readonly<Record<Exclude<MetricKind, 'rate'>, readonly BadnessFunction[]>> = {

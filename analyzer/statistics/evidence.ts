@@ -14,9 +14,13 @@
  *   starts              π = ¾ at the opening and ¼/(k(k+1)) at the k-th half hour after it: M ← (M + π)·exp(curve), so that a fault
  *                       that begins late has not paid for the healthy hours (measured: 45 → 30 min for one after 3.5 hours)
  * A start is only booked when its next stratum comes: until then it is cash either way. So time that passes costs no work.
+ *
+ * Where the baseline takes no more traffic, later units are compared with earlier ones (`difference.ts`). No unit is in both kinds of
+ * strata, so a metric's two e-values are multiplied: a ramp that ends at 100 % undecided goes on with what it has, and one α.
  */
 import { badnessFunctions, type Badness } from './badness.ts';
 import { curve } from './curve.ts';
+import { addPair, controlEvidence, differenceEvidence, hasControl, uncontrolledEvidence, type DifferenceState } from './difference.ts';
 import { notWorseCurve } from './not-worse.ts';
 import type { MetricBet, Settings, Stratum } from './types.ts';
 
@@ -44,6 +48,8 @@ export type EvidenceState = {
   /** Of the last stratum that was bet on. */
   readonly slot: number | null;
   readonly metrics: Readonly<Record<string, MetricState>>;
+  /** Of strata that compare times, by metric. */
+  readonly pairs: Readonly<Record<string, DifferenceState>>;
 };
 
 const OPENING_SHARE = 0.75;
@@ -51,7 +57,7 @@ const RESTART_SECONDS = 1_800;
 /** JSON has no infinity, and nobody needs more. */
 const LARGEST_LOG = 690;
 
-export const createEvidence = (): EvidenceState => ({ slot: null, metrics: {} });
+export const createEvidence = (): EvidenceState => ({ slot: null, metrics: {}, pairs: {} });
 
 /**
  * Folds all strata that one slot closed. Strata with use 'reference', of an unknown metric, of a metric still without reference, or
@@ -69,13 +75,31 @@ export const advance = (state: EvidenceState, settings: Settings, slot: number, 
     let current = stateOf(state, name) ?? newMetricState(settings, rules.badness);
     for (const stratum of ofMetric) {
       if (stratum.slot !== slot) throw new RangeError(`a stratum of slot ${stratum.slot} in slot ${slot}`);
-      if (isBet(stratum, metric)) current = bet(current, settings, metric, rules, stratum);
+      if (stratum.use === 'bet' && isBet(stratum, metric)) current = bet(current, settings, metric, rules, stratum);
     }
     if (current.strata > 0) changed.set(name, current);
   }
-  if (changed.size === 0) return state;
+  const pairs = pairsAfter(state.pairs, settings, strata);
+  if (changed.size === 0 && pairs === state.pairs) return state;
   // fromEntries, because a score may be called "__proto__".
-  return { slot, metrics: Object.fromEntries([...Object.entries(state.metrics), ...changed]) };
+  return { slot, metrics: Object.fromEntries([...Object.entries(state.metrics), ...changed]), pairs };
+};
+
+/**
+ * Folds the strata that compare times. They are durable before anything is concluded from them, so a state that was kept may leave `pairs`
+ * out and have them made again from the strata, slot by slot.
+ */
+export const pairsAfter = (pairs: EvidenceState['pairs'], settings: Settings, strata: readonly Stratum[]): EvidenceState['pairs'] => {
+  const bet = settings.before_after;
+  const compared = bet === null ? [] : strata.filter(({ use }) => use === 'pair' || use === 'control');
+  if (bet === null || compared.length === 0) return pairs;
+  const states = new Map(Object.entries(pairs));
+  for (const stratum of compared.toSorted(compareStrata)) {
+    const metric = metricOf(settings, stratum.metric);
+    const state = metric === null ? null : addPair(states.get(stratum.metric) ?? null, metric, bet, stratum);
+    if (state !== null) states.set(stratum.metric, state);
+  }
+  return Object.fromEntries(states);
 };
 
 /**
@@ -86,11 +110,31 @@ export const evidenceOf = (state: EvidenceState, settings: Settings): { e_value:
   let sum = settings.reserve;
   const metrics: [string, number][] = [];
   for (const [name, metric] of Object.entries(settings.metrics)) {
-    const e = metricEvidence(stateOf(state, name), settings);
+    const e = Math.min(metricEvidence(stateOf(state, name), settings) * pairEvidence(state, settings, name), Math.exp(LARGEST_LOG));
     sum += metric.weight * e;
     metrics.push([name, e]);
   }
   return { e_value: settings.stake * sum, metrics: Object.fromEntries(metrics) };
+};
+
+/** Of metrics whose times are compared: whether a control has it, and the e-value for "the controls got worse as well". Null: arms run together. */
+export const controlsOf = (state: EvidenceState, settings: Settings): ReadonlyMap<string, { readonly isControlled: boolean; readonly moved: number }> | null => {
+  const { before_after, metrics } = settings;
+  if (before_after === null) return null;
+  return new Map(
+    Object.entries(metrics).map(([name, metric]) => {
+      const pairs = Object.hasOwn(state.pairs, name) ? (state.pairs[name] ?? null) : null;
+      return [name, { isControlled: hasControl(metric, name, before_after), moved: controlEvidence(pairs) }];
+    }),
+  );
+};
+
+/** What comparing times adds to a metric's evidence. */
+const pairEvidence = (state: EvidenceState, { before_after, metrics }: Settings, name: string): number => {
+  const metric = metrics[name];
+  if (before_after === null || metric === undefined) return 1;
+  const pairs = Object.hasOwn(state.pairs, name) ? (state.pairs[name] ?? null) : null;
+  return hasControl(metric, name, before_after) ? differenceEvidence(pairs) : uncontrolledEvidence(pairs);
 };
 
 /** E-value against "worse by at least the tolerance" for one metric: 1/α or more proves not_worse. 1 before its first bet. */
@@ -99,9 +143,9 @@ export const notWorseEvidence = (state: EvidenceState, metric: string): number =
   return wealth.length === 0 ? 1 : meanExp(wealth);
 };
 
-/** Strata that are bet on; the same rule wherever evidence is read from strata. */
+/** Strata of the prompt itself that are bet on; the same rule wherever evidence is read from strata. */
 export const isBet = (stratum: Stratum, metric: Pick<MetricBet, 'from_slot'>): boolean =>
-  stratum.use === 'bet' && stratum.slot >= metric.from_slot;
+  stratum.use === 'pair' || (stratum.use === 'bet' && stratum.slot >= metric.from_slot);
 
 /** The order of bets. Strata commute but for rounding; replays must give the same bytes. */
 export const compareStrata = (left: Stratum, right: Stratum): number =>
@@ -111,7 +155,8 @@ export const compareStrata = (left: Stratum, right: Stratum): number =>
   left.start_window_ms - right.start_window_ms ||
   compareText(left.model, right.model) ||
   compareText(left.operation, right.operation) ||
-  compareText(left.route, right.route);
+  compareText(left.route, right.route) ||
+  compareText(left.control, right.control);
 
 /** Σ π of the starts up to `slot`. */
 const injectedBy = (slot: number, metric: Pick<MetricBet, 'from_slot'>, slotSeconds: number): number => {

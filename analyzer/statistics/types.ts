@@ -31,6 +31,12 @@ export type MetricBet = Metric & {
   readonly from_slot: number;
 };
 
+/** How a comparison goes on when its baseline takes no more traffic: with earlier traffic in its place (`difference.ts`). */
+export type BeforeAfterBet = {
+  /** Prompts that did not change, and how each one's own badness is read. Null: a metric that it cannot be a control of. */
+  readonly controls: readonly { readonly prompt: string; readonly references: Readonly<Record<string, Reference | null>> }[];
+};
+
 export type Settings = {
   /** Share of the prompt's α, in [0, 1]. */
   readonly stake: number;
@@ -40,6 +46,10 @@ export type Settings = {
   readonly metrics: Readonly<Record<string, MetricBet>>;
   /** Kept back for metrics first seen later; 1 less the weights. */
   readonly reserve: number;
+  /** Null while both arms run at the same time. */
+  readonly before_after: BeforeAfterBet | null;
+  /** Of a model that is watched over all prompts (`drift.ts`): the slot that its evidence begins with, and whether prompts are left out in groups. */
+  readonly drift: { readonly since_slot: number; readonly is_grouped: boolean } | null;
 };
 
 /** Counts of units by bin in one arm each: a the baseline, b the candidate. The three arrays have one length. */
@@ -54,5 +64,12 @@ export type Stratum = Cells & {
   readonly model: string;
   readonly operation: string;
   readonly route: string;
-  readonly use: 'bet' | 'reference';
+  /**
+   * bet: both arms at the same time. pair: a before, b after. control: the same times of a prompt that did not change. drift: one slot
+   * of a prompt (b) against its hour before (a). reference: learnt
+   * from, never bet on.
+   */
+  readonly use: 'bet' | 'pair' | 'control' | 'drift' | 'reference';
+  /** The prompt that a control, or a part of a drift, is of; else empty. */
+  readonly control: string;
 };

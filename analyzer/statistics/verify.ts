@@ -1,5 +1,6 @@
 /** Recomputes recorded evidence from its strata with the code that bet on them. */
-import { advance, createEvidence, evidenceOf } from './evidence.ts';
+import { advanceDrift, driftEvidence, driftHeadline, driftMetricOf, driftRatio, leftOutWith, noDrift } from './drift.ts';
+import { advance, compareStrata, createEvidence, evidenceOf } from './evidence.ts';
 import type { Settings, Stratum } from './types.ts';
 
 export type RecordedEvidence = {
@@ -22,8 +23,40 @@ export type Verification = {
 /** Rounding of a few thousand strata; a changed count moves an e-value by far more. */
 const TOLERANCE = 1e-9;
 
+/** Evidence that a model moved: R over all slots from its beginning, from what each prompt did in them. */
+const ofDrift = ({ settings, strata, slot }: RecordedEvidence, { since_slot, is_grouped }: NonNullable<Settings['drift']>): Pick<Verification, 'e_value' | 'metrics'> => {
+  const found = [...new Set(strata.map(({ metric }) => metric))].map((metric) => {
+    const { kind, direction } = settings.metrics[metric] ?? { kind: 'rate', direction: 'up' };
+    let state = noDrift;
+    for (let now = since_slot; now <= slot; now++) {
+      const ratios = new Map<string, number[]>();
+      for (const { control, bins, a, b } of strata.filter((stratum) => stratum.metric === metric && stratum.begin_slot === now).toSorted(compareStrata)) {
+        const leftOut = leftOutWith(control, is_grouped);
+        const ratio = driftRatio(driftMetricOf({ kind, direction }), { bins, counts: a })({ bins, counts: b });
+        ratios.set(leftOut, ratio.map((value, l) => value + (ratios.get(leftOut)?.[l] ?? 0)));
+      }
+      state = advanceDrift(state, ratios);
+    }
+    return { metric, e_value: driftEvidence(state) };
+  });
+  return { e_value: driftHeadline(found)?.e_value ?? 0, metrics: Object.fromEntries(found.map(({ metric, e_value }) => [metric, e_value])) };
+};
+
 /** Strata may stand in any order. @throws RangeError where counts are no counts. */
 export const verify = (evidence: RecordedEvidence): Verification => {
+  const { drift } = evidence.settings;
+  const { e_value, metrics } = drift === null ? ofBets(evidence) : ofDrift(evidence, drift);
+  const recorded = new Map(Object.entries(evidence.metrics));
+  const recomputed = new Map(Object.entries(metrics));
+  let difference = distance(evidence.e_value, e_value);
+  for (const name of new Set([...recorded.keys(), ...recomputed.keys()])) {
+    // A metric that was never bet on has e-value 1 and need not be listed.
+    difference = Math.max(difference, distance(recorded.get(name) ?? 1, recomputed.get(name) ?? 1));
+  }
+  return { agrees: difference <= TOLERANCE, e_value, metrics, difference };
+};
+
+const ofBets = (evidence: RecordedEvidence): Pick<Verification, 'e_value' | 'metrics'> => {
   const bySlot = new Map<number, Stratum[]>();
   for (const stratum of evidence.strata) {
     if (stratum.slot > evidence.slot) continue;
@@ -35,15 +68,7 @@ export const verify = (evidence: RecordedEvidence): Verification => {
   for (const [slot, strata] of [...bySlot].sort(([left], [right]) => left - right)) {
     state = advance(state, evidence.settings, slot, strata);
   }
-  const { e_value, metrics } = evidenceOf(state, evidence.settings);
-  const recorded = new Map(Object.entries(evidence.metrics));
-  const recomputed = new Map(Object.entries(metrics));
-  let difference = distance(evidence.e_value, e_value);
-  for (const name of new Set([...recorded.keys(), ...recomputed.keys()])) {
-    // A metric that was never bet on has e-value 1 and need not be listed.
-    difference = Math.max(difference, distance(recorded.get(name) ?? 1, recomputed.get(name) ?? 1));
-  }
-  return { agrees: difference <= TOLERANCE, e_value, metrics, difference };
+  return evidenceOf(state, evidence.settings);
 };
 
 const distance = (recorded: number, recomputed: number): number => {

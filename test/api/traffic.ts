@@ -122,7 +122,7 @@ export async function seedRollout(store: Store, rollout: Rollout, time: { fromMs
       }
       for (const [model, bins] of counts) {
         const sorted = [...bins].toSorted(([one], [other]) => one - other);
-        closed.push({ metric: name, slot, begin_slot: slot, start_window_ms: beganMs, model, operation: 'chat', route: '/refund', use: 'bet', bins: sorted.map(([bin]) => bin), a: sorted.map(([, [a]]) => a), b: sorted.map(([, [, b]]) => b) });
+        closed.push({ metric: name, slot, begin_slot: slot, start_window_ms: beganMs, model, operation: 'chat', route: '/refund', use: 'bet', control: '', bins: sorted.map(([bin]) => bin), a: sorted.map(([, [a]]) => a), b: sorted.map(([, [, b]]) => b) });
       }
     }
     closed.sort((one, other) => one.metric.localeCompare(other.metric));

@@ -1,4 +1,5 @@
 import { createComparison } from '../../analyzer/look/comparison.ts';
+import { factorNamed } from '../../analyzer/look/factors.ts';
 import { bySlot } from '../../analyzer/look/observations.ts';
 import { openComparison } from '../../analyzer/look/opening.ts';
 import { SLOTS_PER_HOUR } from '../../analyzer/slots.ts';
@@ -23,7 +24,7 @@ export function rollout(calls: readonly Call[], { alpha }: { readonly alpha: num
   const policy = (name: string, kind: 'signal' | 'numeric' | 'boolean') => metricSettingsFor(config, 'refund-agent', name, kind === 'boolean' ? 'rate' : 'score');
   const ofHour = (row: { readonly slot: number }): boolean => row.slot <= slot && row.slot > slot - SLOTS_PER_HOUR;
   const opening = openComparison({
-    slot, baseline: 'v1', candidate: 'v2', opened_ms: Math.min(...started), alpha, stake: 1, session_window_s: config.session_window_s, policy,
+    factor: factorNamed('prompt_version'), group: '', slot, baseline: 'v1', candidate: 'v2', opened_ms: Math.min(...started), alpha, stake: 1, session_window_s: config.session_window_s, policy,
     calls: observed.calls.filter(ofHour), scores: observed.scores.filter(ofHour),
   });
   const identity = { project: 'default', environment: 'production', prompt_name: 'refund-agent', factor: 'prompt_version', baseline: 'v1', candidate: 'v2', epoch: 0, comparison_id: 'c' } as const;

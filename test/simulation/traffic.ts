@@ -15,7 +15,10 @@ export type Scenario = {
   readonly rhythm: number;
   /** From these minutes on, versions by share. Before the first: nothing. */
   readonly versions: readonly (readonly [minute: number, shares: Shares])[];
-  readonly models: Shares;
+  /** By share; or, as versions, from these minutes on. */
+  readonly models: Shares | Schedule;
+  /** What kind of traffic, by share; left out: one kind, without a name. */
+  readonly routes?: Shares | Schedule;
   /** `session`: who is in a session stays with its version. `call`: drawn again for each call. */
   readonly routing: 'session' | 'call';
   readonly sessions: {
@@ -29,6 +32,8 @@ export type Scenario = {
   readonly normally: Behaviour;
   readonly changes: readonly Change[];
 };
+
+export type Schedule = readonly (readonly [minute: number, shares: Shares])[];
 
 export type Shares = Readonly<Record<string, number>>;
 
@@ -45,6 +50,7 @@ export type Behaviour = {
 export type Change = Partial<Behaviour> & {
   readonly version?: string;
   readonly model?: string;
+  readonly route?: string;
   readonly fromMinute?: number;
   readonly toMinute?: number;
 };
@@ -55,6 +61,7 @@ export type Call = {
   readonly session: string;
   readonly version: string;
   readonly model: string;
+  readonly route: string;
   readonly startMs: number;
   readonly durationMs: number;
   readonly isError: boolean;
@@ -111,12 +118,10 @@ export function callsOf(traffic: Scenario, seed: number): Call[] {
 type CallFrame = Pick<Call, 'trace_id' | 'span_id' | 'session' | 'version' | 'startMs'> & { readonly offset: number };
 
 function oneCall(traffic: Scenario, { offset, ...frame }: CallFrame, random: () => number): Call {
-  const model = pick(traffic.models, random);
   const minute = (frame.startMs - traffic.beginMs) / 60_000;
-  const behaviour = traffic.changes.reduce<Behaviour>((now, { version, model: ofModel, fromMinute = 0, toMinute = Number.POSITIVE_INFINITY, ...change }) => {
-    const isMeant = (version ?? frame.version) === frame.version && (ofModel ?? model) === model && minute >= fromMinute && minute < toMinute;
-    return isMeant ? { ...now, ...change } : now;
-  }, traffic.normally);
+  const model = pickAt(traffic.models, minute, random);
+  const route = traffic.routes === undefined ? '' : pickAt(traffic.routes, minute, random);
+  const behaviour = behaviourOf(traffic, { version: frame.version, model, route, minute }, () => true);
   const isError = random() < behaviour.error;
   const durationMs = Math.max(1, Math.round(behaviour.medianMs * Math.exp(behaviour.sigma * normal(random)) * (random() < behaviour.tail ? 10 : 1)));
   const isJudged = random() < 0.5 && !isError;
@@ -125,12 +130,33 @@ function oneCall(traffic: Scenario, { offset, ...frame }: CallFrame, random: () 
   return {
     ...frame,
     model,
+    route,
     durationMs,
     isError,
     isJson: random() >= behaviour.badJson,
     outputTokens: Math.max(1, Math.round(180 * Math.exp(0.4 * normal(random)))),
     score: isJudged ? { name: 'quality', value, atMs: Math.round(frame.startMs + durationMs + delayMs) } : null,
   };
+}
+
+/** How a call behaves, by the changes that count. */
+export function behaviourOf(
+  traffic: Scenario,
+  call: { readonly version: string; readonly model: string; readonly route: string; readonly minute: number },
+  counts: (change: Change) => boolean,
+): Behaviour {
+  return traffic.changes.filter(counts).reduce<Behaviour>((now, { version, model, route, fromMinute = 0, toMinute = Number.POSITIVE_INFINITY, ...change }) => {
+    const isMeant = (version ?? call.version) === call.version && (model ?? call.model) === call.model && (route ?? call.route) === call.route;
+    return isMeant && call.minute >= fromMinute && call.minute < toMinute ? { ...now, ...change } : now;
+  }, traffic.normally);
+}
+
+function pickAt(shares: Shares | Schedule, minute: number, random: () => number): string {
+  return pick(isSchedule(shares) ? (shares.findLast(([from]) => from <= minute)?.[1] ?? {}) : shares, random);
+}
+
+function isSchedule(shares: Shares | Schedule): shares is Schedule {
+  return Array.isArray(shares);
 }
 
 function versionAt(traffic: Scenario, atMs: number, random: () => number): string | null {
@@ -144,6 +170,12 @@ function pick(shares: Shares, random: () => number): string {
   let left = random() * entries.reduce((sum, [, share]) => sum + share, 0);
   for (const [value, share] of entries) if ((left -= share) < 0) return value;
   return entries.at(-1)?.[0] ?? '';
+}
+
+/** Lines of several prompts as one recording. */
+export function together(...recordings: readonly (readonly string[])[]): string[] {
+  const timed = recordings.flat().map((line) => ({ line, ns: Number(/"(?:endTimeUnixNano|timeUnixNano)":"(\d+)"/.exec(line)?.[1]) }));
+  return timed.sort((left, right) => left.ns - right.ns).map(({ line }) => line);
 }
 
 /** One OTLP/JSON export request a line, as the File Exporter writes them: what ended within the same ten seconds, in order. */
@@ -180,6 +212,7 @@ function spanOf(traffic: Scenario, call: Call): object {
     attribute('gen_ai.prompt.version', call.version),
     attribute('gen_ai.output.type', 'json'),
     attribute('session.id', call.session),
+    ...(call.route === '' ? [] : [attribute('app.route', call.route)]),
   ];
   const answered = [
     attribute('gen_ai.response.model', call.model),
@@ -219,9 +252,9 @@ export function observationsOf(calls: readonly Call[]): { readonly calls: CallOb
   const observed = calls.map((call) => callObservation(call));
   const scores = calls.flatMap((call): ScoreObservation[] => {
     if (call.score === null) return [];
-    const { trace_id, span_id, session_id, version, start_ms, response_model, operation, route } = callObservation(call);
+    const { trace_id, span_id, session_id, version, start_ms, request_model, response_model, operation, route } = callObservation(call);
     const { name, value, atMs } = call.score;
-    return [{ slot: slotOf(Math.max(atMs, call.startMs + call.durationMs)), name, value, data_type: 'numeric', trace_id, span_id, session_id, version, start_ms, response_model, operation, route }];
+    return [{ slot: slotOf(Math.max(atMs, call.startMs + call.durationMs)), name, value, data_type: 'numeric', trace_id, span_id, session_id, version, start_ms, request_model, response_model, operation, route }];
   });
   return { calls: observed.sort(inOrder), scores: scores.sort(inOrder) };
 }
@@ -237,7 +270,7 @@ function callObservation(call: Call): CallObservation {
     request_model: call.model.replace(/-\d{4}-.*/, ''),
     response_model: call.isError ? call.model.replace(/-\d{4}-.*/, '') : call.model,
     operation: 'chat',
-    route: '',
+    route: call.route === '' ? '' : `app.route=${call.route}`,
     is_error: call.isError,
     duration_ms: call.durationMs,
     ttft_ms: null,

@@ -36,6 +36,7 @@ export const stratumOf = (name: string, scale: Scale, slot: number, units: reado
     operation: 'chat',
     route: '',
     use: 'bet',
+    control: '',
     bins: sorted.map(([bin]) => bin),
     a: sorted.map(([, cell]) => cell.a),
     b: sorted.map(([, cell]) => cell.b),
@@ -51,6 +52,8 @@ export const settingsOf = (metrics: Record<string, MetricBet>, rest: Partial<Set
   slot_seconds: 30,
   models: [],
   reserve: 0,
+  before_after: null,
+  drift: null,
   metrics,
   ...rest,
 });

@@ -124,7 +124,7 @@ function examples(alert) {
 
 const grades = {
   concurrent: 'Both arms ran at the same time, on the same kinds of traffic.',
-  'before/after': 'A full cutover: later traffic against earlier, checked against prompts that did not change.',
+  before_after: 'A full cutover: later traffic against earlier, checked against prompts that did not change.',
   alone: 'There was no control. Weak: something else may have moved.',
 };
 

@@ -17,7 +17,7 @@ const reference = referenceOf(Array.from({ length: 400 }, () => binOf(latency, 9
 const ofLatency = (weight: number, change: Partial<MetricSettings> = {}): MetricSettings => metric(weight, { kind: 'distribution', tolerance: 0.02, reference: { bins: [...reference.bins], counts: [...reference.counts] }, ...change });
 
 const settingsOf = (metrics: Record<string, MetricSettings>): ComparisonSettings => ({
-  alpha: 0.01, stake: 1, slot_seconds: 30, opened_slot: FIRST - 1, opened_ms: slotStartMs(FIRST - 1) + 7_000, models: [], session_window_s: 0, metrics, reserve: 0.2,
+  alpha: 0.01, stake: 1, slot_seconds: 30, opened_slot: FIRST - 1, opened_ms: slotStartMs(FIRST - 1) + 7_000, models: [], session_window_s: 0, metrics, reserve: 0.2, group: '', before_after: null, drift: null, guards: [],
 });
 
 /** Strata of 30 units, a third of them the candidate's, which errs or is slow as told from a slot on. */
@@ -39,7 +39,7 @@ function strataOf(settings: ComparisonSettings, fault: { error: number; slower: 
 function evidenceFor(settings: ComparisonSettings, strata: readonly Stratum[]) {
   let state = createEvidence();
   for (const slot of new Set(strata.map((stratum) => stratum.slot))) state = advance(state, settings, slot, strata.filter((stratum) => stratum.slot === slot));
-  return evidenceOf(state, settings);
+  return { ...evidenceOf(state, settings), controls: null };
 }
 
 function find(settings: ComparisonSettings, strata: readonly Stratum[]) {
@@ -102,15 +102,15 @@ describe('the headline', () => {
   const all = new Set(Object.keys(settings.metrics));
 
   it('is latency where the time to first token leads and latency has half of its log evidence', () => {
-    expect(headlineOf({ e_value: 0, metrics: { ttft: 1e6, latency: 1e4, error_rate: 1 } }, settings, all)).toBe('latency');
-    expect(headlineOf({ e_value: 0, metrics: { ttft: 1e6, latency: 1e2, error_rate: 1 } }, settings, all)).toBe('ttft');
-    expect(headlineOf({ e_value: 0, metrics: { ttft: 1e6, latency: 1e4, error_rate: 1 } }, settings, new Set(['ttft']))).toBe('ttft');
+    expect(headlineOf({ metrics: { ttft: 1e6, latency: 1e4, error_rate: 1 } }, settings, all)).toBe('latency');
+    expect(headlineOf({ metrics: { ttft: 1e6, latency: 1e2, error_rate: 1 } }, settings, all)).toBe('ttft');
+    expect(headlineOf({ metrics: { ttft: 1e6, latency: 1e4, error_rate: 1 } }, settings, new Set(['ttft']))).toBe('ttft');
   });
 
   it('goes by the term of the sum, ties by name', () => {
-    expect(headlineOf({ e_value: 0, metrics: { ttft: 10, latency: 10, error_rate: 16 } }, settings, all)).toBe('error_rate');
-    expect(headlineOf({ e_value: 0, metrics: { ttft: 10, latency: 10, error_rate: 1 } }, settings, all)).toBe('latency');
-    expect(headlineOf({ e_value: 0, metrics: {} }, settings, new Set())).toBeNull();
+    expect(headlineOf({ metrics: { ttft: 10, latency: 10, error_rate: 16 } }, settings, all)).toBe('error_rate');
+    expect(headlineOf({ metrics: { ttft: 10, latency: 10, error_rate: 1 } }, settings, all)).toBe('latency');
+    expect(headlineOf({ metrics: {} }, settings, new Set())).toBeNull();
   });
 });
 
@@ -119,7 +119,7 @@ describe('an alert', () => {
   const strata = strataOf(settings, { error: 0.3, slower: 1 });
   const { evidence, finding } = find(settings, strata);
   const identity: ComparisonIdentity = { project: 'p', environment: 'production', prompt_name: 'refund-agent', factor: 'prompt_version', baseline: 'v1', candidate: 'v2', epoch: 0, comparison_id: 'cmp_1' };
-  const context = { identity, settings, evidence, strata, examples: [], raisedMs: slotStartMs(FIRST + 41), owner: 'payments', publicUrl: 'https://culprit.example.com' };
+  const context = { identity, settings, evidence, strata, confounded_with: [], examples: [], raisedMs: slotStartMs(FIRST + 41), version: 'v2', owner: 'payments', publicUrl: 'https://culprit.example.com' };
 
   it('is what the public contract says, and all of it follows from what is given', () => {
     if (finding === null) throw new Error('no finding');

@@ -26,7 +26,7 @@ async function comparisonsIn(versions: Scenario['versions'], change: Partial<Sce
   await look.start();
   await look.advance(endMs + 60_000);
   const rows = await store.select<{ baseline: string; candidate: string; opened_slot: number; stake: number }>(
-    `SELECT baseline, candidate, JSONExtractInt(settings, 'opened_slot') AS opened_slot, JSONExtractFloat(settings, 'stake') AS stake FROM comparisons FINAL ORDER BY opened_slot, candidate`,
+    `SELECT baseline, candidate, JSONExtractInt(settings, 'opened_slot') AS opened_slot, JSONExtractFloat(settings, 'stake') AS stake FROM comparisons FINAL WHERE prompt_name != '' ORDER BY opened_slot, candidate`,
   );
   return rows.map(({ baseline, candidate, opened_slot, stake }) => `${baseline} → ${candidate} @ ${(slotStartMs(opened_slot) - traffic.beginMs) / 60_000}, ${stake}`);
 }

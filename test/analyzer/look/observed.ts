@@ -37,6 +37,6 @@ export function call(slot: number, change: Partial<CallObservation> = {}): CallO
 
 /** A score of a call, that arrived in a slot. */
 export function scoreOf(judged: CallObservation, slot: number, value: number, change: Partial<ScoreObservation> = {}): ScoreObservation {
-  const { version, trace_id, span_id, session_id, start_ms, response_model, operation, route } = judged;
-  return { slot: FIRST_SLOT + slot, name: 'quality', value, data_type: 'numeric', version, trace_id, span_id, session_id, start_ms, response_model, operation, route, ...change };
+  const { version, trace_id, span_id, session_id, start_ms, request_model, response_model, operation, route } = judged;
+  return { slot: FIRST_SLOT + slot, name: 'quality', value, data_type: 'numeric', version, trace_id, span_id, session_id, start_ms, request_model, response_model, operation, route, ...change };
 }

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { createComparison } from '../../../analyzer/look/comparison.ts';
 import type { CallObservation, ScoreObservation } from '../../../analyzer/look/observations.ts';
+import { factorNamed } from '../../../analyzer/look/factors.ts';
 import { openComparison } from '../../../analyzer/look/opening.ts';
 import type { MetricPolicy } from '../../../analyzer/look/references.ts';
 import { ConfigFile, metricSettingsFor } from '../../../schemas/config.ts';
@@ -11,7 +12,7 @@ const policyOf = (settings: object = {}): MetricPolicy => (name, kind) => metric
 
 function opening(calls: readonly CallObservation[], scores: readonly ScoreObservation[] = [], settings: object = {}) {
   return openComparison({
-    slot: FIRST_SLOT, baseline: 'v1', candidate: 'v2', opened_ms: atSlot(0), alpha: 0.01, stake: 1, session_window_s: 180, policy: policyOf(settings), calls, scores,
+    factor: factorNamed('prompt_version'), group: '', slot: FIRST_SLOT, baseline: 'v1', candidate: 'v2', opened_ms: atSlot(0), alpha: 0.01, stake: 1, session_window_s: 180, policy: policyOf(settings), calls, scores,
   });
 }
 

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { factorNamed } from '../../../analyzer/look/factors.ts';
 import type { CallObservation, ScoreObservation } from '../../../analyzer/look/observations.ts';
 import { SLOTS_PER_DAY } from '../../../analyzer/slots.ts';
 import { createUnits, type Routing } from '../../../analyzer/look/units.ts';
@@ -11,7 +12,7 @@ const metrics: Readonly<Record<string, MetricSettings>> = { error_rate: rate, qu
 
 /** Feeds slots in order and says what became complete: `slot group arm bin`. */
 function watch(sessionWindowS: number, restored: Routing | null = null) {
-  const units = createUnits({ baseline: 'v1', candidate: 'v2', openedMs: atSlot(0), sessionWindowS, metric: (name) => metrics[name] ?? null }, restored);
+  const units = createUnits({ factor: factorNamed('prompt_version'), group: '', baseline: 'v1', candidate: 'v2', openedMs: atSlot(0), sessionWindowS, metric: (name) => metrics[name] ?? null }, restored);
   let slot = -1;
   const feedTo = (last: number, calls: readonly CallObservation[] = [], scores: readonly ScoreObservation[] = []): string[] => {
     const seen: string[] = [];

@@ -97,7 +97,7 @@ describe('a stratum', () => {
 
   it('counts units by bin in each arm', () => {
     const entries = [unit('a', 0), unit('a', 0), unit('a', 50), unit('b', 50), unit('b', 0)];
-    expect(closed(entries)).toEqual([{ metric: 'error_rate', slot: 1, begin_slot: 1, start_window_ms: 0, model: 'm', operation: 'chat', route: '', bins: [0, 50], a: [2, 1], b: [1, 1] }]);
+    expect(closed(entries)).toEqual([{ metric: 'error_rate', slot: 1, begin_slot: 1, start_window_ms: 0, model: 'm', operation: 'chat', route: '', control: '', bins: [0, 50], a: [2, 1], b: [1, 1] }]);
   });
 
   it('of one arm says nothing', () => {

@@ -1,0 +1,35 @@
+import type { Alert } from '../../schemas/alert.ts';
+import type { AlertState, LookRows } from './look-store.ts';
+import { slotOf } from '../slots.ts';
+
+/** The one alert that a comparison may have, and its transitions: each is a row with the next sequence number. */
+export type AlertRecord = {
+  current(): Alert | null;
+  /** Files a transition with the rows to be written. */
+  change(alert: Alert, what: { readonly atMs: number; readonly reason: string }): Alert;
+  /** What people decided since the last look. */
+  adopt(state: AlertState | undefined): void;
+  /** An alert that was durable before the process that raised it could tell: told when the look comes to its slot. */
+  untoldIn(slot: number): Alert | null;
+};
+
+/** @param restored the newest transition that an earlier process, or a person, left. */
+export function createAlertRecord(rows: LookRows, comparison_id: string, restored: AlertState | null = null): AlertRecord {
+  let alert = restored?.alert ?? null;
+  let sequence = restored?.sequence ?? 0;
+  const untold = restored === null ? null : { slot: slotOf(restored.at_ms) - 1, alert: restored.alert };
+  return {
+    current: () => alert,
+    change(next, what) {
+      sequence += 1;
+      alert = next;
+      rows.transition(comparison_id, sequence, next, what);
+      return next;
+    },
+    adopt(state) {
+      if (state === undefined || state.sequence <= sequence) return;
+      ({ alert, sequence } = state);
+    },
+    untoldIn: (slot) => (untold?.slot === slot ? untold.alert : null),
+  };
+}

@@ -1,0 +1,77 @@
+import type { Store } from '../../schemas/store.ts';
+import { ATTRIBUTED, JUDGED, ROUTE, type PromptKey } from './observations.ts';
+import { SLOTS_PER_HOUR } from '../slots.ts';
+
+/**
+ * The pulse of all prompts: counts by slot, request model and route, made in the store, because it is read for everything all the time.
+ * As where times are compared, a unit is the first call of its session (or trace) in an hour of the clock, whatever range is read.
+ */
+export type Pulse = PromptKey & {
+  readonly slot: number;
+  readonly request_model: string;
+  readonly route: string;
+  readonly metric: string;
+  readonly bins: readonly number[];
+  readonly counts: readonly number[];
+};
+
+export type PulseRange = { readonly from: number; readonly to: number };
+/** Null: of everything. */
+export type PulseOf = { readonly project: string; readonly environment: string; readonly request_model: string } | null;
+
+const UNIT = (trace: string): string => `if(session_id IS NULL, ${trace}, concat('s:', assumeNotNull(session_id)))`;
+const HOUR = `intDiv(slot, ${SLOTS_PER_HOUR})`;
+const OF = `({project:String} = '' OR (project = {project:String} AND environment = {environment:String} AND coalesce(request_model, '') = {request_model:String}))`;
+/** Latency in eighths of an octave, as everywhere (`statistics/badness.ts`). */
+const LATENCY = `toInt32(round(8 * log2(greatest((end_ns - start_ns) / 1e6, 0.001))))`;
+
+/** By slot; of scores, bins are fiftieths of their own unit. Rates have bins 0 and 1. */
+export async function selectPulse(store: Store, range: PulseRange, of: PulseOf = null): Promise<Pulse[]> {
+  const parameters = { project: '', environment: '', request_model: '', ...of, ...range, hour: Math.floor(range.from / SLOTS_PER_HOUR) * SLOTS_PER_HOUR };
+  const keys = 'slot, project, environment, prompt_name, request_model, route, metric';
+  const calls = `
+    SELECT slot, project, environment, assumeNotNull(prompt_name) AS prompt_name, coalesce(calls.request_model, '') AS request_model, route,
+           arrayJoin(arrayFilter(reading -> reading.2 IS NOT NULL, [
+             ('error_rate', toNullable(toInt32(is_error))),
+             ('latency', if(is_error OR is_cache_hit OR end_ns <= start_ns, NULL, ${LATENCY})),
+             ('format', if(is_error OR is_format_valid IS NULL, NULL, toInt32(NOT is_format_valid))),
+             ('truncated', if(is_error OR finish_reason IS NULL, NULL, toInt32(finish_reason = 'length')))
+           ])) AS reading, reading.1 AS metric, assumeNotNull(reading.2) AS bin
+    FROM (SELECT *, ${ROUTE} AS route FROM calls WHERE slot >= {from:UInt32} AND slot < {to:UInt32} AND prompt_name IS NOT NULL AND ${ATTRIBUTED} AND ${OF}
+            AND (project, environment, prompt_name, ${HOUR}, ${UNIT('trace_id')}) NOT IN
+              (SELECT project, environment, prompt_name, ${HOUR}, ${UNIT('trace_id')} FROM calls
+               WHERE slot >= {hour:UInt32} AND slot < {from:UInt32} AND prompt_name IS NOT NULL AND ${ATTRIBUTED} AND ${OF})
+          ORDER BY slot, start_ns, trace_id, span_id, revision DESC LIMIT 1 BY project, environment, prompt_name, ${HOUR}, ${UNIT('trace_id')}) AS calls`;
+  const scores = `
+    SELECT slot, project, environment, assumeNotNull(prompt_name) AS prompt_name, coalesce(scores.request_model, '') AS request_model, route,
+           concat(if(data_type = 'boolean', 'pass:', 'score:'), name) AS metric, toInt32(if(data_type = 'boolean', bet_value >= 0.5, round(50 * least(greatest(assumeNotNull(bet_value), -600), 600)))) AS bin
+    FROM (SELECT *, ${ROUTE} AS route
+          FROM (SELECT * FROM scores WHERE slot >= {from:UInt32} AND slot < {to:UInt32} AND prompt_name IS NOT NULL AND ${ATTRIBUTED} AND ${OF} ORDER BY revision DESC LIMIT 1 BY project, score_id)
+          WHERE bet_value IS NOT NULL AND isFinite(assumeNotNull(bet_value)) AND ${JUDGED}
+            AND (project, environment, prompt_name, ${HOUR}, name, ${UNIT('call_trace_id')}) NOT IN
+              (SELECT project, environment, prompt_name, ${HOUR}, name, ${UNIT('call_trace_id')} FROM scores
+               WHERE slot >= {hour:UInt32} AND slot < {from:UInt32} AND prompt_name IS NOT NULL AND ${ATTRIBUTED} AND ${OF})
+          ORDER BY slot, call_start_ns, call_trace_id, call_span_id, score_id LIMIT 1 BY project, environment, prompt_name, ${HOUR}, name, ${UNIT('call_trace_id')}) AS scores`;
+  const rows: Pulse[] = [];
+  for (const readings of [calls, scores]) {
+    rows.push(
+      ...(await store.select<Pulse>(
+        `SELECT ${keys}, groupArray(bin) AS bins, groupArray(units) AS counts
+         FROM (SELECT ${keys}, bin, toUInt32(count()) AS units FROM (${readings}) GROUP BY ${keys}, bin ORDER BY ${keys}, bin)
+         GROUP BY ${keys} ORDER BY ${keys}`,
+        parameters,
+      )),
+    );
+  }
+  return rows;
+}
+
+/** The models that answered for a request model, most calls first. */
+export async function selectResponseModels(store: Store, range: PulseRange & NonNullable<PulseOf>): Promise<string[]> {
+  const rows = await store.select<{ model: string }>(
+    `SELECT assumeNotNull(response_model) AS model FROM calls WHERE slot >= {from:UInt32} AND slot < {to:UInt32} AND ${OF} AND response_model IS NOT NULL
+     GROUP BY model ORDER BY count() DESC, model LIMIT 20`,
+    range,
+  );
+  return rows.map(({ model }) => model);
+}

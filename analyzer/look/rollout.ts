@@ -1,0 +1,207 @@
+import type { Alert } from '../../schemas/alert.ts';
+import type { ComparisonSettings, Stratum } from '../../schemas/evidence.ts';
+import type { Store } from '../../schemas/store.ts';
+import { judge, takenBack } from './adjudication.ts';
+import { createAlertRecord } from './alert-record.ts';
+import { alertOf, CONTROLS_MOVED, findingOf, isPastThreshold } from './alerting.ts';
+import { lastSlotOf, strataOver } from './before-after.ts';
+import type { Comparison, Evidence } from './comparison.ts';
+import { tapeNeedOf } from './cutover.ts';
+import type { ModelPage } from './drift-watch.ts';
+import { factorNamed, type FactorName } from './factors.ts';
+import { guardsOf, type Split } from './guards.ts';
+import { ALERT_RESOLVED, loadStrata, type AlertState, type LookRows } from './look-store.ts';
+import type { Newcomers } from './newcomers.ts';
+import { selectExamples, type Activity, type PromptKey } from './observations.ts';
+import type { RangeRows } from './range-rows.ts';
+import { slotStartMs, SLOTS_PER_DAY, SLOTS_PER_HOUR } from '../slots.ts';
+import { countArms, planFromStore } from './taking-up.ts';
+import type { Tape } from './tape.ts';
+import type { Tapes } from './tapes.ts';
+
+/** One comparison while it is open, and the alert that may come of it. */
+export type Rollout = {
+  readonly comparison: Comparison;
+  /** One slot, in order; again after a restart, where it does nothing. */
+  feed(slot: number, active: readonly Activity[], rows: RangeRows): Promise<void>;
+  /** What follows from the slot, when all prompts have been fed. Null: it was not fed. */
+  conclude(slot: number, context: { readonly version: string | null; readonly together: readonly Change[] }): Promise<Conclusion | null>;
+  record: { alert(): Alert | null; adopt(state: AlertState | undefined): void };
+  /** Files its state with the rows to be written. */
+  keep(): void;
+  tapes(): Iterable<Tape>;
+};
+
+export type Change = { readonly factor: FactorName; readonly value: string };
+export type Conclusion = {
+  /** Null where no stratum was closed. */
+  readonly e_value: number | null;
+  readonly alerts: readonly Alert[];
+  /** Why it is over. */
+  readonly end: string | null;
+};
+
+export type RolloutSettings = {
+  readonly publicUrl: string;
+  readonly owner: string | null;
+  readonly split: Split;
+  /** The page that stands over models of this project and environment. */
+  readonly pageOver: (request_models: readonly string[], slot: number) => ModelPage | null;
+};
+
+/** What an earlier process left: strata that were durable before it died count as they are. */
+export type Left = { readonly settled: ReadonlyMap<string, Stratum>; readonly state: AlertState | null; readonly reason: string };
+export const NOTHING_LEFT: Left = { settled: new Map(), state: null, reason: '' };
+
+const FOURTEEN_DAYS = 14 * SLOTS_PER_DAY;
+/** An alert resolves when its culprit had no traffic for this long, while the baseline had. */
+const RESOLVED_AFTER = SLOTS_PER_HOUR / 2;
+const EXAMPLES = 5;
+/** Slots, ten minutes: how soon a guard is seen to fire, or to be silent again, where nothing is to be decided. */
+const GUARDED_EVERY = 20;
+
+export async function createRollout(
+  deps: { readonly store: Store; readonly rows: LookRows; readonly tapes: Tapes; readonly newcomers: Newcomers },
+  key: PromptKey,
+  settings: RolloutSettings,
+  comparison: Comparison,
+  left: Left = NOTHING_LEFT,
+): Promise<Rollout> {
+  const { store, rows, tapes, newcomers } = deps;
+  const { comparison_id, factor: factorName, baseline, candidate } = comparison.identity;
+  const factor = factorNamed(factorName);
+  const arms = { factor, group: comparison.settings().group, baseline, candidate };
+  const record = createAlertRecord(rows, comparison_id, left.state);
+  /** All of them, from the first time on that the evidence was past its threshold: an effect within its tolerance may stay so for days. */
+  let strata: Stratum[] | null = null;
+  /** Why it is not decided, though there is evidence. */
+  let reason = left.reason;
+  let fed: { readonly slot: number; readonly evidence: Evidence | null } | null = null;
+
+  /** Of the prompt (empty name) and its controls, while times are compared. */
+  const tapesFor = async (upTo: number): Promise<ReadonlyMap<string, Tape>> => {
+    const plan = comparison.settings().before_after;
+    if (plan === null || plan.ended_slot !== null || upTo > lastSlotOf(plan)) return new Map();
+    const need = { ...tapeNeedOf(plan), upTo };
+    const open = new Map([['', await tapes.open(key, need)]]);
+    for (const { prompt } of plan.controls) open.set(prompt, await tapes.open({ ...key, prompt_name: prompt }, need));
+    return open;
+  };
+  let held = await tapesFor(comparison.slot());
+
+  /** Times are compared from the slot on in which the candidate is seen to have taken over. */
+  const followTakeover = async (slot: number): Promise<void> => {
+    const takeover = comparison.takeover();
+    // Where very many prompts are taken over at once, some wait until others are done.
+    const plan = takeover === null || tapes.isFull() ? null : await planFromStore({ store, tapes }, key, arms, comparison.settings(), { slot, ...takeover });
+    if (plan === null) return;
+    comparison.beginBeforeAfter(plan);
+    held = await tapesFor(slot);
+  };
+
+  const decide = async (slot: number, evidence: Evidence, { version, together }: { readonly version: string | null; readonly together: readonly Change[] }): Promise<Alert | null> => {
+    reason = '';
+    let frozen = comparison.settings();
+    const known = record.current();
+    // What was found without controls may still be found with them.
+    const isOpen = known === null || (known.evidence.grade === 'alone' && known.state !== 'resolved');
+    if (!isOpen || !isPastThreshold(evidence, frozen)) return null;
+    if (strata === null) {
+      await rows.flush();
+      strata = await loadStrata(store, comparison_id, { after: -1, upTo: slot });
+    }
+    let finding = findingOf(evidence, frozen, strata);
+    if (finding !== null) {
+      comparison.guard(await guardsOf(store, key, arms, frozen, { slot, split: settings.split }));
+      frozen = comparison.settings();
+      finding = findingOf(evidence, frozen, strata);
+    }
+    if (finding === null) reason = unfoundReason(evidence, frozen);
+    if (finding === null || (known !== null && finding.grade === 'alone')) return null;
+    const page = settings.pageOver(frozen.before_after?.request_models ?? [], slot);
+    const judgement = judge({ grade: finding.grade, factor: factorName, page, together });
+    if (judgement.kind === 'hold') {
+      ({ reason } = judgement);
+      return null;
+    }
+    const examples = await selectExamples(store, factor, {
+      ...key, group: frozen.group, value: candidate, metric: finding.metric, direction: finding.settings.direction, onset_ms: finding.onsetMs, to_slot: slot, limit: EXAMPLES,
+    });
+    const raisedMs = slotStartMs(slot + 1);
+    const { owner, publicUrl } = settings;
+    const alert = alertOf({ identity: comparison.identity, settings: frozen, evidence, strata, finding, confounded_with: judgement.confounded_with, examples, raisedMs, version, owner, publicUrl });
+    return known === null
+      ? record.change(alert, { atMs: raisedMs, reason: 'evidence past its threshold' })
+      : record.change({ ...alert, state: known.state }, { atMs: raisedMs, reason: 'evidence past its threshold with controls as well' });
+  };
+
+  /** A model page takes back what was said of its prompts shortly before. */
+  const revise = (slot: number): Alert | null => {
+    const alert = record.current();
+    const page = alert === null ? null : settings.pageOver(comparison.settings().before_after?.request_models ?? [], slot);
+    const revision = alert === null || page === null ? null : takenBack(alert, page, slot);
+    return revision === null ? null : record.change(revision.alert, { atMs: slotStartMs(slot + 1), reason: revision.reason });
+  };
+
+  const silentFor = (value: string, slot: number): number => slot - newcomers.lastSlot(value);
+
+  const resolveSilent = (slot: number): Alert | null => {
+    const alert = record.current();
+    if (alert === null || alert.state === 'resolved') return null;
+    if (silentFor(candidate, slot) < RESOLVED_AFTER || silentFor(baseline, slot) >= RESOLVED_AFTER) return null;
+    const atMs = slotStartMs(slot + 1);
+    return record.change({ ...alert, state: 'resolved', resolved_at: new Date(atMs).toISOString() }, { atMs, reason: `${candidate} takes no more traffic` });
+  };
+
+  /** Whether it is over, and why. With an open alert it goes on until that is resolved. */
+  const endOf = (slot: number): string | null => {
+    const alert = record.current();
+    if (alert !== null) {
+      // Resolved in a slot that is still to be looked at again, after a restart: not over before it.
+      return alert.state === 'resolved' && slotStartMs(slot + 1) >= Date.parse(alert.resolved_at ?? '') ? ALERT_RESOLVED : null;
+    }
+    if (silentFor(candidate, slot) > SLOTS_PER_DAY) return `no call of ${candidate} for a day`;
+    if (silentFor(baseline, slot) > SLOTS_PER_DAY) return `no call of ${baseline} for a day`;
+    if (slot - comparison.settings().opened_slot > FOURTEEN_DAYS) return 'fourteen days without a verdict';
+    return null;
+  };
+
+  const file = (state: 'open' | 'closed', why: string): void => rows.comparison({ identity: comparison.identity, settings: comparison.settings(), snapshot: comparison.snapshot() }, state, why);
+
+  return {
+    comparison,
+    async feed(slot, active, rangeRows) {
+      if (comparison.slot() >= slot) return;
+      comparison.count(slot, countArms(arms, active));
+      await followTakeover(slot);
+      const compared = strataOver(slot, arms, comparison.settings(), held);
+      if (slot % GUARDED_EVERY === 0) comparison.guard(await guardsOf(store, key, arms, comparison.settings(), { slot, split: settings.split }));
+      const outcome = comparison.feed(slot, await rangeRows.calls(key, slot), await rangeRows.scores(key, slot), left.settled, compared);
+      fed = { slot, evidence: outcome.strata.length === 0 ? null : outcome };
+      const plan = comparison.settings().before_after;
+      if (plan === null || plan.ended_slot !== null || slot >= lastSlotOf(plan)) held = new Map();
+      if (outcome.strata.length === 0) return;
+      rows.strata(comparison_id, slot, outcome);
+      strata?.push(...outcome.strata);
+    },
+    async conclude(slot, context) {
+      if (fed?.slot !== slot) return null;
+      // A decision reads what is durable, so the strata are written first. Then take back, resolve, close.
+      const decided = fed.evidence === null ? null : await decide(slot, fed.evidence, context);
+      const alerts = [decided, record.untoldIn(slot), revise(slot), resolveSilent(slot)].filter((alert) => alert !== null);
+      const end = endOf(slot);
+      if (end !== null) file('closed', end);
+      return { e_value: fed.evidence?.e_value ?? null, alerts, end };
+    },
+    record: { alert: record.current, adopt: record.adopt },
+    keep: () => file('open', reason),
+    tapes: () => held.values(),
+  };
+}
+
+/** Evidence that accuses nobody. */
+function unfoundReason({ controls }: Evidence, { guards }: ComparisonSettings): string {
+  const [guard] = guards;
+  if (guard !== undefined) return guard.reason;
+  return controls !== null && [...controls.values()].some(({ moved }) => moved >= CONTROLS_MOVED) ? 'prompts that did not change moved as well' : 'there is a difference, but within the tolerance';
+}
