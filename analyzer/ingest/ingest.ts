@@ -116,7 +116,7 @@ export function createIngest(
 
     // 5. Join scores with their calls, in both directions; and anew where another span counts than did.
     for (const { call, stored } of draft.calls.values()) if (stored.role === 'call' && stored.slot > 0) join.learn(factsOf(call));
-    const recounted = [...settled].filter(([key, { stored }]) => stored !== undefined && stored.slot > 0 && !calls.has(key)).map(([, { item }]) => item);
+    const recounted = [...settled].filter(([key, { stored }]) => stored !== undefined && stored.slot > 0 && (!calls.has(key) || draft.calls.get(key)?.stored.role !== stored.role)).map(([, { item }]) => item);
     const again = [...(await loadScoresOfCalls(store, recounted)), ...join.waitingAt(arrived)];
     await draftScores(draft, [...again.map(({ score, stored }) => ({ item: score, stored, stampMs: nowMs })), ...scores.values()]);
     draftJoined(draft);
@@ -135,7 +135,11 @@ export function createIngest(
       await recallAncestors(expired.map(({ call }) => call));
       for (const { call: asWaiting, stored, deadlineMs } of expired) {
         const { call, missing } = resolve(asWaiting);
-        draft.completeCall({ call: cardinality.admit(call, nowMs), stored, reason: stored.reason }, slotAt(deadlineMs));
+        const filing = { call: cardinality.admit(call, nowMs), stored, reason: stored.reason };
+        const role = inferences.roleOf(spanKey(call), stored.reason);
+        // What was just recalled may say so.
+        if (role === 'wrapper' || role === 'duplicate') draft.setAside(filing, role);
+        else draft.completeCall(filing, slotAt(deadlineMs));
         if (missing !== null) whenDurable.push(() => late.expect(missing, call));
       }
       for (const { call } of draft.completed.values()) join.learn(call);
@@ -167,7 +171,7 @@ export function createIngest(
       const role = inferences.roleOf(spanKey(call), stored.reason);
       if (role === 'wrapper' || role === 'duplicate') draft.setAside(filing, role);
       else if (role === 'call' && missing === null) draft.completeCall(filing, slotAt(nowMs));
-      else waiting.put({ call, missing, stored, deadlineMs: nowMs + settings.resolveWaitMs });
+      else waiting.put({ call, missing: awaited(stored, missing), stored, deadlineMs: nowMs + settings.resolveWaitMs });
     }
     const pending = await loadPendingScores(store);
     // Their calls may have been stored just before the end, and they not.
@@ -210,7 +214,7 @@ export function createIngest(
     const role = inferences.roleOf(key, reason);
     // What is due when this batch is durable is, above all, waiting.
     const hasRoom = waiting.size() + whenDurable.length < settings.maxWaiting;
-    const wait = (provisional: StoredSpan): void => void whenDurable.push(() => waiting.put({ call: resolved, missing, stored: provisional, deadlineMs: stampMs + settings.resolveWaitMs }));
+    const wait = (provisional: StoredSpan): void => void whenDurable.push(() => waiting.put({ call: resolved, missing: awaited(provisional, missing), stored: provisional, deadlineMs: stampMs + settings.resolveWaitMs }));
     if (role === 'wrapper' || role === 'duplicate') {
       draft.setAside(filing, role);
       if (stored !== undefined) whenDurable.push(() => waiting.remove(item));
@@ -271,4 +275,9 @@ export function createIngest(
     advance: (nowMs) => inTurn(() => advance(nowMs)),
     waiting: () => ({ calls: waiting.size(), scores: join.size() }),
   };
+}
+
+/** A candidate only waits for its time: what comes above it does not tell what is below. */
+function awaited({ role }: StoredSpan, missing: string | null): string | null {
+  return role === 'candidate' ? null : missing;
 }

@@ -74,11 +74,11 @@ export function createJoin(store: Store, inferences: Pick<Inferences, 'recallTra
   };
 
 
-  /** The span that is judged: the only call that counts for the named one, else the named one itself. */
+  /** The span that is judged: the only call that counts for the named one; the named one itself, where nothing is known of it. */
   const judgedSpan = (score: Score): SpanIdentity | null => {
     const span = spanOf(score);
-    const [call, ...more] = span === null ? [] : (inferences.standInsFor(spanKey(span)) ?? []);
-    return call === undefined || more.length > 0 ? span : call;
+    const standIns = span === null ? undefined : inferences.standInsFor(spanKey(span));
+    return standIns === undefined ? span : standIns.length === 1 ? (standIns[0] ?? null) : null;
   };
   const callOf = (score: Score, known: Pick<ReadonlyMap<string, CallFacts>, 'get'>): CallFacts | undefined => {
     const span = judgedSpan(score);
@@ -129,7 +129,7 @@ export function createJoin(store: Store, inferences: Pick<Inferences, 'recallTra
     learn(call) {
       for (const name of namesOf(call)) calls.set(name, call);
     },
-    waitingFor: (call) => (pending.size === 0 ? [] : waitingUnder([...namesOf(call), ...inferences.standsFor(call)])),
+    waitingFor: (call) => (pending.size === 0 ? [] : waitingUnder([...namesOf(call), ...inferences.standsFor(call, (key) => byTarget.has(key))])),
     waitingAt: (keys) => (pending.size === 0 ? [] : waitingUnder(keys)),
     wait(waited) {
       const { score } = waited;
