@@ -3,7 +3,7 @@ import type { Store } from '../../schemas/store.ts';
 import { createCoverage } from './coverage.ts';
 import { spanKey, type SpanIdentity } from './identity.ts';
 import { createNesting, seenInference, type Role, type SeenInference, type SpanNode } from './nesting.ts';
-import { loadSightings, loadSightingsOfResponses, type Sighting } from './sightings.ts';
+import { loadSightings, loadSightingsOfResponses, type AtResponse, type Sighting } from './sightings.ts';
 import { couldBeOne, createTwinFinder, isWrapper, overlap } from './twins.ts';
 import type { Relative } from '../normalise.ts';
 
@@ -35,10 +35,10 @@ export type Inferences = {
   filed(key: string, as: { readonly role: Role; readonly slot: number }): void;
   /** What has changed since the last time, given the spans that have come (their rows are written anyway). */
   changes(arrived: ReadonlyMap<string, { readonly stored: object | undefined }>): Changes;
-  /** The calls that count at or below a span, or for it: as many as are remembered, at most 32. Undefined where the span is unknown. */
+  /** The calls that count at or below a span, or for it: as many as are remembered, at most 30. Undefined where the span is unknown. */
   standInsFor(key: string): readonly SpanIdentity[] | undefined;
-  /** The spans that this call stands for: its twins, and what stands above it. */
-  standsFor(span: SpanIdentity): readonly string[];
+  /** Those of the wanted spans that this call alone stands for: its twins, and what stands above it. */
+  standsFor(span: SpanIdentity, isWanted: (key: string) => boolean): readonly string[];
 };
 
 /** `refiled`: stored spans whose row says otherwise. `fills`: a call, and the other spans of the same inference that it may be completed from. */
@@ -82,18 +82,19 @@ export function createInferences(store: Store, settings: { readonly capacity: nu
   };
 
   /** Whole traces, so that it is known what stands above and below. Where a span is the twin of another, that one's trace as well. */
-  const load = async (by: { readonly trace_ids: readonly string[]; readonly response_ids: readonly string[] }): Promise<void> => {
-    let { response_ids } = by;
+  const load = async (by: { readonly trace_ids: readonly string[]; readonly responses: readonly AtResponse[] }): Promise<void> => {
+    let { responses } = by;
     let trace_ids = new Set(by.trace_ids);
     for (let round = 0; round < 2; round += 1) {
-      const ofResponses = await loadSightingsOfResponses(store, response_ids);
+      const ofResponses = await loadSightingsOfResponses(store, responses);
       for (const { trace_id } of ofResponses) trace_ids.add(trace_id);
       const unknown = [...trace_ids].filter((trace) => !recalled.has(trace));
       const found = [...(await loadSightings(store, unknown)), ...ofResponses];
       for (const sighting of found) placeStored(sighting);
       if (recalled.size > capacity) recalled = new Set();
       for (const trace of unknown) recalled.add(trace);
-      response_ids = [...new Set(found.flatMap(({ role, inference }) => (role === 'duplicate' ? (inference?.response_id ?? []) : [])))].filter((response) => !response_ids.includes(response));
+      const asked = new Set(responses.map(({ response_id }) => response_id));
+      responses = found.flatMap(({ role, inference }) => (role === 'duplicate' && inference !== null && !asked.has(inference.response_id) ? [inference] : []));
       trace_ids = new Set();
     }
   };
@@ -116,16 +117,17 @@ export function createInferences(store: Store, settings: { readonly capacity: nu
       coverage.passed(nowMs);
       inHand = new Map();
       const trace_ids = new Set<string>();
-      const response_ids = new Set<string>();
+      const responses: AtResponse[] = [];
       if (coversFromMs > 0) for (const { start_time_ns, trace_id } of relatives) if (sinceStart.isInDoubt(Number(start_time_ns) / 1e6, nowMs)) trace_ids.add(trace_id);
       for (const { start_time_ns, trace_id, response_id } of calls) {
-        if (!coverage.isInDoubt(Number(start_time_ns) / 1e6, nowMs)) continue;
+        const start_ms = Number(start_time_ns) / 1e6;
+        if (!coverage.isInDoubt(start_ms, nowMs)) continue;
         trace_ids.add(trace_id);
-        if (response_id !== null) response_ids.add(response_id);
+        responses.push({ response_id, start_ms });
       }
-      await load({ trace_ids: [...trace_ids], response_ids: [...response_ids] });
+      await load({ trace_ids: [...trace_ids], responses });
     },
-    recallTraces: (spans) => load({ trace_ids: spans.map((span) => span.trace_id), response_ids: [] }),
+    recallTraces: (spans) => load({ trace_ids: spans.map((span) => span.trace_id), responses: [] }),
     seeRelative: (key, relative) => void place(key, relative, null, relative.reason),
     seeInference: (key, call, reason) => void inHand.set(key, place(key, call, seenInference(call, reason === '' ? 'own' : 'aggregate'), reason)),
     at: (key) => nesting.get(key),
@@ -170,11 +172,11 @@ export function createInferences(store: Store, settings: { readonly capacity: nu
       const node = nesting.get(key);
       return node?.hasCome === true ? standInsOf(node).flatMap(({ inference }) => inference ?? []) : undefined;
     },
-    standsFor(span) {
+    standsFor(span, isWanted) {
       const node = nesting.get(spanKey(span));
       if (node === undefined) return [];
       const twinsAndAbove = (node.twins?.members ?? [node]).flatMap((member) => (member === node ? nesting.above(member) : [member, ...nesting.above(member)]));
-      return [...new Set(twinsAndAbove)].filter((other) => other.hasCome && isOnly(standInsOf(other), node)).map((other) => other.key);
+      return [...new Set(twinsAndAbove)].filter((other) => isWanted(other.key) && other.hasCome && isOnly(standInsOf(other), node)).map((other) => other.key);
     },
   };
 }

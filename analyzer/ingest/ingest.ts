@@ -134,7 +134,11 @@ export function createIngest(
       await recallAncestors(expired.map(({ call }) => call));
       for (const { call: asWaiting, stored, deadlineMs } of expired) {
         const { call, missing } = resolve(asWaiting);
-        draft.completeCall({ call: cardinality.admit(call, nowMs), stored, reason: stored.reason }, slotAt(deadlineMs));
+        const filing = { call: cardinality.admit(call, nowMs), stored, reason: stored.reason };
+        const role = inferences.roleOf(spanKey(call), stored.reason);
+        // What was just recalled may say so.
+        if (role === 'wrapper' || role === 'duplicate') draft.setAside(filing, role);
+        else draft.completeCall(filing, slotAt(deadlineMs));
         if (missing !== null) whenDurable.push(() => late.expect(missing, call));
       }
       whenDurable.push(...(await scoring.draftDue(draft, nowMs)));
@@ -165,7 +169,7 @@ export function createIngest(
       const role = inferences.roleOf(spanKey(call), stored.reason);
       if (role === 'wrapper' || role === 'duplicate') draft.setAside(filing, role);
       else if (role === 'call' && missing === null) draft.completeCall(filing, slotAt(nowMs));
-      else waiting.put({ call, missing, stored, deadlineMs: nowMs + settings.resolveWaitMs });
+      else waiting.put({ call, missing: awaited(stored, missing), stored, deadlineMs: nowMs + settings.resolveWaitMs });
     }
     await scoring.takeUp(draft, { inferences, bornMs, nowMs });
     await commit(draft, { relatives: [], tally: createTally(), whenDurable: [], nowMs });
@@ -196,7 +200,7 @@ export function createIngest(
     const role = inferences.roleOf(key, reason);
     // What is due when this batch is durable is, above all, waiting.
     const hasRoom = waiting.size() + whenDurable.length < settings.maxWaiting;
-    const wait = (provisional: StoredSpan): void => void whenDurable.push(() => waiting.put({ call: resolved, missing, stored: provisional, deadlineMs: stampMs + settings.resolveWaitMs }));
+    const wait = (provisional: StoredSpan): void => void whenDurable.push(() => waiting.put({ call: resolved, missing: awaited(provisional, missing), stored: provisional, deadlineMs: stampMs + settings.resolveWaitMs }));
     if (role === 'wrapper' || role === 'duplicate') {
       draft.setAside(filing, role);
       if (stored !== undefined) whenDurable.push(() => waiting.remove(item));
@@ -239,4 +243,9 @@ export function createIngest(
     advance: (nowMs) => inTurn(() => advance(nowMs)),
     waiting: () => ({ calls: waiting.size(), scores: scoring.waiting() }),
   };
+}
+
+/** A candidate only waits for its time: what comes above it does not tell what is below. */
+function awaited({ role }: StoredSpan, missing: string | null): string | null {
+  return role === 'candidate' ? null : missing;
 }

@@ -167,11 +167,11 @@ export function createJoin(
     return [...found];
   };
 
-  /** The span that is judged: the only call that counts for the named one, else the named one itself. */
+  /** The span that is judged: the only call that counts for the named one; the named one itself, where nothing is known of it. */
   const judgedSpan = (score: Score): SpanIdentity | null => {
     const span = spanOf(score);
-    const [call, ...more] = span === null ? [] : (inferences.standInsFor(spanKey(span)) ?? []);
-    return call === undefined || more.length > 0 ? span : call;
+    const standIns = span === null ? undefined : inferences.standInsFor(spanKey(span));
+    return standIns === undefined ? span : standIns.length === 1 ? (standIns[0] ?? null) : null;
   };
   const namedBy = (score: Score, named: (name: string) => Named | undefined): CallFacts | undefined => {
     const span = judgedSpan(score);
@@ -230,7 +230,7 @@ export function createJoin(
       const remembered = traces.get(key);
       if (remembered !== undefined) traces.set(key, remembered.filter((other) => other.call.span_id !== call.span_id));
     },
-    waitingFor: (call) => (byTarget.size === 0 ? [] : waitingUnder([...namesOf(call), ...inferences.standsFor(call)])),
+    waitingFor: (call) => (byTarget.size === 0 ? [] : waitingUnder([...namesOf(call), ...inferences.standsFor(call, (key) => byTarget.has(key))])),
     waitingAt: (spans) => (byTarget.size === 0 ? [] : waitingUnder([...spans].flatMap((span) => [spanKey(span), spanKey({ ...span, trace_id: '' })]))),
     wait({ score, stored }, nowMs) {
       const before = forget(scoreKey(score));

@@ -18,6 +18,8 @@ type Row = Omit<SeenInference, 'kind'> & Tags & { parent_span_id: string | null;
 const CHUNK = 2_000;
 /** Of one trace; what is beyond stays unknown. */
 const MOST_SPANS = 100_000;
+/** Twins run at the same time, but one may begin long before the other. */
+const AROUND_S = 3_600;
 
 const TAGS = 'prompt_name, prompt_version, prompt_version_source, prompt_label, prompt_attribution, session_id, user_id';
 const INFERENCE = `${TAGS}, project, trace_id, span_id, nullIf(parent_span_id, '') AS parent_span_id, reason, role, slot, scope_name, calls.start_ns / 1e6 AS start_ms, calls.end_ns / 1e6 AS end_ms,
@@ -40,14 +42,28 @@ export async function loadSightings(store: Store, traceIds: readonly string[]): 
   return found;
 }
 
-/** Stored inferences with these response ids, in whichever trace. */
-export async function loadSightingsOfResponses(store: Store, responseIds: readonly string[]): Promise<Sighting[]> {
+/** A response, and when the call began that had it. */
+export type AtResponse = { readonly response_id: string | null; readonly start_ms: number };
+
+/** Stored inferences with these response ids, in whichever trace, that began about when these did: other days need not be read. */
+export async function loadSightingsOfResponses(store: Store, responses: readonly AtResponse[]): Promise<Sighting[]> {
   const found: Sighting[] = [];
-  for (let from = 0; from < responseIds.length; from += CHUNK) {
-    const rows = await store.select<Row>(`SELECT ${INFERENCE} FROM calls WHERE response_id IN {response_ids:Array(String)} ${NEWEST} LIMIT ${MOST_SPANS}`, { response_ids: responseIds.slice(from, from + CHUNK) });
+  for (let from = 0; from < responses.length; from += CHUNK) {
+    const chunk = responses.slice(from, from + CHUNK);
+    const response_ids = [...new Set(chunk.flatMap(({ response_id }) => response_id ?? []))];
+    if (response_ids.length === 0) continue;
+    const seconds = chunk.map(({ start_ms }) => start_ms / 1000);
+    const rows = await store.select<Row>(
+      `SELECT ${INFERENCE} FROM calls WHERE response_id IN {response_ids:Array(String)} AND event_time >= {from_s:UInt32} AND event_time <= {to_s:UInt32} ${NEWEST} LIMIT ${MOST_SPANS}`,
+      { response_ids, from_s: asSeconds(Math.min(...seconds) - AROUND_S), to_s: asSeconds(Math.max(...seconds) + AROUND_S) },
+    );
     for (const row of rows) found.push(sighting(row));
   }
   return found;
+}
+
+function asSeconds(seconds: number): number {
+  return Math.min(Math.max(Math.floor(seconds), 0), 4_294_967_295);
 }
 
 function sighting(row: Row): Sighting {

@@ -36,6 +36,19 @@ describe('a wrapper that says which model it used', () => {
     expect(ingest.waiting().calls).toBe(0);
   });
 
+  // What came above it woke it like a call, which needs nothing else.
+  it('waits for its time alone, whatever comes above it, and has its tags from there', async () => {
+    const ingest = await on.fresh();
+    await ingest.write([traces([agent(1, {}, under(9))])]);
+    await ingest.write([traces([wrapper(9, TAGS)], ARRIVED_MS + 1_000)]);
+    expect(await on.calls()).toMatchObject([{ role: 'candidate', slot: 0 }]);
+    const restarted = await on.start({}, ARRIVED_MS + 2_000);
+    await restarted.write([traces([wrapper(9, TAGS)], ARRIVED_MS + 3_000)]);
+    expect(await on.calls()).toMatchObject([{ role: 'candidate', slot: 0 }]);
+    await restarted.advance(ARRIVED_MS + MINUTE_MS);
+    expect(await on.calls()).toMatchObject([{ role: 'call', slot: ARRIVED_SLOT + 1, prompt_version: 'v2', prompt_attribution: 'inherited' }]);
+  });
+
   it('is demoted by an inference that comes after all: it keeps its slot, its score moves, and the ledger counts anew', async () => {
     const ingest = await on.fresh();
     await ingest.write([traces([agent(1, TAGS)])]);
