@@ -92,6 +92,8 @@ function addedAt(known: Stratum, more: Stratum): number[] {
 export type DriftAlertContext = {
   readonly identity: ComparisonIdentity;
   readonly model: string;
+  /** The model that answered before, where it was another. */
+  readonly baseline: string;
   readonly finding: DriftFinding;
   readonly prompts: readonly string[];
   readonly bystanders: readonly Bystander[];
@@ -99,7 +101,7 @@ export type DriftAlertContext = {
   readonly publicUrl: string;
 };
 
-export function driftAlertOf({ identity, model, finding, prompts, bystanders, raisedMs, publicUrl }: DriftAlertContext): Alert {
+export function driftAlertOf({ identity, model, baseline: before, finding, prompts, bystanders, raisedMs, publicUrl }: DriftAlertContext): Alert {
   const { comparison_id, project, environment } = identity;
   const id = `alr_${createHash('sha256').update(`${comparison_id}/${raisedMs}`).digest('hex').slice(0, 20)}`;
   const { effect, baseline, candidate, reading } = finding;
@@ -114,7 +116,7 @@ export function driftAlertOf({ identity, model, finding, prompts, bystanders, ra
     prompt_version: null,
     metric: finding.metric,
     direction: reading.shown.direction,
-    culprit: { factor: 'model', value: model, baseline: 'the hour before', commit: null, author: null, owner: null, diff_url: null },
+    culprit: { factor: 'model', value: model, baseline: before, commit: null, author: null, owner: null, diff_url: null },
     evidence: { grade: 'before_after', e_value: finding.e_value, threshold: 1 / finding.alpha, alpha: finding.alpha, metrics: finding.metrics, baseline, candidate, effect },
     exonerated: bystanders.map(({ factor, prompt, value, at_ms, e_value }) => ({
       factor,

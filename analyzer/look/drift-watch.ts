@@ -8,9 +8,9 @@ import { driftAlertOf, findDrift, type Bystander } from './drift-alert.ts';
 import { readingOf, seriesName, seriesOf, type Series } from './drift-series.ts';
 import { loadAlertStates, loadDetectors, type AlertState, type LookRows } from './look-store.ts';
 import type { PromptKey } from './observations.ts';
-import { selectPulse, selectResponseModels, type Pulse } from './pulse.ts';
+import { selectPulse, selectResponseModel, type Pulse } from './pulse.ts';
 import type { MetricPolicy } from './references.ts';
-import { SLOT_MS, slotStartMs, SLOTS_PER_DAY, SLOTS_PER_HOUR } from '../slots.ts';
+import { SLOT_MS, slotOf, slotStartMs, SLOTS_PER_DAY, SLOTS_PER_HOUR } from '../slots.ts';
 import { advanceDrift, driftEvidence, isGrouped, leftOutWith, noDrift, type DriftState } from '../statistics/drift.ts';
 
 /**
@@ -153,12 +153,14 @@ export function createDriftWatch(deps: { readonly store: Store; readonly rows: L
     const identity = { ...file.identity, comparison_id: alarmIdOf(detector.identity.comparison_id, slot) };
     rows.comparison({ ...file, identity }, 'closed', 'several prompts moved at once');
     rows.strata(identity.comparison_id, slot, { strata: finding.strata, e_value: finding.e_value, metrics: finding.metrics, controls: null });
-    const models = await selectResponseModels(store, { ...range, ...place });
+    // A name that answers as another model since then is told as that model, not as the name.
+    const model = (await selectResponseModel(store, { ...place, from: Math.min(slot, slotOf(finding.onsetMs) + 1), to: slot + 1 })) ?? place.request_model;
+    const earlier = await selectResponseModel(store, { ...place, from: Math.max(1, (state.reference_slot ?? slot) - SLOTS_PER_HOUR), to: state.reference_slot ?? slot });
     const seen = [...new Set(all.map(({ prompt_name }) => prompt_name))].sort();
     const bystanders = seen.flatMap((prompt_name) => settings.changedOn({ ...place, prompt_name }, slot));
     const prompts = seen.filter((prompt_name) => settings.changedOn({ ...place, prompt_name }, slot).length === 0);
     const raisedMs = slotStartMs(slot + 1);
-    const alert = driftAlertOf({ identity, model: models.length === 1 ? (models[0] ?? place.request_model) : place.request_model, finding, prompts, bystanders, raisedMs, publicUrl: settings.publicUrl });
+    const alert = driftAlertOf({ identity, model, baseline: earlier === null || earlier === model ? 'the hour before' : earlier, finding, prompts, bystanders, raisedMs, publicUrl: settings.publicUrl });
     detector.record = createAlertRecord(rows, identity.comparison_id);
     detector.state = { ...detector.state, alarm_id: identity.comparison_id };
     return { kind: 'alert', slot, comparison_id: identity.comparison_id, alert: detector.record.change(alert, { atMs: raisedMs, reason: 'several prompts moved at once' }) };

@@ -25,6 +25,8 @@ const OF = `({project:String} = '' OR (project = {project:String} AND environmen
 /** Latency in eighths of an octave, as everywhere (`statistics/badness.ts`). */
 const LATENCY = `toInt32(round(8 * log2(greatest((end_ns - start_ns) / 1e6, 0.001))))`;
 
+const NEARLY_ALL = 0.9;
+
 /** By slot; of scores, bins are fiftieths of their own unit. Rates have bins 0 and 1. */
 export async function selectPulse(store: Store, range: PulseRange, of: PulseOf = null): Promise<Pulse[]> {
   const parameters = { project: '', environment: '', request_model: '', ...of, ...range, hour: Math.floor(range.from / SLOTS_PER_HOUR) * SLOTS_PER_HOUR };
@@ -66,12 +68,14 @@ export async function selectPulse(store: Store, range: PulseRange, of: PulseOf =
   return rows;
 }
 
-/** The models that answered for a request model, most calls first. */
-export async function selectResponseModels(store: Store, range: PulseRange & NonNullable<PulseOf>): Promise<string[]> {
-  const rows = await store.select<{ model: string }>(
-    `SELECT assumeNotNull(response_model) AS model FROM calls WHERE slot >= {from:UInt32} AND slot < {to:UInt32} AND ${OF} AND response_model IS NOT NULL
-     GROUP BY model ORDER BY count() DESC, model LIMIT 20`,
+/** The model that answered (nearly) all calls for a request model; null: there were several, or none was named. */
+export async function selectResponseModel(store: Store, range: PulseRange & NonNullable<PulseOf>): Promise<string | null> {
+  const rows = await store.select<{ model: string; calls: number }>(
+    `SELECT assumeNotNull(response_model) AS model, count() AS calls FROM calls WHERE slot >= {from:UInt32} AND slot < {to:UInt32} AND ${OF} AND response_model IS NOT NULL
+     GROUP BY model ORDER BY calls DESC, model`,
     range,
   );
-  return rows.map(({ model }) => model);
+  const [first] = rows;
+  const total = rows.reduce((sum, { calls }) => sum + calls, 0);
+  return first !== undefined && first.calls >= NEARLY_ALL * total ? first.model : null;
 }

@@ -12,8 +12,9 @@ import { factorNamed, type FactorName } from './factors.ts';
 import { guardsOf, type Split } from './guards.ts';
 import { ALERT_RESOLVED, loadStrata, type AlertState, type LookRows } from './look-store.ts';
 import type { Newcomers } from './newcomers.ts';
-import { selectExamples, type Activity, type PromptKey } from './observations.ts';
+import { selectCalls, selectExamples, selectScores, type Activity, type PromptKey } from './observations.ts';
 import type { RangeRows } from './range-rows.ts';
+import { recoveryAfter, saysRecovery } from './recovery.ts';
 import { slotStartMs, SLOTS_PER_DAY, SLOTS_PER_HOUR } from '../slots.ts';
 import { countArms, planFromStore } from './taking-up.ts';
 import type { Tape } from './tape.ts';
@@ -73,7 +74,7 @@ export async function createRollout(
   const arms = { factor, group: comparison.settings().group, baseline, candidate };
   const record = createAlertRecord(rows, comparison_id, left.state);
   /** All of them, from the first time on that the evidence was past its threshold: an effect within its tolerance may stay so for days. */
-  let strata: Stratum[] | null = null;
+  let kept: Stratum[] | null = null;
   /** Why it is not decided, though there is evidence. */
   let reason = left.reason;
   let fed: { readonly slot: number; readonly evidence: Evidence | null } | null = null;
@@ -99,6 +100,14 @@ export async function createRollout(
     held = await tapesFor(slot);
   };
 
+  const readStrata = async (slot: number): Promise<readonly Stratum[]> => {
+    if (kept === null) {
+      await rows.flush();
+      kept = await loadStrata(store, comparison_id, { after: -1, upTo: slot });
+    }
+    return kept;
+  };
+
   const decide = async (slot: number, evidence: Evidence, { version, together }: { readonly version: string | null; readonly together: readonly Change[] }): Promise<Alert | null> => {
     reason = '';
     let frozen = comparison.settings();
@@ -106,10 +115,7 @@ export async function createRollout(
     // What was found without controls may still be found with them.
     const isOpen = known === null || (known.evidence.grade === 'alone' && known.state !== 'resolved');
     if (!isOpen || !isPastThreshold(evidence, frozen)) return null;
-    if (strata === null) {
-      await rows.flush();
-      strata = await loadStrata(store, comparison_id, { after: -1, upTo: slot });
-    }
+    const strata = await readStrata(slot);
     let finding = findingOf(evidence, frozen, strata);
     if (finding !== null) {
       comparison.guard(await guardsOf(store, key, arms, frozen, { slot, split: settings.split }));
@@ -145,12 +151,15 @@ export async function createRollout(
 
   const silentFor = (value: string, slot: number): number => slot - newcomers.lastSlot(value);
 
-  const resolveSilent = (slot: number): Alert | null => {
+  const resolveSilent = async (slot: number): Promise<Alert | null> => {
     const alert = record.current();
     if (alert === null || alert.state === 'resolved') return null;
     if (silentFor(candidate, slot) < RESOLVED_AFTER || silentFor(baseline, slot) >= RESOLVED_AFTER) return null;
     const atMs = slotStartMs(slot + 1);
-    return record.change({ ...alert, state: 'resolved', resolved_at: new Date(atMs).toISOString() }, { atMs, reason: `${candidate} takes no more traffic` });
+    // What was seen since the candidate's last call, of which strata were durable long before.
+    const range = { from: newcomers.lastSlot(candidate) + 1, to: slot + 1 };
+    const recovery = recoveryAfter(alert, { arms, settings: comparison.settings(), strata: await readStrata(slot), calls: await selectCalls(store, key, range), scores: await selectScores(store, key, range) });
+    return record.change({ ...alert, state: 'resolved', resolved_at: new Date(atMs).toISOString() }, { atMs, reason: saysRecovery(recovery, alert) });
   };
 
   /** Whether it is over, and why. With an open alert it goes on until that is resolved. */
@@ -182,13 +191,13 @@ export async function createRollout(
       if (plan === null || plan.ended_slot !== null || slot >= lastSlotOf(plan)) held = new Map();
       if (outcome.strata.length === 0) return;
       rows.strata(comparison_id, slot, outcome);
-      strata?.push(...outcome.strata);
+      kept?.push(...outcome.strata);
     },
     async conclude(slot, context) {
       if (fed?.slot !== slot) return null;
       // A decision reads what is durable, so the strata are written first. Then take back, resolve, close.
       const decided = fed.evidence === null ? null : await decide(slot, fed.evidence, context);
-      const alerts = [decided, record.untoldIn(slot), revise(slot), resolveSilent(slot)].filter((alert) => alert !== null);
+      const alerts = [decided, record.untoldIn(slot), revise(slot), await resolveSilent(slot)].filter((alert) => alert !== null);
       const end = endOf(slot);
       if (end !== null) file('closed', end);
       return { e_value: fed.evidence?.e_value ?? null, alerts, end };

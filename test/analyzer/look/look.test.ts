@@ -67,8 +67,9 @@ describe('a version that is worse', () => {
     const resolvedMs = Date.parse(alerts[1]?.resolved_at ?? '') - traffic.beginMs;
     expect(resolvedMs / 60_000).toBeGreaterThan(89);
     expect(resolvedMs / 60_000).toBeLessThan(93);
+    expect(await store.select("SELECT reason FROM alert_transitions FINAL WHERE state = 'resolved'")).toEqual([{ reason: 'v2 takes no more traffic, and error_rate recovered' }]);
     expect(alerts[2]?.id, 'another epoch').not.toBe(alerts[0]?.id);
-    expect(await store.select('SELECT epoch, state, reason FROM comparisons FINAL ORDER BY epoch')).toEqual([
+    expect(await store.select('SELECT epoch, state, reason FROM comparisons FINAL WHERE prompt_name != \'\' ORDER BY epoch')).toEqual([
       { epoch: 0, state: 'closed', reason: 'its alert was resolved' },
       { epoch: 1, state: 'open', reason: '' },
     ]);

@@ -145,3 +145,11 @@ describe('data that cannot be trusted', () => {
     expect(await alertsOn(calls)).toMatchObject([{ metric: 'error_rate', culprit: { value: 'v2' } }]);
   });
 });
+
+describe('a name that answers as another model on all prompts', () => {
+  it('is told as that model, once (seed 81)', async () => {
+    const moved: Partial<Scenario> = { minutes: 150, versions: [[0, { v1: 1 }]], models: [[0, { [OLD]: 1 }], [75, { [NEW]: 1 }]], changes: [{ model: NEW, error: 0.2 }] };
+    const alerts = (await alertsIn([target(moved), ...beside(moved)], 81)).filter(({ severity, state }) => severity === 'page' && state === 'open');
+    expect(alerts).toMatchObject([{ prompt: null, metric: 'error_rate', culprit: { factor: 'model', value: NEW, baseline: OLD } }]);
+  });
+});
