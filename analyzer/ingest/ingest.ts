@@ -38,7 +38,7 @@ import { writeTurn } from './writing.ts';
 export type Ingest = {
   /** Takes up what an earlier process left: provisional calls, pending scores, a batch whose ledger was never written. */
   start(nowMs: number): Promise<void>;
-  /** What a message says, for `write`. Pure: any number may be read ahead of the batch that is being written. Throws PermanentError where it cannot be read. */
+  /** What a message says, for `write`. It asks no store and changes no row, so any number may be read ahead of the batch that is being written, in the order of the log. Throws PermanentError where it cannot be read. */
   read(message: LogMessage): Reading;
   /** Writes a batch. Resolves when its rows and its ledger are durable. On an error nothing is acknowledged, and the same batch may come again. */
   write(batch: readonly Reading[]): Promise<BatchSummary>;

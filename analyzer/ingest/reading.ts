@@ -11,8 +11,8 @@ import type { ContentOf } from './rows.ts';
 type ReadCall = { readonly call: LlmCall; readonly reason: string };
 
 /**
- * What one log message says. Made by a pure function of the message, so it can be made while an earlier batch is still being
- * written; the decoded spans, some ten times as large, are let go with it.
+ * What one log message says. It depends on the message alone (and on the feature flags that messages before it told), so it can be
+ * made while an earlier batch is still being written; the decoded spans, some ten times as large, are let go with it.
  */
 export type Reading = {
   readonly project: string;
