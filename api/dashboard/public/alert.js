@@ -21,12 +21,17 @@ export function chip(alert, nowMs) {
   return h('span', { class: `chip ${alert.state === 'resolved' ? 'ok' : alert.severity === 'page' ? 'bad' : 'mid'}` }, text);
 }
 
+/** A model that moved on several prompts at once: nobody's version is compared. */
+function isWatch(alert) {
+  return alert.prompt === null;
+}
+
 export async function loadAlert({ id, choice }) {
   const alert = await readJson(`/v1/alerts/${encodeURIComponent(id)}`);
   const metric = choice.metric ?? alert.metric;
   const path = `/v1/comparisons/${encodeURIComponent(alert.comparison_id)}`;
-  // An alert on drift has no comparison; what is known of it is in the alert itself.
-  const found = alert.comparison_id === '' ? null : await Promise.all([readJson(path), readJson(`${path}/series?metric=${encodeURIComponent(metric)}`), readJson(`${path}/looks`)]).catch((error) => ({ error }));
+  // A watch over a model compares no two arms; what is known of it is in the alert itself.
+  const found = isWatch(alert) ? null : await Promise.all([readJson(path), readJson(`${path}/series?metric=${encodeURIComponent(metric)}`), readJson(`${path}/looks`)]).catch((error) => ({ error }));
   return { alert, metric, found };
 }
 
@@ -38,12 +43,24 @@ export function renderAlert({ alert, metric, found }, { nowMs, choose, reload })
       top(alert, { nowMs, reload }),
       h('div', { class: 'evidence' },
         comparison === null
-          ? h('p', { class: 'notice' }, found === null ? 'This alert has no comparison of two versions.' : `The comparison cannot be read: ${found.error.message}`)
+          ? found === null ? beforeAndSince(alert) : h('p', { class: 'notice' }, `The comparison cannot be read: ${found.error.message}`)
           : [comparisonCharts({ comparison, series, looks, metric, alert, nowMs }), resultsTable({ comparison, metric, onChoose: (name) => choose({ metric: name }) })],
         history(alert, nowMs)),
       h('aside', { 'aria-label': 'Who did it, who did not, and examples' }, culprit(alert), innocent(alert), examples(alert), certainty(alert, { comparison, nowMs })),
     ),
   };
+}
+
+function beforeAndSince({ evidence, metric, culprit: who }) {
+  const { effect, baseline, candidate } = evidence;
+  const kind = effect.kind === 'difference' ? undefined : 'distribution';
+  const row = (name, tone, arm) => h('tr', null, h('th', { scope: 'row' }, name), h('td', { class: `number ${tone}` }, arm.value === null ? '–' : quantity(metric, arm.value, kind)), h('td', { class: 'number' }, count(arm.units)));
+  return h('section', null,
+    h('h2', null, metricName(metric), h('small', null, ` on all prompts that ask for ${who.value}, against their own hour before`)),
+    h('table', null,
+      h('thead', null, h('tr', null, h('th', { scope: 'col' }, 'When'), h('th', { scope: 'col', class: 'number' }, metricName(metric)), h('th', { scope: 'col', class: 'number' }, 'Units'))),
+      h('tbody', null, row('Before', 'tone-a', baseline), row('Since the onset, when it was found', 'tone-b', candidate))),
+    h('p', { class: 'mute' }, `Change ${change(effect, effect.estimate, metric)}, from ${change(effect, effect.low, metric)} to ${change(effect, effect.high, metric)} with 95 % confidence.`));
 }
 
 /** What the figures of an alert are of: "error rate", "latency p95". */
@@ -132,14 +149,14 @@ function certainty(alert, { comparison, nowMs }) {
   const { evidence } = alert;
   const facts = [
     ['evidence', `${odds(evidence.e_value)} : 1 when raised${comparison === null || comparison.e_value === null ? '' : `, now ${odds(comparison.e_value)} : 1`}`],
-    ['false alarms', `at most 1 harmless rollout in ${Math.round(1 / evidence.alpha)}, ever`],
+    ['false alarms', isWatch(alert) ? 'one a month is to be expected at most, over all models' : `at most 1 harmless rollout in ${Math.round(1 / evidence.alpha)}, ever`],
     ['units', `${count(evidence.baseline.units)} and ${count(evidence.candidate.units)}`],
     ...(comparison === null ? [] : [['strata', count(comparison.results.reduce((sum, result) => Math.max(sum, result.strata), 0))], ['last look', comparison.last_look_ms === null ? 'none' : stamp(comparison.last_look_ms, nowMs)]]),
   ];
   return card('How sure', evidence.grade,
-    h('p', { class: 'mute' }, grades[evidence.grade]),
+    h('p', { class: 'mute' }, isWatch(alert) ? 'Several prompts moved at the same time, each against its own hour before; it holds with any one of them left out.' : grades[evidence.grade]),
     h('dl', { class: 'facts' }, facts.map(([name, value]) => [h('dt', null, name), h('dd', null, value)])),
-    comparison === null ? null : h('p', null, link(`/v1/comparisons/${encodeURIComponent(comparison.id)}/evidence`, { download: `evidence-${comparison.id}.json` }, 'Evidence file'), h('span', { class: 'mute' }, ', recompute with '), h('code', null, 'culprit verify')));
+    alert.comparison_id === '' ? null : h('p', null, link(`/v1/comparisons/${encodeURIComponent(alert.comparison_id)}/evidence`, { download: `evidence-${alert.comparison_id}.json` }, 'Evidence file'), h('span', { class: 'mute' }, ', recompute with '), h('code', null, 'culprit verify')));
 }
 
 function history(alert, nowMs) {
