@@ -23,7 +23,7 @@ const NEW = 'gpt-4o-2024-11-20';
 const CLAUDE = 'claude-sonnet-4-5';
 const rollout = (share: number): Scenario['versions'] => [[0, { v1: 1 }], [60, { v1: 1 - share, v2: share }]];
 const CUTOVER: Scenario['versions'] = [[0, { v1: 1 }], [150, { v2: 1 }]];
-const RAMP: Scenario['versions'] = [[0, { v1: 1 }], [40, { v1: 0.99, v2: 0.01 }], [90, { v1: 0.9, v2: 0.1 }], [140, { v1: 0.6, v2: 0.4 }], [190, { v2: 1 }]];
+const RAMP: Scenario['versions'] = [[0, { v1: 1 }], [100, { v1: 0.99, v2: 0.01 }], [130, { v1: 0.9, v2: 0.1 }], [160, { v1: 0.6, v2: 0.4 }], [190, { v2: 1 }]];
 const { normally } = scenario();
 
 /** The prompt that something happens to, beside three that have other rates, scores and speeds. */
@@ -61,7 +61,7 @@ export const LABELLED: Readonly<Record<string, Labelled>> = {
   'one model only': faulty(300, version(['quality'], 60, { model: CLAUDE, quality: 0.825 }), { versions: rollout(0.5), models: { [OLD]: 0.5, [CLAUDE]: 0.5 } }),
   'quality at a cutover': faulty(300, version(['quality'], 150, { quality: 0.825 }), { versions: CUTOVER }),
   'errors at a cutover': faulty(300, version(['error_rate'], 150, { error: 0.06 }), { versions: CUTOVER }),
-  'errors that begin after a ramp': faulty(360, version(['error_rate'], 230, { error: 0.08, fromMinute: 230 }), { versions: RAMP }),
+  'errors that begin after a ramp': faulty(300, version(['error_rate'], 200, { error: 0.08, fromMinute: 200 }), { versions: RAMP }),
   'model behind an unchanged name': faulty(300, ofModel(NEW, 150, { model: NEW, quality: 0.825 }, 'refund-agent'), { models: [[0, { [OLD]: 1 }], [150, { [NEW]: 1 }]] }),
   'outage in a ramp': faulty(300, ofModel(OLD, 120, { error: 0.3, medianMs: 1800, fromMinute: 120, toMinute: 150 }, null), { versions: RAMP }),
   'outage at a cutover': faulty(300, ofModel(OLD, 153, { error: 0.25, fromMinute: 153, toMinute: 220 }, null), { versions: CUTOVER }),
