@@ -43,7 +43,7 @@ export type Tags = Pick<LlmCall, 'prompt_name' | 'prompt_version' | 'prompt_vers
 export type Role = 'call' | 'candidate' | 'wrapper' | 'duplicate';
 
 /** What has to be known of an inference to tell whether another span is the same one. `own`: one inference; `aggregate`: a wrapper's sum. */
-export type SeenInference = SpanIdentity & {
+export type SeenInference = SpanIdentity & Readonly<Tags> & {
   readonly kind: 'own' | 'aggregate';
   readonly scope_name: string;
   readonly start_ms: number;
@@ -55,7 +55,6 @@ export type SeenInference = SpanIdentity & {
   readonly input_tokens: number | null;
   readonly output_tokens: number | null;
   readonly is_cache_hit: boolean;
-  readonly hasVersion: boolean;
 };
 
 export type Nesting = {
@@ -88,7 +87,13 @@ export function seenInference(call: LlmCall, kind: SeenInference['kind']): SeenI
     input_tokens: call.input_tokens,
     output_tokens: call.output_tokens,
     is_cache_hit: call.is_cache_hit,
-    hasVersion: call.prompt_version !== null,
+    prompt_name: call.prompt_name,
+    prompt_version: call.prompt_version,
+    prompt_version_source: call.prompt_version_source,
+    prompt_label: call.prompt_label,
+    prompt_attribution: call.prompt_attribution,
+    session_id: call.session_id,
+    user_id: call.user_id,
   };
 }
 
@@ -132,7 +137,7 @@ export function createNesting(capacity: number, deps: { readonly onBelow: (node:
       node.hasCome = true;
       node.isBarrier = isBarrier;
       node.inference = inference ?? before;
-      node.tags = tagsOf(span);
+      node.tags = inference ?? tagsOf(span);
       // In the younger generation, even if it was expected for long.
       if (!hasCome) spans.set(key, node);
       const above = node.parent === null ? null : inference !== null || node.below.length > 0 ? nodeAt(node.parent) : null;

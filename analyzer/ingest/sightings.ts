@@ -13,7 +13,7 @@ export type Sighting = SpanIdentity & Tags & {
   readonly slot: number;
 };
 
-type Row = Omit<SeenInference, 'kind'> & Tags & { parent_span_id: string | null; reason: string; role: Role; slot: number };
+type Row = Omit<SeenInference, 'kind'> & { parent_span_id: string | null; reason: string; role: Role; slot: number };
 
 const CHUNK = 2_000;
 /** Of one trace; what is beyond stays unknown. */
@@ -23,7 +23,7 @@ const AROUND_S = 3_600;
 
 const TAGS = 'prompt_name, prompt_version, prompt_version_source, prompt_label, prompt_attribution, session_id, user_id';
 const INFERENCE = `${TAGS}, project, trace_id, span_id, nullIf(parent_span_id, '') AS parent_span_id, reason, role, slot, scope_name, calls.start_ns / 1e6 AS start_ms, calls.end_ns / 1e6 AS end_ms,
-  toBool(position(operation, 'embed') > 0) AS embeds, request_model, response_model, response_id, input_tokens, output_tokens, is_cache_hit, toBool(prompt_version IS NOT NULL) AS hasVersion`;
+  toBool(position(operation, 'embed') > 0) AS embeds, request_model, response_model, response_id, input_tokens, output_tokens, is_cache_hit`;
 const NEWEST = 'ORDER BY calls.revision DESC LIMIT 1 BY project, trace_id, span_id';
 
 /** Every stored span of these traces. */

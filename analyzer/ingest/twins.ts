@@ -197,6 +197,6 @@ function isPreferred(node: SpanNode, than: SpanNode): boolean {
   if (one === null || other === null) return other === null;
   if (one.kind !== other.kind) return one.kind === 'own';
   if (node.isComplete !== than.isComplete) return node.isComplete;
-  if (one.hasVersion !== other.hasVersion) return one.hasVersion;
+  if ((one.prompt_version === null) !== (other.prompt_version === null)) return one.prompt_version !== null;
   return one.start_ms !== other.start_ms ? one.start_ms < other.start_ms : one.span_id < other.span_id;
 }
