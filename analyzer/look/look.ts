@@ -76,15 +76,16 @@ export function createLook(deps: { readonly store: Store }, settings: LookSettin
     // 1. What people decided, and who was active. A prompt is made known by its first call.
     const alerted = [...[...prompts.values()].flatMap((watch) => watch.alerted()), ...drift.alerted()];
     const decisions = alerted.length === 0 ? new Map<string, AlertState>() : await loadAlertStates(store, alerted);
-    const activity = bySlot(await selectActivity(store, range));
+    const [active, pulse] = await Promise.all([selectActivity(store, range), selectPulse(store, range)]);
+    const activity = bySlot(active);
+    const pulses = bySlot(pulse);
     for (const watch of prompts.values()) watch.adopt(decisions);
     drift.adopt(decisions);
-    const pulses = bySlot(await selectPulse(store, range));
     const rangeRows = createRangeRows(store, range);
     for (let slot = range.from; slot < range.to; slot += 1) {
       // 2. Slot by slot, first all that is seen, then what is concluded from it: who did it is told by comparing prompts.
-      const active = groupBy(activity.get(slot) ?? [], watchOf);
-      const activeOn = (watch: PromptWatch): readonly Activity[] => active.get(watch) ?? [];
+      const seen = groupBy(activity.get(slot) ?? [], watchOf);
+      const activeOn = (watch: PromptWatch): readonly Activity[] => seen.get(watch) ?? [];
       const busy: PromptWatch[] = [];
       if (ordered.length !== prompts.size) ordered = [...prompts].sort(([left], [right]) => (left < right ? -1 : 1)).map(([, watch]) => watch);
       for (const watch of ordered) {

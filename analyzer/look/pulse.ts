@@ -54,18 +54,14 @@ export async function selectPulse(store: Store, range: PulseRange, of: PulseOf =
               (SELECT project, environment, prompt_name, ${HOUR}, name, ${UNIT('call_trace_id')} FROM scores
                WHERE slot >= {hour:UInt32} AND slot < {from:UInt32} AND prompt_name IS NOT NULL AND ${ATTRIBUTED} AND ${OF})
           ORDER BY slot, call_start_ns, call_trace_id, call_span_id, score_id LIMIT 1 BY project, environment, prompt_name, ${HOUR}, name, ${UNIT('call_trace_id')}) AS scores`;
-  const rows: Pulse[] = [];
-  for (const readings of [calls, scores]) {
-    rows.push(
-      ...(await store.select<Pulse>(
-        `SELECT ${keys}, groupArray(bin) AS bins, groupArray(units) AS counts
-         FROM (SELECT ${keys}, bin, toUInt32(count()) AS units FROM (${readings}) GROUP BY ${keys}, bin ORDER BY ${keys}, bin)
-         GROUP BY ${keys} ORDER BY ${keys}`,
-        parameters,
-      )),
+  const counted = (readings: string): Promise<Pulse[]> =>
+    store.select<Pulse>(
+      `SELECT ${keys}, groupArray(bin) AS bins, groupArray(units) AS counts
+       FROM (SELECT ${keys}, bin, toUInt32(count()) AS units FROM (${readings}) GROUP BY ${keys}, bin ORDER BY ${keys}, bin)
+       GROUP BY ${keys} ORDER BY ${keys}`,
+      parameters,
     );
-  }
-  return rows;
+  return (await Promise.all([counted(calls), counted(scores)])).flat();
 }
 
 /** The model that answered (nearly) all calls for a request model; null: there were several, or none was named. */
