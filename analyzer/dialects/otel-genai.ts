@@ -1,6 +1,7 @@
 import type { Attributes, AttributeValue, OtlpSpan } from '../../schemas/otlp.ts';
 import type { Dialect, Inference, Reading, RelativeReason, SpanSource } from './index.ts';
 import { firstAmount, firstCount, firstOf, firstText, firstTruth, text } from './values.ts';
+import { isWrapper } from './wrapper.ts';
 
 /**
  * OpenTelemetry GenAI semantic conventions, every generation: up to 1.36 (`gen_ai.system`), 1.37 to 1.41
@@ -71,7 +72,7 @@ export function readGenAi(source: SpanSource): Reading {
   const operation = classify(source.span, source.flags);
   if (operation.kind === 'call') return { kind: 'inference', inference: inferenceOf(source, operation.name) };
   const { reason } = operation;
-  return (reason === 'wrapper' || reason === 'agent') && showsInference(source.span) ? { kind: 'relative', reason, aggregate: inferenceOf(source, CHAT) } : { kind: 'relative', reason };
+  return isWrapper(reason) && showsInference(source.span) ? { kind: 'relative', reason, aggregate: inferenceOf(source, CHAT) } : { kind: 'relative', reason };
 }
 
 /** What stands below a wrapper is not on its span: most of it is chat. */
