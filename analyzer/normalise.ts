@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
 import type { LlmCall, PromptAttribution, PromptVersionSource } from '../schemas/call.ts';
-import type { TagKeys } from '../schemas/config.ts';
+import type { TagKeys } from '../schemas/tag-keys.ts';
 import type { Attributes, OtlpLogRecord, OtlpScope, OtlpSpan } from '../schemas/otlp.ts';
 import type { Score } from '../schemas/score.ts';
 import { dialects, type Dialect, type Inference, type RelativeReason, type SpanSource } from './dialects/index.ts';

@@ -1,6 +1,7 @@
 import { LineCounter, parseDocument, type Document } from 'yaml';
 import type { z } from 'zod';
-import { ConfigFile, WebhookSecret, type Config, type Webhook } from '../schemas/config.ts';
+import { ConfigFile, type Config } from '../schemas/config.ts';
+import { WebhookSecret, type Webhook } from '../schemas/webhook.ts';
 import { PermanentError } from '../schemas/errors.ts';
 import { expectedAt, keysAt, nearest, SETTINGS, valueOf, type Path, type Setting } from './settings.ts';
 

@@ -1,6 +1,7 @@
 import { createNormaliser, type Normaliser } from '../analyzer/normalise.ts';
 import { createContentKeeper } from '../analyzer/signals/content.ts';
-import { scoreLabelsFor, type Config } from '../schemas/config.ts';
+import type { Config } from '../schemas/config.ts';
+import { scoreLabelsFor } from '../schemas/metric-settings.ts';
 import { createRedaction } from '../schemas/redaction.ts';
 
 /** Of the input and of the output of a call, each. */

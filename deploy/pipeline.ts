@@ -1,7 +1,8 @@
 import { createIngest, type Ingest } from '../analyzer/ingest/ingest.ts';
 import { createLook, type Look } from '../analyzer/look/look.ts';
 import { decode } from '../collector/otlp/decode.ts';
-import { metricSettingsFor, promptSettingsFor, scoreTypeFor, type Config } from '../schemas/config.ts';
+import type { Config } from '../schemas/config.ts';
+import { metricSettingsFor, promptSettingsFor, scoreTypeFor } from '../schemas/metric-settings.ts';
 import type { Store } from '../schemas/store.ts';
 import { createNormaliserFor } from './normaliser.ts';
 

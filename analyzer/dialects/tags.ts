@@ -1,5 +1,5 @@
 import type { PromptVersionSource } from '../../schemas/call.ts';
-import type { TagKeys } from '../../schemas/config.ts';
+import type { TagKeys } from '../../schemas/tag-keys.ts';
 import type { Attributes } from '../../schemas/otlp.ts';
 import { agentaPrompt } from './agenta.ts';
 import { agreed, orAssigned } from './agreement.ts';

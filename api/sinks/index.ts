@@ -1,5 +1,5 @@
 import type { Alert } from '../../schemas/alert.ts';
-import type { Webhook, WebhookEvent } from '../../schemas/config.ts';
+import type { Webhook, WebhookEvent } from '../../schemas/webhook.ts';
 import { createWebhookSink } from './webhook.ts';
 
 /** What is to be told: one transition of an alert. */

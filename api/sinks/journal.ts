@@ -1,4 +1,4 @@
-import type { WebhookEvent } from '../../schemas/config.ts';
+import type { WebhookEvent } from '../../schemas/webhook.ts';
 import type { Store } from '../../schemas/store.ts';
 
 /** What the store knows of deliveries: `alert_transitions` is what is to be told, `deliveries` what was tried. */

@@ -1,6 +1,6 @@
 import { Alert } from '../../schemas/alert.ts';
 import type { Clock, RandomSource } from '../../schemas/clock.ts';
-import { WebhookEvent } from '../../schemas/config.ts';
+import { WebhookEvent } from '../../schemas/webhook.ts';
 import { PermanentError } from '../../schemas/errors.ts';
 import type { Message, Outcome, Sink } from './index.ts';
 import type { AlertTransition, Attempt, Journal, Progress } from './journal.ts';

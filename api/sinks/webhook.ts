@@ -1,5 +1,5 @@
 import { Webhook as Signer } from 'standardwebhooks';
-import type { Webhook } from '../../schemas/config.ts';
+import type { Webhook } from '../../schemas/webhook.ts';
 import type { Outcome, Sink } from './index.ts';
 
 /**

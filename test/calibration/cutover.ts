@@ -9,7 +9,8 @@ import { countArms } from '../../analyzer/look/taking-up.ts';
 import { createTape } from '../../analyzer/look/tape.ts';
 import type { Stratum } from '../../schemas/evidence.ts';
 import { SLOTS_PER_HOUR } from '../../analyzer/slots.ts';
-import { ConfigFile, metricSettingsFor } from '../../schemas/config.ts';
+import { ConfigFile } from '../../schemas/config.ts';
+import { metricSettingsFor } from '../../schemas/metric-settings.ts';
 import { observationsOf, type Call } from '../simulation/traffic.ts';
 
 /**

@@ -3,7 +3,8 @@ import { factorNamed } from '../../analyzer/look/factors.ts';
 import { bySlot } from '../../analyzer/look/observations.ts';
 import { openComparison } from '../../analyzer/look/opening.ts';
 import { SLOTS_PER_HOUR } from '../../analyzer/slots.ts';
-import { ConfigFile, metricSettingsFor } from '../../schemas/config.ts';
+import { ConfigFile } from '../../schemas/config.ts';
+import { metricSettingsFor } from '../../schemas/metric-settings.ts';
 import { observationsOf, type Call } from '../simulation/traffic.ts';
 
 /**

@@ -2,7 +2,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { loadConfiguration, type CommandFlags, type Loaded } from '../../deploy/configuration.ts';
 import { SETTINGS, settingsHelp } from '../../deploy/settings.ts';
-import { ConfigFile, metricSettingsFor, promptSettingsFor, scoreLabelsFor, scoreTypeFor } from '../../schemas/config.ts';
+import { ConfigFile } from '../../schemas/config.ts';
+import { metricSettingsFor, promptSettingsFor, scoreLabelsFor, scoreTypeFor } from '../../schemas/metric-settings.ts';
 import { PermanentError } from '../../schemas/errors.ts';
 
 const secret = `whsec_${Buffer.alloc(32, 7).toString('base64')}`;

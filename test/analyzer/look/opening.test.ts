@@ -4,7 +4,8 @@ import type { CallObservation, ScoreObservation } from '../../../analyzer/look/o
 import { factorNamed } from '../../../analyzer/look/factors.ts';
 import { openComparison } from '../../../analyzer/look/opening.ts';
 import type { MetricPolicy } from '../../../analyzer/look/references.ts';
-import { ConfigFile, metricSettingsFor } from '../../../schemas/config.ts';
+import { ConfigFile } from '../../../schemas/config.ts';
+import { metricSettingsFor } from '../../../schemas/metric-settings.ts';
 import { evidenceOf, createEvidence } from '../../../analyzer/statistics/evidence.ts';
 import { atSlot, call, FIRST_SLOT, scoreOf } from './observed.ts';
 
