@@ -101,8 +101,10 @@ export async function startServer(config: Config, deps: ServerDependencies): Pro
       if (alertIds.length === 0) return;
       await delivery.deliver(
         await store.select<AlertTransition>(
-          `SELECT transition_id, alert_id, sequence, state, at_ms, body FROM alert_transitions FINAL WHERE alert_id IN {alertIds:Array(String)}
-           ORDER BY alert_id, sequence DESC LIMIT 1 BY alert_id`,
+          // Two that came at the same moment have one number: both are told.
+          `SELECT transition_id, alert_id, sequence, state, at_ms, body FROM alert_transitions FINAL
+           WHERE (alert_id, sequence) IN (SELECT alert_id, max(sequence) FROM alert_transitions WHERE alert_id IN {alertIds:Array(String)} GROUP BY alert_id)
+           ORDER BY alert_id, at_ms, transition_id`,
           { alertIds },
         ),
       );

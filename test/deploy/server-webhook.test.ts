@@ -6,7 +6,7 @@ import { expect, it, vi } from 'vitest';
 import { defaultRetention, migrate, MIGRATIONS } from '../../deploy/migrate.ts';
 import { startServer } from '../../deploy/server.ts';
 import { openEmbeddedStore } from '../../deploy/store-embedded.ts';
-import { transitionIdOf } from '../../schemas/alert.ts';
+import { transitionRow } from '../../schemas/alert.ts';
 import { ConfigFile, type Config } from '../../schemas/config.ts';
 import { alertAt } from '../api/sinks/alert.ts';
 import { receiver } from '../api/sinks/receiver.ts';
@@ -22,9 +22,7 @@ it('tells a webhook of what a person does to an alert, signed, once for each tra
     const alert = alertAt('alr_1', 'open', raisedMs);
     const store = await openEmbeddedStore({ directory: join(directory, 'store') });
     await migrate(store, { directory: MIGRATIONS, cluster: null, retention: defaultRetention });
-    await store.insert('alert_transitions', [
-      { transition_id: transitionIdOf(alert.id, 1), alert_id: alert.id, sequence: 1, project: 'default', comparison_id: 'cmp_1', state: 'open', at_ms: raisedMs, reason: '', body: JSON.stringify(alert) },
-    ]);
+    await store.insert('alert_transitions', [transitionRow(alert, { comparison_id: 'cmp_1', sequence: 1, at_ms: raisedMs, reason: '' })]);
     await store.close();
 
     const config: Config = {
@@ -39,7 +37,8 @@ it('tells a webhook of what a person does to an alert, signed, once for each tra
       // The second attempt comes after five to six seconds (Standard Webhooks).
       await vi.waitUntil(() => hook.received.length === 2, { timeout: 20_000, interval: 50 });
       const ids = hook.received.map(({ headers }) => headers['webhook-id']);
-      expect(new Set(ids)).toEqual(new Set([transitionIdOf(alert.id, 2)]));
+      expect(new Set(ids).size).toBe(1);
+      expect(ids[0]).toMatch(/^trn_[0-9a-f]{20}$/);
       for (const { body, headers } of hook.received) {
         const message = new Webhook(SECRET).verify(body, headers as Record<string, string>); // single-valued here: the signature covers them
         expect(message).toMatchObject({ type: 'alert.acknowledged', data: { id: alert.id, state: 'acknowledged', culprit: { value: 'v2' } } });
