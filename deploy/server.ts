@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { serve, type ServerType } from '@hono/node-server';
 import { Hono } from 'hono';
 import type { LookEvent } from '../analyzer/look/look.ts';
+import type { SelfEvent } from '../analyzer/self/self-watch.ts';
 import { createApi, defaultApiSettings } from '../api/app.ts';
 import { createDelivery } from '../api/deliver.ts';
 import type { ApiEvent } from '../api/events.ts';
@@ -19,7 +20,7 @@ import { claimDirectory } from './data-directory.ts';
 import { createDirectLog } from './log-direct.ts';
 import { startLookThread } from './look-thread.ts';
 import { migrate, MIGRATIONS } from './migrate.ts';
-import { createIngestFor, publicUrlOf } from './pipeline.ts';
+import { createIngestFor, createSelfWatchFor, publicUrlOf } from './pipeline.ts';
 import { openEmbeddedStore } from './store-embedded.ts';
 import { VERSION } from './version.ts';
 
@@ -37,6 +38,7 @@ export type ServerDependencies = {
 };
 
 const TICK_MS = 500;
+const SELF_WATCH_MS = 10_000;
 const LOOPBACK = new Set(['127.0.0.1', '::1', 'localhost']);
 
 export async function startServer(config: Config, deps: ServerDependencies): Promise<RunningServer> {
@@ -110,7 +112,7 @@ export async function startServer(config: Config, deps: ServerDependencies): Pro
       );
     };
     let lookedMs: number | null = null;
-    const announce = async (raised: readonly LookEvent[]): Promise<void> => {
+    const announce = async (raised: readonly (LookEvent | SelfEvent)[]): Promise<void> => {
       for (const event of raised) events.publish(event.kind, event.kind === 'alert' ? { id: event.alert.id, state: event.alert.state, summary: event.alert.summary } : { slot: event.slot, comparisons: event.comparisons });
       await tell(raised.flatMap((event) => (event.kind === 'alert' ? [event.alert.id] : [])));
     };
@@ -152,6 +154,17 @@ export async function startServer(config: Config, deps: ServerDependencies): Pro
       isStopped = true;
       clearInterval(timer);
       await ticking;
+    });
+
+    // 7. Its own faults. Apart from the ticks, which one of them may be holding up.
+    const selfWatch = createSelfWatchFor(store, config, deps.clock());
+    let watching: Promise<void> = Promise.resolve();
+    const selfTimer = setInterval(() => {
+      watching = watching.then(async () => announce(await selfWatch.look(deps.clock()))).catch((error: unknown) => deps.warn('the watch over itself failed and is tried again', error));
+    }, SELF_WATCH_MS);
+    undo.push(async () => {
+      clearInterval(selfTimer);
+      await watching;
     });
     return { url, close: unwind };
   } catch (error) {

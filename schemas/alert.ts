@@ -29,7 +29,7 @@ export const Alert = z
     metric: z.string(),
     direction: z.enum(['up', 'down']),
     culprit: z.object({
-      factor: z.enum(['prompt_version', 'model', 'provider', 'app_version', 'prompt_content']),
+      factor: z.enum(['prompt_version', 'model', 'provider', 'app_version', 'prompt_content', 'pipeline']).openapi({ description: 'pipeline: a fault of Culprit itself, or that it cannot do right any more; `advice` says what to do' }),
       value: z.string(),
       baseline: z.string(),
       confounded_with: z.array(z.object({ factor: z.string(), value: z.string() })).optional(),
@@ -39,7 +39,7 @@ export const Alert = z
       diff_url: z.string().nullable(),
     }),
     evidence: z.object({
-      grade: z.enum(['concurrent', 'before_after', 'alone']),
+      grade: z.enum(['concurrent', 'before_after', 'alone', 'counted']).openapi({ description: 'counted: nothing is inferred, so `e_value`, `threshold` and `alpha` say nothing and are 1' }),
       e_value: z.number(),
       threshold: z.number(),
       alpha: z.number(),
@@ -55,6 +55,7 @@ export const Alert = z
     examples: z.array(z.object({ trace_id: z.string(), span_id: z.string(), why: z.string() })),
     links: z.object({ alert: z.string(), evidence: z.string(), chart: z.string(), rollback: z.string().nullable() }),
     summary: z.string(),
+    advice: z.string().optional().openapi({ description: 'what to do, where it is the same for all: of faults of Culprit itself' }),
   })
   .openapi('Alert');
 export type Alert = z.infer<typeof Alert>;

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,6 +11,7 @@ import { transitionRow } from '../../schemas/alert.ts';
 import { ConfigFile, type Config } from '../../schemas/config.ts';
 import { alertAt } from '../api/sinks/alert.ts';
 import { receiver } from '../api/sinks/receiver.ts';
+import { post, tracesBody } from './server-process.ts';
 
 const SECRET = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYqrTwjU';
 
@@ -48,6 +50,31 @@ it('tells a webhook of what a person does to an alert, signed, once for each tra
       await server.close();
     }
   } finally {
+    await hook.close();
+    await rm(directory, { recursive: true, force: true });
+  }
+});
+
+it('tells a webhook of its own faults: a sender whose version is an id of the request', { timeout: 60_000 }, async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'culprit-webhook-'));
+  const hook = await receiver((response) => response.writeHead(204).end());
+  const config: Config = {
+    ...ConfigFile.parse({ data: directory, port: 0, allow_private_addresses: true }),
+    webhooks: [{ name: 'on-call', url: hook.url, secret: SECRET, events: ['alert.open'], timeout_s: 5 }],
+  };
+  const server = await startServer(config, { clock: Date.now, random: Math.random, warn: (message, error) => expect.fail(`${message}: ${String(error)}`) });
+  try {
+    const spans = Array.from({ length: 1_100 }, (_, index) => ({ trace_id: randomBytes(16).toString('hex'), span_id: randomBytes(8).toString('hex'), version: `req-${index}` }));
+    expect((await post(server.url, tracesBody(spans, Date.now()))).status).toBe(200);
+    // It looks at itself every ten seconds.
+    await vi.waitUntil(() => hook.received.length === 1, { timeout: 30_000, interval: 50 });
+    expect(JSON.parse(hook.received[0]?.body ?? '')).toMatchObject({
+      type: 'alert.open',
+      data: { severity: 'ticket', prompt: 'refund', culprit: { factor: 'pipeline', value: 'cardinality' }, summary: expect.stringMatching(/^refund has more than 1,000 versions in a day \(req-\d+, /) },
+    });
+    expect(await (await fetch(`${server.url}/v1/alerts?state=open`)).json()).toMatchObject({ alerts: [{ metric: 'cardinality' }] });
+  } finally {
+    await server.close();
     await hook.close();
     await rm(directory, { recursive: true, force: true });
   }
