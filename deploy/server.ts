@@ -11,6 +11,7 @@ import { createTransition } from '../api/transition.ts';
 import { createSinks } from '../api/sinks/index.ts';
 import type { AlertTransition } from '../api/sinks/journal.ts';
 import { createPost } from '../api/sinks/post.ts';
+import { startGrpc } from '../collector/grpc.ts';
 import { createCollector, type CollectorEnvironment } from '../collector/server.ts';
 import type { Clock, RandomSource } from '../schemas/clock.ts';
 import type { Config } from '../schemas/config.ts';
@@ -27,6 +28,8 @@ import { VERSION } from './version.ts';
 export type RunningServer = {
   /** http://HOST:PORT, with the port that was really taken. */
   readonly url: string;
+  /** HOST:PORT of OTLP/gRPC; null where it is off. */
+  readonly grpc: string | null;
   close(): Promise<void>;
 };
 
@@ -37,6 +40,9 @@ export type ServerDependencies = {
 };
 
 const TICK_MS = 500;
+/** What gRPC holds before admission sees it is at most the product. The OpenTelemetry Collector takes 4 MiB a message. */
+const GRPC_MESSAGE_BYTES = 16 * 1024 * 1024;
+const GRPC_ARRIVING = 64;
 const LOOPBACK = new Set(['127.0.0.1', '::1', 'localhost']);
 
 export async function startServer(config: Config, deps: ServerDependencies): Promise<RunningServer> {
@@ -130,6 +136,16 @@ export async function startServer(config: Config, deps: ServerDependencies): Pro
     const { server, url } = await listen(app, config);
     undo.push(() => new Promise<void>((resolve) => (server.close(() => resolve()), 'closeAllConnections' in server && setTimeout(() => server.closeAllConnections(), 2_000).unref())));
 
+    const grpc = config.grpc
+      ? await startGrpc((path, request) => collector.app.request(path, request), {
+          host: config.host,
+          port: grpcPortOf(config),
+          maxMessageBytes: Math.min(config.limits.body_bytes, GRPC_MESSAGE_BYTES),
+          maxArriving: GRPC_ARRIVING,
+        })
+      : null;
+    undo.push(async () => grpc?.close());
+
     // 6. The clock: what waited long enough becomes complete, then slots close and are looked at.
     let isStopped = false;
     let ticking: Promise<void> = Promise.resolve();
@@ -151,11 +167,16 @@ export async function startServer(config: Config, deps: ServerDependencies): Pro
       clearInterval(timer);
       await ticking;
     });
-    return { url, close: unwind };
+    return { url, grpc: grpc === null ? null : `${config.host}:${grpc.port}`, close: unwind };
   } catch (error) {
     await unwind();
     throw error;
   }
+}
+
+/** 4317 belongs to 4318. */
+function grpcPortOf({ port, grpc_port }: Config): number {
+  return grpc_port ?? Math.max(0, port - 1);
 }
 
 function listen(app: Hono<CollectorEnvironment>, config: Config): Promise<{ server: ServerType; url: string }> {
