@@ -120,6 +120,7 @@ export async function startServer(config: Config, deps: ServerDependencies): Pro
     };
     const api = createApi({
       store: store.lane({ connections: 2, maxSeconds: 20 }),
+      analyst: store.analyst,
       clock: deps.clock,
       events,
       settings: { ...defaultApiSettings, project: config.project, version: VERSION, content: { mode: config.content, days: content_days }, hosts: [...LOOPBACK_NAMES, new URL(publicUrlOf(config)).hostname] },
