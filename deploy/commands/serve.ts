@@ -2,7 +2,8 @@ import { resolve } from 'node:path';
 import pino from 'pino';
 import type { Config } from '../../schemas/config.ts';
 import type { Invocation } from '../main.ts';
-import { startServer, type RunningServer, type ServerDependencies } from '../server.ts';
+import type { RunningServer, ServerDependencies } from '../running.ts';
+import { startServer } from '../server.ts';
 
 /** `culprit`: runs until it is told to stop. */
 export async function runServer({ config }: Invocation): Promise<number> {
