@@ -2,7 +2,7 @@ import { OpenAPIHono } from '@hono/zod-openapi';
 import { bodyLimit } from 'hono/body-limit';
 import { HTTPException } from 'hono/http-exception';
 import type { Clock } from '../schemas/clock.ts';
-import type { Store } from '../schemas/store.ts';
+import type { AnalystStore, Store } from '../schemas/store.ts';
 import { registerAlerts, type Transition } from './alerts.ts';
 import { registerCalls } from './calls.ts';
 import { registerComparisons } from './comparisons.ts';
@@ -13,6 +13,7 @@ import { registerLedger } from './ledger.ts';
 import { registerPage } from './page.ts';
 import { errorResponse, ProblemError, problemResponse, validationHook } from './problem.ts';
 import { registerPrompts } from './prompts.ts';
+import { registerQuery } from './query.ts';
 import { createResults } from './results.ts';
 import { registerScores } from './scores.ts';
 import { registerSeries } from './series.ts';
@@ -53,6 +54,8 @@ export type Status = { behind_ms: number | null };
 
 export type ApiDeps = {
   store: Store;
+  /** Where SQL that people write runs. */
+  analyst: AnalystStore;
   clock: Clock;
   events: EventSource;
   settings: ApiSettings;
@@ -66,9 +69,10 @@ export type ApiDeps = {
 export function createApi(deps: ApiDeps): OpenAPIHono {
   const app = new OpenAPIHono({ defaultHook: validationHook });
   app.use('*', onlyForHosts(new Set(deps.settings.hosts)));
-  const limit = bodyLimit({ maxSize: 64 * 1024, onError: () => problemResponse(413, 'The body is larger than 64 KiB.') });
+  const limit = bodyLimit({ maxSize: 256 * 1024, onError: () => problemResponse(413, 'The body is larger than 256 KiB.') });
   // Only for its own resources: under the same origin the collector takes larger bodies.
   app.use('/v1/alerts/*', limit);
+  app.use('/v1/query', limit);
 
   registerCalls(app, deps);
   registerContent(app, deps);
@@ -80,6 +84,7 @@ export function createApi(deps: ApiDeps): OpenAPIHono {
   registerSeries(app, deps);
   registerAlerts(app, deps);
   registerLedger(app, deps);
+  registerQuery(app, deps);
   registerEvents(app, deps);
   registerPage(app);
 

@@ -27,6 +27,8 @@ export const ConfigFile = z
     data: z.string().min(1).default('data').describe('Directory of the embedded store. One process at a time.'),
     host: z.string().min(1).default('127.0.0.1').describe('Address to listen on. Loopback only, as there are no API keys yet.'),
     port: z.number().int().min(0).max(65_535).default(4318).describe('Port for OTLP/HTTP, API and page. 0: any free one.'),
+    grpc: z.boolean().default(true).describe('Whether OTLP/gRPC is taken, too.'),
+    grpc_port: z.number().int().min(0).max(65_535).optional().describe('Port for OTLP/gRPC. 0: any free one. Default: one below `port`, so 4317.'),
     public_url: z.url({ protocol: /^https?$/, error: 'is not an http(s) URL; write it in full, like https://culprit.example.com' }).optional().describe('How people reach this server; links in alerts begin with it. Default: http://HOST:PORT.'),
     project: z.string().min(1).max(256).default('default').describe('Project of what arrives without an API key.'),
     log_level: z.enum(['debug', 'info', 'warn', 'error']).default('info').describe('Least severe log line that is written.'),
