@@ -2,6 +2,7 @@ import { OpenAPIHono } from '@hono/zod-openapi';
 import { bodyLimit } from 'hono/body-limit';
 import { HTTPException } from 'hono/http-exception';
 import type { Clock } from '../schemas/clock.ts';
+import type { LogMessage } from '../schemas/log.ts';
 import type { AnalystStore, Store } from '../schemas/store.ts';
 import { registerAlerts, type Transition } from './alerts.ts';
 import { registerCalls } from './calls.ts';
@@ -11,6 +12,7 @@ import { registerEvents, type EventSource } from './events.ts';
 import { LOOPBACK_NAMES, onlyForHosts } from './host.ts';
 import { registerLedger } from './ledger.ts';
 import { registerPage } from './page.ts';
+import { registerParked } from './parked.ts';
 import { errorResponse, ProblemError, problemResponse, validationHook } from './problem.ts';
 import { registerPrompts } from './prompts.ts';
 import { registerQuery } from './query.ts';
@@ -61,6 +63,8 @@ export type ApiDeps = {
   settings: ApiSettings;
   status: () => Status;
   transition: Transition;
+  /** Appends a message to the log, as the collector does. Throws PermanentError where it cannot be stored. */
+  replay: (message: LogMessage) => Promise<void>;
   /** Told of every error that is answered 500 or 503, with what was asked. */
   onFailure: (error: unknown, request: { method: string; path: string }) => void;
 };
@@ -84,6 +88,7 @@ export function createApi(deps: ApiDeps): OpenAPIHono {
   registerSeries(app, deps);
   registerAlerts(app, deps);
   registerLedger(app, deps);
+  registerParked(app, deps);
   registerQuery(app, deps);
   registerEvents(app, deps);
   registerPage(app);

@@ -32,6 +32,12 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     flags: { '--json': 'switch', '--limit': 'value' },
     run: async (invocation) => (await import('./commands/inspect-command.ts')).runInspect(invocation),
   },
+  parked: {
+    usage: 'culprit parked [--replay [ID…]]',
+    does: 'lists the messages that a running server could not store, or has it take them again',
+    flags: { '--replay': 'switch' },
+    run: async (invocation) => (await import('./commands/parked.ts')).runParked(invocation),
+  },
   verify: { usage: 'culprit verify EVIDENCE.json…', does: 'recomputes the e-value of an alert from its strata', flags: {}, run: async (invocation) => (await import('./commands/verify.ts')).runVerify(invocation) },
 };
 

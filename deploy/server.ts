@@ -10,6 +10,7 @@ import { migrateFor } from './migrate.ts';
 import { createIngestFor, createSelfWatchFor } from './pipeline.ts';
 import { startApi } from './roles/api.ts';
 import { createCollectorFor } from './roles/collector.ts';
+import { createStoreParking } from './parking-store.ts';
 import { createUndo, repeat, type RunningServer, type ServerDependencies } from './running.ts';
 import { openEmbeddedStore } from './store-embedded.ts';
 
@@ -40,12 +41,12 @@ export async function startServer(config: Config, deps: ServerDependencies): Pro
     // 4. The API, and who is told of what happens.
     let lookedMs: number | null = null;
     const status = () => ({ behind_ms: lookedMs === null ? null : Math.max(0, deps.clock() - lookedMs) });
-    const api = startApi({ own: store, queries: store.lane({ connections: 2, maxSeconds: 20 }), analyst: store.analyst }, status, config, deps);
+    const api = startApi({ own: store, queries: store.lane({ connections: 2, maxSeconds: 20 }), analyst: store.analyst }, status, (message) => log.append(message), config, deps);
     undo.push(() => api.close());
 
     // 5. Collector and API on one port. An append resolves when the store has the rows.
     const write = async (batch: Parameters<typeof ingest.write>[0]): Promise<void> => api.arrived(await ingest.write(batch));
-    const log = createDirectLog({ read: ingest.read, write }, { maxPendingBytes: config.limits.in_flight_bytes, maxBatchBytes: MAX_BATCH_BYTES });
+    const log = createDirectLog({ read: ingest.read, write, parking: createStoreParking({ store, clock: deps.clock }) }, { maxPendingBytes: config.limits.in_flight_bytes, maxBatchBytes: MAX_BATCH_BYTES });
     undo.push(() => log.close());
     const collector = createCollectorFor(log, config, deps);
     const app = new Hono<CollectorEnvironment>();

@@ -2,7 +2,7 @@ import type { OpenAPIHono } from '@hono/zod-openapi';
 import type { BatchSummary } from '../../analyzer/ingest/ingest.ts';
 import type { LookEvent } from '../../analyzer/look/look.ts';
 import type { SelfEvent } from '../../analyzer/self/self-watch.ts';
-import { createApi, defaultApiSettings, type Status } from '../../api/app.ts';
+import { createApi, defaultApiSettings, type ApiDeps, type Status } from '../../api/app.ts';
 import { createDelivery } from '../../api/deliver.ts';
 import type { ApiEvent } from '../../api/events.ts';
 import { LOOPBACK_NAMES } from '../../api/host.ts';
@@ -33,7 +33,7 @@ const MAX_NAMED_PROMPTS = 100;
 /**
  * @param stores.own what deliveries and changes of alerts go through; `queries` what people ask, so that their slow ones stand before nothing.
  */
-export function startApi(stores: { readonly own: Store; readonly queries: Store; readonly analyst: AnalystStore }, status: () => Status, config: Config, deps: ServerDependencies): ApiRole {
+export function startApi(stores: { readonly own: Store; readonly queries: Store; readonly analyst: AnalystStore }, status: () => Status, replay: ApiDeps['replay'], config: Config, deps: ServerDependencies): ApiRole {
   const { own: store } = stores;
   const { clock } = deps;
   const events = createEvents();
@@ -79,6 +79,7 @@ export function startApi(stores: { readonly own: Store; readonly queries: Store;
       events.publish('alert', { id: alert.id, state: alert.state, summary: alert.summary });
       void tell([alert.id]).catch((error: unknown) => deps.warn('a delivery waits for the next one', error));
     }),
+    replay,
     onFailure: (error, request) => deps.warn(`${request.method} ${request.path} failed`, error),
   });
 

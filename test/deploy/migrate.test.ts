@@ -11,7 +11,7 @@ import { makeCalls } from '../bench/made-up-calls.ts';
 
 const schema = join(import.meta.dirname, '../../schemas/clickhouse');
 const names = readdirSync(schema).sort();
-const tablesOfSchema = ['alert_transitions', 'calls', 'comparisons', 'contents', 'deliveries', 'ledger', 'look_progress', 'looks', 'migrations', 'relatives', 'score_names', 'scores', 'strata', 'versions'];
+const tablesOfSchema = ['alert_transitions', 'calls', 'comparisons', 'contents', 'deliveries', 'ledger', 'look_progress', 'looks', 'migrations', 'parked', 'relatives', 'score_names', 'scores', 'strata', 'versions'];
 
 let root: string;
 let store: Store;
@@ -117,9 +117,9 @@ describe('migrations', () => {
     const ttls = async (): Promise<Record<string, string>> => Object.fromEntries((await tables()).filter(({ ttl }) => ttl !== '').map(({ name, ttl }) => [name, ttl]));
     await migrate(store, { ...settings, retention: defaultRetention });
     const relatives = 'toDateTime(intDiv(received_ms, 1000)) + toIntervalDay(1)';
-    expect(await ttls()).toEqual({ calls: 'event_time + toIntervalDay(30)', relatives, scores: 'event_time + toIntervalDay(30)', strata: 'closed_at + toIntervalDay(400)', looks: 'at + toIntervalDay(400)', contents: 'event_time + toIntervalDay(7)' });
+    expect(await ttls()).toEqual({ calls: 'event_time + toIntervalDay(30)', relatives, scores: 'event_time + toIntervalDay(30)', strata: 'closed_at + toIntervalDay(400)', looks: 'at + toIntervalDay(400)', contents: 'event_time + toIntervalDay(7)', parked: 'toDateTime(intDiv(received_ms, 1000)) + toIntervalDay(7)' });
     await migrate(store, { ...settings, retention: { calls: 7, scores: null, evidence: 400, content: 3 } });
-    expect(await ttls()).toEqual({ calls: 'event_time + toIntervalDay(7)', relatives, strata: 'closed_at + toIntervalDay(400)', looks: 'at + toIntervalDay(400)', contents: 'event_time + toIntervalDay(3)' });
+    expect(await ttls()).toEqual({ calls: 'event_time + toIntervalDay(7)', relatives, strata: 'closed_at + toIntervalDay(400)', looks: 'at + toIntervalDay(400)', contents: 'event_time + toIntervalDay(3)', parked: 'toDateTime(intDiv(received_ms, 1000)) + toIntervalDay(3)' });
     await migrate(store, { ...settings, retention: endlessRetention });
     expect(await ttls()).toEqual({});
     await expect(migrate(store, { ...settings, retention: { ...defaultRetention, calls: 0 } })).rejects.toThrow('retention is 0 days');

@@ -1,0 +1,48 @@
+import { PermanentError } from '../../schemas/errors.ts';
+import type { Invocation } from '../main.ts';
+import { publicUrlOf } from '../pipeline.ts';
+
+/** `culprit parked`: what a running server could not store, and taking it again. Through its API, as its data is its own. */
+type Parked = { readonly id: string; readonly state: string; readonly signal: string; readonly received_ms: number; readonly records: number; readonly bytes: number; readonly is_whole: boolean; readonly reason: string };
+
+const LIMIT = 500;
+
+/** Exit status 1 where one that was to be replayed is still not stored. */
+export async function runParked({ config, positionals, flags }: Invocation): Promise<number> {
+  const base = publicUrlOf(config);
+  const { parked } = await asked<{ parked: Parked[] }>(`${base}/v1/parked?limit=${LIMIT}`, 'GET');
+  const waiting = parked.filter(({ state }) => state === 'parked');
+  if (flags['--replay'] === undefined) {
+    for (const { id, signal, received_ms, records, bytes, is_whole, reason } of waiting) {
+      console.log(`${id}  ${new Date(received_ms).toISOString()}  ${signal}, ${records} records, ${bytes} bytes${is_whole ? '' : ', too large to be kept'}\n    ${reason}`);
+    }
+    console.log(waiting.length === 0 ? 'Nothing is parked.' : `${waiting.length} parked; take them again with culprit parked --replay [ID…]`);
+    return 0;
+  }
+  let status = 0;
+  for (const id of positionals.length > 0 ? positionals : waiting.filter(({ is_whole }) => is_whole).map((one) => one.id)) {
+    try {
+      await asked(`${base}/v1/parked/${encodeURIComponent(id)}/replay`, 'POST');
+      console.log(`${id}: stored`);
+    } catch (error) {
+      if (!(error instanceof PermanentError)) throw error;
+      console.log(`${id}: ${error.message}`);
+      status = 1;
+    }
+  }
+  return status;
+}
+
+/** Throws PermanentError with what the server says. */
+async function asked<Answer>(url: string, method: 'GET' | 'POST'): Promise<Answer> {
+  let response: Response;
+  try {
+    response = await fetch(url, method === 'GET' ? {} : { method, headers: { 'content-type': 'application/json' }, body: '{}' });
+  } catch (cause) {
+    throw new PermanentError(`there is no server at ${new URL(url).origin}; start it, or name it with --public-url`, { cause });
+  }
+  // What the API answers is described in /openapi.json.
+  const body = (await response.json()) as Answer & { readonly detail?: string };
+  if (!response.ok) throw new PermanentError(body.detail ?? `the server answers ${response.status}`);
+  return body;
+}
