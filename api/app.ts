@@ -8,16 +8,18 @@ import { registerCalls } from './calls.ts';
 import { registerComparisons } from './comparisons.ts';
 import { registerContent } from './content.ts';
 import { registerEvents, type EventSource } from './events.ts';
+import { registerFlagger } from './flagger.ts';
 import { LOOPBACK_NAMES, onlyForHosts } from './host.ts';
 import { registerLedger } from './ledger.ts';
 import { registerPage } from './page.ts';
 import { errorResponse, ProblemError, problemResponse, validationHook } from './problem.ts';
+import { registerPrometheus } from './prometheus.ts';
 import { registerPrompts } from './prompts.ts';
 import { registerQuery } from './query.ts';
 import { createResults } from './results.ts';
 import { registerScores } from './scores.ts';
 import { registerSeries } from './series.ts';
-import { registerVerdicts } from './verdicts.ts';
+import { createVerdicts, registerVerdicts } from './verdicts.ts';
 
 export type ApiSettings = {
   project: string;
@@ -73,6 +75,7 @@ export function createApi(deps: ApiDeps): OpenAPIHono {
   // Only for its own resources: under the same origin the collector takes larger bodies.
   app.use('/v1/alerts/*', limit);
   app.use('/v1/query', limit);
+  app.use('/v1/flagger/*', limit);
 
   registerCalls(app, deps);
   registerContent(app, deps);
@@ -80,7 +83,10 @@ export function createApi(deps: ApiDeps): OpenAPIHono {
   registerPrompts(app, deps);
   const readResults = createResults(deps);
   registerComparisons(app, deps, readResults);
-  registerVerdicts(app, deps, readResults);
+  const readVerdict = createVerdicts(deps, readResults);
+  registerVerdicts(app, readVerdict);
+  registerFlagger(app, readVerdict);
+  registerPrometheus(app, deps);
   registerSeries(app, deps);
   registerAlerts(app, deps);
   registerLedger(app, deps);
