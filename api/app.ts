@@ -1,6 +1,7 @@
 import { OpenAPIHono } from '@hono/zod-openapi';
 import { bodyLimit } from 'hono/body-limit';
 import { HTTPException } from 'hono/http-exception';
+import type { Registry } from '../schemas/registry.ts';
 import type { Clock } from '../schemas/clock.ts';
 import type { AnalystStore, Store } from '../schemas/store.ts';
 import { registerAlerts, type Transition } from './alerts.ts';
@@ -19,6 +20,9 @@ import { registerQuery } from './query.ts';
 import { createResults } from './results.ts';
 import { registerScores } from './scores.ts';
 import { registerSeries } from './series.ts';
+import { registerRegistryHooks } from './registry-hooks.ts';
+import { createVersionEvents } from './version-events.ts';
+import { registerVersions } from './versions.ts';
 import { createVerdicts, registerVerdicts } from './verdicts.ts';
 
 export type ApiSettings = {
@@ -35,6 +39,8 @@ export type ApiSettings = {
   heartbeatMs: number;
   /** Names that this server is reached by (host.ts). */
   hosts: readonly string[];
+  /** Whose webhooks are taken. */
+  registries: readonly Registry[];
   /** Where SDKs send to, as an empty page tells it; null: where the page itself is served. */
   ingestUrl: string | null;
 };
@@ -48,6 +54,7 @@ export const defaultApiSettings: ApiSettings = {
   maxQueuedEvents: 256,
   heartbeatMs: 5_000,
   hosts: LOOPBACK_NAMES,
+  registries: [],
   ingestUrl: null,
 };
 
@@ -76,7 +83,11 @@ export function createApi(deps: ApiDeps): OpenAPIHono {
   app.use('/v1/alerts/*', limit);
   app.use('/v1/query', limit);
   app.use('/v1/flagger/*', limit);
+  const large = bodyLimit({ maxSize: 16 * 1024 * 1024, onError: () => problemResponse(413, 'The body is larger than 16 MiB.') });
+  app.use('/v1/versions', large);
+  app.use('/v1/hooks/*', large);
 
+  const versionEvents = createVersionEvents(deps.store);
   registerCalls(app, deps);
   registerContent(app, deps);
   registerScores(app, deps);
@@ -88,7 +99,9 @@ export function createApi(deps: ApiDeps): OpenAPIHono {
   registerFlagger(app, readVerdict);
   registerPrometheus(app, deps);
   registerSeries(app, deps);
-  registerAlerts(app, deps);
+  registerAlerts(app, deps, versionEvents);
+  registerVersions(app, deps, versionEvents);
+  registerRegistryHooks(app, deps, versionEvents);
   registerLedger(app, deps);
   registerQuery(app, deps);
   registerEvents(app, deps);

@@ -46,6 +46,12 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     failed: 2,
     run: async (invocation) => (await import('./commands/verdict-command.ts')).runVerdict(invocation),
   },
+  versions: {
+    usage: 'culprit versions push [--files "prompts/{prompt}.md"] [--prompt NAME] [--version VERSION]',
+    does: 'tells a running server (--server URL, key in CULPRIT_API_KEY) what Git knows of the versions of prompts: commit, author, owner, what changed',
+    flags: { '--files': 'value', '--prompt': 'value', '--version': 'value', '--server': 'value' },
+    run: async (invocation) => (await import('./commands/versions-command.ts')).runVersions(invocation),
+  },
   verify: { usage: 'culprit verify EVIDENCE.json…', does: 'recomputes the e-value of an alert from its strata', flags: {}, run: async (invocation) => (await import('./commands/verify.ts')).runVerify(invocation) },
 };
 
