@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { builtIn, MetricRule, PromptRule } from './metric-settings.ts';
 import { MAX_PATTERN_CHARACTERS, MAX_PATTERNS, patternFault } from './redaction.ts';
+import { RegistryEntry, type Registry } from './registry.ts';
 import { TagKeys } from './tag-keys.ts';
 import { WebhookEntry, type Webhook } from './webhook.ts';
 
@@ -63,6 +64,7 @@ export const ConfigFile = z
     metrics: z.record(z.string().min(1), MetricRule).default({}),
     prompts: z.record(z.string().min(1), PromptRule).default({}),
     webhooks: z.array(WebhookEntry).max(100).default([]),
+    registries: z.array(RegistryEntry).max(4).default([]),
   })
   .superRefine((config, context) => {
     const rules = [
@@ -88,4 +90,4 @@ export const ConfigFile = z
   });
 
 /** The settings as the program has them: validated, defaults filled in, secrets read. Never log it whole: it holds secrets. */
-export type Config = Omit<z.output<typeof ConfigFile>, 'webhooks'> & { webhooks: readonly Webhook[] };
+export type Config = Omit<z.output<typeof ConfigFile>, 'webhooks' | 'registries'> & { webhooks: readonly Webhook[]; registries: readonly Registry[] };

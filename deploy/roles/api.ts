@@ -71,6 +71,7 @@ export function startApi(stores: { readonly own: Store; readonly queries: Store;
       ...defaultApiSettings,
       project: config.project,
       version: VERSION,
+      registries: config.registries,
       content: { mode: config.content, days: config.retention.content_days },
       hosts: [...LOOPBACK_NAMES, new URL(publicUrlOf(config)).hostname],
     },
