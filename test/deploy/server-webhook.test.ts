@@ -62,6 +62,7 @@ it('tells a webhook of its own faults: a sender whose version is an id of the re
   const config: Config = {
     ...ConfigFile.parse({ data: directory, port: 0, allow_private_addresses: true }),
     webhooks: [{ name: 'on-call', url: hook.url, secret: SECRET, events: ['alert.open'], timeout_s: 5 }],
+    registries: [],
   };
   const server = await startServer(config, { clock: Date.now, random: Math.random, warn: (message, error) => expect.fail(`${message}: ${String(error)}`) });
   try {
