@@ -105,6 +105,7 @@ it('come out the same in any order, in any requests, with restarts between (seed
     fc.asyncProperty(order, flags(1), fc.oneof(fc.constant(none), flags(3)), async (shuffled, cuts, restarts) => {
       expect(await ingestAll({ order: shuffled, cuts, restarts })).toEqual(expected);
     }),
-    { numRuns: NUM_ORDERS, ...(SEED === undefined ? {} : { seed: Number(SEED) }) },
+    // Shrinking an order takes longer than finding it.
+    { numRuns: NUM_ORDERS, endOnFailure: NUM_ORDERS > 8, ...(SEED === undefined ? {} : { seed: Number(SEED) }) },
   );
 });
