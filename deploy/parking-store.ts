@@ -1,9 +1,10 @@
 import { PermanentError, RetryableError } from '../schemas/errors.ts';
 import { parkedIdOf, UNSTORABLE, type Parking } from '../schemas/parking.ts';
+import type { Config } from '../schemas/config.ts';
 import type { Clock } from '../schemas/clock.ts';
 import type { Store } from '../schemas/store.ts';
 
-/** Parking in the store: the table `parked`, in bounds, for `retention.content_days`, since a message holds what was said. */
+/** Parking in the store: the table `parked`, in bounds, for `retention.content_days`. A message holds what was said, so its body is kept only where content is. */
 export type ParkingLimits = {
   /** A larger body is not kept; what is known of it is. */
   readonly maxBodyBytes: number;
@@ -11,12 +12,16 @@ export type ParkingLimits = {
   readonly maxTotalBytes: number;
 };
 
-export const PARKING_LIMITS: ParkingLimits = { maxBodyBytes: 8 * 2 ** 20, maxTotalBytes: 256 * 2 ** 20 };
+const PARKING_LIMITS: ParkingLimits = { maxBodyBytes: 8 * 2 ** 20, maxTotalBytes: 256 * 2 ** 20 };
+
+export function parkingLimitsOf({ content }: Pick<Config, 'content'>): ParkingLimits {
+  return content === 'stored' ? PARKING_LIMITS : { ...PARKING_LIMITS, maxBodyBytes: 0 };
+}
 
 const HOUR_MS = 3_600_000;
 const MAX_REASON_CHARACTERS = 1_000;
 
-export function createStoreParking(deps: { readonly store: Store; readonly clock: Clock }, limits: ParkingLimits = PARKING_LIMITS): Parking {
+export function createStoreParking(deps: { readonly store: Store; readonly clock: Clock }, limits: ParkingLimits): Parking {
   const { store, clock } = deps;
   return {
     async park(message, { records, reason }) {

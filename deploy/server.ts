@@ -10,7 +10,7 @@ import { migrateFor } from './migrate.ts';
 import { createIngestFor, createSelfWatchFor } from './pipeline.ts';
 import { startApi } from './roles/api.ts';
 import { createCollectorFor } from './roles/collector.ts';
-import { createStoreParking } from './parking-store.ts';
+import { createStoreParking, parkingLimitsOf } from './parking-store.ts';
 import { createUndo, repeat, type RunningServer, type ServerDependencies } from './running.ts';
 import { openEmbeddedStore } from './store-embedded.ts';
 
@@ -46,7 +46,7 @@ export async function startServer(config: Config, deps: ServerDependencies): Pro
 
     // 5. Collector and API on one port. An append resolves when the store has the rows.
     const write = async (batch: Parameters<typeof ingest.write>[0]): Promise<void> => api.arrived(await ingest.write(batch));
-    const log = createDirectLog({ read: ingest.read, write, parking: createStoreParking({ store, clock: deps.clock }) }, { maxPendingBytes: config.limits.in_flight_bytes, maxBatchBytes: MAX_BATCH_BYTES });
+    const log = createDirectLog({ read: ingest.read, write, parking: createStoreParking({ store, clock: deps.clock }, parkingLimitsOf(config)) }, { maxPendingBytes: config.limits.in_flight_bytes, maxBatchBytes: MAX_BATCH_BYTES });
     undo.push(() => log.close());
     const collector = createCollectorFor(log, config, deps);
     const app = new Hono<CollectorEnvironment>();
