@@ -80,7 +80,7 @@ function inference(source: SpanSource, operation: string): Inference {
   const model = text(attributes.get(MODEL), flags);
   return {
     ...standard,
-    request_model: model ?? standard.request_model,
+    request_model: askedModel(attributes, flags) ?? model ?? standard.request_model,
     response_model: (error === null ? model : null) ?? standard.response_model,
     finish_reason: finishReasonOf(attributes, flags) ?? standard.finish_reason,
     is_stream: truth(parameters?.get('stream')) ?? standard.is_stream,
@@ -93,6 +93,11 @@ function inference(source: SpanSource, operation: string): Inference {
     prompt_text: { template: undefined, system: conversation(inputMessages(attributes.get('langfuse.observation.input'))) ?? standard.prompt_text.system },
     is_experiment: isExperiment(attributes),
   };
+}
+
+/** LangChain's handler keeps what was asked for, as JSON text. */
+function askedModel(attributes: Attributes, flags: Set<string>): string | null {
+  return text(attributes.get('langfuse.observation.metadata.ls_model_name'), flags)?.replace(/^"(.*)"$/, '$1') ?? null;
 }
 
 const MAX_MESSAGE_CHARACTERS = 1024;

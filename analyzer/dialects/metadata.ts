@@ -19,6 +19,7 @@ const CONTAINERS: readonly string[] = [
   'ai.telemetry.metadata',
   'ai.settings.context',
   'traceloop.association.properties',
+  'lmnr.association.properties',
   'litellm.metadata',
   'promptlayer.metadata',
   'braintrust.metadata',

@@ -74,7 +74,7 @@ function embedding(source: SpanSource): Inference {
   const { attributes } = source.span;
   const model = text(attributes.get('embedding.model_name'), source.flags);
   const said = spoken(source, { operation: 'embeddings', body: null, parameters: fieldsOf(attributes.get('embedding.invocation_parameters'), source.flags) });
-  return { ...said, response_model: said.error === null ? (said.response_model ?? model) : said.response_model, request_model: said.request_model ?? (said.error === null ? null : model) };
+  return { ...said, response_model: said.error === null ? (said.response_model ?? model) : said.response_model, request_model: said.request_model ?? model };
 }
 
 /** `body`: the provider's response; `parameters`: what was asked of it. Null where they are not on the wire, or not looked at. */
@@ -97,11 +97,12 @@ function spoken(source: SpanSource, { operation, body, parameters }: Read): Infe
   return {
     ...told,
     provider: firstText(attributes, ['llm.provider', 'llm.system'], flags) ?? told.provider,
-    request_model: asked ?? (error === null ? null : model),
+    // Where only one model is named, failed and successful calls must agree on what was asked: they are compared by it.
+    request_model: asked ?? model,
     response_model: served,
     response_id: told.response_id ?? body?.id ?? null,
     finish_reason,
-    is_stream: told.is_stream ?? truth(parameters?.get('stream')) ?? (ttft === null ? null : true),
+    is_stream: body?.is_stream ?? told.is_stream ?? truth(parameters?.get('stream')) ?? (ttft === null ? null : true),
     error,
     ttft,
     usage,

@@ -164,6 +164,7 @@ const CACHE_WRITE_TOKENS = [
 const REASONING_TOKENS = [
   'gen_ai.usage.reasoning.output_tokens',
   'gen_ai.usage.reasoning_tokens',
+  'gen_ai.usage.reasoning_output_tokens',
   'gen_ai.usage.experimental.reasoning_tokens',
   'gen_ai.usage.completion_tokens_details.reasoning_tokens',
 ];

@@ -91,6 +91,7 @@ const SESSION = [
   'spring.ai.chat.client.conversation.id',
   'traceloop.association.properties.session_id',
   'traceloop.association.properties.sessionId',
+  'lmnr.association.properties.session_id',
   'mlflow.trace.session',
   'promptlayer.metadata.session_id',
 ];
@@ -109,6 +110,7 @@ const USER = [
   'ag.meta.userId',
   'traceloop.association.properties.user_id',
   'traceloop.association.properties.userId',
+  'lmnr.association.properties.user_id',
   'mlflow.trace.user',
   'promptlayer.metadata.user_id',
 ];
