@@ -11,6 +11,7 @@ import { langfuse, langfuseByKeys } from './langfuse.ts';
 import { langsmith } from './langsmith.ts';
 import { litellm } from './litellm.ts';
 import { liveKit } from './livekit.ts';
+import { mastra } from './mastra.ts';
 import { mlflow } from './mlflow.ts';
 import { openInference } from './openinference.ts';
 import { openLit } from './openlit.ts';
@@ -155,6 +156,7 @@ export const dialects: readonly Dialect[] = [
   litellm,
   openLit,
   laminar,
+  mastra,
   openInference,
   // By markers that also reach the spans of other libraries.
   langfuseByKeys,

@@ -215,12 +215,17 @@ function isExperiment(attributes: Attributes): boolean {
 
 const ISO = /^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d{1,9})\d*)?(Z|[+-]\d\d:?\d\d)?$/;
 
-/** A moment in ISO 8601, in up to two pairs of quotes, without a zone UTC; its microseconds matter for short calls. */
 function ttftOf(value: AttributeValue | undefined): Inference['ttft'] {
+  const at_ns = momentOf(value);
+  return at_ns === null ? null : { at_ns };
+}
+
+/** Nanoseconds since the epoch, of a moment in ISO 8601, in up to two pairs of quotes, without a zone UTC; its microseconds matter for short calls. */
+export function momentOf(value: AttributeValue | undefined): bigint | null {
   if (typeof value !== 'string' || value.length > 64) return null;
   const match = ISO.exec(value.replace(/[\\"]/g, '').trim());
   if (match === null) return null;
   const [, date = '', time = '', fraction = '', zone = 'Z'] = match;
   const second_ms = Date.parse(`${date}T${time}${zone}`);
-  return Number.isNaN(second_ms) ? null : { at_ns: BigInt(second_ms) * 1_000_000n + BigInt(fraction.padEnd(9, '0')) };
+  return Number.isNaN(second_ms) ? null : BigInt(second_ms) * 1_000_000n + BigInt(fraction.padEnd(9, '0'));
 }

@@ -62,7 +62,10 @@ function read(source: SpanSource): Reading {
   const operation = CALLS.get(kind);
   if (operation !== undefined) return { kind: 'inference', inference: inference(source, operation) };
   const reason = OTHERS.get(kind) ?? 'wrapper';
-  return isWrapper(reason) ? wrapper(reason, inference(source, 'chat')) : { kind: 'relative', reason };
+  if (!isWrapper(reason)) return { kind: 'relative', reason };
+  const said = inference(source, 'chat');
+  // Whatever a message passes through after the model has written it repeats what it used, beside the model's own span: only who names a model stands for one.
+  return said.request_model === null && said.response_model === null ? { kind: 'relative', reason } : wrapper(reason, said);
 }
 
 function inference(source: SpanSource, operation: string): Inference {

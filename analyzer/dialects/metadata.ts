@@ -20,6 +20,7 @@ const CONTAINERS: readonly string[] = [
   'ai.settings.context',
   'traceloop.association.properties',
   'lmnr.association.properties',
+  'mastra.metadata',
   'litellm.metadata',
   'promptlayer.metadata',
   'braintrust.metadata',

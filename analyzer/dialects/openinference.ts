@@ -39,6 +39,7 @@ const RELATIVES: ReadonlyMap<string, RelativeReason> = new Map<string, RelativeR
 
 function read(source: SpanSource): Reading {
   const kind = kindOf(source.span.attributes, source.flags);
+  if (kind === 'LLM' && PREPARES.test(source.span.name)) return { kind: 'relative', reason: 'not_an_llm_call' };
   if (kind === 'LLM') return { kind: 'inference', inference: llm(source) };
   if (kind === 'EMBEDDING') return { kind: 'inference', inference: embedding(source) };
   const reason = RELATIVES.get(kind);
@@ -49,6 +50,9 @@ function read(source: SpanSource): Reading {
   }
   return wrapper(reason ?? 'wrapper', spoken(source, { operation: 'chat', body: null, parameters: null }));
 }
+
+/** LlamaIndex traces every method of a model's class as a model, also one that only puts a request together. */
+const PREPARES = /^\w{1,64}\._prepare_/;
 
 /** Stated, else what an older version's attributes show. */
 function kindOf(attributes: Attributes, flags: Set<string>): string {

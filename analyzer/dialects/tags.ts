@@ -92,6 +92,8 @@ const SESSION = [
   'traceloop.association.properties.session_id',
   'traceloop.association.properties.sessionId',
   'lmnr.association.properties.session_id',
+  'mastra.metadata.threadId',
+  'mastra.metadata.sessionId',
   'mlflow.trace.session',
   'promptlayer.metadata.session_id',
 ];
@@ -111,6 +113,7 @@ const USER = [
   'traceloop.association.properties.user_id',
   'traceloop.association.properties.userId',
   'lmnr.association.properties.user_id',
+  'mastra.metadata.userId',
   'mlflow.trace.user',
   'promptlayer.metadata.user_id',
 ];
