@@ -5,7 +5,7 @@ import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** Culprit as a user starts it, in a process of its own with an empty data directory; measured from outside by /proc (Linux). */
+/** Culprit as a user starts it (`words`: command and flags), in a process of its own with an empty data directory; measured from outside by /proc (Linux). */
 export const BINARY = fileURLToPath(new URL('../../../deploy/bin.cjs', import.meta.url));
 
 export type MeasuredServer = {
@@ -15,9 +15,9 @@ export type MeasuredServer = {
   close(): Promise<void>;
 };
 
-export async function startMeasuredServer(flags: readonly string[] = []): Promise<MeasuredServer> {
+export async function startMeasuredServer(words: readonly string[] = []): Promise<MeasuredServer> {
   const directory = await mkdtemp(join(tmpdir(), 'culprit-bench-'));
-  const child = spawn(process.execPath, [...nodeFlags(), BINARY, '--data', directory, '--port', '0', '--log-level', 'error', ...flags], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, [...nodeFlags(), BINARY, ...words, '--data', directory, '--port', '0', '--log-level', 'error'], { stdio: ['ignore', 'pipe', 'inherit'] });
   const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()));
   const url = await new Promise<string>((resolve, reject) => {
     let banner = '';
