@@ -1,4 +1,4 @@
-import { createIngest, type Ingest } from '../analyzer/ingest/ingest.ts';
+import { createIngest, type Ingest, type IngestDependencies } from '../analyzer/ingest/ingest.ts';
 import { createLook, type Look } from '../analyzer/look/look.ts';
 import { decode } from '../collector/otlp/decode.ts';
 import type { Config } from '../schemas/config.ts';
@@ -8,10 +8,10 @@ import { createNormaliserFor } from './normaliser.ts';
 
 /** The analyzer's two loops over one store, set up from the configuration: the same for a server, a replay and a test. */
 
-export function createIngestFor(store: Store, config: Config): Ingest {
+export function createIngestFor(store: Store, config: Config, hold: Pick<IngestDependencies, 'beforeRevising'> = {}): Ingest {
   const normaliser = createNormaliserFor(config);
   return createIngest(
-    { store, decode, normaliser },
+    { store, decode, normaliser, ...hold },
     { resolveWaitMs: config.resolve_wait_s * 1000, maxWaiting: 50_000, rememberedSpans: 100_000, rememberedCalls: 25_000, scoreType: (name) => scoreTypeFor(config, name) },
   );
 }
