@@ -47,9 +47,7 @@ describe('the pulse of the last hour', () => {
 
   it('holds no more series than a bound, whatever is sent as a route', () => {
     const memory = createPulseMemory();
-    for (let slot = 0; slot < 2; slot += 1) {
-      memory.record(slot, Array.from({ length: 60_000 }, (_, n) => ({ ...place, prompt_name: 'refund', slot, route: `${slot}/${n}`, metric: 'error_rate', bins: [0], counts: [1] })));
-    }
+    memory.record(0, Array.from({ length: 100_001 }, (_, n) => ({ ...place, prompt_name: 'refund', slot: 0, route: `/${n}`, metric: 'error_rate', bins: [0], counts: [1] })));
     expect(memory.hourBefore(60, place)).toHaveLength(100_000);
   });
 });
