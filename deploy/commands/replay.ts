@@ -66,15 +66,18 @@ export async function replay(request: ReplayRequest, clock: () => number): Promi
         await writeFile(join(request.evidenceDirectory, `${event.alert.id}.json`), `${JSON.stringify(evidence)}\n`);
       }
     };
-    /** Slots before `nowMs` are closed; they are looked at from now on. */
-    const advance = async (nowMs: number): Promise<void> => {
+    /** The look is done, and nothing is being written: what the watch over ourselves counts now is the same in every replay. */
+    const settled = async (): Promise<void> => {
       await looking;
-      await ingest.advance(nowMs);
-      // Nothing is being written now, so that what it counts is the same in every replay.
-      for (const { alert } of await selfWatch.look(nowMs)) {
+      for (const { alert } of lookedMs === 0 ? [] : await selfWatch.look(lookedMs)) {
         summary = { ...summary, alerts: summary.alerts + 1 };
         request.onAlert(alert);
       }
+    };
+    /** Slots before `nowMs` are closed; they are looked at from now on. */
+    const advance = async (nowMs: number): Promise<void> => {
+      await settled();
+      await ingest.advance(nowMs);
       lookedMs = nowMs;
       recordsUnseen = 0;
       looking = look(nowMs);
@@ -116,7 +119,7 @@ export async function replay(request: ReplayRequest, clock: () => number): Promi
     await write(batch);
     await advance(endMs + config.resolve_wait_s * 1000);
     await advance(endMs + (config.resolve_wait_s + config.session_window_s) * 1000 + (WINDOW_SLOTS + 1) * SLOT_MS);
-    await looking;
+    await settled();
     return { ...summary, seconds: (clock() - begun) / 1000 };
   } finally {
     await looking.catch(() => undefined);
