@@ -3,6 +3,9 @@ import { bodyLimit } from 'hono/body-limit';
 import { HTTPException } from 'hono/http-exception';
 import type { Clock } from '../schemas/clock.ts';
 import type { Store } from '../schemas/store.ts';
+import type { Access } from './access/access.ts';
+import { registerAuditLog } from './access/audit-log.ts';
+import { registerAccess } from './access/resources.ts';
 import { registerAlerts, type Transition } from './alerts.ts';
 import { registerCalls } from './calls.ts';
 import { registerComparisons } from './comparisons.ts';
@@ -19,6 +22,7 @@ import { registerSeries } from './series.ts';
 import { registerVerdicts } from './verdicts.ts';
 
 export type ApiSettings = {
+  /** An API is of one project: nothing else can be seen through it. */
   project: string;
   /** Shown in the OpenAPI document. */
   version: string;
@@ -30,8 +34,8 @@ export type ApiSettings = {
   /** Events that wait for one client before it is cut off. */
   maxQueuedEvents: number;
   heartbeatMs: number;
-  /** Names that this server is reached by (host.ts). */
-  hosts: readonly string[];
+  /** Names that this server is reached by (host.ts); null: a gate before it has seen to that. */
+  hosts: readonly string[] | null;
   /** Where SDKs send to, as an empty page tells it; null: where the page itself is served. */
   ingestUrl: string | null;
 };
@@ -58,6 +62,8 @@ export type ApiDeps = {
   settings: ApiSettings;
   status: () => Status;
   transition: Transition;
+  /** Keys, people and the audit log; without it there are no resources for them. */
+  access?: Access;
   /** Told of every error that is answered 500 or 503, with what was asked. */
   onFailure: (error: unknown, request: { method: string; path: string }) => void;
 };
@@ -65,10 +71,10 @@ export type ApiDeps = {
 /** The API and the page. Read-only but for what people do to alerts. Mount it last: it answers every path that nobody else does. */
 export function createApi(deps: ApiDeps): OpenAPIHono {
   const app = new OpenAPIHono({ defaultHook: validationHook });
-  app.use('*', onlyForHosts(new Set(deps.settings.hosts)));
+  if (deps.settings.hosts !== null) app.use('*', onlyForHosts(new Set(deps.settings.hosts)));
   const limit = bodyLimit({ maxSize: 64 * 1024, onError: () => problemResponse(413, 'The body is larger than 64 KiB.') });
   // Only for its own resources: under the same origin the collector takes larger bodies.
-  app.use('/v1/alerts/*', limit);
+  for (const path of ['/v1/alerts/*', '/v1/keys/*', '/v1/users/*', '/v1/me/*']) app.use(path, limit);
 
   registerCalls(app, deps);
   registerContent(app, deps);
@@ -82,9 +88,15 @@ export function createApi(deps: ApiDeps): OpenAPIHono {
   registerLedger(app, deps);
   registerEvents(app, deps);
   registerPage(app);
+  if (deps.access !== undefined) {
+    registerAccess(app, { ...deps, access: deps.access });
+    registerAuditLog(app, deps);
+  }
 
   app.get('/v1/status', (context) => context.json({ now_ms: deps.clock(), version: deps.settings.version, ingest_url: deps.settings.ingestUrl, ...deps.status() }));
+  app.openAPIRegistry.registerComponent('securitySchemes', 'key', { type: 'http', scheme: 'bearer', description: 'An API key (`culprit keys create`); not needed on loopback while there is none.' });
   app.doc31('/openapi.json', {
+    security: [{ key: [] }, {}],
     openapi: '3.1.0',
     info: { title: 'Culprit', version: deps.settings.version, description: 'Watches LLM traffic and says which change made it worse.', license: { name: 'Apache-2.0' } },
   });

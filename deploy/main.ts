@@ -7,7 +7,12 @@ import { VERSION } from './version.ts';
 
 /** The only reader of arguments and environment. Exit status: 0 done, 1 wrong or failed, 2 used wrongly. */
 
-export type Invocation = { readonly config: Config; readonly positionals: readonly string[]; readonly flags: Readonly<Record<string, string | true>> };
+export type Invocation = {
+  readonly config: Config;
+  readonly positionals: readonly string[];
+  readonly flags: Readonly<Record<string, string | true>>;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+};
 
 type Command = {
   readonly usage: string;
@@ -31,6 +36,18 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     does: 'shows what is understood of captured telemetry (files, folders, - for standard input), from which key, and what is missing',
     flags: { '--json': 'switch', '--limit': 'value' },
     run: async (invocation) => (await import('./commands/inspect-command.ts')).runInspect(invocation),
+  },
+  keys: {
+    usage: 'culprit keys create --name NAME [--scopes ingest,read,act,admin] [--expires-days N] | list | rotate ID [--overlap-hours N] | revoke ID',
+    does: 'API keys of --project, on a running server (--server URL, key in CULPRIT_API_KEY) or in a stopped one\'s data directory',
+    flags: { '--name': 'value', '--scopes': 'value', '--expires-days': 'value', '--overlap-hours': 'value', '--server': 'value' },
+    run: async (invocation) => (await import('./commands/keys-command.ts')).runKeys(invocation),
+  },
+  users: {
+    usage: 'culprit users add NAME --role viewer|responder|admin [--only PROJECT] | passwd NAME | remove NAME | list',
+    does: 'people who log in with a password, which is read from standard input; where, as for keys',
+    flags: { '--role': 'value', '--only': 'value', '--server': 'value' },
+    run: async (invocation) => (await import('./commands/users-command.ts')).runUsers(invocation),
   },
   verify: { usage: 'culprit verify EVIDENCE.json…', does: 'recomputes the e-value of an alert from its strata', flags: {}, run: async (invocation) => (await import('./commands/verify.ts')).runVerify(invocation) },
 };
@@ -62,7 +79,7 @@ async function dispatch(argv: readonly string[]): Promise<number> {
       console.log(help());
       return 0;
     }
-    return await command.run(loaded);
+    return await command.run({ ...loaded, environment: process.env });
   } catch (error) {
     if (!(error instanceof PermanentError)) throw error;
     console.error(`culprit: ${error.message}`);

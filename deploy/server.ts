@@ -5,7 +5,7 @@ import { Hono } from 'hono';
 import type { LookEvent } from '../analyzer/look/look.ts';
 import { createApi, defaultApiSettings } from '../api/app.ts';
 import { createDelivery } from '../api/deliver.ts';
-import type { ApiEvent } from '../api/events.ts';
+import { createGate } from '../api/access/gate.ts';
 import { LOOPBACK_NAMES } from '../api/host.ts';
 import { createTransition } from '../api/transition.ts';
 import { createSinks } from '../api/sinks/index.ts';
@@ -15,7 +15,9 @@ import { createCollector, type CollectorEnvironment } from '../collector/server.
 import type { Clock, RandomSource } from '../schemas/clock.ts';
 import type { Config } from '../schemas/config.ts';
 import { PermanentError } from '../schemas/errors.ts';
+import { createAccessFor, refuseOpenNetwork } from './access.ts';
 import { claimDirectory } from './data-directory.ts';
+import { createArrivals, createEvents } from './events.ts';
 import { createDirectLog } from './log-direct.ts';
 import { startLookThread } from './look-thread.ts';
 import { migrate, MIGRATIONS } from './migrate.ts';
@@ -37,12 +39,10 @@ export type ServerDependencies = {
 };
 
 const TICK_MS = 500;
-const LOOPBACK = new Set(['127.0.0.1', '::1', 'localhost']);
+/** How soon a key that another process made or revoked holds here. */
+const ACCESS_REFRESH_MS = 2_000;
 
 export async function startServer(config: Config, deps: ServerDependencies): Promise<RunningServer> {
-  if (!LOOPBACK.has(config.host)) {
-    throw new PermanentError(`host is ${config.host}: without API keys, which this version does not have, Culprit listens on loopback only; set host to 127.0.0.1`);
-  }
   // 1. The directory is ours alone; whoever has it says so.
   const claim = claimDirectory(config.data);
   const undo: (() => Promise<void> | void)[] = [() => claim.release()];
@@ -55,6 +55,9 @@ export async function startServer(config: Config, deps: ServerDependencies): Pro
     undo.push(() => store.close());
     const { calls_days, content_days, evidence_days } = config.retention;
     await migrate(store, { directory: MIGRATIONS, cluster: null, retention: { calls: calls_days, scores: calls_days, evidence: evidence_days, content: content_days } });
+    const access = createAccessFor(store, config, deps);
+    await access.start();
+    refuseOpenNetwork(access, config);
 
     // 3. What an earlier process left is taken up before anything new comes in.
     const ingest = createIngestFor(store, config);
@@ -64,6 +67,7 @@ export async function startServer(config: Config, deps: ServerDependencies): Pro
 
     // 4. Who is told of what happens: pages that are open, and sinks.
     const events = createEvents();
+    const arrivals = createArrivals(events);
     const post = createPost({ clock: deps.clock }, { allowPrivateAddresses: config.allow_private_addresses });
     const schedule = (delayMs: number, task: () => void): (() => void) => {
       const timer = setTimeout(task, delayMs);
@@ -78,22 +82,19 @@ export async function startServer(config: Config, deps: ServerDependencies): Pro
     delivery.start();
 
     // 5. Collector and API on one port. An append resolves when the store has the rows.
-    let arrived = { calls: 0, scores: 0, prompts: new Set<string>() };
     const log = createDirectLog(
       {
         read: ingest.read,
         async write(batch) {
           const written = await ingest.write(batch);
-          arrived.calls += written.calls;
-          arrived.scores += written.scores;
-          for (const prompt of written.prompts) if (arrived.prompts.size < 100) arrived.prompts.add(prompt);
+          arrivals.add(written.projects);
         },
       },
       { maxPendingBytes: config.limits.in_flight_bytes, maxBatchBytes: 8 * 1024 * 1024 },
     );
     undo.push(() => log.close());
     const collector = createCollector(
-      { log, clock: deps.clock, project: () => config.project, onError: (error) => deps.warn('a request could not be taken', error) },
+      { log, clock: deps.clock, project: access.ingest, onError: (error) => deps.warn('a request could not be taken', error) },
       { maxBodyBytes: config.limits.body_bytes, maxInFlightBytes: config.limits.in_flight_bytes, maxInFlightRequests: config.limits.in_flight_requests },
     );
     /** Sinks are told of what is in the store, so that nothing is told that a crash could take back. */
@@ -109,25 +110,37 @@ export async function startServer(config: Config, deps: ServerDependencies): Pro
     };
     let lookedMs: number | null = null;
     const announce = async (raised: readonly LookEvent[]): Promise<void> => {
-      for (const event of raised) events.publish(event.kind, event.kind === 'alert' ? { id: event.alert.id, state: event.alert.state, summary: event.alert.summary } : { slot: event.slot, comparisons: event.comparisons });
+      for (const event of raised) {
+        if (event.kind === 'alert') events.publish(event.alert.project, { type: 'alert', data: { id: event.alert.id, state: event.alert.state, summary: event.alert.summary } });
+        else events.publish(event.project, { type: 'look', data: { slot: event.slot, comparisons: event.comparisons } });
+      }
       await tell(raised.flatMap((event) => (event.kind === 'alert' ? [event.alert.id] : [])));
     };
-    const api = createApi({
-      store: store.lane({ connections: 2, maxSeconds: 20 }),
-      clock: deps.clock,
-      events,
-      settings: { ...defaultApiSettings, project: config.project, version: VERSION, content: { mode: config.content, days: content_days }, hosts: [...LOOPBACK_NAMES, new URL(publicUrlOf(config)).hostname] },
-      status: () => ({ behind_ms: lookedMs === null ? null : Math.max(0, deps.clock() - lookedMs) }),
-      transition: createTransition({ store, clock: deps.clock }, (alert) => {
-        events.publish('alert', { id: alert.id, state: alert.state, summary: alert.summary });
-        void tell([alert.id]).catch((error: unknown) => deps.warn('a delivery waits for the next one', error));
-      }),
-      onFailure: (error, request) => deps.warn(`${request.method} ${request.path} failed`, error),
+    const reading = store.lane({ connections: 2, maxSeconds: 20 });
+    const onFailure = (error: unknown, request: { method: string; path: string }): void => deps.warn(`${request.method} ${request.path} failed`, error);
+    const transition = createTransition({ store, clock: deps.clock }, (alert) => {
+      events.publish(alert.project, { type: 'alert', data: { id: alert.id, state: alert.state, summary: alert.summary } });
+      void tell([alert.id]).catch((error: unknown) => deps.warn('a delivery waits for the next one', error));
     });
+    /** One API for each project, so that what a handler sees is not a matter of its care. */
+    const apiOf = (project: string) =>
+      createApi({
+        store: reading,
+        clock: deps.clock,
+        events: events.of(project),
+        settings: { ...defaultApiSettings, project, version: VERSION, content: { mode: config.content, days: content_days }, hosts: null },
+        status: () => ({ behind_ms: lookedMs === null ? null : Math.max(0, deps.clock() - lookedMs) }),
+        transition,
+        access,
+        onFailure,
+      });
+    let reachedAt = publicUrlOf(config);
+    const gate = createGate({ access, clock: deps.clock, publicUrl: () => reachedAt, apiOf, hosts: [...LOOPBACK_NAMES, new URL(reachedAt).hostname], onFailure });
     const app = new Hono<CollectorEnvironment>();
     app.route('/', collector.app);
-    app.route('/', api);
+    app.route('/', gate.app);
     const { server, url } = await listen(app, config);
+    reachedAt = url;
     undo.push(() => new Promise<void>((resolve) => (server.close(() => resolve()), 'closeAllConnections' in server && setTimeout(() => server.closeAllConnections(), 2_000).unref())));
 
     // 6. The clock: what waited long enough becomes complete, then slots close and are looked at.
@@ -138,18 +151,22 @@ export async function startServer(config: Config, deps: ServerDependencies): Pro
       await ingest.advance(watermarkMs);
       await announce(await look.advance(watermarkMs));
       lookedMs = watermarkMs;
-      if (arrived.calls + arrived.scores > 0) {
-        events.publish('calls', { calls: arrived.calls, scores: arrived.scores, prompts: [...arrived.prompts] });
-        arrived = { calls: 0, scores: 0, prompts: new Set() };
-      }
+      arrivals.tell();
     };
     const timer = setInterval(() => {
       ticking = ticking.then(() => (isStopped ? undefined : tick())).catch((error: unknown) => deps.warn('a look failed and is tried again', error));
     }, TICK_MS);
+    // 7. Keys and logins that were made, revoked or ran out; what hangs on them ends.
+    let refreshing: Promise<void> = Promise.resolve();
+    const accessTimer = setInterval(() => {
+      gate.cutEnded();
+      refreshing = refreshing.then(() => (isStopped ? undefined : access.refresh())).catch((error: unknown) => deps.warn('keys and logins stay as they were known', error));
+    }, ACCESS_REFRESH_MS);
     undo.push(async () => {
       isStopped = true;
       clearInterval(timer);
-      await ticking;
+      clearInterval(accessTimer);
+      await Promise.all([ticking, refreshing]);
     });
     return { url, close: unwind };
   } catch (error) {
@@ -169,19 +186,4 @@ function listen(app: Hono<CollectorEnvironment>, config: Config): Promise<{ serv
       else reject(error);
     });
   });
-}
-
-function createEvents() {
-  const listeners = new Set<(event: ApiEvent) => void>();
-  let last = 0;
-  return {
-    subscribe(listener: (event: ApiEvent) => void) {
-      listeners.add(listener);
-      return () => void listeners.delete(listener);
-    },
-    publish(type: ApiEvent['type'], data: unknown) {
-      last += 1;
-      for (const listener of listeners) listener({ id: String(last), type, data });
-    },
-  };
 }
