@@ -76,7 +76,7 @@ export function createAccess(deps: { readonly store: Store; readonly clock: Cloc
   // The prefix makes browsers refuse the cookie from any other host or path, and over plain http.
   const cookieName = isHttps ? '__Host-culprit_session' : 'culprit_session';
 
-  const isOpen = (): boolean => isLoopback && section.keys.length === 0 && section.oidc === undefined && records.all('key').length === 0 && records.all('person').length === 0;
+  const isOpen = (): boolean => isLoopback && section.keys.length === 0 && section.oidc === undefined && !records.everHad('key') && !records.everHad('person');
 
   function whyClosed(header: ReadHeader): Refused | null {
     const isForwarded = header('forwarded') !== undefined || header('x-forwarded-for') !== undefined || header('x-forwarded-host') !== undefined;

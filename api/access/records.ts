@@ -64,6 +64,8 @@ export type Records = {
   refresh(): Promise<void>;
   find<Kind extends RecordKind>(kind: Kind, id: string): Held<Kind> | null;
   all<Kind extends RecordKind>(kind: Kind): Held<Kind>[];
+  /** Whether there ever was one, revoked or not. */
+  everHad(kind: RecordKind): boolean;
   /** Resolves when the row is durable, and holds from then on. */
   write<Kind extends RecordKind>(kind: Kind, id: string, change: { readonly state: 'active' | 'revoked'; readonly by: string; readonly body: BodyOf[Kind]; readonly forgetAtMs?: number }): Promise<void>;
   /** By the hash of a key: its id. */
@@ -116,6 +118,7 @@ export function createRecords(deps: { readonly store: Store; readonly clock: Clo
     },
     find: (kind, id) => held[kind].get(id) ?? null,
     all: (kind) => [...held[kind].values()],
+    everHad: (kind) => held[kind].size > 0,
     async write(kind, id, { state, by, body, forgetAtMs }) {
       // Two changes within one millisecond must not fall together.
       const at_ms = Math.max(deps.clock(), (held[kind].get(id)?.at_ms ?? 0) + 1);
