@@ -21,7 +21,6 @@ export type LoginDeps = {
   readonly publicUrl: () => string;
 };
 
-const OIDC_COOKIE = 'culprit_oidc';
 const OIDC_MINUTES = 10;
 
 type LoginContext = Context<{ Bindings: RequestBindings }>;
@@ -29,6 +28,8 @@ type LoginContext = Context<{ Bindings: RequestBindings }>;
 export function createLogin({ access, clock, publicUrl }: LoginDeps): Hono<{ Bindings: RequestBindings }> {
   const { section, project, isHttps } = access.configuration;
   const oidc = section.oidc === undefined ? null : createOidc(section.oidc, { publicUrl });
+  // As with the login's own cookie: where it can be, no other host may set it.
+  const oidcCookie = isHttps ? '__Host-culprit_oidc' : 'culprit_oidc';
   const throttle = createThrottle(clock, { free: 5 });
   const app = new Hono<{ Bindings: RequestBindings }>();
 
@@ -88,15 +89,15 @@ export function createLogin({ access, clock, publicUrl }: LoginDeps): Hono<{ Bin
   app.get('/login/oidc', async (context) => {
     if (oidc === null) throw new ProblemError(404, 'No OpenID provider is configured (access.oidc).');
     const { url, cookie } = await oidc.begin(pathOnThisServer(context.req.query('next')));
-    setCookie(context, OIDC_COOKIE, cookie, { httpOnly: true, sameSite: 'Lax', secure: isHttps, path: '/login', maxAge: OIDC_MINUTES * 60 });
+    setCookie(context, oidcCookie, cookie, { httpOnly: true, sameSite: 'Lax', secure: isHttps, path: '/', maxAge: OIDC_MINUTES * 60 });
     context.header('cache-control', 'no-store');
     return context.redirect(url, 303);
   });
 
   app.get('/login/callback', async (context) => {
     if (oidc === null) throw new ProblemError(404, 'No OpenID provider is configured (access.oidc).');
-    const finished = await oidc.finish(new URL(context.req.url).search, getCookie(context, OIDC_COOKIE) ?? '');
-    deleteCookie(context, OIDC_COOKIE, { path: '/login', secure: isHttps });
+    const finished = await oidc.finish(new URL(context.req.url).search, getCookie(context, oidcCookie) ?? '');
+    deleteCookie(context, oidcCookie, { path: '/', secure: isHttps });
     if (finished.kind === 'person') {
       const { id, name, role, next } = finished;
       return enter(context, { kind: 'oidc', id, name, role, project: finished.project }, { name, next, ofProject: finished.project });

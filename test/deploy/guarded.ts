@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { connect } from 'node:net';
+import { connect, createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { hashOf } from '../../api/access/secrets.ts';
@@ -20,6 +20,14 @@ export function configuredKey(project: string, scopes: readonly Scope[]): { read
   return { secret, entry: { name: `${project} ${scopes.join(' ')}`, project, scopes, hash: hashOf(secret) } };
 }
 
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
 /** A server on a directory of its own, with the real store; `seed` fills it before. `warnings` must stay empty. */
 export async function startGuarded(settings: object, seed: (store: Store) => Promise<void> = async () => undefined) {
   const directory = await mkdtemp(join(tmpdir(), 'culprit-access-'));
@@ -28,9 +36,11 @@ export async function startGuarded(settings: object, seed: (store: Store) => Pro
   await seed(store);
   await store.close();
   const warnings: string[] = [];
-  const start = () => startServer({ ...ConfigFile.parse({ data: directory, port: 0, ...settings }), webhooks: [] }, { clock: Date.now, random: Math.random, warn: (message, error) => warnings.push(`${message}: ${String(error)}`) });
-  const server = await start();
-  const { url } = server;
+  const port = await freePort();
+  const config = ConfigFile.parse({ data: directory, port, ...settings });
+  const server = await startServer({ ...config, webhooks: [] }, { clock: Date.now, random: Math.random, warn: (message, error) => warnings.push(`${message}: ${String(error)}`) });
+  // Not by its public address, where it has one.
+  const url = `http://127.0.0.1:${config.port}`;
   return {
     url,
     warnings,
