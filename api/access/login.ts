@@ -59,7 +59,8 @@ export function createLogin({ access, clock, publicUrl }: LoginDeps): Hono<{ Bin
 
   app.post('/login', async (context) => {
     if (isFromElsewhere((header) => context.req.header(header))) throw new ProblemError(403, 'This form was sent by a page of another origin.');
-    const form = await context.req.parseBody().catch(() => ({}) as Record<string, unknown>); // no form: answered like an empty one
+    // What is no form is answered like an empty one.
+    const form: Record<string, unknown> = await context.req.parseBody().catch(() => ({}));
     const text = (name: string): string => (typeof form[name] === 'string' ? form[name].slice(0, 1024) : '');
     const next = pathOnThisServer(text('next'));
     const [name, password, key] = [text('name').trim(), text('password'), text('key').trim()];

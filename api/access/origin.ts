@@ -1,12 +1,13 @@
 /**
- * Whether a browser sent a request from a page of somebody else (CSRF). Browsers name the page's origin with every write, and programs name none.
- * The scheme is not compared: behind a proxy that ends TLS it is another one here than there.
+ * Whether a browser sent a request from a page of somebody else (CSRF). Browsers say so themselves (Sec-Fetch-Site, over https and on loopback); else the origin
+ * that they name with every write tells. Programs send neither. The scheme is not compared: behind a proxy that ends TLS it is another one here than there.
  */
 export function isFromElsewhere(header: (name: string) => string | undefined): boolean {
-  const origin = header('origin');
-  if (origin !== undefined) return !URL.canParse(origin) || new URL(origin).host !== hostOf(header('host') ?? '');
   const site = header('sec-fetch-site');
-  return site !== undefined && site !== 'same-origin' && site !== 'none';
+  // `none`: typed in by a person.
+  if (site !== undefined) return site !== 'same-origin' && site !== 'none';
+  const origin = header('origin');
+  return origin !== undefined && (!URL.canParse(origin) || new URL(origin).host !== hostOf(header('host') ?? ''));
 }
 
 /** As URLs spell it: lower case, without the port that a scheme implies. */

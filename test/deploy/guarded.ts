@@ -28,7 +28,7 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
-/** A server on a directory of its own, with the real store; `seed` fills it before. `warnings` must stay empty. */
+/** A server on a directory of its own, with the real store; `seed` fills it before. Closing it fails where it had to warn of something. */
 export async function startGuarded(settings: object, seed: (store: Store) => Promise<void> = async () => undefined) {
   const directory = await mkdtemp(join(tmpdir(), 'culprit-access-'));
   const store = await openEmbeddedStore({ directory: join(directory, 'store') });
@@ -43,7 +43,6 @@ export async function startGuarded(settings: object, seed: (store: Store) => Pro
   const url = `http://127.0.0.1:${config.port}`;
   return {
     url,
-    warnings,
     async ask(path: string, { method, key, cookie, headers = {}, body, form }: Asking = {}): Promise<Response> {
       const sent = form !== undefined ? new URLSearchParams(form).toString() : body === undefined ? null : JSON.stringify(body);
       return fetch(`${url}${path}`, {
@@ -72,6 +71,7 @@ export async function startGuarded(settings: object, seed: (store: Store) => Pro
     async close(): Promise<void> {
       await server.close();
       await rm(directory, { recursive: true, force: true });
+      if (warnings.length > 0) throw new Error(`the server warned of ${warnings.join('; ')}`);
     },
   };
 }

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import type { Server } from 'node:http';
-import Provider from 'oidc-provider';
+import { Provider } from 'oidc-provider';
 import { freePort } from './guarded.ts';
 
 /** A real OpenID provider on loopback, whose people are those given here; anybody may be logged in as, without a password. */

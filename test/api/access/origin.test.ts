@@ -25,6 +25,8 @@ describe('whose page sent it', () => {
     expect(from({ host: 'culprit.example:443', origin: 'https://culprit.example' })).toBe(false);
     expect(from({ host: '127.0.0.1:4318', origin: 'http://127.0.0.1:4318', 'sec-fetch-site': 'same-origin' })).toBe(false);
     expect(from({ host: 'culprit.example', 'sec-fetch-site': 'none' })).toBe(false);
+    // A form of a page that sends no referrer names no origin.
+    expect(from({ host: 'culprit.example', 'sec-fetch-site': 'same-origin', origin: 'null' })).toBe(false);
   });
   it('a page of somebody else', () => {
     for (const origin of ['https://evil.example', 'null', 'https://culprit.example.evil.example', 'http://127.0.0.1:3000', '']) expect(from({ host: 'culprit.example', origin })).toBe(true);
