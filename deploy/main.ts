@@ -18,6 +18,8 @@ type Command = {
   readonly usage: string;
   readonly does: string;
   readonly flags: CommandFlags;
+  /** Exit status where it fails or is used wrongly. Default: 1. */
+  readonly failed?: number;
   readonly run: (invocation: Invocation) => Promise<number>;
 };
 
@@ -48,6 +50,19 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     does: 'people who log in with a password, which is read from standard input; where, as for keys',
     flags: { '--role': 'value', '--only': 'value', '--server': 'value' },
     run: async (invocation) => (await import('./commands/users-command.ts')).runUsers(invocation),
+  },
+  verdict: {
+    usage: 'culprit verdict --prompt NAME --candidate VERSION [--baseline VERSION] [--environment NAME] [--metric NAME] [--wait 30m] [--json]',
+    does: 'asks a running server (--server URL, key in CULPRIT_API_KEY) whether a version is worse; exit status 0 not worse, 1 regressed, 2 undecided, 3 no data',
+    flags: { '--prompt': 'value', '--candidate': 'value', '--baseline': 'value', '--environment': 'value', '--metric': 'value', '--wait': 'value', '--server': 'value', '--json': 'switch' },
+    failed: 2,
+    run: async (invocation) => (await import('./commands/verdict-command.ts')).runVerdict(invocation),
+  },
+  versions: {
+    usage: 'culprit versions push [--files "prompts/{prompt}.md"] [--prompt NAME] [--version VERSION]',
+    does: 'tells a running server (--server URL, key in CULPRIT_API_KEY) what Git knows of the versions of prompts: commit, author, owner, what changed',
+    flags: { '--files': 'value', '--prompt': 'value', '--version': 'value', '--server': 'value' },
+    run: async (invocation) => (await import('./commands/versions-command.ts')).runVersions(invocation),
   },
   verify: { usage: 'culprit verify EVIDENCE.json…', does: 'recomputes the e-value of an alert from its strata', flags: {}, run: async (invocation) => (await import('./commands/verify.ts')).runVerify(invocation) },
 };
@@ -83,7 +98,7 @@ async function dispatch(argv: readonly string[]): Promise<number> {
   } catch (error) {
     if (!(error instanceof PermanentError)) throw error;
     console.error(`culprit: ${error.message}`);
-    return 1;
+    return command.failed ?? 1;
   }
 }
 

@@ -33,9 +33,13 @@ export type Gate = {
 const PUBLIC_FILE = /^\/assets\/[a-z-]+\.(css|js|svg)$/;
 
 /** First that fits says what is needed; else reading needs `read`, and everything else `act`. */
-const NEEDED: readonly { readonly path: RegExp; readonly scope: Scope | 'anyone known' }[] = [
+const NEEDED: readonly { readonly path: RegExp; readonly scope: Scope | 'anyone known' | 'signature' }[] = [
   { path: /^\/v1\/(keys|users|projects|audit-log)(\/|$)/, scope: 'admin' },
   { path: /^\/v1\/me(\/|$)/, scope: 'anyone known' },
+  // Questions that are asked by POST.
+  { path: /^\/v1\/(query|flagger\/(gate|rollback))$/, scope: 'read' },
+  // Webhooks of registries have no key of ours; their handler takes them by their signature only (api/registry-hooks.ts).
+  { path: /^\/v1\/hooks\/[a-z]+$/, scope: 'signature' },
 ];
 
 const MAX_KEPT_APIS = 256;
@@ -43,15 +47,16 @@ const READING = new Set(['GET', 'HEAD', 'OPTIONS']);
 
 export function createGate(deps: GateDeps): Gate {
   const { access } = deps;
+  const { project } = access.configuration;
   const apis = new Map<string, Api>();
   const streams = new Set<{ readonly isStillValid: () => boolean; readonly cut: () => void }>();
   const onlyOurHosts = onlyForHosts(new Set(deps.hosts));
   const app = new Hono<{ Bindings: RequestBindings }>();
 
-  function apiOf(project: string): Api {
-    const api = apis.get(project) ?? deps.apiOf(project);
-    apis.delete(project);
-    apis.set(project, api);
+  function apiOf(name: string): Api {
+    const api = apis.get(name) ?? deps.apiOf(name);
+    apis.delete(name);
+    apis.set(name, api);
     for (const stalest of apis.keys()) {
       if (apis.size <= MAX_KEPT_APIS) break;
       apis.delete(stalest);
@@ -67,7 +72,17 @@ export function createGate(deps: GateDeps): Gate {
     const { method, path } = context.req;
     const header = (name: string): string | undefined => context.req.header(name);
     const bindings: RequestBindings = { ...context.env };
-    if (READING.has(method) && PUBLIC_FILE.test(path)) return apiOf(access.configuration.project).fetch(context.req.raw, bindings);
+    if (READING.has(method) && PUBLIC_FILE.test(path)) return apiOf(project).fetch(context.req.raw, bindings);
+
+    const isWrite = !READING.has(method);
+    const needed = NEEDED.find((rule) => rule.path.test(path))?.scope ?? (isWrite ? 'act' : 'read');
+    if (needed === 'signature') {
+      const note: AuditNote = {};
+      const response = await apiOf(project).fetch(context.req.raw, { ...bindings, note });
+      const actor = { kind: 'system', id: '', name: targetOf(path), project, address: access.addressOf(header, bindings.incoming?.socket.remoteAddress) } as const;
+      if (response.ok) await access.audit({ actor, action: actionOf(method, path), target: note.target ?? targetOf(path), detail: note.detail ?? '' });
+      return response;
+    }
 
     // 1. Who it is.
     const identified = access.identify(header, bindings.incoming?.socket.remoteAddress);
@@ -78,8 +93,6 @@ export function createGate(deps: GateDeps): Gate {
     const { identity } = identified;
 
     // 2. Whether it may, and whether a browser was made to ask by a page of somebody else.
-    const isWrite = !READING.has(method);
-    const needed = NEEDED.find((rule) => rule.path.test(path))?.scope ?? (isWrite ? 'act' : 'read');
     if (needed !== 'anyone known' && !grants(identity.scopes, needed)) {
       if (isWrite) await access.audit({ actor: identity, action: actionOf(method, path), target: targetOf(path), result: 'refused', detail: `needs ${needed}` });
       return problemResponse(403, `${identity.name} has the scope ${identity.scopes.join(', ')}; this needs ${needed}.`);

@@ -42,6 +42,7 @@ beforeAll(async () => {
       if (call === undefined || alertId === null) throw new Error('nothing was seeded');
       known[project] = { prompt, comparisonId, alertId, traceId: call.trace_id, spanId: call.span_id };
       await store.insert('contents', [{ project, event_time: call.event_time, trace_id: call.trace_id, span_id: call.span_id, end_ns: call.end_ns, mode: 'stored', input: `words of secret-of-${project}`, output: null, over_limit: [] }]);
+      await store.insert('version_events', [{ project, prompt_name: prompt, version: 'v2', event_id: `evt_${project}`, at_ms: nowMs, kind: 'registered', source: 'api', actor: '', label: '', facts: JSON.stringify({ author: `hidden-${project}` }) }]);
       await store.insert('ledger', [{ project, hour: String(Math.floor(nowMs / 3_600_000) * 3600), signal: 'traces', outcome: 'stored', reason: '', count: calls.length, last_batch: 1 }]);
     }
   });
@@ -71,7 +72,7 @@ function requestsOf({ path, operation }: { path: string; operation: Json }, of: 
   return [...new Set([needed, [...needed, ...named.filter((parameter) => !needed.includes(parameter))]].map((chosen) => `${filled}${chosen.length === 0 ? '' : `?${query(chosen)}`}`))];
 }
 
-const marksOf = (project: Project): string[] => [...Object.values(known[project]), `"${project}"`];
+const marksOf = (project: Project): string[] => [...Object.values(known[project]), `"${project}"`, `hidden-${project}`];
 
 /** Marks of a project in an answer that were not in the question. */
 function leaks(text: string, question: string, project: Project): string[] {
@@ -103,7 +104,7 @@ describe('two projects', () => {
       }
     }
     // The walk is worth something only where there was something to see.
-    expect([...seen].sort()).toEqual(expect.arrayContaining(['/v1/alerts', '/v1/alerts/{id}', '/v1/calls', '/v1/calls/{trace_id}/{span_id}/content', '/v1/comparisons', '/v1/comparisons/{id}', '/v1/comparisons/{id}/evidence', '/v1/me', '/v1/prompts', '/v1/prompts/{name}', '/v1/scores', '/v1/verdict']));
+    expect([...seen].sort()).toEqual(expect.arrayContaining(['/v1/alerts', '/v1/alerts/{id}', '/v1/calls', '/v1/calls/{trace_id}/{span_id}/content', '/v1/comparisons', '/v1/comparisons/{id}', '/v1/comparisons/{id}/evidence', '/v1/me', '/v1/prompts', '/v1/prompts/{name}', '/v1/scores', '/v1/timeline', '/v1/verdict', '/v1/versions']));
   });
 
   /** Answers such as a verdict of nothing name what was asked for. */
@@ -113,7 +114,7 @@ describe('two projects', () => {
 
   it('none changes what is the other’s', async () => {
     for (const { method, path, operation } of await operations()) {
-      if (method === 'GET' || !path.includes('{')) continue;
+      if (method === 'GET' || !path.includes('{') || path.startsWith('/v1/hooks')) continue;
       for (const request of requestsOf({ path, operation }, known.bank)) {
         const answer = await server.ask(request, { method, key: keys.shop.secret, body: { reason: 'not mine' } });
         expect([403, 404], `${method} ${request}`).toContain(answer.status);
@@ -162,6 +163,22 @@ describe('two projects', () => {
       expect(calls).toMatchObject([{ project, prompt_name: `arrives-at-${project}` }]);
     }
   }, 30_000);
+
+  it('SQL, gauges and gates are of one’s own project', async () => {
+    for (const [own, other] of [['shop', 'bank'], ['bank', 'shop']] as const) {
+      for (const view of ['llm_calls', 'llm_comparisons', 'llm_alerts', 'llm_versions', 'llm_scores', 'llm_evidence']) {
+        const answer = await server.ask('/v1/query', { key: keys[own].secret, body: { sql: `SELECT * FROM ${view} LIMIT 5000` } });
+        const text = await answer.text();
+        expect(answer.status, `${view}: ${text.slice(0, 300)}`).toBe(200);
+        expect(text.length).toBeGreaterThan(300);
+        expect(leaks(text, '', other), view).toEqual([]);
+      }
+      const gauges = await (await server.ask('/metrics', { key: keys[own].secret })).text();
+      expect(gauges).toContain(`prompt="secret-of-${own}"`);
+      expect(gauges).not.toContain(`secret-of-${other}`);
+      expect(await (await server.ask('/v1/flagger/rollback', { key: keys[own].secret, body: { metadata: { prompt: known[other].prompt, candidate: 'v2' } } })).json()).toMatchObject({ verdict: 'no_data' });
+    }
+  });
 
   it('an administrator lists all projects', async () => {
     expect(await (await server.ask('/v1/projects', { key: admin.secret })).json()).toEqual({ projects: ['bank', 'default', 'shop'] });

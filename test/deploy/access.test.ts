@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { Client, credentials, Metadata, status } from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { tracesBody } from './server-process.ts';
 import { configuredKey, startGuarded, type Guarded } from './guarded.ts';
@@ -9,7 +10,7 @@ const reader = configuredKey('shop', ['read']);
 const responder = configuredKey('shop', ['act']);
 const sender = configuredKey('shop', ['ingest']);
 let server: Guarded;
-beforeAll(async () => void (server = await startGuarded({ access: { keys: [admin, reader, responder, sender].map(({ entry }) => entry) } })), 30_000);
+beforeAll(async () => void (server = await startGuarded({ grpc: true, grpc_port: 0, access: { keys: [admin, reader, responder, sender].map(({ entry }) => entry) } })), 30_000);
 afterAll(() => server.close());
 
 type Json = Record<string, any>; // eslint-disable-line -- answers are checked field by field below
@@ -56,6 +57,20 @@ describe('telemetry', () => {
     expect([wrong.status, (await json(wrong))['message']]).toEqual([401, expect.stringContaining('not known')]);
   });
 
+  it('over gRPC, too, needs its key', async () => {
+    const client = new Client(server.grpc ?? '', credentials.createInsecure());
+    const bytes = (message: Buffer): Buffer => message;
+    const send = (headers: Record<string, string>): Promise<number> =>
+      new Promise((resolve) => {
+        client.makeUnaryRequest('/opentelemetry.proto.collector.trace.v1.TraceService/Export', bytes, bytes, Buffer.alloc(0), Metadata.fromHttp2Headers(headers), (error) => resolve(error?.code ?? status.OK));
+      });
+    expect(await send({})).toBe(status.UNAUTHENTICATED);
+    expect(await send({ authorization: 'Bearer nobody' })).toBe(status.UNAUTHENTICATED);
+    expect(await send({ 'x-api-key': reader.secret })).toBe(status.PERMISSION_DENIED);
+    expect(await send({ authorization: `Bearer ${sender.secret}` })).toBe(status.OK);
+    client.close();
+  });
+
   it('needs the scope ingest', async () => {
     const refused = await server.ask('/v1/traces', { key: reader.secret, body: spans() });
     expect([refused.status, await json(refused)]).toEqual([403, { code: 7, message: expect.stringContaining('needs ingest') }]);
@@ -64,7 +79,7 @@ describe('telemetry', () => {
 });
 
 describe('the API', () => {
-  it.each(['/v1/alerts', '/v1/me', '/v1/events', '/openapi.json', '/v1/status', '/v1/nothing', '/nothing', '/metrics'])('is closed without a key: %s', async (path) => {
+  it.each(['/v1/alerts', '/v1/me', '/v1/events', '/openapi.json', '/v1/status', '/v1/nothing', '/nothing', '/metrics', '/v1/versions?prompt=x', '/v1/timeline'])('is closed without a key: %s', async (path) => {
     const answer = await server.ask(path);
     expect([answer.status, answer.headers.get('content-type'), answer.headers.get('www-authenticate')]).toEqual([401, 'application/problem+json', 'Bearer']);
     expect((await json(answer))['detail']).toContain('x-api-key');
@@ -90,6 +105,14 @@ describe('the API', () => {
       ['GET', '/v1/projects', responder.secret, 403],
       ['GET', '/v1/audit-log', responder.secret, 403],
       ['GET', '/v1/users', responder.secret, 403],
+      // Questions that are asked by POST, and what writes.
+      ['POST', '/v1/query', reader.secret, 400],
+      ['POST', '/v1/query', sender.secret, 403],
+      ['POST', '/v1/flagger/gate', reader.secret, 400],
+      ['POST', '/v1/versions', reader.secret, 403],
+      ['GET', '/metrics', reader.secret, 200],
+      // Without a key, for whoever can sign; none is configured here.
+      ['POST', '/v1/hooks/github', '', 404],
       ['GET', '/v1/keys', admin.secret, 200],
       ['GET', '/v1/projects', admin.secret, 200],
     ];

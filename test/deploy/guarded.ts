@@ -37,12 +37,14 @@ export async function startGuarded(settings: object, seed: (store: Store) => Pro
   await store.close();
   const warnings: string[] = [];
   const port = await freePort();
-  const config = ConfigFile.parse({ data: directory, port, ...settings });
-  const server = await startServer({ ...config, webhooks: [] }, { clock: Date.now, random: Math.random, warn: (message, error) => warnings.push(`${message}: ${String(error)}`) });
+  const config = ConfigFile.parse({ data: directory, port, grpc: false, ...settings });
+  const server = await startServer({ ...config, webhooks: [], registries: [] }, { clock: Date.now, random: Math.random, warn: (message, error) => warnings.push(`${message}: ${String(error)}`) });
   // Not by its public address, where it has one.
   const url = `http://127.0.0.1:${config.port}`;
   return {
     url,
+    /** HOST:PORT of OTLP/gRPC, where `grpc` is on. */
+    grpc: server.grpc,
     async ask(path: string, { method, key, cookie, headers = {}, body, form }: Asking = {}): Promise<Response> {
       const sent = form !== undefined ? new URLSearchParams(form).toString() : body === undefined ? null : JSON.stringify(body);
       return fetch(`${url}${path}`, {
