@@ -115,7 +115,7 @@ export function createApi(deps: ApiDeps): OpenAPIHono {
     registerAuditLog(app, deps);
   }
 
-  app.get('/v1/status', (context) => context.json({ now_ms: deps.clock(), version: deps.settings.version, ingest_url: deps.settings.ingestUrl, ...deps.status() }));
+  app.get('/v1/status', (context) => context.json({ now_ms: deps.clock(), version: deps.settings.version, ingest_url: deps.settings.ingestUrl, needs_key: deps.access !== undefined && !deps.access.isOpen(), ...deps.status() }));
   app.openAPIRegistry.registerComponent('securitySchemes', 'key', { type: 'http', scheme: 'bearer', description: 'An API key (`culprit keys create`); not needed on loopback while there is none.' });
   app.doc31('/openapi.json', {
     security: [{ key: [] }, {}],

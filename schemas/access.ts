@@ -56,7 +56,7 @@ const Oidc = z.strictObject({
     .refine((url) => url.startsWith('https:') || isLoopbackUrl(url), 'is not https, so tokens could be read on the way; give an https address')
     .describe('OpenID provider that people log in at.'),
   client_id: z.string().min(1).max(512).describe('Name that the provider knows Culprit by. The redirect URI is PUBLIC_URL/login/callback.'),
-  client_secret: z.string().min(1).max(4096).optional().meta({ inFileOnly: true }),
+  client_secret: z.string().min(1).max(4096).optional(),
   client_secret_file: z.string().min(1).optional().describe('File that holds the client secret.'),
   scope: z.string().min(1).max(1024).default('openid profile email').describe('What is asked for at the provider.'),
   name_claim: z.string().min(1).max(256).default('email').describe('Claim that names a person.'),
@@ -65,12 +65,15 @@ const Oidc = z.strictObject({
 });
 export type OidcSettings = z.output<typeof Oidc>;
 
+const Network = z.union([z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()]);
+
 /** The section `access` of the configuration. What files and variables hold has been put into `hash` and `client_secret` before it is used. */
 export const AccessSection = z.strictObject({
   key_file: z.string().min(1).optional().describe('File that holds one API key with every scope, of `project`: the first key of a new installation.'),
   keys: z.array(ConfiguredKey).max(1000).default([]),
   session_hours: z.number().positive().max(24 * 400).default(168).describe('How long a login lasts.'),
-  trusted_proxies: z.array(z.union([z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()])).max(100).default([]).describe('Addresses or networks of reverse proxies whose X-Forwarded-For is believed, for the audit log and the login throttle.'),
-  oidc: Oidc.optional(),
+  trusted_proxies: z.array(z.string().refine((text) => Network.safeParse(text).success, 'is no address and no network, like 10.0.0.7 or 10.0.0.0/8')).max(100).default([]).describe('Addresses or networks of reverse proxies whose X-Forwarded-For is believed, for the audit log and the login throttle.'),
+  // With its roles it is more than flags can say.
+  oidc: Oidc.optional().meta({ inFileOnly: true }),
 });
 export type AccessSettings = z.output<typeof AccessSection>;

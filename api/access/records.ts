@@ -55,8 +55,9 @@ export type Held<Kind extends RecordKind> = { readonly id: string; readonly at_m
 
 type Row = { kind: RecordKind; id: string; at_ms: number; state: 'active' | 'revoked'; by: string; body: string };
 
-/** Rows of other processes may be younger by their clocks than what was read last. */
+/** Rows of other processes may be older by their clocks than what was read last; for those that are further behind everything is read now and then. */
 const OVERLAP_MS = 600_000;
+const WHOLE_EVERY = 30;
 const MOST_ROWS = 200_000;
 
 export type Records = {
@@ -76,6 +77,7 @@ export function createRecords(deps: { readonly store: Store; readonly clock: Clo
   const held: { [Kind in RecordKind]: Map<string, Held<Kind>> } = { key: new Map(), person: new Map(), session: new Map() };
   const keyIds = new Map<string, string>();
   let newestMs = 0;
+  let turn = 0;
 
   function adopt<Kind extends RecordKind>(kind: Kind, next: Held<Kind>): void {
     const map: Map<string, Held<Kind>> = held[kind];
@@ -105,10 +107,12 @@ export function createRecords(deps: { readonly store: Store; readonly clock: Clo
 
   return {
     async refresh() {
+      const isWhole = turn % WHOLE_EVERY === 0;
       const rows = await deps.store.select<Row>(
         `SELECT kind, id, at_ms, state, by, body FROM access_records WHERE at_ms >= {from_ms:UInt64} AND forget_at > {now_s:UInt32} ORDER BY at_ms, state LIMIT ${MOST_ROWS}`,
-        { from_ms: Math.max(0, newestMs - OVERLAP_MS), now_s: Math.floor(deps.clock() / 1000) },
+        { from_ms: isWhole ? 0 : Math.max(0, newestMs - OVERLAP_MS), now_s: Math.floor(deps.clock() / 1000) },
       );
+      turn += 1;
       for (const row of rows) {
         newestMs = Math.max(newestMs, row.at_ms);
         read(row);

@@ -59,6 +59,7 @@ describe('the login page', { timeout: 90_000 }, () => {
     await page.getByLabel('Password').fill(PASSWORD);
     await page.getByRole('button', { name: 'Log in', exact: true }).click();
     await page.waitForURL('**/openapi.json');
+    expect(await page.content()).toContain('Culprit');
     await context.close();
   });
 
@@ -96,6 +97,7 @@ describe('the login page', { timeout: 90_000 }, () => {
     await context.clearCookies();
     await page.getByRole('link', { name: 'Alerts' }).click();
     await page.waitForURL('**/login?next=%2Falerts');
+    expect(await page.getByRole('heading').textContent()).toBe('Log in');
     await context.close();
   });
 });
