@@ -6,6 +6,7 @@ import type { Clock } from '../schemas/clock.ts';
 import type { Access } from './access/access.ts';
 import { registerAuditLog } from './access/audit-log.ts';
 import { registerAccess } from './access/resources.ts';
+import type { LogMessage } from '../schemas/log.ts';
 import type { AnalystStore, Store } from '../schemas/store.ts';
 import { registerAlerts, type Transition } from './alerts.ts';
 import { registerCalls } from './calls.ts';
@@ -16,6 +17,7 @@ import { registerFlagger } from './flagger.ts';
 import { LOOPBACK_NAMES, onlyForHosts } from './host.ts';
 import { registerLedger } from './ledger.ts';
 import { registerPage } from './page.ts';
+import { registerParked } from './parked.ts';
 import { errorResponse, ProblemError, problemResponse, validationHook } from './problem.ts';
 import { registerPrometheus } from './prometheus.ts';
 import { registerPrompts } from './prompts.ts';
@@ -76,6 +78,8 @@ export type ApiDeps = {
   transition: Transition;
   /** Keys, people and the audit log; without it there are no resources for them. */
   access?: Access;
+  /** Appends a message to the log, as the collector does. Throws PermanentError where it cannot be stored. */
+  replay: (message: LogMessage) => Promise<void>;
   /** Told of every error that is answered 500 or 503, with what was asked. */
   onFailure: (error: unknown, request: { method: string; path: string }) => void;
 };
@@ -107,6 +111,7 @@ export function createApi(deps: ApiDeps): OpenAPIHono {
   registerVersions(app, deps, versionEvents);
   registerRegistryHooks(app, deps, versionEvents);
   registerLedger(app, deps);
+  registerParked(app, deps);
   registerQuery(app, deps);
   registerEvents(app, deps);
   registerPage(app);

@@ -1,10 +1,11 @@
 import type { Hono } from 'hono';
 import type { BatchSummary } from '../../analyzer/ingest/ingest.ts';
 import type { LookEvent } from '../../analyzer/look/look.ts';
+import type { SelfEvent } from '../../analyzer/self/self-watch.ts';
 import type { Access } from '../../api/access/access.ts';
 import { createGate } from '../../api/access/gate.ts';
 import type { RequestBindings } from '../../api/access/identity.ts';
-import { createApi, defaultApiSettings, type Status } from '../../api/app.ts';
+import { createApi, defaultApiSettings, type ApiDeps, type Status } from '../../api/app.ts';
 import { createDelivery } from '../../api/deliver.ts';
 import { LOOPBACK_NAMES } from '../../api/host.ts';
 import { createSinks } from '../../api/sinks/index.ts';
@@ -26,7 +27,7 @@ export type ApiRole = {
   /** Ends streams whose key or login has ended. */
   cutEnded(): void;
   /** Something was concluded. It is in the store already, so that nothing is told that a crash could take back. */
-  announce(events: readonly LookEvent[]): Promise<void>;
+  announce(events: readonly (LookEvent | SelfEvent)[]): Promise<void>;
   /** Calls or scores came in; pages hear of it with the next `tellArrived`. */
   arrived(batch: BatchSummary): void;
   tellArrived(): void;
@@ -36,7 +37,12 @@ export type ApiRole = {
 /**
  * @param stores.own what deliveries and changes of alerts go through; `queries` what people ask, so that their slow ones stand before nothing.
  */
-export function startApi(stores: { readonly own: Store; readonly queries: Store; readonly analyst: AnalystStore }, { status, access }: { readonly status: () => Status; readonly access: Access }, config: Config, deps: ServerDependencies): ApiRole {
+export function startApi(
+  stores: { readonly own: Store; readonly queries: Store; readonly analyst: AnalystStore },
+  { status, access, replay }: { readonly status: () => Status; readonly access: Access; readonly replay: ApiDeps['replay'] },
+  config: Config,
+  deps: ServerDependencies,
+): ApiRole {
   const { own: store } = stores;
   const { clock } = deps;
   const events = createEvents();
@@ -57,8 +63,10 @@ export function startApi(stores: { readonly own: Store; readonly queries: Store;
     if (alertIds.length === 0) return;
     await delivery.deliver(
       await store.select<AlertTransition>(
-        `SELECT transition_id, alert_id, sequence, state, at_ms, body FROM alert_transitions FINAL WHERE alert_id IN {alertIds:Array(String)}
-         ORDER BY alert_id, sequence DESC LIMIT 1 BY alert_id`,
+        // Two that came at the same moment have one number: both are told.
+        `SELECT transition_id, alert_id, sequence, state, at_ms, body FROM alert_transitions FINAL
+         WHERE (alert_id, sequence) IN (SELECT alert_id, max(sequence) FROM alert_transitions WHERE alert_id IN {alertIds:Array(String)} GROUP BY alert_id)
+         ORDER BY alert_id, at_ms, transition_id`,
         { alertIds },
       ),
     );
@@ -78,6 +86,7 @@ export function startApi(stores: { readonly own: Store; readonly queries: Store;
       settings: { ...defaultApiSettings, project, version: VERSION, registries: config.registries, content: { mode: config.content, days: config.retention.content_days }, hosts: null },
       status,
       transition,
+      replay,
       access,
       onFailure,
     });
