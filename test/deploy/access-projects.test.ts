@@ -117,7 +117,7 @@ describe('two projects', () => {
       if (method === 'GET' || !path.includes('{') || path.startsWith('/v1/hooks')) continue;
       for (const request of requestsOf({ path, operation }, known.bank)) {
         const answer = await server.ask(request, { method, key: keys.shop.secret, body: { reason: 'not mine' } });
-        expect([403, 404], `${method} ${request}`).toContain(answer.status);
+        expect([400, 403, 404], `${method} ${request}`).toContain(answer.status);
       }
     }
     const alert = (await (await server.ask(`/v1/alerts/${known.bank.alertId}`, { key: keys.bank.secret })).json()) as Json;
@@ -154,7 +154,9 @@ describe('two projects', () => {
     await readUntil(shop, 'event: alert');
     await server.ask('/v1/traces', { key: senders.bank.secret, body: span('arrives-at-bank') });
     await readUntil(bank, 'arrives-at-bank');
-    expect(bank.text).not.toMatch(/arrives-at-shop|event: alert/);
+    // Alerts of its own it may have: Culprit watches itself, for each project.
+    expect(leaks(bank.text, '', 'shop')).toEqual([]);
+    expect(bank.text).not.toContain('arrives-at-shop');
     await Promise.all([shop.reader.cancel(), bank.reader.cancel()]);
     expect(shop.text).not.toContain('arrives-at-bank');
     // The same trace and span in both: two calls, each of its own project.
