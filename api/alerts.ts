@@ -1,5 +1,6 @@
 import { createRoute, z, type OpenAPIHono } from '@hono/zod-openapi';
 import { Alert, NEWEST_TRANSITION } from '../schemas/alert.ts';
+import { actorOf } from './access/identity.ts';
 import type { ApiDeps } from './app.ts';
 import { limitOf } from './parameters.ts';
 import type { VersionEvents } from './version-events.ts';
@@ -33,7 +34,7 @@ const listRoute = createRoute({
 const oneRoute = createRoute({ method: 'get', path: '/v1/alerts/{id}', summary: 'One alert with its history', request: { params: id }, responses: one });
 
 const conflict = { 409: { description: 'It is resolved already.', content: { 'application/problem+json': { schema: Problem } } } };
-const by = z.string().trim().max(100).optional().openapi({ description: 'who does it' });
+const by = z.string().trim().max(100).optional().openapi({ description: 'who does it; with a key or a login it is whose that is, whatever stands here' });
 const acknowledgeRoute = createRoute({
   method: 'post',
   path: '/v1/alerts/{id}/acknowledge',
@@ -68,14 +69,14 @@ export function registerAlerts(app: OpenAPIHono, deps: ApiDeps, versions: Versio
     const alert = await readAlert(deps, context.req.valid('param').id);
     if (alert.state === 'resolved') throw new ProblemError(409, 'The alert is resolved already.');
     if (alert.state === 'acknowledged') return context.json(alert, 200);
-    await transition(alert.id, { state: 'acknowledged', reason: signed({ reason: '', ...context.req.valid('json') }) });
+    await transition(alert.id, { state: 'acknowledged', reason: signed({ ...context.req.valid('json'), by: actorOf(context, context.req.valid('json').by) }) });
     return context.json(await readAlert(deps, alert.id), 200);
   });
 
   app.openapi(resolveRoute, async (context) => {
     const alert = await readAlert(deps, context.req.valid('param').id);
     if (alert.state === 'resolved') return context.json(alert, 200);
-    await transition(alert.id, { state: 'resolved', reason: signed(context.req.valid('json')) });
+    await transition(alert.id, { state: 'resolved', reason: signed({ ...context.req.valid('json'), by: actorOf(context, context.req.valid('json').by) }) });
     return context.json(await readAlert(deps, alert.id), 200);
   });
 }

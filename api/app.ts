@@ -3,6 +3,9 @@ import { bodyLimit } from 'hono/body-limit';
 import { HTTPException } from 'hono/http-exception';
 import type { Registry } from '../schemas/registry.ts';
 import type { Clock } from '../schemas/clock.ts';
+import type { Access } from './access/access.ts';
+import { registerAuditLog } from './access/audit-log.ts';
+import { registerAccess } from './access/resources.ts';
 import type { LogMessage } from '../schemas/log.ts';
 import type { AnalystStore, Store } from '../schemas/store.ts';
 import { registerAlerts, type Transition } from './alerts.ts';
@@ -28,6 +31,7 @@ import { registerVersions } from './versions.ts';
 import { createVerdicts, registerVerdicts } from './verdicts.ts';
 
 export type ApiSettings = {
+  /** An API is of one project: nothing else can be seen through it. */
   project: string;
   /** Shown in the OpenAPI document. */
   version: string;
@@ -39,8 +43,8 @@ export type ApiSettings = {
   /** Events that wait for one client before it is cut off. */
   maxQueuedEvents: number;
   heartbeatMs: number;
-  /** Names that this server is reached by (host.ts). */
-  hosts: readonly string[];
+  /** Names that this server is reached by (host.ts); null: a gate before it has seen to that. */
+  hosts: readonly string[] | null;
   /** Whose webhooks are taken. */
   registries: readonly Registry[];
   /** Where SDKs send to, as an empty page tells it; null: where the page itself is served. */
@@ -72,6 +76,8 @@ export type ApiDeps = {
   settings: ApiSettings;
   status: () => Status;
   transition: Transition;
+  /** Keys, people and the audit log; without it there are no resources for them. */
+  access?: Access;
   /** Appends a message to the log, as the collector does. Throws PermanentError where it cannot be stored. */
   replay: (message: LogMessage) => Promise<void>;
   /** Told of every error that is answered 500 or 503, with what was asked. */
@@ -81,12 +87,10 @@ export type ApiDeps = {
 /** The API and the page. Read-only but for what people do to alerts. Mount it last: it answers every path that nobody else does. */
 export function createApi(deps: ApiDeps): OpenAPIHono {
   const app = new OpenAPIHono({ defaultHook: validationHook });
-  app.use('*', onlyForHosts(new Set(deps.settings.hosts)));
+  if (deps.settings.hosts !== null) app.use('*', onlyForHosts(new Set(deps.settings.hosts)));
   const limit = bodyLimit({ maxSize: 256 * 1024, onError: () => problemResponse(413, 'The body is larger than 256 KiB.') });
   // Only for its own resources: under the same origin the collector takes larger bodies.
-  app.use('/v1/alerts/*', limit);
-  app.use('/v1/query', limit);
-  app.use('/v1/flagger/*', limit);
+  for (const path of ['/v1/alerts/*', '/v1/query', '/v1/flagger/*', '/v1/keys/*', '/v1/users/*', '/v1/me/*']) app.use(path, limit);
   const large = bodyLimit({ maxSize: 16 * 1024 * 1024, onError: () => problemResponse(413, 'The body is larger than 16 MiB.') });
   app.use('/v1/versions', large);
   app.use('/v1/hooks/*', large);
@@ -111,9 +115,15 @@ export function createApi(deps: ApiDeps): OpenAPIHono {
   registerQuery(app, deps);
   registerEvents(app, deps);
   registerPage(app);
+  if (deps.access !== undefined) {
+    registerAccess(app, { ...deps, access: deps.access });
+    registerAuditLog(app, deps);
+  }
 
-  app.get('/v1/status', (context) => context.json({ now_ms: deps.clock(), version: deps.settings.version, ingest_url: deps.settings.ingestUrl, ...deps.status() }));
+  app.get('/v1/status', (context) => context.json({ now_ms: deps.clock(), version: deps.settings.version, ingest_url: deps.settings.ingestUrl, needs_key: deps.access !== undefined && !deps.access.isOpen(), ...deps.status() }));
+  app.openAPIRegistry.registerComponent('securitySchemes', 'key', { type: 'http', scheme: 'bearer', description: 'An API key (`culprit keys create`); not needed on loopback while there is none.' });
   app.doc31('/openapi.json', {
+    security: [{ key: [] }, {}],
     openapi: '3.1.0',
     info: { title: 'Culprit', version: deps.settings.version, description: 'Watches LLM traffic and says which change made it worse.', license: { name: 'Apache-2.0' } },
   });

@@ -13,9 +13,9 @@ const route = createRoute({
   request: { params: z.object({ kind: z.enum(RegistryKind.options).openapi({ param: { name: 'kind', in: 'path' } }) }), body: { required: true, content: { 'application/json': { schema: z.looseObject({}).openapi({ description: 'what the registry sends' }) } } } },
   responses: {
     200: { description: 'How many events were news; 0 for what is about something else.', content: { 'application/json': { schema: z.object({ events: z.number().int() }) } } },
-    403: { description: 'The signature does not fit, or is too old.', content: { 'application/problem+json': { schema: Problem } } },
     ...problemResponses,
     ...notFoundResponse,
+    403: { description: 'The signature does not fit, or is too old.', content: { 'application/problem+json': { schema: Problem } } },
   },
 });
 

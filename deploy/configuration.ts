@@ -3,6 +3,7 @@ import type { z } from 'zod';
 import { ConfigFile, type Config } from '../schemas/config.ts';
 import { WebhookSecret, type Webhook } from '../schemas/webhook.ts';
 import { PermanentError } from '../schemas/errors.ts';
+import { readAccessSecrets } from './access-secrets.ts';
 import { secretOf, type NamedSecret } from './secrets.ts';
 import { expectedAt, keysAt, nearest, SETTINGS, valueOf, type Path, type Setting } from './settings.ts';
 
@@ -56,8 +57,9 @@ export function loadConfiguration({ argv, environment, readFile, commandFlags = 
   const parsed = ConfigFile.safeParse(values);
   if (!parsed.success) problems.push(...parsed.error.issues.flatMap((issue) => sentences(issue, values, origin)));
   const secrets = parsed.success ? readSecrets(parsed.data, { environment, readFile }, origin, problems) : null;
-  if (problems.length > 0 || !parsed.success || secrets === null) throw new PermanentError(problems.join('\n'));
-  return { kind: 'run', config: { ...parsed.data, ...secrets }, positionals: given.positionals, flags: given.flags };
+  const access = parsed.success ? readAccessSecrets(parsed.data.access, parsed.data.project, { environment, readFile }, origin, problems) : null;
+  if (problems.length > 0 || !parsed.success || secrets === null || access === null) throw new PermanentError(problems.join('\n'));
+  return { kind: 'run', config: { ...parsed.data, ...secrets, access }, positionals: given.positionals, flags: given.flags };
 }
 
 function readArguments(argv: readonly string[], commandFlags: CommandFlags, problems: string[]): Arguments {
@@ -200,10 +202,10 @@ function sentences(issue: z.core.$ZodIssue, values: unknown, origin: Origin): st
   return [`${origin(issue.path)} ${shown(value, issue.path)}; give ${expectedAt(issue.path)}.`];
 }
 
-/** Webhooks and registries hold secrets, and URLs hold tokens: what stands there is not repeated, and long text neither. */
+/** Webhooks, registries and `access` hold secrets, and URLs hold tokens: what stands there is not repeated, and long text neither. */
 function shown(value: unknown, path: Path): string {
   if (value === undefined) return 'is missing';
-  if (path[0] === 'webhooks' || path[0] === 'registries' || path[0] === 'public_url' || typeof value === 'object') return 'does not fit';
+  if (['webhooks', 'registries', 'access', 'public_url'].includes(String(path[0])) || typeof value === 'object') return 'does not fit';
   const text = JSON.stringify(value);
   return `is ${text.length > 60 ? `${text.slice(0, 60)}…` : text}`;
 }

@@ -7,7 +7,6 @@ import type { Config } from '../schemas/config.ts';
 import { PermanentError } from '../schemas/errors.ts';
 import { publicUrlOf } from './pipeline.ts';
 
-const LOOPBACK = new Set(['127.0.0.1', '::1', 'localhost']);
 /** What gRPC holds before admission sees it is at most the product. The OpenTelemetry Collector takes 4 MiB a message. */
 const GRPC_MESSAGE_BYTES = 16 * 1024 * 1024;
 const GRPC_ARRIVING = 64;
@@ -16,12 +15,6 @@ const LAST_ANSWERS_MS = 2_000;
 
 /** `url`: http://HOST:PORT, with the port that was really taken. */
 export type Listener = { readonly url: string; close(): Promise<void> };
-
-/** Throws PermanentError where the configuration wants an address that would be open to everybody. */
-export function refuseOpenAddress(config: Config): void {
-  if (LOOPBACK.has(config.host)) return;
-  throw new PermanentError(`host is ${config.host}: without API keys, which this version does not have, Culprit listens on loopback only; set host to 127.0.0.1`);
-}
 
 /** Throws PermanentError where the port is taken or not allowed. */
 export async function listen(app: Hono<CollectorEnvironment>, config: Config): Promise<Listener> {

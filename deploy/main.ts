@@ -39,6 +39,18 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     flags: { '--json': 'switch', '--limit': 'value' },
     run: async (invocation) => (await import('./commands/inspect-command.ts')).runInspect(invocation),
   },
+  keys: {
+    usage: 'culprit keys create --name NAME [--scopes ingest,read,act,admin] [--expires-days N] | list | rotate ID [--overlap-hours N] | revoke ID',
+    does: 'API keys of --project, on a running server (--server URL, key in CULPRIT_API_KEY) or in a stopped one\'s data directory',
+    flags: { '--name': 'value', '--scopes': 'value', '--expires-days': 'value', '--overlap-hours': 'value', '--server': 'value' },
+    run: async (invocation) => (await import('./commands/keys-command.ts')).runKeys(invocation),
+  },
+  users: {
+    usage: 'culprit users add NAME --role viewer|responder|admin [--only PROJECT] | passwd NAME | remove NAME | list',
+    does: 'people who log in with a password, which is read from standard input; where, as for keys',
+    flags: { '--role': 'value', '--only': 'value', '--server': 'value' },
+    run: async (invocation) => (await import('./commands/users-command.ts')).runUsers(invocation),
+  },
   parked: {
     usage: 'culprit parked [--replay [ID…]]',
     does: 'lists the messages that a running server (--server URL, key in CULPRIT_API_KEY) could not store, or has it take them again',

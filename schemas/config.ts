@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { AccessSection } from './access.ts';
 import { builtIn, MetricRule, PromptRule } from './metric-settings.ts';
 import { MAX_PATTERN_CHARACTERS, MAX_PATTERNS, patternFault } from './redaction.ts';
 import { RegistryEntry, type Registry } from './registry.ts';
@@ -26,7 +27,7 @@ const DAY_S = 86_400;
 export const ConfigFile = z
   .strictObject({
     data: z.string().min(1).default('data').describe('Directory of the embedded store. One process at a time.'),
-    host: z.string().min(1).default('127.0.0.1').describe('Address to listen on. Loopback only, as there are no API keys yet.'),
+    host: z.string().min(1).default('127.0.0.1').describe('Address to listen on. Other than loopback only with API keys or a login (docs/ACCESS.md).'),
     port: z.number().int().min(0).max(65_535).default(4318).describe('Port for OTLP/HTTP, API and page. 0: any free one.'),
     grpc: z.boolean().default(true).describe('Whether OTLP/gRPC is taken, too.'),
     grpc_port: z.number().int().min(0).max(65_535).optional().describe('Port for OTLP/gRPC. 0: any free one. Default: one below `port`, so 4317.'),
@@ -60,6 +61,7 @@ export const ConfigFile = z
       })
       .prefault({}),
     keys: TagKeys.prefault({}),
+    access: AccessSection.prefault({}),
     feature_flags: z.record(z.string().min(1).max(256), z.string().min(1).max(256)).default({}).describe('Prompts whose versions are picked by a feature flag: the flag key, and the prompt.'),
     metrics: z.record(z.string().min(1), MetricRule).default({}),
     prompts: z.record(z.string().min(1), PromptRule).default({}),

@@ -41,6 +41,9 @@ export type FiledScore = { readonly score: Score; readonly place: Place; readonl
 /** Where a score stands: `joined` with the call that it is credited to. */
 export type Place = { readonly kind: 'pending' } | { readonly kind: 'ambiguous' } | { readonly kind: 'joined'; readonly call: CallFacts };
 
+/** What one batch brought to a project. */
+export type ProjectSummary = { readonly project: string; readonly calls: number; readonly scores: number; readonly prompts: readonly string[] };
+
 export type Draft = {
   /** While an ancestor may still bring what the call lacks. */
   waitingCall(filing: CallToFile): StoredSpan;
@@ -61,8 +64,8 @@ export type Draft = {
   readonly completed: ReadonlyMap<string, { readonly call: CallFacts; readonly slot: number }>;
   /** Of all rows that have a slot; null: none has. */
   earliestSlot(): number | null;
-  /** Prompts of the completed calls. */
-  prompts(): string[];
+  /** What is written of each project, and the prompts of its completed calls. */
+  projects(): ProjectSummary[];
   callRows(batch: number): object[];
   scoreRows(batch: number): object[];
   versionRows(stampMs: number): VersionRow[];
@@ -123,7 +126,21 @@ export function createDraft(): Draft {
       for (const files of [calls, scores]) for (const { stored } of files.values()) if (stored.slot > 0 && stored.slot < earliest) earliest = stored.slot;
       return Number.isFinite(earliest) ? earliest : null;
     },
-    prompts: () => [...new Set([...completed.values()].flatMap(({ call }) => (call.prompt_name === null ? [] : [call.prompt_name])))],
+    projects() {
+      const found = new Map<string, { project: string; calls: number; scores: number; prompts: string[] }>();
+      const of = (project: string) => {
+        const known = found.get(project) ?? { project, calls: 0, scores: 0, prompts: [] };
+        found.set(project, known);
+        return known;
+      };
+      for (const { call } of calls.values()) of(call.project).calls += 1;
+      for (const { score } of scores.values()) of(score.project).scores += 1;
+      for (const { call } of completed.values()) {
+        const { prompts } = of(call.project);
+        if (call.prompt_name !== null && !prompts.includes(call.prompt_name)) prompts.push(call.prompt_name);
+      }
+      return [...found.values()];
+    },
     callRows: (batch) => [...calls.values()].map((drafted) => callRow(drafted.call, { ...drafted.stored, former_role: formerRole(drafted) }, batch)),
     scoreRows: (batch) => [...scores.values()].map((filed) => scoreRow(filed, batch)),
     versionRows(stampMs) {

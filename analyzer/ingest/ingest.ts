@@ -5,7 +5,7 @@ import type { Store } from '../../schemas/store.ts';
 import { resolve as resolveFrom, type Resolution } from './ancestry.ts';
 import { arrivingCalls, type SpanArrival } from './arrivals.ts';
 import { createCardinality, dayStartMs, DEFAULT_LIMITS, type CardinalityLimits } from './cardinality.ts';
-import { createDraft, type Draft, type StoredSpan } from './draft.ts';
+import { createDraft, type Draft, type StoredSpan, type ProjectSummary } from './draft.ts';
 import { spanKey } from './identity.ts';
 import { createInferences } from './inferences.ts';
 import { createKnown } from './known.ts';
@@ -48,7 +48,7 @@ export type Ingest = {
   waiting(): { readonly calls: number; readonly scores: number };
 };
 
-export type BatchSummary = { readonly received: number; readonly calls: number; readonly scores: number; readonly prompts: readonly string[] };
+export type BatchSummary = { readonly received: number; readonly calls: number; readonly scores: number; readonly projects: readonly ProjectSummary[] };
 
 export type IngestSettings = {
   /** How long a call waits for an ancestor. */
@@ -99,7 +99,7 @@ export function createIngest(
   );
 
   const write = async (readings: readonly Reading[]): Promise<BatchSummary> => {
-    if (readings.length === 0) return { received: 0, calls: 0, scores: 0, prompts: [] };
+    if (readings.length === 0) return { received: 0, calls: 0, scores: 0, projects: [] };
     const nowMs = readings.reduce((newest, { stampMs }) => Math.max(newest, stampMs), 0);
     if (isInDoubt) await takeUp(nowMs);
     // 1. Put together what was read. A failure up to step 6 leaves nothing in the store.
@@ -136,7 +136,7 @@ export function createIngest(
 
     // 6. Write the rows; 7. write the ledger, last; 8. remember. See `commit`.
     await commit(draft, { relatives: relatives.map(({ item }) => item), contents: reading.contents, tally, whenDurable, nowMs });
-    return { received: reading.received, calls: draft.calls.size, scores: draft.scores.size, prompts: draft.prompts() };
+    return { received: reading.received, calls: draft.calls.size, scores: draft.scores.size, projects: draft.projects() };
   };
 
   const advance = async (nowMs: number): Promise<void> => {

@@ -41,7 +41,7 @@ export type PromptWatch = {
 };
 
 export type PromptEvent =
-  | { readonly kind: 'look'; readonly slot: number; readonly comparisons: readonly { readonly comparison_id: string; readonly e_value: number }[] }
+  | { readonly kind: 'look'; readonly project: string; readonly slot: number; readonly comparisons: readonly { readonly comparison_id: string; readonly e_value: number }[] }
   | { readonly kind: 'alert'; readonly slot: number; readonly comparison_id: string; readonly alert: Alert };
 
 export type PromptSettings = RolloutSettings & {
@@ -139,7 +139,7 @@ export function createPromptWatch(deps: { readonly store: Store; readonly rows: 
         rollouts.delete(name);
         if (conclusion.end === ALERT_RESOLVED) newcomersOf(factor, rollout.comparison.settings().group).forget(candidate, slot);
       }
-      if (looked.length > 0) events.push({ kind: 'look', slot, comparisons: looked });
+      if (looked.length > 0) events.push({ kind: 'look', project: key.project, slot, comparisons: looked });
       // Greet what is new: a comparison opens with the slot after the one that a value was first seen in.
       const calls = active.length === 0 ? [] : await rangeRows.calls(key, slot);
       for (const [of, values] of valuesIn(active)) of.greet(slot, values, (value) => firstStartMs(calls, { factor: of.factor, group: of.group, value }, slot));
