@@ -5,6 +5,8 @@ import type { Clock } from '../schemas/clock.ts';
 import type { Store } from '../schemas/store.ts';
 import { registerAlerts, type Transition } from './alerts.ts';
 import { registerCalls } from './calls.ts';
+import type { Charts } from './chart/charts.ts';
+import { registerCharts } from './chart/routes.ts';
 import { registerComparisons } from './comparisons.ts';
 import { registerContent } from './content.ts';
 import { registerEvents, type EventSource } from './events.ts';
@@ -15,6 +17,9 @@ import { errorResponse, ProblemError, problemResponse, validationHook } from './
 import { registerPrompts } from './prompts.ts';
 import { createResults } from './results.ts';
 import { registerScores } from './scores.ts';
+import { registerSilences } from './silencing.ts';
+import type { Silences } from './silences.ts';
+import { registerSinks, type SinkOverview } from './told.ts';
 import { registerSeries } from './series.ts';
 import { registerVerdicts } from './verdicts.ts';
 
@@ -58,6 +63,10 @@ export type ApiDeps = {
   settings: ApiSettings;
   status: () => Status;
   transition: Transition;
+  silences: Silences;
+  charts: Charts;
+  /** Where alerts go. */
+  sinks: () => SinkOverview;
   /** Told of every error that is answered 500 or 503, with what was asked. */
   onFailure: (error: unknown, request: { method: string; path: string }) => void;
 };
@@ -69,6 +78,7 @@ export function createApi(deps: ApiDeps): OpenAPIHono {
   const limit = bodyLimit({ maxSize: 64 * 1024, onError: () => problemResponse(413, 'The body is larger than 64 KiB.') });
   // Only for its own resources: under the same origin the collector takes larger bodies.
   app.use('/v1/alerts/*', limit);
+  app.use('/v1/silences/*', limit);
 
   registerCalls(app, deps);
   registerContent(app, deps);
@@ -79,6 +89,9 @@ export function createApi(deps: ApiDeps): OpenAPIHono {
   registerVerdicts(app, deps, readResults);
   registerSeries(app, deps);
   registerAlerts(app, deps);
+  registerCharts(app, deps);
+  registerSilences(app, deps);
+  registerSinks(app, deps);
   registerLedger(app, deps);
   registerEvents(app, deps);
   registerPage(app);

@@ -5,7 +5,7 @@ import type { Transition } from './alerts.ts';
 
 /** What people do to an alert: a new row on top of its history. The look loop reads it before it looks next. */
 export function createTransition(deps: { readonly store: Store; readonly clock: Clock }, onTransition: (alert: Alert) => void): Transition {
-  return async (alertId, { state, reason }) => {
+  return async (alertId, { state, reason, who }) => {
     const [newest] = await deps.store.select<{ sequence: number; comparison_id: string; body: string }>(
       'SELECT sequence, comparison_id, body FROM alert_transitions WHERE alert_id = {alert_id:String} ORDER BY sequence DESC LIMIT 1',
       { alert_id: alertId },
@@ -23,6 +23,7 @@ export function createTransition(deps: { readonly store: Store; readonly clock: 
         comparison_id: newest.comparison_id,
         state,
         at_ms: nowMs,
+        who,
         reason,
         body: JSON.stringify(alert),
       },

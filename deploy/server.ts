@@ -3,13 +3,15 @@ import { join } from 'node:path';
 import { serve, type ServerType } from '@hono/node-server';
 import { Hono } from 'hono';
 import type { LookEvent } from '../analyzer/look/look.ts';
-import { createApi, defaultApiSettings } from '../api/app.ts';
+import { createApi, defaultApiSettings, type ApiSettings } from '../api/app.ts';
+import { createCharts } from '../api/chart/charts.ts';
 import { createDelivery } from '../api/deliver.ts';
 import type { ApiEvent } from '../api/events.ts';
 import { LOOPBACK_NAMES } from '../api/host.ts';
+import { createRouting } from '../api/routing.ts';
+import { createSilences } from '../api/silences.ts';
 import { createTransition } from '../api/transition.ts';
 import { createSinks } from '../api/sinks/index.ts';
-import type { AlertTransition } from '../api/sinks/journal.ts';
 import { createPost } from '../api/sinks/post.ts';
 import { createCollector, type CollectorEnvironment } from '../collector/server.ts';
 import type { Clock, RandomSource } from '../schemas/clock.ts';
@@ -70,12 +72,18 @@ export async function startServer(config: Config, deps: ServerDependencies): Pro
       timer.unref();
       return () => clearTimeout(timer);
     };
+    const reading = { store: store.lane({ connections: 2, maxSeconds: 20 }), clock: deps.clock, settings: apiSettingsOf(config) };
+    const charts = createCharts(reading);
+    const silences = createSilences({ store, clock: deps.clock }, (id) => delivery.release(id));
     const delivery = createDelivery(
-      { store, sinks: createSinks({ webhooks: config.webhooks }), post, schedule, clock: deps.clock, random: deps.random, warn: deps.warn },
+      {
+        store, sinks: createSinks(config), post, schedule, clock: deps.clock, random: deps.random, warn: deps.warn, routing: createRouting(config.routes), silences: silences.active,
+        picture: charts.png,
+      },
       { waitingDeliveries: config.limits.waiting_deliveries },
     );
     undo.push(() => delivery.close());
-    delivery.start();
+    delivery.wake();
 
     // 5. Collector and API on one port. An append resolves when the store has the rows.
     let arrived = { calls: 0, scores: 0, prompts: new Set<string>() };
@@ -96,32 +104,23 @@ export async function startServer(config: Config, deps: ServerDependencies): Pro
       { log, clock: deps.clock, project: () => config.project, onError: (error) => deps.warn('a request could not be taken', error) },
       { maxBodyBytes: config.limits.body_bytes, maxInFlightBytes: config.limits.in_flight_bytes, maxInFlightRequests: config.limits.in_flight_requests },
     );
-    /** Sinks are told of what is in the store, so that nothing is told that a crash could take back. */
-    const tell = async (alertIds: readonly string[]): Promise<void> => {
-      if (alertIds.length === 0) return;
-      await delivery.deliver(
-        await store.select<AlertTransition>(
-          `SELECT transition_id, alert_id, sequence, state, at_ms, body FROM alert_transitions FINAL WHERE alert_id IN {alertIds:Array(String)}
-           ORDER BY alert_id, sequence DESC LIMIT 1 BY alert_id`,
-          { alertIds },
-        ),
-      );
-    };
     let lookedMs: number | null = null;
-    const announce = async (raised: readonly LookEvent[]): Promise<void> => {
+    const announce = (raised: readonly LookEvent[]): void => {
       for (const event of raised) events.publish(event.kind, event.kind === 'alert' ? { id: event.alert.id, state: event.alert.state, summary: event.alert.summary } : { slot: event.slot, comparisons: event.comparisons });
-      await tell(raised.flatMap((event) => (event.kind === 'alert' ? [event.alert.id] : [])));
+      // Sinks are told of what is in the store, so that nothing is told that a crash could take back.
+      if (raised.some(({ kind }) => kind !== 'look')) delivery.wake();
     };
     const api = createApi({
-      store: store.lane({ connections: 2, maxSeconds: 20 }),
-      clock: deps.clock,
+      ...reading,
       events,
-      settings: { ...defaultApiSettings, project: config.project, version: VERSION, content: { mode: config.content, days: content_days }, hosts: [...LOOPBACK_NAMES, new URL(publicUrlOf(config)).hostname] },
       status: () => ({ behind_ms: lookedMs === null ? null : Math.max(0, deps.clock() - lookedMs) }),
       transition: createTransition({ store, clock: deps.clock }, (alert) => {
         events.publish('alert', { id: alert.id, state: alert.state, summary: alert.summary });
-        void tell([alert.id]).catch((error: unknown) => deps.warn('a delivery waits for the next one', error));
+        delivery.wake();
       }),
+      silences,
+      charts,
+      sinks: () => ({ sinks: delivery.status().map((status) => ({ ...status, kind: config.sinks.find(({ name }) => name === status.sink)?.kind ?? 'webhook' })), routes: config.routes }),
       onFailure: (error, request) => deps.warn(`${request.method} ${request.path} failed`, error),
     });
     const app = new Hono<CollectorEnvironment>();
@@ -136,7 +135,7 @@ export async function startServer(config: Config, deps: ServerDependencies): Pro
     const tick = async (): Promise<void> => {
       const watermarkMs = collector.watermark();
       await ingest.advance(watermarkMs);
-      await announce(await look.advance(watermarkMs));
+      announce(await look.advance(watermarkMs));
       lookedMs = watermarkMs;
       if (arrived.calls + arrived.scores > 0) {
         events.publish('calls', { calls: arrived.calls, scores: arrived.scores, prompts: [...arrived.prompts] });
@@ -156,6 +155,12 @@ export async function startServer(config: Config, deps: ServerDependencies): Pro
     await unwind();
     throw error;
   }
+}
+
+function apiSettingsOf(config: Config): ApiSettings {
+  return {
+    ...defaultApiSettings, project: config.project, version: VERSION, content: { mode: config.content, days: config.retention.content_days }, hosts: [...LOOPBACK_NAMES, new URL(publicUrlOf(config)).hostname],
+  };
 }
 
 function listen(app: Hono<CollectorEnvironment>, config: Config): Promise<{ server: ServerType; url: string }> {

@@ -52,12 +52,17 @@ export const Alert = z
     onset: z.string(),
     raised_at: z.string(),
     resolved_at: z.string().nullable(),
+    recovery: z.enum(['recovered', 'not_recovered', 'unknown']).optional().openapi({ description: 'once resolved because the culprit takes no more traffic: what a test of the metric said before it was closed' }),
     examples: z.array(z.object({ trace_id: z.string(), span_id: z.string(), why: z.string() })),
     links: z.object({ alert: z.string(), evidence: z.string(), chart: z.string(), rollback: z.string().nullable() }),
     summary: z.string(),
   })
   .openapi('Alert');
 export type Alert = z.infer<typeof Alert>;
+
+/** What a step in the life of an alert is told as: the state that it is in from now on, or that only the evidence for it grew. */
+export const AlertEvent = z.enum(['open', 'updated', 'acknowledged', 'resolved']);
+export type AlertEvent = z.infer<typeof AlertEvent>;
 
 /** One step in the life of an alert; also the idempotency key of what is sent about it. */
 export function transitionIdOf(alertId: string, sequence: number): string {

@@ -186,7 +186,7 @@ export function alertOf(context: AlertContext): Alert {
     links: {
       alert: `${context.publicUrl}/alerts/${id}`,
       evidence: `${context.publicUrl}/v1/comparisons/${identity.comparison_id}/evidence`,
-      chart: `${context.publicUrl}/alerts/${id}#evidence`,
+      chart: `${context.publicUrl}/v1/alerts/${id}/chart.png`,
       rollback: null,
     },
     summary: summaryOf({

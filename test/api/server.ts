@@ -6,6 +6,8 @@ import { createApi, defaultApiSettings, type ApiSettings } from '../../api/app.t
 import type { ApiEvent } from '../../api/events.ts';
 import { endlessRetention, migrate } from '../../deploy/migrate.ts';
 import { openEmbeddedStore } from '../../deploy/store-embedded.ts';
+import { createCharts } from '../../api/chart/charts.ts';
+import { createSilences } from '../../api/silences.ts';
 import { createTransition } from '../../api/transition.ts';
 
 export type TestApi = Awaited<ReturnType<typeof openApi>>;
@@ -20,16 +22,19 @@ export async function openApi(settings: Partial<ApiSettings> = {}, nowMs = Date.
   const failures: unknown[] = [];
   const status: { behind_ms: number | null } = { behind_ms: null };
   const publish = (event: ApiEvent): void => listeners.forEach((listener) => listener(event));
+  const reading = { store, clock: () => clock.nowMs, settings: { ...defaultApiSettings, ...settings } };
+  const released: string[] = [];
   const app = createApi({
-    store,
-    clock: () => clock.nowMs,
+    ...reading,
+    charts: createCharts(reading),
+    silences: createSilences(reading, async (id) => void released.push(id)),
+    sinks: () => ({ sinks: [], routes: [] }),
     events: {
       subscribe(listener) {
         listeners.add(listener);
         return () => listeners.delete(listener);
       },
     },
-    settings: { ...defaultApiSettings, ...settings },
     status: () => status,
     transition: createTransition({ store, clock: () => clock.nowMs }, (alert) => publish({ id: alert.id, type: 'alert', data: { id: alert.id } })),
     onFailure: (error) => failures.push(error),
@@ -41,6 +46,7 @@ export async function openApi(settings: Partial<ApiSettings> = {}, nowMs = Date.
     status,
     listeners,
     failures,
+    released,
     publish,
     async close(): Promise<void> {
       await store.close();
