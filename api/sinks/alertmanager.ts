@@ -1,7 +1,8 @@
 import { labelsOf } from '../../schemas/matcher.ts';
 import type { SettingsOf } from '../../schemas/sinks.ts';
 import { WebhookEvent } from '../../schemas/webhook.ts';
-import { judgeHttp, type Message, type Sink } from './index.ts';
+import type { Message, Sink } from './index.ts';
+import { judgeHttp } from './judging.ts';
 import { factsOf, oneLine, titleOf } from './words.ts';
 
 /**

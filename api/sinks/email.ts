@@ -27,7 +27,7 @@ export function createEmailSink({ name, url, user, password, tls, from, to, even
           to,
           // A line of RFC 5322 has 998 characters, and clients show far fewer.
           subject: oneLine(subject, 200),
-          text: messages.map(textOf).join('\n\n--\n\n'),
+          text: messages.map(textOf).join('\n\n* * *\n\n'),
           html: `<!doctype html><html lang="en"><body style="font:15px/1.5 system-ui,sans-serif;color:#1b1c1f">${messages.map((message) => htmlOf(message, picture !== null)).join('<hr>')}</body></html>`,
           // The same at every attempt; of several together another than of any of them alone.
           messageId: `<${isAlone ? first.id : createHash('sha256').update(messages.map(({ id }) => id).join('/')).digest('hex').slice(0, 24)}.${name}@${domain}>`,

@@ -38,11 +38,15 @@ export async function sendMail({ url, auth, requireTls, mail }: MailRequest, { h
     });
     return 250;
   } catch (error) {
-    // What the server said ends up nowhere: it may repeat addresses.
-    if (error instanceof Error && 'responseCode' in error && typeof error.responseCode === 'number') return error.responseCode;
+    // What the server said ends up nowhere: it may repeat addresses. That it has no TLS says nothing of the mail.
+    if (codeOf(error) !== 'ETLS' && error instanceof Error && 'responseCode' in error && typeof error.responseCode === 'number') return error.responseCode;
     throw error;
   } finally {
     deadline.removeEventListener('abort', cut);
     socket.destroy();
   }
+}
+
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && 'code' in error ? error.code : undefined;
 }

@@ -1,6 +1,7 @@
 import type { SettingsOf } from '../../schemas/sinks.ts';
 import type { WebhookEvent } from '../../schemas/webhook.ts';
-import { judgeHttp, type Message, type Sink } from './index.ts';
+import type { Message, Sink } from './index.ts';
+import { judgeHttp } from './judging.ts';
 import { factsOf, oneLine, publicPicture, titleOf } from './words.ts';
 
 /**

@@ -1,6 +1,7 @@
 import type { Alert } from '../../schemas/alert.ts';
 import type { SettingsOf } from '../../schemas/sinks.ts';
-import { judgeHttp, type Message, type Sink } from './index.ts';
+import type { Message, Sink } from './index.ts';
+import { judgeHttp } from './judging.ts';
 import { factsOf, oneLine, publicPicture, stepOf, titleOf, type Fact } from './words.ts';
 
 /**

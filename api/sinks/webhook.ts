@@ -40,7 +40,7 @@ function standardOf({ type, timestamp, alert }: Message) {
 
 /** `id` with `source` is unique and the same at every attempt; `source` is a URI reference, `subject` the alert. */
 function cloudEventOf({ id, type, timestamp, alert }: Message) {
-  const source = ['', 'projects', alert.project, ...(alert.prompt === null ? [] : ['prompts', alert.prompt])].map(encodeURIComponent).join('/');
+  const source = ['', 'projects', alert.project, ...(alert.prompt === null ? [] : ['prompts', alert.prompt])].map((part) => encodeURIComponent(part.toWellFormed())).join('/');
   return { specversion: '1.0', id, source, type: `dev.culprit.${type}`, subject: alert.id, time: timestamp, datacontenttype: 'application/json', data: alert };
 }
 

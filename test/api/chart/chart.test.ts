@@ -39,7 +39,7 @@ it('shows both arms, the onset, the evidence and its threshold', async () => {
   expect(svg).toContain('>v2</text>');
   expect(svg).toContain('>began 08:30</text>');
   expect(svg).toMatch(/>alert \d\d:\d\d<\/text>/);
-  expect(svg).toContain('>100</text>');
+  expect(svg).toContain('>100 : 1</text>');
   // Two bands, two arms, one evidence line, each of many points.
   const paths = [...svg.matchAll(/<path d="([^"]*)"/g)].map(([, path = '']) => path.split('L').length);
   expect(paths.length).toBeGreaterThanOrEqual(5);
