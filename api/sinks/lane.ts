@@ -13,7 +13,8 @@ import { createThrottle } from './throttle.ts';
  *     read on from the store, and leave out what is not to be told now → take what is due first, and what can go with it → send → record → …
  *
  * until nothing is left (sleeps until `wake`), nothing is due (wakes itself then), the sink is disabled, or the store is away (wakes
- * itself 5 s later). An attempt whose rows could not be written is kept and written then; it is not sent a second time.
+ * itself 5 s later). While much is due, attempts that were delivered are recorded some at a time, within a second. Attempts whose rows
+ * could not be written are kept and written then; they are not sent a second time.
  * Transitions of one alert keep their order: "resolved" never overtakes an "open" that waits for its retry.
  */
 
@@ -42,11 +43,13 @@ const WAIT_BEFORE_MS = [0, 5 * SECOND_MS, 5 * MINUTE_MS, 30 * MINUTE_MS, 2 * HOU
 /** Longer by up to this share, so that what failed together does not come back together. */
 const JITTER = 0.2;
 const STORE_AWAY_WAIT_MS = 5 * SECOND_MS;
+const RECORDED_AT_ONCE = 50;
 /** A timer is never set further ahead: it would overflow after 24 days, and the clock may be put forward meanwhile. */
 const LONGEST_SLEEP_MS = HOUR_MS;
 
 type Item = Omit<Due, 'attempts' | 'last_ms'> & { attempts: number; dueMs: number };
 type Batch = readonly [Item, ...Item[]];
+type Made = { readonly batch: Batch; readonly outcome: Outcome; readonly rows: readonly Attempt[]; readonly atMs: number };
 
 const UNREADABLE: Outcome = { kind: 'failed', detail: 'the stored alert is not culprit.alert/1' };
 
@@ -61,8 +64,8 @@ export function createLane(sink: Sink, { clock, random, schedule, post, picture,
   let postponedMs: number | null = null;
   /** When all that is open is to be said again. */
   let refreshDueMs = 0;
-  /** An attempt that was made and is not in the journal yet. */
-  let made: { readonly batch: Batch; readonly outcome: Outcome; readonly rows: readonly Attempt[] } | null = null;
+  /** Attempts that were made and are not in the journal yet. */
+  const made: Made[] = [];
   let state: SinkStatus['state'] = 'open';
   let lastProblem: string | null = null;
   let lastMs = Number.NEGATIVE_INFINITY;
@@ -96,7 +99,9 @@ export function createLane(sink: Sink, { clock, random, schedule, post, picture,
   /** What is due first, of those that no earlier transition of the same alert stands before, and what can go with it. */
   function next(nowMs: number): Batch | null {
     const heads = new Map<string, Item>();
+    const unrecorded = new Set(made.flatMap(({ batch }) => batch.map(({ transition }) => transition.alert_id)));
     for (const item of waiting.values()) {
+      if (unrecorded.has(item.transition.alert_id)) continue;
       const head = heads.get(item.transition.alert_id);
       if (head === undefined || item.transition.sequence < head.transition.sequence) heads.set(item.transition.alert_id, item);
     }
@@ -129,12 +134,21 @@ export function createLane(sink: Sink, { clock, random, schedule, post, picture,
     const [first, ...more] = batch;
     const outcome = first.message === null ? UNREADABLE : await send([first.message, ...more.flatMap(({ message }) => message ?? [])]);
     const detail = more.length === 0 ? outcome.detail : `${outcome.detail}, ${batch.length} together`;
-    made = { batch, outcome, rows: batch.map(({ transition, attempts }) => ({ transition_id: transition.transition_id, sink: sink.name, attempt: attempts + 1, at_ms: clock(), outcome: wordFor(outcome, attempts + 1), detail })) };
+    const rows = batch.map(({ transition, attempts }) => ({ transition_id: transition.transition_id, sink: sink.name, attempt: attempts + 1, at_ms: clock(), outcome: wordFor(outcome, attempts + 1), detail }));
+    made.push({ batch, outcome, rows, atMs: now() });
   }
 
-  async function settle({ batch, outcome, rows }: NonNullable<typeof made>): Promise<void> {
-    await journal.record(rows);
-    made = null;
+  const isTimeToRecord = (): boolean => {
+    const [first] = made;
+    return first !== undefined && (made.length >= RECORDED_AT_ONCE || now() - first.atMs >= SECOND_MS || made.at(-1)?.outcome.kind !== 'delivered');
+  };
+
+  async function record(): Promise<void> {
+    await journal.record(made.flatMap(({ rows }) => rows));
+    for (const each of made.splice(0)) conclude(each);
+  }
+
+  function conclude({ batch, outcome, rows }: Made): void {
     lastProblem = outcome.kind === 'delivered' ? null : outcome.detail;
     const chance = random();
     for (const [index, item] of batch.entries()) {
@@ -161,17 +175,26 @@ export function createLane(sink: Sink, { clock, random, schedule, post, picture,
 
   async function work(): Promise<void> {
     while (!isClosed && state === 'open') {
-      if (made !== null) await settle(made);
+      if (isTimeToRecord()) await record();
       if (postponedMs !== null && postponedMs <= now()) isBehind = true;
-      if (isBehind && waiting.size <= waitingDeliveries / 2) await readOn();
+      if (isBehind && waiting.size <= waitingDeliveries / 2) {
+        // What is decided next depends on what was told.
+        if (made.length > 0) await record();
+        await readOn();
+      }
       if (sink.refreshMs !== undefined && refreshDueMs <= now()) await refresh(sink.refreshMs);
       const nowMs = now();
       const batch = next(nowMs);
+      if (made.length > 0 && (batch === null || batch[0].dueMs > nowMs || throttle.freeMs(nowMs) > nowMs)) {
+        await record();
+        continue;
+      }
       const dueMs = batch === null ? Number.POSITIVE_INFINITY : Math.max(batch[0].dueMs, throttle.freeMs(nowMs));
       const wakeMs = Math.min(dueMs, postponedMs ?? Number.POSITIVE_INFINITY, sink.refreshMs === undefined ? Number.POSITIVE_INFINITY : refreshDueMs);
       if (batch === null || dueMs > nowMs) return Number.isFinite(wakeMs) ? wakeIn(Math.max(0, wakeMs - nowMs)) : undefined;
       await attempt(batch);
     }
+    if (made.length > 0) await record();
   }
 
   async function run(): Promise<void> {
@@ -198,7 +221,13 @@ export function createLane(sink: Sink, { clock, random, schedule, post, picture,
 
   function wakeIn(delayMs: number): void {
     cancelWake();
-    if (!isClosed) cancelWake = schedule(Math.min(delayMs, LONGEST_SLEEP_MS), wake);
+    const sleepMs = Math.min(delayMs, LONGEST_SLEEP_MS);
+    const slept = (): void => {
+      // A timer is not deceived by a clock that was set back meanwhile.
+      lastMs += sleepMs;
+      wake();
+    };
+    if (!isClosed) cancelWake = schedule(sleepMs, slept);
   }
 
   return {
