@@ -7,6 +7,7 @@ import { registerAlerts, type Transition } from './alerts.ts';
 import { registerCalls } from './calls.ts';
 import type { Charts } from './chart/charts.ts';
 import { registerCharts } from './chart/routes.ts';
+import { registerChanges } from './changes.ts';
 import { registerComparisons } from './comparisons.ts';
 import { registerContent } from './content.ts';
 import { registerEvents, type EventSource } from './events.ts';
@@ -90,6 +91,7 @@ export function createApi(deps: ApiDeps): OpenAPIHono {
   registerSeries(app, deps);
   registerAlerts(app, deps);
   registerCharts(app, deps);
+  registerChanges(app, deps);
   registerSilences(app, deps);
   registerSinks(app, deps);
   registerLedger(app, deps);

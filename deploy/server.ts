@@ -106,7 +106,7 @@ export async function startServer(config: Config, deps: ServerDependencies): Pro
     );
     let lookedMs: number | null = null;
     const announce = (raised: readonly LookEvent[]): void => {
-      for (const event of raised) events.publish(event.kind, event.kind === 'alert' ? { id: event.alert.id, state: event.alert.state, summary: event.alert.summary } : { slot: event.slot, comparisons: event.comparisons });
+      for (const event of raised) events.publish(event.kind === 'look' ? 'look' : 'alert', event.kind !== 'look' ? { id: event.alert.id, state: event.alert.state, summary: event.alert.summary } : { slot: event.slot, comparisons: event.comparisons });
       // Sinks are told of what is in the store, so that nothing is told that a crash could take back.
       if (raised.some(({ kind }) => kind !== 'look')) delivery.wake();
     };

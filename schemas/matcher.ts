@@ -59,7 +59,7 @@ export function compileMatchers(texts: readonly string[]): (labels: Labels) => b
       const expression = RE2JS.compile(value, RE2JS.DOTALL);
       return (labels) => expression.matches(labels[name]) === (operator === '=~');
     }
-    return (labels) => matchesGlob(value, labels[name]) === (operator === '=');
+    return (labels) => (value.includes('*') ? matchesGlob(value, labels[name]) : value === labels[name]) === (operator === '=');
   });
   return (labels) => tests.every((test) => test(labels));
 }

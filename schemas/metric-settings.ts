@@ -143,7 +143,7 @@ function promptRules(prompts: MetricsAndPrompts['prompts'], promptName: string):
   return [...patterns, promptName].map((pattern) => own(prompts, pattern)).filter((rule) => rule !== undefined);
 }
 
-/** `*` stands for any characters, `/` too. Linear in the name for one star, never exponential: no regular expression is built. */
+/** A pattern with a `*`, which stands for any characters, `/` too. Linear in the name for one star, never exponential: no regular expression is built. */
 export function matchesGlob(pattern: string, name: string): boolean {
   const [first = '', ...rest] = pattern.split('*');
   const last = rest.pop() ?? '';

@@ -13,7 +13,8 @@ import { slotStartMs } from '../slots.ts';
 export type LookRows = {
   strata(comparison_id: string, slot: number, outcome: SlotOutcome): void;
   comparison(file: ComparisonFile, state: 'open' | 'closed', reason: string): void;
-  transition(comparison_id: string, sequence: number, alert: Alert, what: { readonly atMs: number; readonly reason: string }): void;
+  /** `event`: told as that and not as its state. */
+  transition(comparison_id: string, sequence: number, alert: Alert, what: { readonly atMs: number; readonly reason: string; readonly event?: 'updated' }): void;
   /**
    * Writes what was gathered: evidence, what is concluded from it, and only then the comparison as it is after both. So a process that dies
    * in between is taken up from the comparison's older state, finds its strata and transitions, and comes to the same.
@@ -41,9 +42,9 @@ export function createLookRows(store: Store): LookRows {
         ...identity, opened_ms: settings.opened_ms, state, reason, slot: snapshot.slot, settings: JSON.stringify(settings), snapshot: JSON.stringify(snapshot),
       });
     },
-    transition(comparison_id, sequence, alert, { atMs, reason }) {
+    transition(comparison_id, sequence, alert, { atMs, reason, event = alert.state }) {
       transitions.push({
-        transition_id: transitionIdOf(alert.id, sequence), alert_id: alert.id, sequence, project: alert.project, comparison_id, state: alert.state, at_ms: atMs, reason, body: JSON.stringify(alert),
+        transition_id: transitionIdOf(alert.id, sequence), alert_id: alert.id, sequence, project: alert.project, comparison_id, state: alert.state, event, at_ms: atMs, reason, body: JSON.stringify(alert),
       });
     },
     async flush() {

@@ -24,10 +24,11 @@ export async function openApi(settings: Partial<ApiSettings> = {}, nowMs = Date.
   const publish = (event: ApiEvent): void => listeners.forEach((listener) => listener(event));
   const reading = { store, clock: () => clock.nowMs, settings: { ...defaultApiSettings, ...settings } };
   const released: string[] = [];
+  const silences = createSilences(reading, async (id) => void released.push(id));
   const app = createApi({
     ...reading,
     charts: createCharts(reading),
-    silences: createSilences(reading, async (id) => void released.push(id)),
+    silences,
     sinks: () => ({ sinks: [], routes: [] }),
     events: {
       subscribe(listener) {
@@ -42,6 +43,7 @@ export async function openApi(settings: Partial<ApiSettings> = {}, nowMs = Date.
   return {
     app,
     store,
+    silences,
     clock,
     status,
     listeners,
