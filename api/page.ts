@@ -18,6 +18,7 @@ const assets: Readonly<Record<string, string>> = {
   'home.js': 'text/javascript; charset=utf-8',
   'alert.js': 'text/javascript; charset=utf-8',
   'prompt.js': 'text/javascript; charset=utf-8',
+  'silence.js': 'text/javascript; charset=utf-8',
   'data.js': 'text/javascript; charset=utf-8',
 };
 
