@@ -5,6 +5,7 @@ import type { ApiDeps } from './app.ts';
 import { limitOf } from './parameters.ts';
 import { MOST_SILENCES, shownSilence, Silence } from './silences.ts';
 import { readTold, Told } from './told.ts';
+import type { VersionEvents } from './version-events.ts';
 import { notFoundResponse, Problem, ProblemError, problemResponses } from './problem.ts';
 
 /** What a person does to an alert. Appends a transition and resolves when it is durable. */
@@ -64,7 +65,7 @@ const resolveRoute = createRoute({
 
 type TransitionRow = { transition_id: string; alert_id: string; sequence: number; comparison_id: string; state: Alert['state']; event: AlertEvent; at_ms: number; who: string; reason: string; body: string };
 
-export function registerAlerts(app: OpenAPIHono, deps: ApiDeps): void {
+export function registerAlerts(app: OpenAPIHono, deps: ApiDeps, versions: VersionEvents): void {
   const { transition } = deps;
 
   app.openapi(listRoute, async (context) => {
@@ -72,7 +73,10 @@ export function registerAlerts(app: OpenAPIHono, deps: ApiDeps): void {
     return context.json(await readAlerts(deps, { state, limit: limit ?? 100 }), 200);
   });
 
-  app.openapi(oneRoute, async (context) => context.json(await readAlert(deps, context.req.valid('param').id), 200));
+  app.openapi(oneRoute, async (context) => {
+    const alert = await readAlert(deps, context.req.valid('param').id);
+    return context.json({ ...alert, ...(await versions.complete(alert)) }, 200);
+  });
 
   app.openapi(acknowledgeRoute, async (context) => {
     const alert = await readAlert(deps, context.req.valid('param').id);

@@ -2,7 +2,7 @@ import { LineCounter, parseDocument, type Document } from 'yaml';
 import type { z } from 'zod';
 import { ConfigFile, type Config } from '../schemas/config.ts';
 import { PermanentError } from '../schemas/errors.ts';
-import { readSinks, readWebhooks } from './secrets.ts';
+import { readRegistries, readSinks, readWebhooks } from './secrets.ts';
 import { expectedAt, keysAt, nearest, SETTINGS, valueOf, type Path, type Setting } from './settings.ts';
 
 /**
@@ -57,8 +57,9 @@ export function loadConfiguration({ argv, environment, readFile, commandFlags = 
   const secrets = { environment, readFile, origin, problems };
   const webhooks = parsed.success ? readWebhooks(parsed.data.webhooks, secrets) : [];
   const sinks = parsed.success ? readSinks(parsed.data.sinks, secrets) : [];
+  const registries = parsed.success ? readRegistries(parsed.data.registries, secrets) : [];
   if (problems.length > 0 || !parsed.success) throw new PermanentError(problems.join('\n'));
-  return { kind: 'run', config: { ...parsed.data, webhooks, sinks }, positionals: given.positionals, flags: given.flags };
+  return { kind: 'run', config: { ...parsed.data, webhooks, sinks, registries }, positionals: given.positionals, flags: given.flags };
 }
 
 function readArguments(argv: readonly string[], commandFlags: CommandFlags, problems: string[]): Arguments {
@@ -201,10 +202,10 @@ function sentences(issue: z.core.$ZodIssue, values: unknown, origin: Origin): st
   return [`${origin(issue.path)} ${shown(value, issue.path)}; give ${expectedAt(issue.path)}.`];
 }
 
-/** Webhooks and sinks hold secrets, and URLs hold tokens: what stands there is not repeated, and long text neither. */
+/** Webhooks, sinks and registries hold secrets, and URLs hold tokens: what stands there is not repeated, and long text neither. */
 function shown(value: unknown, path: Path): string {
   if (value === undefined) return 'is missing';
-  if (path[0] === 'webhooks' || path[0] === 'sinks' || path[0] === 'public_url' || typeof value === 'object') return 'does not fit';
+  if (path[0] === 'webhooks' || path[0] === 'sinks' || path[0] === 'registries' || path[0] === 'public_url' || typeof value === 'object') return 'does not fit';
   const text = JSON.stringify(value);
   return `is ${text.length > 60 ? `${text.slice(0, 60)}…` : text}`;
 }

@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import type { ConfigFile } from '../schemas/config.ts';
+import type { Registry } from '../schemas/registry.ts';
 import { SINK_SECRETS, SinkSettings } from '../schemas/sinks.ts';
 import { WebhookSecret, type Webhook } from '../schemas/webhook.ts';
 import type { Origin, Sources } from './configuration.ts';
@@ -35,6 +36,16 @@ export function readSinks(entries: File['sinks'], reading: Reading): SinkSetting
     const checked = SinkSettings.safeParse(found.text === undefined ? plain : { ...plain, [key]: found.text });
     if (checked.success) return [checked.data];
     reading.problems.push(`${reading.origin([...path, found.from])} of ${entry.name} ${checked.error.issues[0]?.message ?? 'does not fit'}.`);
+    return [];
+  });
+}
+
+export function readRegistries(entries: File['registries'], reading: Reading): Registry[] {
+  return entries.flatMap(({ kind, files, ...entry }, index) => {
+    const found = readSecret({ ...entry, name: kind }, { key: 'secret', path: ['registries', index] }, reading);
+    if (found === null) return [];
+    if (found.text.length >= 8) return [{ kind, files, secret: found.text }];
+    reading.problems.push(`${reading.origin(['registries', index, found.from])} of ${kind} is shorter than 8 characters.`);
     return [];
   });
 }

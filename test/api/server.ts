@@ -27,6 +27,7 @@ export async function openApi(settings: Partial<ApiSettings> = {}, nowMs = Date.
   const silences = createSilences(reading, async (id) => void released.push(id));
   const app = createApi({
     ...reading,
+    analyst: store.analyst,
     charts: createCharts(reading),
     silences,
     sinks: () => ({ sinks: [], routes: [] }),
@@ -44,6 +45,7 @@ export async function openApi(settings: Partial<ApiSettings> = {}, nowMs = Date.
     app,
     store,
     silences,
+    analyst: store.analyst,
     clock,
     status,
     listeners,
