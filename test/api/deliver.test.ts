@@ -7,17 +7,16 @@ import { createDelivery, type Delivery } from '../../api/deliver.ts';
 import { createSinks, type Sink } from '../../api/sinks/index.ts';
 import { createRouting } from '../../api/routing.ts';
 import { createSilences } from '../../api/silences.ts';
-import type { Route } from '../../schemas/routes.ts';
 import { createPost, type Post } from '../../api/sinks/post.ts';
 import { endlessRetention, migrate } from '../../deploy/migrate.ts';
 import { openEmbeddedStore } from '../../deploy/store-embedded.ts';
 import type { Alert } from '../../schemas/alert.ts';
 import { RetryableError } from '../../schemas/errors.ts';
 import type { Store } from '../../schemas/store.ts';
+import { hook, secret } from './delivering.ts';
 import { alertAt } from './sinks/alert.ts';
 import { receiver as listen, type Answer, type Received } from './sinks/receiver.ts';
 
-const secret = `whsec_${Buffer.alloc(32, 'not a secret').toString('base64')}`;
 const directory = mkdtempSync(join(tmpdir(), 'culprit-deliver-'));
 
 let store: Store;
@@ -52,8 +51,8 @@ async function receiver(answer?: Answer) {
   return listening;
 }
 
-function webhook(name: string, url: string, more: { timeout_s?: number; events?: ('alert.open' | 'alert.acknowledged' | 'alert.resolved')[] } = {}): Sink {
-  const [sink] = createSinks({ webhooks: [{ name, url, secret, events: ['alert.open', 'alert.acknowledged', 'alert.resolved'], timeout_s: 15, ...more }] });
+function webhook(name: string, url: string, more: Parameters<typeof hook>[2] = {}): Sink {
+  const [sink] = createSinks({ webhooks: [hook(name, url, { timeout_s: 15, ...more })] });
   if (sink === undefined) throw new Error('no sink');
   return sink;
 }
@@ -61,16 +60,14 @@ function webhook(name: string, url: string, more: { timeout_s?: number; events?:
 const clock = () => nowMs;
 const openPost = createPost({ clock }, { allowPrivateAddresses: true });
 
-function deliveryTo(sinks: Sink[], more: { store?: Store; waitingDeliveries?: number; post?: Post; routes?: Route[] } = {}): Delivery {
+function deliveryTo(sinks: Sink[], more: { store?: Store; waitingDeliveries?: number; post?: Post } = {}): Delivery {
   const schedule = (delayMs: number, task: () => void) => {
     const entry = { dueMs: nowMs + delayMs, task };
     tasks.push(entry);
-    return () => {
-      tasks = tasks.filter((other) => other !== entry);
-    };
+    return () => void (tasks = tasks.filter((other) => other !== entry));
   };
   const delivery = createDelivery(
-    { routing: createRouting(more.routes ?? []), silences: createSilences({ store: more.store ?? store, clock }, async () => undefined).active, picture: async () => null, store: more.store ?? store, clock, random: () => 0.5, schedule, sinks, post: more.post ?? openPost, warn: (message) => warnings.push(message) },
+    { routing: createRouting([]), silences: createSilences({ store: more.store ?? store, clock }, async () => undefined).active, picture: async () => null, store: more.store ?? store, clock, random: () => 0.5, schedule, sinks, post: more.post ?? openPost, warn: (message) => warnings.push(message) },
     { waitingDeliveries: more.waitingDeliveries ?? 100 },
   );
   cleanups.push(() => delivery.close());
@@ -97,6 +94,12 @@ async function raise(alertId: string, sequence = 1, state: Alert['state'] = 'ope
   return transition;
 }
 
+async function told(delivery: Delivery, alertId?: string): Promise<void> {
+  if (alertId !== undefined) await raise(alertId);
+  delivery.wake();
+  await delivery.settled();
+}
+
 async function journal(sink: string) {
   return store.select<{ transition_id: string; attempt: number; outcome: string; detail: string }>(
     `SELECT transition_id, attempt, outcome, detail FROM deliveries FINAL WHERE sink = {sink:String} AND transition_id != '' ORDER BY at_ms, transition_id, attempt`,
@@ -111,12 +114,9 @@ describe('delivery', () => {
     const { url, received } = await receiver();
     const delivery = deliveryTo([webhook('ops', url)]);
     delivery.wake();
-    await raise('a');
-    delivery.wake();
-    await delivery.settled();
+    await told(delivery, 'a');
     await raise('a', 2, 'resolved');
-    delivery.wake();
-    await delivery.settled();
+    await told(delivery);
 
     expect(ids(received)).toEqual(['a-1', 'a-2']);
     const [first] = received;
@@ -192,9 +192,7 @@ describe('delivery', () => {
     let isGone = true;
     const { url, received } = await receiver((response) => response.writeHead(isGone ? 410 : 200).end());
     const delivery = deliveryTo([webhook('ops', url)]);
-    await raise('a');
-    delivery.wake();
-    await delivery.settled();
+    await told(delivery, 'a');
     await raise('b');
     delivery.wake();
     await pass(3_600_000, delivery);
@@ -213,8 +211,7 @@ describe('delivery', () => {
   it('goes on after a restart where it was, without those that are done', async () => {
     const { url, received } = await receiver((response, count) => response.writeHead(count === 1 ? 200 : 500).end());
     const before = deliveryTo([webhook('ops', url)]);
-    await raise('a');
-    await raise('b');
+    for (const id of ['a', 'b']) await raise(id);
     before.wake();
     await before.settled();
     await before.close();
@@ -267,10 +264,8 @@ describe('delivery', () => {
       },
     };
     const delivery = deliveryTo([webhook('ops', url)], { store: flaky });
-    await raise('a');
-    await raise('b');
-    delivery.wake();
-    await delivery.settled();
+    for (const id of ['a', 'b']) await raise(id);
+    await told(delivery);
     expect(ids(received)).toEqual(['a-1', 'b-1']);
     isAway = true;
     await raise('c');
@@ -302,9 +297,7 @@ describe('delivery', () => {
       arrive();
     });
     const delivery = deliveryTo([webhook('dead', dead.url), webhook('alive', alive.url)]);
-    await raise('a');
-    await raise('b');
-    await raise('c');
+    for (const id of ['a', 'b', 'c']) await raise(id);
     delivery.wake();
     await allArrived;
     expect(ids(alive.received)).toEqual(['a-1', 'b-1', 'c-1']);
@@ -316,18 +309,14 @@ describe('delivery', () => {
   it('counts a sink that does not answer in time as a failed attempt', async () => {
     const { url } = await receiver(() => undefined);
     const delivery = deliveryTo([webhook('slow', url, { timeout_s: 0.05 })]);
-    await raise('a');
-    delivery.wake();
-    await delivery.settled();
+    await told(delivery, 'a');
     expect(await journal('slow')).toEqual([{ transition_id: 'a-1', attempt: 1, outcome: 'retry', detail: 'no answer in 0.05 s' }]);
   });
 
   it('never lets "resolved" overtake an "open" that waits, nor an alert wait for another', async () => {
     const { url, received } = await receiver((response, count) => response.writeHead(count === 1 ? 503 : 200).end());
     const delivery = deliveryTo([webhook('ops', url)]);
-    await raise('a');
-    delivery.wake();
-    await delivery.settled();
+    await told(delivery, 'a');
     await raise('a', 2, 'resolved');
     await raise('b');
     delivery.wake();
@@ -374,8 +363,7 @@ describe('delivery', () => {
     const delivery = deliveryTo([webhook('ops', url, { events: ['alert.resolved'] })]);
     await raise('a');
     await raise('a', 2, 'resolved');
-    delivery.wake();
-    await delivery.settled();
+    await told(delivery);
     expect(ids(received)).toEqual(['a-2']);
   });
 
@@ -386,8 +374,7 @@ describe('delivery', () => {
     const delivery = deliveryTo([webhook('new', url)]);
     delivery.wake();
     await raise('fresh');
-    delivery.wake();
-    await delivery.settled();
+    await told(delivery);
     expect(ids(received)).toEqual(['fresh-1']);
   });
 
@@ -397,8 +384,7 @@ describe('delivery', () => {
     await raise('a');
     delivery.wake();
     await store.insert('alert_transitions', [{ transition_id: 'x', alert_id: 'x', sequence: 1, state: 'open', at_ms: nowMs, body: 'no JSON', project: 'default', comparison_id: '', reason: '' }]);
-    delivery.wake();
-    await delivery.settled();
+    await told(delivery);
     expect((await journal('ops')).find(({ transition_id }) => transition_id === 'x')).toMatchObject({ outcome: 'failed', detail: 'the stored alert is not culprit.alert/1' });
     expect(ids(received)).toEqual(['a-1']);
   });
