@@ -61,7 +61,11 @@ export type Sink = {
   /** Of 1 to `most` messages; with a picture where there is one message, and one could be drawn. */
   request(messages: readonly [Message, ...Message[]], context: { readonly nowMs: number; readonly picture: Uint8Array | null }): SinkRequest;
   judge(response: SinkResponse): Outcome;
+  /** Where the receiver keeps a list of changes: of a version that was seen for the first time. */
+  change?(version: NewVersion): SinkRequest;
 };
+
+export type NewVersion = { readonly project: string; readonly environment: string; readonly prompt: string; readonly version: string; readonly first_seen_ms: number };
 
 /** Another kind of sink is one file and one line here. */
 const KINDS: { readonly [Kind in SinkSettings['kind']]: (settings: SettingsOf<Kind>) => Sink } = {

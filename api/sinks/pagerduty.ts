@@ -20,6 +20,15 @@ export function createPagerDutySink({ name, url, routing_key, events, timeout_s,
       return { url: `${url.replace(/\/+$/, '')}/v2/enqueue`, headers: { 'content-type': 'application/json', 'user-agent': 'culprit' }, body: JSON.stringify(body) };
     },
     judge: judgeHttp,
+    change({ project, environment, prompt, version, first_seen_ms }) {
+      const payload = {
+        summary: oneLine(`${prompt} ${version} takes traffic in ${environment}`, 1024),
+        source: oneLine(`culprit/${project}`, 255),
+        timestamp: new Date(first_seen_ms).toISOString(),
+        custom_details: { prompt: oneLine(prompt, 1000), version: oneLine(version, 1000), environment: oneLine(environment, 1000) },
+      };
+      return { url: `${url.replace(/\/+$/, '')}/v2/change/enqueue`, headers: { 'content-type': 'application/json', 'user-agent': 'culprit' }, body: JSON.stringify({ routing_key, payload, links: [] }) };
+    },
   };
 }
 

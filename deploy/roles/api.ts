@@ -10,11 +10,12 @@ import { createRouting } from '../../api/routing.ts';
 import { createSilences } from '../../api/silences.ts';
 import { createSinks } from '../../api/sinks/index.ts';
 import { createPost } from '../../api/sinks/post.ts';
+import { createVersionNews } from '../../api/sinks/version-news.ts';
 import { createTransition } from '../../api/transition.ts';
 import type { Config } from '../../schemas/config.ts';
 import type { AnalystStore, Store } from '../../schemas/store.ts';
 import { publicUrlOf } from '../pipeline.ts';
-import type { ServerDependencies } from '../running.ts';
+import { repeat, type ServerDependencies } from '../running.ts';
 import { VERSION } from '../version.ts';
 
 /** The api role: queries and pages, and who is told of what happens: pages that are open, and sinks. */
@@ -30,6 +31,7 @@ export type ApiRole = {
 
 /** Prompts that are named to a page as those that something came in for. */
 const MAX_NAMED_PROMPTS = 100;
+const NEWS_EVERY_MS = 15_000;
 
 /**
  * @param stores.own what deliveries and changes of alerts go through; `queries` what people ask, so that their slow ones stand before nothing.
@@ -55,11 +57,14 @@ export function startApi(stores: { readonly own: Store; readonly queries: Store;
   const reading = { store: stores.queries, clock, settings };
   const charts = createCharts(reading);
   const silences = createSilences({ store, clock }, (id) => delivery.release(id));
+  const sinks = createSinks(config);
   const delivery = createDelivery(
-    { store, sinks: createSinks(config), post, schedule, clock, random: deps.random, warn: deps.warn, routing: createRouting(config.routes), silences: silences.active, picture: charts.png },
+    { store, sinks, post, schedule, clock, random: deps.random, warn: deps.warn, routing: createRouting(config.routes), silences: silences.active, picture: charts.png },
     { waitingDeliveries: config.limits.waiting_deliveries },
   );
   delivery.wake();
+  const news = createVersionNews({ store, sinks, post, clock });
+  const telling = repeat(() => news.round(), { everyMs: NEWS_EVERY_MS, onError: (error) => deps.warn('a new version is told of in the next round', error) });
 
   let arrived = { calls: 0, scores: 0, prompts: new Set<string>() };
   const app = createApi({
@@ -95,7 +100,10 @@ export function startApi(stores: { readonly own: Store; readonly queries: Store;
       events.publish('calls', { calls: arrived.calls, scores: arrived.scores, prompts: [...arrived.prompts] });
       arrived = { calls: 0, scores: 0, prompts: new Set() };
     },
-    close: () => delivery.close(),
+    async close() {
+      await telling.close();
+      await delivery.close();
+    },
   };
 }
 

@@ -254,14 +254,8 @@ describe('delivery', () => {
     let isAway = false;
     const flaky: Store = {
       ...store,
-      insert: async (table, rows) => {
-        if (isAway) throw new RetryableError('the store is away');
-        await store.insert(table, rows);
-      },
-      select: async (sql, parameters) => {
-        if (isAway) throw new RetryableError('the store is away');
-        return store.select(sql, parameters);
-      },
+      insert: (table, rows) => (isAway ? Promise.reject(new RetryableError('the store is away')) : store.insert(table, rows)),
+      select: (sql, parameters) => (isAway ? Promise.reject(new RetryableError('the store is away')) : store.select(sql, parameters)),
     };
     const delivery = deliveryTo([webhook('ops', url)], { store: flaky });
     for (const id of ['a', 'b']) await raise(id);

@@ -1,6 +1,9 @@
 import { afterEach, expect, it } from 'vitest';
 import { z } from 'zod';
-import { hostileAlert, messageAt } from './alert.ts';
+import { createPost } from '../../../api/sinks/post.ts';
+import { createVersionNews } from '../../../api/sinks/version-news.ts';
+import { openDelivering } from '../delivering.ts';
+import { HOSTILE, hostileAlert, messageAt } from './alert.ts';
 import { receiver, type Answer } from './receiver.ts';
 import { sending } from './sending.ts';
 
@@ -76,4 +79,34 @@ it.each([
 ])('knows what is worth a retry: %i', async (status, outcome) => {
   const { send } = await pagerDuty((response) => response.writeHead(status, { 'retry-after': '60' }).end());
   expect(await send([messageAt()])).toEqual(outcome);
+});
+
+/** Change events, by the same document. */
+const Change = z.strictObject({
+  routing_key: z.literal(KEY),
+  payload: z.strictObject({ summary: z.string().min(1).max(1024), source: z.string().max(255), timestamp: z.iso.datetime(), custom_details: z.record(z.string(), z.string()) }),
+  links: z.array(z.strictObject({ href: z.url(), text: z.string() })),
+});
+
+it('hears of each new version once, also when it first refuses, and of none from before it was there', async () => {
+  const here = await openDelivering();
+  cleanups.push(here.close);
+  const { url, received, close } = await receiver((response, count, { path, body }) => response.writeHead(count === 1 ? 503 : path === '/v2/change/enqueue' && Change.safeParse(JSON.parse(body)).success ? 202 : 400).end());
+  cleanups.push(close);
+  const { sink } = sending({ kind: 'pagerduty', name: 'on-call', url: new URL(url).origin, routing_key: KEY, events: ['alert.open'], per_minute: 100, timeout_s: 5 });
+  const clock = (): number => here.time.nowMs;
+  const news = () => createVersionNews({ store: here.store, sinks: [sink], clock, post: createPost({ clock }, { allowPrivateAddresses: true }) });
+  const seen = (value: string) => here.store.insert('versions', [{ project: 'default', environment: 'production', prompt_name: 'refund-agent', factor: 'prompt_version', value, first_seen_ms: clock(), last_seen_ms: clock(), calls: 1 }]);
+  await seen('v1');
+  here.time.nowMs += 60_000;
+  await news().round();
+  here.time.nowMs += 60_000;
+  await seen('v2');
+  await seen(HOSTILE);
+  for (let round = 0; round < 4; round += 1) await news().round();
+  expect(received).toHaveLength(3);
+  const told = received.map(({ body }) => Change.parse(JSON.parse(body)).payload.summary);
+  expect(told).toContain('refund-agent v2 takes traffic in production');
+  expect(told.join()).not.toContain('v1 takes traffic');
+  expect(await here.journal('on-call')).toMatchObject([[expect.stringMatching(/^ver_/), 'delivered', 'HTTP 202'], [expect.stringMatching(/^ver_/), 'delivered', 'HTTP 202']]);
 });
