@@ -46,7 +46,7 @@ it('pages by its routes, holds its tongue while silenced, and tells how it ended
       expect(await post('/v1/alerts/alr_1/resolve', { by: 'mira', reason: 'rolled back to v1' })).toBe(200);
       await vi.waitUntil(() => pager.received.length === 3 && slack.received.length === 3, { timeout: 20_000, interval: 50 });
       expect(paged()).toEqual(['trigger alr_1', 'acknowledge alr_1', 'resolve alr_1']);
-      expect(slack.received.map(({ body }) => JSON.parse(body).text.slice(0, 8)).toSorted()).toEqual(['Resolved', 'refund-a', 'refund-a']);
+      expect(slack.received.map(({ body }) => String(JSON.parse(body).text).slice(0, 8)).toSorted()).toEqual(['Resolved', 'refund-a', 'refund-a']);
       expect(slack.received.some(({ body }) => body.includes('mira: rolled back to v1'))).toBe(true);
 
       const overview = await (await fetch(`${server.url}/v1/sinks`)).json();
