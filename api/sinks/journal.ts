@@ -1,3 +1,4 @@
+import { NEWEST_TRANSITION } from '../../schemas/alert.ts';
 import type { WebhookEvent } from '../../schemas/webhook.ts';
 import type { Store } from '../../schemas/store.ts';
 
@@ -42,13 +43,13 @@ const NEXT_POSTPONED = `
 
 const STANDING = `
   SELECT alert_id, any(last_state) AS state, any(last_body) AS body, countIf(attempt > 0) AS told, countIf(attempt = 0 AND d.transition_id != '') AS withheld
-  FROM (SELECT alert_id, transition_id, argMax(state, sequence) OVER (PARTITION BY alert_id) AS last_state, argMax(body, sequence) OVER (PARTITION BY alert_id) AS last_body
+  FROM (SELECT alert_id, transition_id, argMax(state, ${NEWEST_TRANSITION}) OVER (PARTITION BY alert_id) AS last_state, argMax(body, ${NEWEST_TRANSITION}) OVER (PARTITION BY alert_id) AS last_body
         FROM alert_transitions FINAL WHERE alert_id IN {ids:Array(String)}) AS t
   LEFT JOIN (SELECT transition_id, attempt FROM deliveries FINAL WHERE sink = {sink:String} AND transition_id != '') AS d USING (transition_id)
   GROUP BY alert_id`;
 
 const UNRESOLVED = `
-  SELECT alert_id, argMax(transition_id, sequence) AS transition_id, max(sequence) AS last_sequence, argMax(state, sequence) AS last_state, max(at_ms) AS last_at_ms, argMax(body, sequence) AS last_body
+  SELECT alert_id, argMax(transition_id, ${NEWEST_TRANSITION}) AS newest_id, max(sequence) AS last_sequence, argMax(state, ${NEWEST_TRANSITION}) AS last_state, max(at_ms) AS last_at_ms, argMax(body, ${NEWEST_TRANSITION}) AS last_body
   FROM alert_transitions WHERE alert_id > {after:String} GROUP BY alert_id HAVING last_state != 'resolved' ORDER BY alert_id LIMIT {limit:UInt32}`;
 
 /** The row that says since when a sink is known: of no transition, attempt 0. */
@@ -76,8 +77,8 @@ export function createJournal(store: Store) {
 
     /** Alerts that are not resolved, by id, a page at a time; each as its newest transition. */
     async unresolved(after: string, limit: number): Promise<AlertTransition[]> {
-      const rows = await store.select<{ alert_id: string; transition_id: string; last_sequence: number; last_state: string; last_at_ms: number; last_body: string }>(UNRESOLVED, { after, limit });
-      return rows.map(({ alert_id, transition_id, last_sequence, last_state, last_at_ms, last_body }) => ({ transition_id, alert_id, sequence: last_sequence, event: last_state, at_ms: last_at_ms, who: '', reason: '', body: last_body }));
+      const rows = await store.select<{ alert_id: string; newest_id: string; last_sequence: number; last_state: string; last_at_ms: number; last_body: string }>(UNRESOLVED, { after, limit });
+      return rows.map(({ alert_id, newest_id, last_sequence, last_state, last_at_ms, last_body }) => ({ transition_id: newest_id, alert_id, sequence: last_sequence, event: last_state, at_ms: last_at_ms, who: '', reason: '', body: last_body }));
     },
 
     /** When the sink was first seen, ms since the epoch; `nowMs`, from now on, for a new one. */

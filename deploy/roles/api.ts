@@ -1,7 +1,8 @@
 import type { OpenAPIHono } from '@hono/zod-openapi';
 import type { BatchSummary } from '../../analyzer/ingest/ingest.ts';
 import type { LookEvent } from '../../analyzer/look/look.ts';
-import { createApi, defaultApiSettings, type ApiSettings, type Status } from '../../api/app.ts';
+import type { SelfEvent } from '../../analyzer/self/self-watch.ts';
+import { createApi, defaultApiSettings, type ApiDeps, type ApiSettings, type Status } from '../../api/app.ts';
 import { createCharts } from '../../api/chart/charts.ts';
 import { createDelivery } from '../../api/deliver.ts';
 import type { ApiEvent } from '../../api/events.ts';
@@ -22,7 +23,7 @@ import { VERSION } from '../version.ts';
 export type ApiRole = {
   readonly app: OpenAPIHono;
   /** Something was concluded. It is in the store already, so that nothing is told that a crash could take back. */
-  announce(events: readonly LookEvent[]): void;
+  announce(events: readonly (LookEvent | SelfEvent)[]): void;
   /** Calls or scores came in; pages hear of it with the next `tellArrived`. */
   arrived(batch: BatchSummary): void;
   tellArrived(): void;
@@ -36,7 +37,7 @@ const NEWS_EVERY_MS = 15_000;
 /**
  * @param stores.own what deliveries and changes of alerts go through; `queries` what people ask, so that their slow ones stand before nothing.
  */
-export function startApi(stores: { readonly own: Store; readonly queries: Store; readonly analyst: AnalystStore }, status: () => Status, config: Config, deps: ServerDependencies): ApiRole {
+export function startApi(stores: { readonly own: Store; readonly queries: Store; readonly analyst: AnalystStore }, status: () => Status, replay: ApiDeps['replay'], config: Config, deps: ServerDependencies): ApiRole {
   const { own: store } = stores;
   const { clock } = deps;
   const events = createEvents();
@@ -79,6 +80,7 @@ export function startApi(stores: { readonly own: Store; readonly queries: Store;
       events.publish('alert', { id: alert.id, state: alert.state, summary: alert.summary });
       delivery.wake();
     }),
+    replay,
     onFailure: (error, request) => deps.warn(`${request.method} ${request.path} failed`, error),
   });
 

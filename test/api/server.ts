@@ -8,6 +8,7 @@ import { endlessRetention, migrate } from '../../deploy/migrate.ts';
 import { openEmbeddedStore } from '../../deploy/store-embedded.ts';
 import { createCharts } from '../../api/chart/charts.ts';
 import { createSilences } from '../../api/silences.ts';
+import type { LogMessage } from '../../schemas/log.ts';
 import { createTransition } from '../../api/transition.ts';
 
 export type TestApi = Awaited<ReturnType<typeof openApi>>;
@@ -20,6 +21,7 @@ export async function openApi(settings: Partial<ApiSettings> = {}, nowMs = Date.
   const clock = { nowMs };
   const listeners = new Set<(event: ApiEvent) => void>();
   const failures: unknown[] = [];
+  const replay: { take: (message: LogMessage) => Promise<void> } = { take: async () => undefined };
   const status: { behind_ms: number | null } = { behind_ms: null };
   const publish = (event: ApiEvent): void => listeners.forEach((listener) => listener(event));
   const reading = { store, clock: () => clock.nowMs, settings: { ...defaultApiSettings, ...settings } };
@@ -39,6 +41,7 @@ export async function openApi(settings: Partial<ApiSettings> = {}, nowMs = Date.
     },
     status: () => status,
     transition: createTransition({ store, clock: () => clock.nowMs }, (alert) => publish({ id: alert.id, type: 'alert', data: { id: alert.id } })),
+    replay: (message) => replay.take(message),
     onFailure: (error) => failures.push(error),
   });
   return {
@@ -51,6 +54,7 @@ export async function openApi(settings: Partial<ApiSettings> = {}, nowMs = Date.
     listeners,
     failures,
     released,
+    replay,
     publish,
     async close(): Promise<void> {
       await store.close();

@@ -5,7 +5,6 @@ import { expect, it, vi } from 'vitest';
 import { defaultRetention, migrate, MIGRATIONS } from '../../deploy/migrate.ts';
 import { startServer } from '../../deploy/server.ts';
 import { openEmbeddedStore } from '../../deploy/store-embedded.ts';
-import { transitionIdOf } from '../../schemas/alert.ts';
 import { ConfigFile, type Config } from '../../schemas/config.ts';
 import { alertAt } from '../api/sinks/alert.ts';
 import { receiver } from '../api/sinks/receiver.ts';
@@ -19,7 +18,7 @@ it('pages by its routes, holds its tongue while silenced, and tells how it ended
     const store = await openEmbeddedStore({ directory: join(directory, 'store') });
     await migrate(store, { directory: MIGRATIONS, cluster: null, retention: defaultRetention });
     const row = (id: string, environment: string) => ({
-      transition_id: transitionIdOf(id, 1), alert_id: id, sequence: 1, project: 'default', comparison_id: 'cmp_1', state: 'open', at_ms: raisedMs, reason: '', body: JSON.stringify({ ...alertAt(id, 'open', raisedMs), environment }),
+      transition_id: `${id}-1`, said: `${id}-1`, alert_id: id, sequence: 1, project: 'default', comparison_id: 'cmp_1', state: 'open', at_ms: raisedMs, reason: '', body: JSON.stringify({ ...alertAt(id, 'open', raisedMs), environment }),
     });
     const until = Date.now() + 3_600_000;
     await store.insert('silences', [{ silence_id: 'sil_1', revision: 1, project: 'default', matchers: ['environment=staging'], starts_ms: raisedMs, ends_ms: until, at_ms: raisedMs, who: 'mira', reason: 'load test' }]);
