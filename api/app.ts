@@ -10,6 +10,9 @@ import type { LogMessage } from '../schemas/log.ts';
 import type { AnalystStore, Store } from '../schemas/store.ts';
 import { registerAlerts, type Transition } from './alerts.ts';
 import { registerCalls } from './calls.ts';
+import type { Charts } from './chart/charts.ts';
+import { registerCharts } from './chart/routes.ts';
+import { registerChanges } from './changes.ts';
 import { registerComparisons } from './comparisons.ts';
 import { registerContent } from './content.ts';
 import { registerEvents, type EventSource } from './events.ts';
@@ -24,6 +27,9 @@ import { registerPrompts } from './prompts.ts';
 import { registerQuery } from './query.ts';
 import { createResults } from './results.ts';
 import { registerScores } from './scores.ts';
+import { registerSilences } from './silencing.ts';
+import type { Silences } from './silences.ts';
+import { registerSinks, type SinkOverview } from './told.ts';
 import { registerSeries } from './series.ts';
 import { registerRegistryHooks } from './registry-hooks.ts';
 import { createVersionEvents } from './version-events.ts';
@@ -78,6 +84,10 @@ export type ApiDeps = {
   transition: Transition;
   /** Keys, people and the audit log; without it there are no resources for them. */
   access?: Access;
+  silences: Silences;
+  charts: Charts;
+  /** Where alerts go. */
+  sinks: () => SinkOverview;
   /** Appends a message to the log, as the collector does. Throws PermanentError where it cannot be stored. */
   replay: (message: LogMessage) => Promise<void>;
   /** Told of every error that is answered 500 or 503, with what was asked. */
@@ -90,7 +100,7 @@ export function createApi(deps: ApiDeps): OpenAPIHono {
   if (deps.settings.hosts !== null) app.use('*', onlyForHosts(new Set(deps.settings.hosts)));
   const limit = bodyLimit({ maxSize: 256 * 1024, onError: () => problemResponse(413, 'The body is larger than 256 KiB.') });
   // Only for its own resources: under the same origin the collector takes larger bodies.
-  for (const path of ['/v1/alerts/*', '/v1/query', '/v1/flagger/*', '/v1/keys/*', '/v1/users/*', '/v1/me/*']) app.use(path, limit);
+  for (const path of ['/v1/alerts/*', '/v1/silences/*', '/v1/query', '/v1/flagger/*', '/v1/keys/*', '/v1/users/*', '/v1/me/*']) app.use(path, limit);
   const large = bodyLimit({ maxSize: 16 * 1024 * 1024, onError: () => problemResponse(413, 'The body is larger than 16 MiB.') });
   app.use('/v1/versions', large);
   app.use('/v1/hooks/*', large);
@@ -108,6 +118,10 @@ export function createApi(deps: ApiDeps): OpenAPIHono {
   registerPrometheus(app, deps);
   registerSeries(app, deps);
   registerAlerts(app, deps, versionEvents);
+  registerCharts(app, deps);
+  registerChanges(app, deps);
+  registerSilences(app, deps);
+  registerSinks(app, deps);
   registerVersions(app, deps, versionEvents);
   registerRegistryHooks(app, deps, versionEvents);
   registerLedger(app, deps);

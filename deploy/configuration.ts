@@ -1,10 +1,9 @@
 import { LineCounter, parseDocument, type Document } from 'yaml';
 import type { z } from 'zod';
 import { ConfigFile, type Config } from '../schemas/config.ts';
-import { WebhookSecret, type Webhook } from '../schemas/webhook.ts';
 import { PermanentError } from '../schemas/errors.ts';
 import { readAccessSecrets } from './access-secrets.ts';
-import { secretOf, type NamedSecret } from './secrets.ts';
+import { readRegistries, readSinks, readWebhooks } from './secrets.ts';
 import { expectedAt, keysAt, nearest, SETTINGS, valueOf, type Path, type Setting } from './settings.ts';
 
 /**
@@ -32,7 +31,7 @@ export type Loaded =
 
 type Arguments = { settings: Map<Setting, string>; configFile: string | undefined; positionals: string[]; flags: Record<string, string | true>; help: boolean };
 type File = { path: string; document: Document.Parsed; lines: LineCounter; values: Record<string, unknown> };
-type Origin = (path: Path) => string;
+export type Origin = (path: Path) => string;
 
 /** Throws PermanentError when any setting is wrong. */
 export function loadConfiguration({ argv, environment, readFile, commandFlags = {} }: Sources): Loaded {
@@ -56,10 +55,13 @@ export function loadConfiguration({ argv, environment, readFile, commandFlags = 
   const origin: Origin = (path) => origins.get(path.join('.')) ?? originInFile(file, path);
   const parsed = ConfigFile.safeParse(values);
   if (!parsed.success) problems.push(...parsed.error.issues.flatMap((issue) => sentences(issue, values, origin)));
-  const secrets = parsed.success ? readSecrets(parsed.data, { environment, readFile }, origin, problems) : null;
-  const access = parsed.success ? readAccessSecrets(parsed.data.access, parsed.data.project, { environment, readFile }, origin, problems) : null;
-  if (problems.length > 0 || !parsed.success || secrets === null || access === null) throw new PermanentError(problems.join('\n'));
-  return { kind: 'run', config: { ...parsed.data, ...secrets, access }, positionals: given.positionals, flags: given.flags };
+  const secrets = { environment, readFile, origin, problems };
+  const webhooks = parsed.success ? readWebhooks(parsed.data.webhooks, secrets) : [];
+  const sinks = parsed.success ? readSinks(parsed.data.sinks, secrets) : [];
+  const registries = parsed.success ? readRegistries(parsed.data.registries, secrets) : [];
+  const access = parsed.success ? readAccessSecrets(parsed.data.access, parsed.data.project, secrets, origin, problems) : null;
+  if (problems.length > 0 || !parsed.success || access === null) throw new PermanentError(problems.join('\n'));
+  return { kind: 'run', config: { ...parsed.data, webhooks, sinks, registries, access }, positionals: given.positionals, flags: given.flags };
 }
 
 function readArguments(argv: readonly string[], commandFlags: CommandFlags, problems: string[]): Arguments {
@@ -202,38 +204,14 @@ function sentences(issue: z.core.$ZodIssue, values: unknown, origin: Origin): st
   return [`${origin(issue.path)} ${shown(value, issue.path)}; give ${expectedAt(issue.path)}.`];
 }
 
-/** Webhooks, registries and `access` hold secrets, and URLs hold tokens: what stands there is not repeated, and long text neither. */
+/** Webhooks, sinks, registries and `access` hold secrets, and URLs hold tokens: what stands there is not repeated, and long text neither. */
 function shown(value: unknown, path: Path): string {
   if (value === undefined) return 'is missing';
-  if (['webhooks', 'registries', 'access', 'public_url'].includes(String(path[0])) || typeof value === 'object') return 'does not fit';
+  if (['webhooks', 'sinks', 'registries', 'access', 'public_url'].includes(String(path[0])) || typeof value === 'object') return 'does not fit';
   const text = JSON.stringify(value);
   return `is ${text.length > 60 ? `${text.slice(0, 60)}…` : text}`;
 }
 
 function suggestion(meant: string | null, otherwise: string): string {
   return meant === null ? `${otherwise}.` : `did you mean ${meant}?`;
-}
-
-/** Fetches the secrets that the file only points to. */
-function readSecrets(
-  { webhooks, registries }: Pick<z.output<typeof ConfigFile>, 'webhooks' | 'registries'>,
-  sources: Pick<Sources, 'environment' | 'readFile'>,
-  origin: Origin,
-  problems: string[],
-): Pick<Config, 'webhooks' | 'registries'> {
-  const read = (entry: NamedSecret, path: Path, name: string, faultOf: (secret: string) => string | null): string => {
-    const found = secretOf(entry, sources);
-    const fault = 'secret' in found ? faultOf(found.secret) : found.message;
-    const key = 'secret' in found ? (entry.secret_env !== undefined ? 'secret_env' : entry.secret_file !== undefined ? 'secret_file' : 'secret') : found.key;
-    if (fault !== null) problems.push(`${origin([...path, key])} of ${name} ${fault}.`);
-    return 'secret' in found ? found.secret : '';
-  };
-  const webhookFault = (secret: string): string | null => {
-    const checked = WebhookSecret.safeParse(secret);
-    return checked.success ? null : (checked.error.issues[0]?.message ?? 'does not fit');
-  };
-  return {
-    webhooks: webhooks.map((entry, index): Webhook => ({ name: entry.name, url: entry.url, secret: read(entry, ['webhooks', index], entry.name, webhookFault), events: entry.events, timeout_s: entry.timeout_s })),
-    registries: registries.map((entry, index) => ({ kind: entry.kind, files: entry.files, secret: read(entry, ['registries', index], entry.kind, (secret) => (secret.length < 8 ? 'is shorter than 8 characters' : null)) })),
-  };
 }

@@ -69,7 +69,7 @@ export async function startServer(config: Config, deps: ServerDependencies): Pro
     const tick = async (): Promise<void> => {
       const watermarkMs = collector.watermark();
       await ingest.advance(watermarkMs);
-      await api.announce(await look.advance(watermarkMs));
+      api.announce(await look.advance(watermarkMs));
       lookedMs = watermarkMs;
       api.tellArrived();
     };

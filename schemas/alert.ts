@@ -52,6 +52,7 @@ export const Alert = z
     onset: z.string(),
     raised_at: z.string(),
     resolved_at: z.string().nullable(),
+    recovery: z.enum(['recovered', 'not_recovered', 'unknown']).optional().openapi({ description: 'once resolved because the culprit takes no more traffic: what a test of the metric said before it was closed' }),
     examples: z.array(z.object({ trace_id: z.string(), span_id: z.string(), why: z.string() })),
     links: z.object({ alert: z.string(), evidence: z.string(), chart: z.string(), rollback: z.string().nullable() }),
     summary: z.string(),
@@ -59,6 +60,10 @@ export const Alert = z
   })
   .openapi('Alert');
 export type Alert = z.infer<typeof Alert>;
+
+/** What a step in the life of an alert is told as: the state that it is in from now on, or that only the evidence for it grew. */
+export const AlertEvent = z.enum(['open', 'updated', 'acknowledged', 'resolved']);
+export type AlertEvent = z.infer<typeof AlertEvent>;
 
 /** One step in the life of an alert, as it is told apart from others. `at_ms`: milliseconds since the epoch. */
 export type TransitionSaid = { readonly alert_id: string; readonly sequence: number; readonly state: Alert['state']; readonly at_ms: number; readonly reason: string };
@@ -72,7 +77,7 @@ export function transitionIdOf({ alert_id, sequence, state, at_ms, reason }: Tra
 }
 
 /** The row of `alert_transitions` for a step, with its alert as it is from then on. */
-export function transitionRow(alert: Alert, { comparison_id, ...step }: { readonly comparison_id: string; readonly sequence: number; readonly at_ms: number; readonly reason: string }) {
+export function transitionRow(alert: Alert, { comparison_id, ...step }: { readonly comparison_id: string; readonly sequence: number; readonly at_ms: number; readonly reason: string; readonly event?: AlertEvent; readonly who?: string }) {
   const transition_id = transitionIdOf({ alert_id: alert.id, state: alert.state, ...step });
   return { transition_id, said: transition_id, alert_id: alert.id, project: alert.project, comparison_id, state: alert.state, ...step, body: JSON.stringify(alert) };
 }

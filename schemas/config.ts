@@ -3,6 +3,8 @@ import { AccessSection } from './access.ts';
 import { builtIn, MetricRule, PromptRule } from './metric-settings.ts';
 import { MAX_PATTERN_CHARACTERS, MAX_PATTERNS, patternFault } from './redaction.ts';
 import { RegistryEntry, type Registry } from './registry.ts';
+import { RouteEntry } from './routes.ts';
+import { SinkEntry, type SinkSettings } from './sinks.ts';
 import { TagKeys } from './tag-keys.ts';
 import { WebhookEntry, type Webhook } from './webhook.ts';
 
@@ -66,6 +68,8 @@ export const ConfigFile = z
     metrics: z.record(z.string().min(1), MetricRule).default({}),
     prompts: z.record(z.string().min(1), PromptRule).default({}),
     webhooks: z.array(WebhookEntry).max(100).default([]),
+    sinks: z.array(SinkEntry).max(100).default([]),
+    routes: z.array(RouteEntry).max(200).default([]),
     registries: z.array(RegistryEntry).max(4).default([]),
   })
   .superRefine((config, context) => {
@@ -85,11 +89,16 @@ export const ConfigFile = z
         }
       }
     }
-    const names = config.webhooks.map((webhook) => webhook.name);
-    const twice = names.findIndex((name, index) => names.indexOf(name) < index);
+    const sinks = [...config.webhooks.map(({ name }, index) => ({ name, at: ['webhooks', index] })), ...config.sinks.map(({ name }, index) => ({ name, at: ['sinks', index] }))];
+    const twice = sinks.find(({ name }, index) => sinks.findIndex((other) => other.name === name) < index);
     // The journal of deliveries is kept by name: two sinks of one name would take each other's deliveries for their own.
-    if (twice >= 0) context.addIssue({ code: 'custom', path: ['webhooks', twice, 'name'], message: 'is used twice; give each webhook a name of its own' });
+    if (twice !== undefined) context.addIssue({ code: 'custom', path: [...twice.at, 'name'], message: `is used twice; give each ${twice.at[0] === 'webhooks' ? 'webhook' : 'sink'} a name of its own` });
+    for (const [index, route] of config.routes.entries()) {
+      for (const name of [...route.sinks, ...route.escalate.flatMap((step) => step.sinks)]) {
+        if (!sinks.some((sink) => sink.name === name)) context.addIssue({ code: 'custom', path: ['routes', index], message: `names the sink ${JSON.stringify(name.slice(0, 80))}, which there is not; sinks are ${sinks.map((sink) => sink.name).join(', ') || 'none'}` });
+      }
+    }
   });
 
 /** The settings as the program has them: validated, defaults filled in, secrets read. Never log it whole: it holds secrets. */
-export type Config = Omit<z.output<typeof ConfigFile>, 'webhooks' | 'registries'> & { webhooks: readonly Webhook[]; registries: readonly Registry[] };
+export type Config = Omit<z.output<typeof ConfigFile>, 'webhooks' | 'sinks' | 'registries'> & { webhooks: readonly Webhook[]; sinks: readonly SinkSettings[]; registries: readonly Registry[] };

@@ -6,7 +6,7 @@ import { slotOf } from '../slots.ts';
 export type AlertRecord = {
   current(): Alert | null;
   /** Files a transition with the rows to be written. */
-  change(alert: Alert, what: { readonly atMs: number; readonly reason: string }): Alert;
+  change(alert: Alert, what: { readonly atMs: number; readonly reason: string; readonly event?: 'updated' }): Alert;
   /** What people decided since the last look, or at its very moment: then it has the number of the look's own transition, and is the newer one. */
   adopt(state: AlertState | undefined): void;
   /** An alert that was durable before the process that raised it could tell: told when the look comes to its slot. */

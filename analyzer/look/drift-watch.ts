@@ -171,7 +171,7 @@ export function createDriftWatch(deps: { readonly store: Store; readonly rows: L
     const alert = detector.record?.current() ?? null;
     if (detector.record === null || alarm_id === null || alert === null || !isOpen(detector) || crossed_slot === null || slot - crossed_slot < QUIET) return null;
     const atMs = slotStartMs(slot + 1);
-    const resolved = detector.record.change({ ...alert, state: 'resolved', resolved_at: new Date(atMs).toISOString() }, { atMs, reason: 'back to what it was: no sign of it for an hour' });
+    const resolved = detector.record.change({ ...alert, state: 'resolved', resolved_at: new Date(atMs).toISOString(), recovery: 'recovered' }, { atMs, reason: 'back to what it was: no sign of it for an hour' });
     return { kind: 'alert', slot, comparison_id: alarm_id, alert: resolved };
   };
 

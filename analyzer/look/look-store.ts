@@ -13,8 +13,8 @@ import { slotStartMs } from '../slots.ts';
 export type LookRows = {
   strata(comparison_id: string, slot: number, outcome: SlotOutcome): void;
   comparison(file: ComparisonFile, state: 'open' | 'closed', reason: string): void;
-  /** Returns the transition's id. */
-  transition(comparison_id: string, sequence: number, alert: Alert, what: { readonly atMs: number; readonly reason: string }): string;
+  /** Returns the transition's id. `event`: told as that and not as its state. */
+  transition(comparison_id: string, sequence: number, alert: Alert, what: { readonly atMs: number; readonly reason: string; readonly event?: 'updated' }): string;
   /**
    * Writes what was gathered: evidence, what is concluded from it, and only then the comparison as it is after both. So a process that dies
    * in between is taken up from the comparison's older state, finds its strata and transitions, and comes to the same.
@@ -42,8 +42,8 @@ export function createLookRows(store: Store): LookRows {
         ...identity, opened_ms: settings.opened_ms, state, reason, slot: snapshot.slot, settings: JSON.stringify(settings), snapshot: JSON.stringify(snapshot),
       });
     },
-    transition(comparison_id, sequence, alert, { atMs, reason }) {
-      const row = transitionRow(alert, { comparison_id, sequence, at_ms: atMs, reason });
+    transition(comparison_id, sequence, alert, { atMs, reason, event = alert.state }) {
+      const row = transitionRow(alert, { comparison_id, sequence, at_ms: atMs, reason, event });
       transitions.push(row);
       return row.transition_id;
     },

@@ -5,18 +5,21 @@ import type { SelfEvent } from '../../analyzer/self/self-watch.ts';
 import type { Access } from '../../api/access/access.ts';
 import { createGate } from '../../api/access/gate.ts';
 import type { RequestBindings } from '../../api/access/identity.ts';
-import { createApi, defaultApiSettings, type ApiDeps, type Status } from '../../api/app.ts';
+import { createApi, defaultApiSettings, type ApiDeps, type ApiSettings, type Status } from '../../api/app.ts';
+import { createCharts, type Charts } from '../../api/chart/charts.ts';
 import { createDelivery } from '../../api/deliver.ts';
 import { LOOPBACK_NAMES } from '../../api/host.ts';
+import { createRouting } from '../../api/routing.ts';
+import { createSilences } from '../../api/silences.ts';
 import { createSinks } from '../../api/sinks/index.ts';
-import type { AlertTransition } from '../../api/sinks/journal.ts';
 import { createPost } from '../../api/sinks/post.ts';
+import { createVersionNews } from '../../api/sinks/version-news.ts';
 import { createTransition } from '../../api/transition.ts';
 import type { Config } from '../../schemas/config.ts';
 import type { AnalystStore, Store } from '../../schemas/store.ts';
 import { createArrivals, createEvents } from '../events.ts';
 import { publicUrlOf } from '../pipeline.ts';
-import type { ServerDependencies } from '../running.ts';
+import { repeat, type ServerDependencies } from '../running.ts';
 import { VERSION } from '../version.ts';
 
 /** The api role: queries and pages, and who is told of what happens: pages that are open, and sinks. */
@@ -27,12 +30,14 @@ export type ApiRole = {
   /** Ends streams whose key or login has ended. */
   cutEnded(): void;
   /** Something was concluded. It is in the store already, so that nothing is told that a crash could take back. */
-  announce(events: readonly (LookEvent | SelfEvent)[]): Promise<void>;
+  announce(events: readonly (LookEvent | SelfEvent)[]): void;
   /** Calls or scores came in; pages hear of it with the next `tellArrived`. */
   arrived(batch: BatchSummary): void;
   tellArrived(): void;
   close(): Promise<void>;
 };
+
+const NEWS_EVERY_MS = 15_000;
 
 /**
  * @param stores.own what deliveries and changes of alerts go through; `queries` what people ask, so that their slow ones stand before nothing.
@@ -53,28 +58,35 @@ export function startApi(
     timer.unref();
     return () => clearTimeout(timer);
   };
+  const settingsOf = (project: string): ApiSettings => ({
+    ...defaultApiSettings,
+    project,
+    version: VERSION,
+    registries: config.registries,
+    content: { mode: config.content, days: config.retention.content_days },
+    // The gate looks at the names that this server is reached by.
+    hosts: null,
+  });
+  const charts = new Map<string, Charts>();
+  const chartsOf = (project: string): Charts => {
+    const known = charts.get(project) ?? createCharts({ store: stores.queries, clock, settings: settingsOf(project) });
+    charts.set(project, known);
+    return known;
+  };
+  const silences = createSilences({ store, clock }, (id) => delivery.release(id));
+  const sinks = createSinks(config);
   const delivery = createDelivery(
-    { store, sinks: createSinks({ webhooks: config.webhooks }), post, schedule, clock, random: deps.random, warn: deps.warn },
+    { store, sinks, post, schedule, clock, random: deps.random, warn: deps.warn, routing: createRouting(config.routes), silences: silences.active, picture: (alert) => chartsOf(alert.project).png(alert) },
     { waitingDeliveries: config.limits.waiting_deliveries },
   );
-  delivery.start();
+  delivery.wake();
+  const news = createVersionNews({ store, sinks, post, clock });
+  const telling = repeat(() => news.round(), { everyMs: NEWS_EVERY_MS, onError: (error) => deps.warn('a new version is told of in the next round', error) });
 
-  const tell = async (alertIds: readonly string[]): Promise<void> => {
-    if (alertIds.length === 0) return;
-    await delivery.deliver(
-      await store.select<AlertTransition>(
-        // Two that came at the same moment have one number: both are told.
-        `SELECT transition_id, alert_id, sequence, state, at_ms, body FROM alert_transitions FINAL
-         WHERE (alert_id, sequence) IN (SELECT alert_id, max(sequence) FROM alert_transitions WHERE alert_id IN {alertIds:Array(String)} GROUP BY alert_id)
-         ORDER BY alert_id, at_ms, transition_id`,
-        { alertIds },
-      ),
-    );
-  };
   const onFailure = (error: unknown, request: { method: string; path: string }): void => deps.warn(`${request.method} ${request.path} failed`, error);
   const transition = createTransition({ store, clock }, (alert) => {
     events.publish(alert.project, { type: 'alert', data: { id: alert.id, state: alert.state, summary: alert.summary } });
-    void tell([alert.id]).catch((error: unknown) => deps.warn('a delivery waits for the next one', error));
+    delivery.wake();
   });
   /** One API for each project, so that which rows a handler sees is not a matter of its care. */
   const apiOf = (project: string) =>
@@ -83,7 +95,10 @@ export function startApi(
       analyst: stores.analyst,
       clock,
       events: events.of(project),
-      settings: { ...defaultApiSettings, project, version: VERSION, registries: config.registries, content: { mode: config.content, days: config.retention.content_days }, hosts: null },
+      settings: settingsOf(project),
+      silences,
+      charts: chartsOf(project),
+      sinks: () => ({ sinks: delivery.status().map((each) => ({ ...each, kind: config.sinks.find(({ name }) => name === each.sink)?.kind ?? 'webhook' })), routes: config.routes }),
       status,
       transition,
       replay,
@@ -97,15 +112,18 @@ export function startApi(
     app: gate.app,
     reachedAt: (url) => void (publicUrl = url),
     cutEnded: gate.cutEnded,
-    async announce(concluded) {
+    announce(concluded) {
       for (const event of concluded) {
-        if (event.kind === 'alert') events.publish(event.alert.project, { type: 'alert', data: { id: event.alert.id, state: event.alert.state, summary: event.alert.summary } });
-        else events.publish(event.project, { type: 'look', data: { slot: event.slot, comparisons: event.comparisons } });
+        if (event.kind === 'look') events.publish(event.project, { type: 'look', data: { slot: event.slot, comparisons: event.comparisons } });
+        else events.publish(event.alert.project, { type: 'alert', data: { id: event.alert.id, state: event.alert.state, summary: event.alert.summary } });
       }
-      await tell(concluded.flatMap((event) => (event.kind === 'alert' ? [event.alert.id] : [])));
+      if (concluded.some(({ kind }) => kind !== 'look')) delivery.wake();
     },
     arrived: ({ projects }) => arrivals.add(projects),
     tellArrived: arrivals.tell,
-    close: () => delivery.close(),
+    async close() {
+      await telling.close();
+      await delivery.close();
+    },
   };
 }

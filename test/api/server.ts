@@ -6,6 +6,8 @@ import { createApi, defaultApiSettings, type ApiSettings } from '../../api/app.t
 import type { ApiEvent } from '../../api/events.ts';
 import { endlessRetention, migrate } from '../../deploy/migrate.ts';
 import { openEmbeddedStore } from '../../deploy/store-embedded.ts';
+import { createCharts } from '../../api/chart/charts.ts';
+import { createSilences } from '../../api/silences.ts';
 import type { LogMessage } from '../../schemas/log.ts';
 import { createTransition } from '../../api/transition.ts';
 
@@ -22,17 +24,21 @@ export async function openApi(settings: Partial<ApiSettings> = {}, nowMs = Date.
   const replay: { take: (message: LogMessage) => Promise<void> } = { take: async () => undefined };
   const status: { behind_ms: number | null } = { behind_ms: null };
   const publish = (event: ApiEvent): void => listeners.forEach((listener) => listener(event));
+  const reading = { store, clock: () => clock.nowMs, settings: { ...defaultApiSettings, ...settings } };
+  const released: string[] = [];
+  const silences = createSilences(reading, async (id) => void released.push(id));
   const app = createApi({
-    store,
+    ...reading,
     analyst: store.analyst,
-    clock: () => clock.nowMs,
+    charts: createCharts(reading),
+    silences,
+    sinks: () => ({ sinks: [], routes: [] }),
     events: {
       subscribe(listener) {
         listeners.add(listener);
         return () => listeners.delete(listener);
       },
     },
-    settings: { ...defaultApiSettings, ...settings },
     status: () => status,
     transition: createTransition({ store, clock: () => clock.nowMs }, (alert) => publish({ id: alert.id, type: 'alert', data: { id: alert.id } })),
     replay: (message) => replay.take(message),
@@ -41,11 +47,13 @@ export async function openApi(settings: Partial<ApiSettings> = {}, nowMs = Date.
   return {
     app,
     store,
+    silences,
     analyst: store.analyst,
     clock,
     status,
     listeners,
     failures,
+    released,
     replay,
     publish,
     async close(): Promise<void> {

@@ -37,7 +37,7 @@ it('keeps both of two transitions with one number, and the alert that one of the
   const { rows, look, alert, person } = await raised('alr_both');
   const atMs = api.clock.nowMs - 20_000;
   look.change({ ...alert, state: 'resolved', resolved_at: new Date(atMs).toISOString() }, { atMs, reason: 'v2 takes no more traffic' });
-  await Promise.all([rows.flush(), person('alr_both', { state: 'acknowledged', reason: 'mira' })]);
+  await Promise.all([rows.flush(), person('alr_both', { state: 'acknowledged', who: '', reason: 'mira' })]);
   const detail = await detailOf('alr_both');
   expect(detail.transitions.map(({ sequence, state, reason }) => [sequence, state, reason])).toEqual([[1, 'open', 'evidence past its threshold'], [2, 'acknowledged', 'mira'], [2, 'resolved', 'v2 takes no more traffic']]);
   expect(detail.state).toBe('resolved');
@@ -53,7 +53,7 @@ it('keeps both of two transitions with one number, and the alert that one of the
 it('lets the look adopt what a person decided at its very moment, and go on from there', async () => {
   const { rows, look, alert, person } = await raised('alr_ack');
   look.change({ ...alert, severity: 'ticket' }, { atMs: api.clock.nowMs - 20_000, reason: 'revised' });
-  await Promise.all([rows.flush(), person('alr_ack', { state: 'acknowledged', reason: 'mira' })]);
+  await Promise.all([rows.flush(), person('alr_ack', { state: 'acknowledged', who: '', reason: 'mira' })]);
   look.adopt((await loadAlertStates(api.store, ['cmp_alr_ack'])).get('cmp_alr_ack'));
   expect(look.current()?.state).toBe('acknowledged');
   look.change({ ...alert, state: 'resolved' }, { atMs: api.clock.nowMs, reason: 'over' });

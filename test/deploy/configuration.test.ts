@@ -143,9 +143,43 @@ describe('refusals', () => {
     const text = 'webhooks: [{name: a, url: "https://x.example", secret_file: hook}, {name: b, url: "https://y.example", secret_env: HOOK, events: [alert.open]}]';
     const config = configOf({ argv: ['--config=c'], environment: { HOOK: secret }, files: { c: text, hook: `${secret}\n` } });
     expect(config.webhooks).toEqual([
-      { name: 'a', url: 'https://x.example', secret, events: ['alert.open', 'alert.acknowledged', 'alert.resolved'], timeout_s: 15 },
-      { name: 'b', url: 'https://y.example', secret, events: ['alert.open'], timeout_s: 15 },
+      { name: 'a', url: 'https://x.example', secret, events: ['alert.open', 'alert.acknowledged', 'alert.resolved'], format: 'standard', timeout_s: 15 },
+      { name: 'b', url: 'https://y.example', secret, events: ['alert.open'], format: 'standard', timeout_s: 15 },
     ]);
+  });
+
+  it('reads sinks with their secrets, and routes', () => {
+    const text = `
+sinks:
+  - { name: team, kind: slack, url_env: SLACK }
+  - { name: on-call, kind: pagerduty, routing_key_file: key, per_minute: 60 }
+  - { name: am, kind: alertmanager, url: "http://am:9093" }
+  - { name: mail, kind: email, url: "smtp://mail.example.com", from: culprit@example.com, to: [a@example.com], user: u, password: hunter2 }
+routes:
+  - { match: ["severity=page"], sinks: [on-call], continue: true, escalate: [{ after_s: 900, sinks: [mail] }] }
+  - { sinks: [team, am] }`;
+    const config = configOf({ argv: ['--config=c'], environment: { SLACK: 'https://hooks.slack.com/services/x' }, files: { c: text, key: 'R123\n' } });
+    expect(config.sinks).toMatchObject([
+      { kind: 'slack', url: 'https://hooks.slack.com/services/x', per_minute: 30 },
+      { kind: 'pagerduty', routing_key: 'R123', per_minute: 60, url: 'https://events.pagerduty.com' },
+      { kind: 'alertmanager', url: 'http://am:9093', refresh_s: 60 },
+      { kind: 'email', password: 'hunter2', tls: 'required' },
+    ]);
+    expect(JSON.stringify(config.sinks)).not.toMatch(/_env|_file/);
+    expect(config.routes).toMatchObject([{ match: ['severity=page'], sinks: ['on-call'], continue: true, group_by: [] }, { match: [], continue: false, escalate: [] }]);
+  });
+
+  it.each([
+    ['a kind that there is not', 'sinks: [{ name: a, kind: slak, url: "https://x.example" }]', 'sinks.0.kind (culprit.yaml line 1) does not fit; give one of slack, pagerduty, alertmanager, email.'],
+    ['a key that there is not', 'sinks: [{ name: a, kind: slack, url: "https://x.example", per_minit: 3 }]', 'sinks.0.per_minit (culprit.yaml line 1) is not a setting; did you mean per_minute?'],
+    ['a sink without its secret', 'sinks: [{ name: a, kind: slack }]', 'sinks.0.url (culprit.yaml line 1) must be given once; set exactly one of url, url_file and url_env.'],
+    ['a secret that does not fit', 'sinks: [{ name: a, kind: slack, url_env: HOOK }]', 'sinks.0.url_env (culprit.yaml line 1) of a is not an http(s) URL; write it in full, like https://hooks.example.com/culprit.'],
+    ['a sink of a name that a webhook has', `webhooks: [{name: a, url: "https://x.example", secret: ${secret}}]\nsinks: [{ name: a, kind: alertmanager, url: "https://x.example" }]`, 'sinks.0.name (culprit.yaml line 2) is used twice; give each sink a name of its own.'],
+    ['a route to nowhere', 'routes: [{ sinks: [b] }]', 'routes.0 (culprit.yaml line 1) names the sink "b", which there is not; sinks are none.'],
+    ['a label that there is not', 'sinks: [{ name: a, kind: alertmanager, url: "https://x.example" }]\nroutes: [{ match: ["promt=x"], sinks: [a] }]', 'routes.0.match.0 (culprit.yaml line 2) has no label "promt" to match; labels are project, environment, prompt, version, metric, severity, factor, culprit, baseline, owner, grade, alert.'],
+  ])('refuses %s', (_, text, sentence) => {
+    const given = { ...yaml(text), environment: { HOOK: 'ftp://hunter2.example' } };
+    expect(problemOf(given)).toBe(sentence);
   });
 
   it('answers any text with a configuration or a PermanentError', () => {

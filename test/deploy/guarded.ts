@@ -38,7 +38,7 @@ export async function startGuarded(settings: object, seed: (store: Store) => Pro
   const warnings: string[] = [];
   const port = await freePort();
   const config = ConfigFile.parse({ data: directory, port, grpc: false, ...settings });
-  const server = await startServer({ ...config, webhooks: [], registries: [] }, { clock: Date.now, random: Math.random, warn: (message, error) => warnings.push(`${message}: ${String(error)}`) });
+  const server = await startServer({ ...config, webhooks: [], sinks: [], registries: [] }, { clock: Date.now, random: Math.random, warn: (message, error) => warnings.push(`${message}: ${String(error)}`) });
   // Not by its public address, where it has one.
   const url = `http://127.0.0.1:${config.port}`;
   return {

@@ -29,6 +29,7 @@ it('tells a webhook of what a person does to an alert, signed, once for each tra
 
     const config: Config = {
       ...ConfigFile.parse({ data: directory, port: 0, allow_private_addresses: true }),
+      sinks: [],
       webhooks: [{ name: 'on-call', url: hook.url, secret: SECRET, events: ['alert.open', 'alert.acknowledged', 'alert.resolved'], timeout_s: 5 }],
       registries: [],
     };
@@ -63,6 +64,7 @@ it('tells a webhook of its own faults: a sender whose version is an id of the re
     ...ConfigFile.parse({ data: directory, port: 0, allow_private_addresses: true }),
     webhooks: [{ name: 'on-call', url: hook.url, secret: SECRET, events: ['alert.open'], timeout_s: 5 }],
     registries: [],
+    sinks: [],
   };
   const server = await startServer(config, { clock: Date.now, random: Math.random, warn: (message, error) => expect.fail(`${message}: ${String(error)}`) });
   try {

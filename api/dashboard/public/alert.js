@@ -1,7 +1,8 @@
 import { comparisonCharts, resultsTable } from './comparison.js';
 import { h, link } from './element.js';
-import { change, count, duration, factorName, metricName, odds, quantity, time, timeInFull } from './format.js';
+import { change, count, counted, duration, factorName, metricName, odds, quantity, time, timeInFull } from './format.js';
 import { act, ask, readJson } from './request.js';
+import { askSilence, silenceList } from './silence.js';
 import { renderFault } from './fault.js';
 
 /** The page that a person is woken for, in the order of the questions: what, since when, who, how sure, who not, what to do. */
@@ -37,11 +38,12 @@ export async function loadAlert({ id, choice }) {
   const metric = choice.metric ?? alert.metric;
   const path = `/v1/comparisons/${encodeURIComponent(alert.comparison_id)}`;
   // A watch over a model compares no two arms; what is known of it is in the alert itself.
+  const around = readJson(`/v1/alerts/${encodeURIComponent(id)}/changes`).catch((error) => ({ error }));
   const found = isWatch(alert) || isFault(alert) ? null : await Promise.all([readJson(path), readJson(`${path}/series?metric=${encodeURIComponent(metric)}`), readJson(`${path}/looks`)]).catch((error) => ({ error }));
-  return { alert, metric, found };
+  return { alert, metric, found, around: await around };
 }
 
-export function renderAlert({ alert, metric, found }, { nowMs, choose, reload }) {
+export function renderAlert({ alert, metric, found, around }, { nowMs, choose, reload }) {
   if (isFault(alert)) return renderFault(alert, { nowMs, reload });
   const [comparison, series, looks] = Array.isArray(found) ? found : [null, null, null];
   return {
@@ -52,8 +54,8 @@ export function renderAlert({ alert, metric, found }, { nowMs, choose, reload })
         comparison === null
           ? found === null ? beforeAndSince(alert) : h('p', { class: 'notice' }, `The comparison cannot be read: ${found.error.message}`)
           : [comparisonCharts({ comparison, series, looks, metric, alert, nowMs }), resultsTable({ comparison, metric, onChoose: (name) => choose({ metric: name }) })],
-        history(alert, nowMs)),
-      h('aside', { 'aria-label': 'Who did it, who did not, and examples' }, culprit(alert), innocent(alert), examples(alert), certainty(alert, { comparison, nowMs })),
+        history(alert, nowMs), told(alert, nowMs)),
+      h('aside', { 'aria-label': 'Who did it, who did not, and examples' }, culprit(alert), changed(alert, around, nowMs), innocent(alert), examples(alert), certainty(alert, { comparison, nowMs })),
     ),
   };
 }
@@ -87,8 +89,34 @@ function top(alert, { nowMs, reload }) {
     h('div', null,
       chip(alert, nowMs),
       h('h1', { tabindex: '-1' }, headline(alert)),
-      h('p', { class: 'lead' }, figures, ', since ', h('b', null, stamp(onset, nowMs)), `. Found ${duration(Date.parse(alert.raised_at) - onset)} later; by then ${count(evidence.candidate.units)} units had met ${who.value}.`)),
+      h('p', { class: 'lead' }, figures, ', since ', h('b', null, stamp(onset, nowMs)), `. Found ${duration(Date.parse(alert.raised_at) - onset)} later; ${count(evidence.candidate.units)} units have met ${who.value}.`),
+      alert.recovery === undefined ? null : h('p', { class: `lead ${RECOVERY[alert.recovery].tone}` }, RECOVERY[alert.recovery].text(alert)),
+      alert.silences.length === 0 ? null : h('div', { class: 'notice' }, h('b', null, 'Silenced'), silenceList(alert.silences, { nowMs, end: (silence) => endSilence(silence, reload) }))),
     actions(alert, reload));
+}
+
+/** What the test of the metric said before the alert was closed. */
+const RECOVERY = {
+  recovered: { tone: 'ok', text: ({ metric, culprit: who }) => `Tested before it was closed: without ${who.value}, ${metricName(metric).toLowerCase()} recovered.` },
+  not_recovered: { tone: 'bad', text: ({ metric, culprit: who }) => `Tested before it was closed: without ${who.value}, ${metricName(metric).toLowerCase()} did not recover. It was not the culprit, or not alone.` },
+  unknown: { tone: 'mid', text: ({ metric }) => `Tested before it was closed: too little traffic since then to tell whether ${metricName(metric).toLowerCase()} recovered.` },
+};
+
+export function endSilence(silence, reload) {
+  ask({
+    title: 'End this silence',
+    text: 'What it held back and is still open is told now.',
+    label: 'Why does it end?',
+    submit: 'End',
+    onSubmit: async (reason) => {
+      try {
+        await act(`/v1/silences/${encodeURIComponent(silence.id)}/end`, { reason });
+        await reload();
+      } catch (error) {
+        document.getElementById('announcement').textContent = `Not done: ${error.message}`;
+      }
+    },
+  });
 }
 
 export function actions(alert, reload) {
@@ -102,11 +130,12 @@ export function actions(alert, reload) {
       message.textContent = `Not done: ${error.message}`;
     }
   };
-  if (alert.state === 'resolved') return h('div', { class: 'actions' }, h('p', { class: 'mute' }, `Resolved. ${alert.transitions.at(-1)?.reason ?? ''}`));
+  if (alert.state === 'resolved') return h('div', { class: 'actions' }, h('p', { class: 'mute' }, `Resolved${alert.transitions.at(-1)?.by ? ` by ${alert.transitions.at(-1).by}` : ''}. ${alert.transitions.at(-1)?.reason ?? ''}`));
   return h('div', { class: 'actions' },
     h('div', { class: 'buttons' },
       alert.links.rollback === null ? null : link(alert.links.rollback, { class: 'button go' }, `Roll back to ${alert.culprit.baseline}`),
       alert.state === 'open' ? h('button', { type: 'button', class: alert.links.rollback === null ? 'go' : null, 'data-key': 'acknowledge', onclick: () => send('acknowledge', {}) }, 'Acknowledge') : null,
+      h('button', { type: 'button', 'data-key': 'silence', onclick: () => askSilence(alert, reload) }, 'Silence…'),
       h('button', { type: 'button', 'data-key': 'resolve', onclick: () => ask({
         title: 'Resolve this alert',
         text: isFault(alert) ? 'The reason is kept. If it is still so in 24 hours, a new alert opens.' : `The reason is kept. If ${alert.culprit.value} gets worse again, a new alert opens.`,
@@ -167,5 +196,24 @@ function certainty(alert, { comparison, nowMs }) {
 }
 
 export function history(alert, nowMs) {
-  return h('section', { class: 'past' }, h('h2', null, 'History'), h('ol', null, alert.transitions.map((one) => h('li', null, stamp(one.at_ms, nowMs), h('b', null, one.state), h('span', { class: 'mute' }, one.reason)))));
+  return h('section', { class: 'past' }, h('h2', null, 'History'), h('ol', null, alert.transitions.map((one) =>
+    h('li', null, stamp(one.at_ms, nowMs), h('b', null, one.event), h('span', { class: 'mute' }, [one.by, one.reason].filter((part) => part !== '').join(': '))))));
+}
+
+const outcomes = { delivered: 'told', retry: 'tried again', failed: 'given up', withheld: 'not told', postponed: 'later' };
+
+function told(alert, nowMs) {
+  if (alert.told.length === 0) return null;
+  return h('section', { class: 'past' }, h('h2', null, 'Who was told'), h('ol', null, alert.told.map((one) =>
+    h('li', null, stamp(one.at_ms, nowMs), h('b', null, one.sink), h('span', { class: one.outcome === 'failed' ? 'bad' : one.outcome === 'retry' ? 'mid' : null }, outcomes[one.outcome]), h('span', { class: 'mute' }, one.until_ms === null ? one.detail : [`at ${time(one.until_ms, nowMs)}, ${one.detail}`])))));
+}
+
+/** What else was new when it began: it may be the culprit's companion, or nothing. */
+function changed(alert, around, nowMs) {
+  if (around.error !== undefined) return card('What changed around then', null, h('p', { class: 'mute' }, `Cannot be read: ${around.error.message}`));
+  const others = around.changes.filter((one) => !one.is_culprit);
+  if (others.length === 0) return card('What changed around then', null, h('p', { class: 'mute' }, 'Nothing else: no other version, model, provider or application version was new.'));
+  const shown = others.slice(0, 6);
+  return card('What changed around then', others.length > shown.length ? `the nearest ${shown.length} of ${others.length}` : null, h('ul', { class: 'changes' }, shown.map((one) =>
+    h('li', null, stamp(Date.parse(one.first_seen), nowMs), h('div', null, h('b', null, one.value), ' ', h('span', { class: 'mute' }, `${factorName(one.factor)}${one.prompt === null || one.prompt === alert.prompt ? '' : ` on ${one.prompt}`}, ${counted(one.calls, 'call')}`))))));
 }

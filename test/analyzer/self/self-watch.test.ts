@@ -120,7 +120,7 @@ it('what a person resolved is raised again after a day, where it is still so, an
   await on.fresh();
   await on.store.insert('ledger', [ledgerRow(1)]);
   const [alert] = await alertsAt(watch(), ARRIVED_MS);
-  await createTransition({ store: on.store, clock: () => ARRIVED_MS + MINUTE_MS }, () => undefined)(alert?.id ?? '', { state: 'resolved', reason: 'mira: known' });
+  await createTransition({ store: on.store, clock: () => ARRIVED_MS + MINUTE_MS }, () => undefined)(alert?.id ?? '', { state: 'resolved', who: '', reason: 'mira: known' });
   expect(await alertsAt(watch(), ARRIVED_MS + 2 * MINUTE_MS)).toEqual([]);
   const [again] = await alertsAt(watch(), ARRIVED_MS + 25 * HOUR_MS);
   expect(again).toMatchObject({ state: 'open', metric: 'ledger' });
