@@ -11,6 +11,7 @@ import { registerEvents, type EventSource } from './events.ts';
 import { LOOPBACK_NAMES, onlyForHosts } from './host.ts';
 import { registerLedger } from './ledger.ts';
 import { registerPage } from './page.ts';
+import { registerPlan } from './plan.ts';
 import { errorResponse, ProblemError, problemResponse, validationHook } from './problem.ts';
 import { registerPrompts } from './prompts.ts';
 import { createResults } from './results.ts';
@@ -78,6 +79,7 @@ export function createApi(deps: ApiDeps): OpenAPIHono {
   registerComparisons(app, deps, readResults);
   registerVerdicts(app, deps, readResults);
   registerSeries(app, deps);
+  registerPlan(app, deps);
   registerAlerts(app, deps);
   registerLedger(app, deps);
   registerEvents(app, deps);

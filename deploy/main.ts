@@ -32,6 +32,15 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     flags: { '--json': 'switch', '--limit': 'value' },
     run: async (invocation) => (await import('./commands/inspect-command.ts')).runInspect(invocation),
   },
+  plan: {
+    usage: 'culprit plan --metric NAME (--worse X | --times X) (--baseline X --calls-per-hour N | --prompt NAME) [--share X] [--json]',
+    does: 'says how long until a change of that size would be found, at this traffic and for other shares; with --prompt from the history of a running server',
+    flags: {
+      '--metric': 'value', '--prompt': 'value', '--environment': 'value', '--server': 'value', '--baseline': 'value', '--deviation': 'value', '--worse': 'value', '--drop': 'value', '--times': 'value', '--calls-per-hour': 'value',
+      '--calls-per-session': 'value', '--share': 'value', '--score-sampling': 'value', '--weight': 'value', '--runs': 'value', '--seed': 'value', '--json': 'switch',
+    },
+    run: async (invocation) => (await import('./commands/plan.ts')).runPlan(invocation),
+  },
   verify: { usage: 'culprit verify EVIDENCE.json…', does: 'recomputes the e-value of an alert from its strata', flags: {}, run: async (invocation) => (await import('./commands/verify.ts')).runVerify(invocation) },
 };
 

@@ -6,7 +6,8 @@ import { learnMetric, type MetricPolicy } from './references.ts';
 import { createStartWindows, type StartWindowState } from './start-windows.ts';
 import { advance, controlsOf, createEvidence, evidenceOf, pairsAfter, type EvidenceState } from '../statistics/evidence.ts';
 import { createUnits, type Past, type Routing, type UnitCounts } from './units.ts';
-import { createWindows, LONGEST as LONGEST_WINDOW, type WindowSchedule } from './windows.ts';
+import { LONGEST as LONGEST_WINDOW } from '../statistics/window-length.ts';
+import { createWindows, type WindowSchedule } from './windows.ts';
 
 /**
  * One comparison while it is open: a baseline and a candidate value of one factor of one prompt, fed slot by slot.

@@ -1,5 +1,6 @@
 import type { Stratum } from '../../schemas/evidence.ts';
 import { SLOTS_PER_HOUR } from '../slots.ts';
+import { LONGEST, windowLength } from '../statistics/window-length.ts';
 
 /**
  * From units to strata. A *family* is what must be alike inside a stratum: what is measured, model, operation, route.
@@ -42,11 +43,6 @@ export type History = { readonly a: ArmHistory; readonly b: ArmHistory };
 export type ArmHistory = { readonly units: number; readonly slots: number };
 const NO_HISTORY: History = { a: { units: 0, slots: 0 }, b: { units: 0, slots: 0 } };
 
-const MIN_UNITS = 20;
-const MIN_RARER = 2;
-/** Powers of two up to ten minutes. */
-const LENGTHS = [1, 2, 4, 8, 16] as const;
-export const LONGEST = 16;
 
 type FamilyState = {
   readonly family: Family;
@@ -74,9 +70,7 @@ export function createWindows(openedSlot: number, schedule: WindowSchedule = [])
     const fading = Math.max(0, 1 - observed / SLOTS_PER_HOUR);
     const expected = (arm: 'a' | 'b'): number =>
       (state.counts.reduce((sum, count) => sum + count[arm], 0) + state.history[arm].units * fading + 1) / (observed + state.history[arm].slots * fading + 2);
-    const a = expected('a');
-    const b = expected('b');
-    return LENGTHS.find((length) => length * (a + b) >= MIN_UNITS && length * Math.min(a, b) >= MIN_RARER) ?? LONGEST;
+    return windowLength({ a: expected('a'), b: expected('b') });
   };
 
   const found = (family: Family, slot: number): FamilyState => {
