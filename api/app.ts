@@ -4,6 +4,7 @@ import { HTTPException } from 'hono/http-exception';
 import type { Clock } from '../schemas/clock.ts';
 import type { Store } from '../schemas/store.ts';
 import { registerAlerts, type Transition } from './alerts.ts';
+import { registerAudit, type Audits } from './audit.ts';
 import { registerCalls } from './calls.ts';
 import { registerComparisons } from './comparisons.ts';
 import { registerContent } from './content.ts';
@@ -59,6 +60,7 @@ export type ApiDeps = {
   settings: ApiSettings;
   status: () => Status;
   transition: Transition;
+  audits: Audits;
   /** Told of every error that is answered 500 or 503, with what was asked. */
   onFailure: (error: unknown, request: { method: string; path: string }) => void;
 };
@@ -70,6 +72,7 @@ export function createApi(deps: ApiDeps): OpenAPIHono {
   const limit = bodyLimit({ maxSize: 64 * 1024, onError: () => problemResponse(413, 'The body is larger than 64 KiB.') });
   // Only for its own resources: under the same origin the collector takes larger bodies.
   app.use('/v1/alerts/*', limit);
+  app.use('/v1/audit', limit);
 
   registerCalls(app, deps);
   registerContent(app, deps);
@@ -80,6 +83,7 @@ export function createApi(deps: ApiDeps): OpenAPIHono {
   registerVerdicts(app, deps, readResults);
   registerSeries(app, deps);
   registerPlan(app, deps);
+  registerAudit(app, deps);
   registerAlerts(app, deps);
   registerLedger(app, deps);
   registerEvents(app, deps);

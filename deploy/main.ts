@@ -41,6 +41,12 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     },
     run: async (invocation) => (await import('./commands/plan.ts')).runPlan(invocation),
   },
+  audit: {
+    usage: 'culprit audit (FILE… | --prompt NAME) [--runs N] [--seed N] [--json]',
+    does: 'measures false pages on your own traffic: fake versions by lot, many times, beside the promise; of recorded files, or in the background of a running server',
+    flags: { '--prompt': 'value', '--environment': 'value', '--server': 'value', '--runs': 'value', '--seed': 'value', '--json': 'switch' },
+    run: async (invocation) => (await import('./commands/audit.ts')).runAuditCommand(invocation),
+  },
   verify: { usage: 'culprit verify EVIDENCE.json…', does: 'recomputes the e-value of an alert from its strata', flags: {}, run: async (invocation) => (await import('./commands/verify.ts')).runVerify(invocation) },
 };
 

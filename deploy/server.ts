@@ -15,6 +15,8 @@ import { createCollector, type CollectorEnvironment } from '../collector/server.
 import type { Clock, RandomSource } from '../schemas/clock.ts';
 import type { Config } from '../schemas/config.ts';
 import { PermanentError } from '../schemas/errors.ts';
+import { auditInThread } from './audit-thread.ts';
+import { createAudits } from './audits.ts';
 import { claimDirectory } from './data-directory.ts';
 import { createDirectLog } from './log-direct.ts';
 import { startLookThread } from './look-thread.ts';
@@ -122,6 +124,7 @@ export async function startServer(config: Config, deps: ServerDependencies): Pro
         events.publish('alert', { id: alert.id, state: alert.state, summary: alert.summary });
         void tell([alert.id]).catch((error: unknown) => deps.warn('a delivery waits for the next one', error));
       }),
+      audits: createAudits({ store, clock: deps.clock, work: auditInThread, warn: deps.warn }, config),
       onFailure: (error, request) => deps.warn(`${request.method} ${request.path} failed`, error),
     });
     const app = new Hono<CollectorEnvironment>();

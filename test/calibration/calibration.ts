@@ -45,7 +45,7 @@ function harmless(seed: number, candidates: readonly string[], traffic: Paramete
   });
   const largest = Math.max(...results.map((result) => result.largest));
   // The evidence does not depend on α, so what never passed 1/α need not be run again to know that nobody was told.
-  const told = ALPHAS.map((alpha) => largest >= 1 / alpha && candidates.some((candidate) => rollout(calls, { alpha, candidate, stake }).pagedAfter !== null));
+  const told = ALPHAS.map((alpha) => largest >= 1 / alpha && candidates.some((candidate) => rollout(calls, { alpha, candidate, stake }).told !== null));
   return { largest, told, missesDifference, missesQuantile };
 }
 

@@ -11,7 +11,7 @@ import { makeCalls } from '../bench/made-up-calls.ts';
 
 const schema = join(import.meta.dirname, '../../schemas/clickhouse');
 const names = readdirSync(schema).sort();
-const tablesOfSchema = ['alert_transitions', 'calls', 'comparisons', 'contents', 'deliveries', 'ledger', 'look_progress', 'looks', 'migrations', 'relatives', 'score_names', 'scores', 'strata', 'versions'];
+const tablesOfSchema = ['aa_audits', 'alert_transitions', 'calls', 'comparisons', 'contents', 'deliveries', 'ledger', 'look_progress', 'looks', 'migrations', 'relatives', 'score_names', 'scores', 'strata', 'versions'];
 
 let root: string;
 let store: Store;
