@@ -26,6 +26,8 @@ export type Windows = {
   schedule(): WindowSchedule;
   /** The first slot of any window that is still open. */
   oldestOpenSlot(): number;
+  /** Entries of families beyond the first so many: no bet is made on them. */
+  leftOut(): number;
 };
 
 /** What a restart needs: where each family's open window lies, and what the next ones are planned from. Its units are read again from the store. */
@@ -43,6 +45,9 @@ export type History = { readonly a: ArmHistory; readonly b: ArmHistory };
 export type ArmHistory = { readonly units: number; readonly slots: number };
 const NO_HISTORY: History = { a: { units: 0, slots: 0 }, b: { units: 0, slots: 0 } };
 
+
+/** A route, or a model, may be anything (an id in a path): past this many a comparison takes no new ones. */
+const MAX_FAMILIES = 1_000;
 
 type FamilyState = {
   readonly family: Family;
@@ -73,10 +78,15 @@ export function createWindows(openedSlot: number, schedule: WindowSchedule = [])
     return windowLength({ a: expected('a'), b: expected('b') });
   };
 
-  const found = (family: Family, slot: number): FamilyState => {
+  let leftOut = 0;
+  const found = (family: Family, slot: number): FamilyState | null => {
     const key = keyOf(family);
     const known = families.get(key);
     if (known !== undefined) return known;
+    if (families.size >= MAX_FAMILIES) {
+      leftOut += 1;
+      return null;
+    }
     // A family that nobody expected gets the longest windows of a grid that was fixed at the opening, then plans like the others.
     const begin = openedSlot + 1 + Math.floor((slot - openedSlot - 1) / LONGEST) * LONGEST;
     const state: FamilyState = { family, begin, length: LONGEST, entries: [], counts: [], history: NO_HISTORY };
@@ -86,12 +96,14 @@ export function createWindows(openedSlot: number, schedule: WindowSchedule = [])
 
   return {
     seed(family, history) {
+      if (families.size >= MAX_FAMILIES) return;
       const state: FamilyState = { family, begin: openedSlot + 1, length: LONGEST, entries: [], counts: [], history };
       state.length = planned(state, openedSlot + 1);
       families.set(keyOf(family), state);
     },
     add(family, slot, entry) {
       const state = found(family, slot);
+      if (state === null) return;
       let last = state.counts.at(-1);
       if (last?.slot !== slot) {
         last = { slot, a: 0, b: 0 };
@@ -117,6 +129,7 @@ export function createWindows(openedSlot: number, schedule: WindowSchedule = [])
     },
     schedule: () =>
       [...families.values()].map(({ family, begin, length, history, counts }) => ({ family, begin, length, history, counts: counts.map(({ slot, a, b }) => [slot, a, b] as const) })),
+    leftOut: () => leftOut,
     oldestOpenSlot: () => Math.min(...[...families.values()].map((state) => state.begin)),
   };
 }

@@ -96,7 +96,7 @@ async function ofServer(server: string, { prompt, environment, runs, seed }: Ord
   const begun = z.object({ running: z.object({ since_ms: z.number() }) }).parse(await askServer(server, '/v1/audit', { method: 'POST', headers: { 'content-type': 'application/json' }, body }));
   for (;;) {
     await later(ASKED_EVERY_MS);
-    const { running, failed, audits } = Answer.parse(await askServer(server, `/v1/audit?${new URLSearchParams({ prompt })}`));
+    const { running, failed, audits } = Answer.parse(await askServer(server, `/v1/audit?${new URLSearchParams({ prompt }).toString()}`));
     if (running !== null) continue;
     const [newest] = audits;
     if (newest !== undefined && newest.at_ms >= begun.running.since_ms) return newest;

@@ -89,7 +89,7 @@ async function fromServer(metric: string, config: Invocation['config'], flags: F
     if (text !== null) query.set(parameter, text);
   }
   const server = textOf(flags, '--server') ?? publicUrlOf(config);
-  const parsed = PlanAnswer.safeParse(await askServer(server, `/v1/plan?${query}`));
+  const parsed = PlanAnswer.safeParse(await askServer(server, `/v1/plan?${query.toString()}`));
   if (!parsed.success) throw new PermanentError(`${server} answered something else than a plan: ${z.prettifyError(parsed.error).slice(0, 200)}`);
   return parsed.data;
 }

@@ -36,10 +36,16 @@ def moments(values, counts):
     return n, m, sum(c * (x - m) ** 2 for x, c in zip(values, counts))
 
 
+def pooled(values, strata, arms):
+    return [sum(s[arm][i] for s in strata for arm in arms) for i in range(len(values))]
+
+
 def variance(values, strata, arm):
-    counts = [sum(s[arm][i] for s in strata) for i in range(len(values))]
-    n, _, squares = moments(values, counts)
-    return (squares + 0.25 ** 2) / (n + 1)
+    n, _, squares = moments(values, pooled(values, strata, [arm]))
+    both = pooled(values, strata, [0, 1])
+    _, center, _ = moments(values, both)
+    farthest = max(abs(x - center) for x, c in zip(values, both) if c > 0)
+    return (squares + max(farthest, 0.25) ** 2) / (n + 1)
 
 
 difference = []
