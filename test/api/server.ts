@@ -8,6 +8,7 @@ import { createAudits, runAudit } from '../../deploy/audits.ts';
 import { loadConfiguration } from '../../deploy/configuration.ts';
 import { endlessRetention, migrate } from '../../deploy/migrate.ts';
 import { openEmbeddedStore } from '../../deploy/store-embedded.ts';
+import type { LogMessage } from '../../schemas/log.ts';
 import { createTransition } from '../../api/transition.ts';
 
 export type TestApi = Awaited<ReturnType<typeof openApi>>;
@@ -20,10 +21,12 @@ export async function openApi(settings: Partial<ApiSettings> = {}, nowMs = Date.
   const clock = { nowMs };
   const listeners = new Set<(event: ApiEvent) => void>();
   const failures: unknown[] = [];
+  const replay: { take: (message: LogMessage) => Promise<void> } = { take: async () => undefined };
   const status: { behind_ms: number | null } = { behind_ms: null };
   const publish = (event: ApiEvent): void => listeners.forEach((listener) => listener(event));
   const app = createApi({
     store,
+    analyst: store.analyst,
     clock: () => clock.nowMs,
     events: {
       subscribe(listener) {
@@ -35,15 +38,18 @@ export async function openApi(settings: Partial<ApiSettings> = {}, nowMs = Date.
     status: () => status,
     transition: createTransition({ store, clock: () => clock.nowMs }, (alert) => publish({ id: alert.id, type: 'alert', data: { id: alert.id } })),
     audits: createAudits({ store, clock: () => clock.nowMs, work: (job) => runAudit(job, () => clock.nowMs), warn: (_, error) => failures.push(error) }, config()),
+    replay: (message) => replay.take(message),
     onFailure: (error) => failures.push(error),
   });
   return {
     app,
     store,
+    analyst: store.analyst,
     clock,
     status,
     listeners,
     failures,
+    replay,
     publish,
     async close(): Promise<void> {
       await store.close();

@@ -11,7 +11,8 @@ import { metricSettingsFor } from '../../schemas/metric-settings.ts';
 import { normal, seeded } from '../statistics/traffic.ts';
 import type { CallObservation, ScoreObservation } from '../../analyzer/look/observations.ts';
 
-const COUNTS = [500, 2_000, 5_000, 10_000];
+/** Other numbers may be given as arguments. */
+const COUNTS = process.argv.length > 2 ? process.argv.slice(2).map(Number) : [1_000, 3_000, 10_000];
 const UNITS = 10;
 const SLOTS = 24;
 const config = ConfigFile.parse({});

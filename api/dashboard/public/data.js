@@ -1,12 +1,12 @@
 import { h, s, scrolling } from './element.js';
-import { count, percent } from './format.js';
+import { count, counted, percent } from './format.js';
 import { readJson } from './request.js';
 
 const outcomes = [
   ['stored', 'Stored', 'a call, a score or a span around one'],
   ['duplicate', 'Duplicate', 'sent again, kept once'],
   ['ignored', 'Ignored', 'understood and not needed, by reason'],
-  ['rejected', 'Rejected', 'malformed; the sender was told'],
+  ['rejected', 'Rejected', 'malformed, or unstorable; the sender was told'],
   ['waiting', 'Waiting', 'stored, for a relative that may still come (30 s)'],
 ];
 
@@ -31,6 +31,7 @@ export function renderData(ledger) {
             (ledger.by_outcome[key] ?? []).map((entry) => h('tr', null, h('td', null), h('td', null, entry.reason === '' ? '–' : entry.reason), h('td', { class: 'mute' }, entry.signal), h('td', { class: 'number' }, count(entry.count)), h('td', { class: 'number mute' }, ledger.received === 0 ? '–' : percent(entry.count / ledger.received)))))))),
       scoresLine(ledger.scores),
       auditLine(ledger.audit),
+      parkedLine(ledger.parked),
       h('p', { class: 'mute' }, 'Counted in durable rows, written with the data itself. ', h('a', { href: '/v1/ledger' }, 'As JSON'), ' · ', h('a', { href: '/openapi.json' }, 'API'))),
   };
 }
@@ -55,6 +56,11 @@ function auditLine({ running, audits }) {
   if (newest === undefined) return h('p', { class: 'audit mute' }, 'False pages on this traffic: not measured yet. ', h('code', null, 'culprit audit --prompt NAME'), ' gives fake versions to the history, many times.');
   const { told, runs, alpha } = newest;
   return h('p', { class: newest.is_kept ? 'audit' : 'audit bad' }, 'False pages on this traffic: ', h('b', null, `${told.found} of ${runs}`), ` fake rollouts of ${newest.prompt} (${percent(told.low)} to ${percent(told.high)}), promised at most ${percent(alpha)}. `, h('a', { href: '/v1/audit' }, 'As JSON'));
+}
+
+function parkedLine(parked) {
+  if (parked.messages === 0) return null;
+  return h('p', { class: 'notice' }, h('b', null, counted(parked.messages, 'message')), ` with ${counted(parked.records, 'record')} could not be stored and ${parked.messages === 1 ? 'is' : 'are'} kept aside, to be taken again once the fault is mended: `, h('a', { href: '/v1/parked' }, 'why'), ', ', h('code', null, 'culprit parked'), '.');
 }
 
 function stackedBar(ledger) {
