@@ -72,7 +72,7 @@ export const createPlan = (request: PlanRequest): { readonly run: (index: number
   const before = new Map(baseline.bins.map((bin, index) => [bin, (baseline.counts[index] ?? 0) / units]));
   const after = changed(metric, before, change);
   const rateAt = (hour: number): number => units_per_hour[Math.floor(request.start_hour + hour) % units_per_hour.length] ?? 0;
-  const slotsAt = (hour: number): number => windowLength({ a: (rateAt(hour) * (1 - share)) / SLOTS_PER_HOUR, b: (rateAt(hour) * share) / SLOTS_PER_HOUR });
+  const slotsAt = (hour: number): number => windowLength({ both: rateAt(hour) / SLOTS_PER_HOUR, rarer: (rateAt(hour) * Math.min(share, 1 - share)) / SLOTS_PER_HOUR });
   const coarser = Math.max(1, Math.round((Math.min(rough.hours ?? HORIZON_HOURS, HORIZON_HOURS) * SLOTS_PER_HOUR) / slotsAt(0) / EXPECTED_STRATA));
   const draws = { a: drawing(before), b: drawing(after) };
   // Where there are several models half of the stake is on all of them together; the rest is cash that wins nothing.

@@ -7,6 +7,6 @@ const MIN_RARER = 2;
 const LENGTHS = [1, 2, 4, 8, 16] as const;
 export const LONGEST = 16;
 
-/** @param expected units of each arm in a slot. */
-export const windowLength = ({ a, b }: { readonly a: number; readonly b: number }): number =>
-  LENGTHS.find((length) => length * (a + b) >= MIN_UNITS && length * Math.min(a, b) >= MIN_RARER) ?? LONGEST;
+/** @param expected units in a slot: of both arms, and of the rarer one. */
+export const windowLength = ({ both, rarer }: { readonly both: number; readonly rarer: number }): number =>
+  LENGTHS.find((length) => length * both >= MIN_UNITS && length * rarer >= MIN_RARER) ?? LONGEST;
