@@ -9,6 +9,7 @@ import { registerAccess } from './access/resources.ts';
 import type { LogMessage } from '../schemas/log.ts';
 import type { AnalystStore, Store } from '../schemas/store.ts';
 import { registerAlerts, type Transition } from './alerts.ts';
+import { registerAudit, type Audits } from './audit.ts';
 import { registerCalls } from './calls.ts';
 import type { Charts } from './chart/charts.ts';
 import { registerCharts } from './chart/routes.ts';
@@ -20,6 +21,7 @@ import { registerFlagger } from './flagger.ts';
 import { LOOPBACK_NAMES, onlyForHosts } from './host.ts';
 import { registerLedger } from './ledger.ts';
 import { registerPage } from './page.ts';
+import { registerPlan } from './plan.ts';
 import { registerParked } from './parked.ts';
 import { errorResponse, ProblemError, problemResponse, validationHook } from './problem.ts';
 import { registerPrometheus } from './prometheus.ts';
@@ -88,6 +90,7 @@ export type ApiDeps = {
   charts: Charts;
   /** Where alerts go. */
   sinks: () => SinkOverview;
+  audits: Audits;
   /** Appends a message to the log, as the collector does. Throws PermanentError where it cannot be stored. */
   replay: (message: LogMessage) => Promise<void>;
   /** Told of every error that is answered 500 or 503, with what was asked. */
@@ -100,7 +103,7 @@ export function createApi(deps: ApiDeps): OpenAPIHono {
   if (deps.settings.hosts !== null) app.use('*', onlyForHosts(new Set(deps.settings.hosts)));
   const limit = bodyLimit({ maxSize: 256 * 1024, onError: () => problemResponse(413, 'The body is larger than 256 KiB.') });
   // Only for its own resources: under the same origin the collector takes larger bodies.
-  for (const path of ['/v1/alerts/*', '/v1/silences/*', '/v1/query', '/v1/flagger/*', '/v1/keys/*', '/v1/users/*', '/v1/me/*']) app.use(path, limit);
+  for (const path of ['/v1/alerts/*', '/v1/silences/*', '/v1/audit', '/v1/query', '/v1/flagger/*', '/v1/keys/*', '/v1/users/*', '/v1/me/*']) app.use(path, limit);
   const large = bodyLimit({ maxSize: 16 * 1024 * 1024, onError: () => problemResponse(413, 'The body is larger than 16 MiB.') });
   app.use('/v1/versions', large);
   app.use('/v1/hooks/*', large);
@@ -117,6 +120,8 @@ export function createApi(deps: ApiDeps): OpenAPIHono {
   registerFlagger(app, readVerdict);
   registerPrometheus(app, deps);
   registerSeries(app, deps);
+  registerPlan(app, deps);
+  registerAudit(app, deps);
   registerAlerts(app, deps, versionEvents);
   registerCharts(app, deps);
   registerChanges(app, deps);

@@ -51,6 +51,21 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     flags: { '--role': 'value', '--only': 'value', '--server': 'value' },
     run: async (invocation) => (await import('./commands/users-command.ts')).runUsers(invocation),
   },
+  plan: {
+    usage: 'culprit plan --metric NAME (--worse X | --times X) (--baseline X --calls-per-hour N | --prompt NAME) [--share X] [--json]',
+    does: 'says how long until a change of that size would be found, at this traffic and for other shares; with --prompt from the history of a running server',
+    flags: {
+      '--metric': 'value', '--prompt': 'value', '--environment': 'value', '--server': 'value', '--baseline': 'value', '--deviation': 'value', '--worse': 'value', '--drop': 'value', '--times': 'value', '--calls-per-hour': 'value',
+      '--calls-per-session': 'value', '--share': 'value', '--score-sampling': 'value', '--weight': 'value', '--runs': 'value', '--seed': 'value', '--json': 'switch',
+    },
+    run: async (invocation) => (await import('./commands/plan.ts')).runPlan(invocation),
+  },
+  audit: {
+    usage: 'culprit audit (FILE… | --prompt NAME) [--runs N] [--seed N] [--json]',
+    does: 'measures false pages on your own traffic: fake versions by lot, many times, beside the promise; of recorded files, or in the background of a running server',
+    flags: { '--prompt': 'value', '--environment': 'value', '--server': 'value', '--runs': 'value', '--seed': 'value', '--json': 'switch' },
+    run: async (invocation) => (await import('./commands/audit.ts')).runAuditCommand(invocation),
+  },
   parked: {
     usage: 'culprit parked [--replay [ID…]]',
     does: 'lists the messages that a running server (--server URL, key in CULPRIT_API_KEY) could not store, or has it take them again',

@@ -221,7 +221,7 @@ export async function createRollout(
       return { e_value: fed.evidence?.e_value ?? null, alerts, update, end };
     },
     record: { alert: record.current, adopt: record.adopt },
-    keep: () => file('open', reason),
+    keep: () => file('open', reason === '' ? comparison.leftOut() : reason),
     tapes: () => held.values(),
   };
 }

@@ -18,8 +18,11 @@ import { createTransition } from '../../api/transition.ts';
 import type { Config } from '../../schemas/config.ts';
 import type { AnalystStore, Store } from '../../schemas/store.ts';
 import { createArrivals, createEvents } from '../events.ts';
+import { auditInThread } from '../audit-thread.ts';
+import { createAudits } from '../audits.ts';
 import { publicUrlOf } from '../pipeline.ts';
 import { repeat, type ServerDependencies } from '../running.ts';
+import { createTurns } from '../turns.ts';
 import { VERSION } from '../version.ts';
 
 /** The api role: queries and pages, and who is told of what happens: pages that are open, and sinks. */
@@ -88,6 +91,8 @@ export function startApi(
     events.publish(alert.project, { type: 'alert', data: { id: alert.id, state: alert.state, summary: alert.summary } });
     delivery.wake();
   });
+  /** An audit takes a core for a minute or two: one at a time, of all projects. */
+  const auditTurns = createTurns({ atOnce: 1, maxWaiting: 16 });
   /** One API for each project, so that which rows a handler sees is not a matter of its care. */
   const apiOf = (project: string) =>
     createApi({
@@ -101,6 +106,7 @@ export function startApi(
       sinks: () => ({ sinks: delivery.status().map((each) => ({ ...each, kind: config.sinks.find(({ name }) => name === each.sink)?.kind ?? 'webhook' })), routes: config.routes }),
       status,
       transition,
+      audits: createAudits({ store, clock, work: (job) => auditTurns.take(() => auditInThread(job)), warn: deps.warn }, { ...config, project }),
       replay,
       access,
       onFailure,

@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createApi, defaultApiSettings, type ApiSettings } from '../../api/app.ts';
 import type { ApiEvent } from '../../api/events.ts';
+import { createAudits, runAudit } from '../../deploy/audits.ts';
+import { loadConfiguration } from '../../deploy/configuration.ts';
 import { endlessRetention, migrate } from '../../deploy/migrate.ts';
 import { openEmbeddedStore } from '../../deploy/store-embedded.ts';
 import { createCharts } from '../../api/chart/charts.ts';
@@ -41,6 +43,7 @@ export async function openApi(settings: Partial<ApiSettings> = {}, nowMs = Date.
     },
     status: () => status,
     transition: createTransition({ store, clock: () => clock.nowMs }, (alert) => publish({ id: alert.id, type: 'alert', data: { id: alert.id } })),
+    audits: createAudits({ store, clock: () => clock.nowMs, work: (job) => runAudit(job, () => clock.nowMs), warn: (_, error) => failures.push(error) }, config()),
     replay: (message) => replay.take(message),
     onFailure: (error) => failures.push(error),
   });
@@ -61,4 +64,10 @@ export async function openApi(settings: Partial<ApiSettings> = {}, nowMs = Date.
       await rm(directory, { recursive: true, force: true });
     },
   };
+}
+
+function config() {
+  const loaded = loadConfiguration({ argv: [], environment: {}, readFile: () => '', commandFlags: {} });
+  if (loaded.kind === 'help') throw new Error('no configuration');
+  return loaded.config;
 }
