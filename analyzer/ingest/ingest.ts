@@ -17,6 +17,7 @@ import { loadProvisionalCalls, loadVersionsSince, lookUpCalls, reconcileLedger }
 import type { ContentOf } from './rows.ts';
 import type { ConfiguredType } from './score-names.ts';
 import { createScoring } from './scoring.ts';
+import { batchesOf } from './shards.ts';
 import { settle } from './settling.ts';
 import { slotOf } from '../slots.ts';
 import { createWaiting } from './waiting.ts';
@@ -58,9 +59,14 @@ export type IngestSettings = {
   readonly rememberedSpans: number;
   readonly rememberedCalls: number;
   readonly cardinality?: CardinalityLimits;
+  /** The shard of the log that this loop has (shards.ts). Default: all of it, as shard 0. */
+  readonly shard?: number;
   /** The types of scores that are configured. Default: that of the first of each name. */
   readonly scoreType?: ConfiguredType;
 };
+
+/** Another process had the shard until just now, and its clock may run ahead of this one's: what is younger by so much is looked up as well. */
+const CLOCKS_APART_MS = 10_000;
 
 export function createIngest(
   deps: { readonly store: Store; readonly decode: (message: LogMessage) => Decoded; readonly normaliser: Normaliser },
@@ -80,13 +86,15 @@ export function createIngest(
   let waiting = createWaiting();
   const seenVersions = createSeenVersions();
   let isInDoubt = false;
-  let batch = 0;
+  const { shard = 0 } = settings;
+  const isAlone = settings.shard === undefined;
+  let batch = batchesOf(shard).from_batch;
   /** Slots before this one may be closed: nothing enters them any more. */
   let openSlot = 1;
   const slotAt = (stampMs: number): number => Math.max(slotOf(stampMs), openSlot);
   const scoring = createScoring(
     { store, inferences },
-    { rememberedScores: settings.rememberedSpans, rememberedCalls: settings.rememberedCalls, waitMs: settings.resolveWaitMs, type: settings.scoreType ?? (() => null), slotAt },
+    { rememberedScores: settings.rememberedSpans, rememberedCalls: settings.rememberedCalls, waitMs: settings.resolveWaitMs, type: settings.scoreType ?? (() => null), shard, isAlone, slotAt },
   );
 
   const write = async (readings: readonly Reading[]): Promise<BatchSummary> => {
@@ -150,17 +158,17 @@ export function createIngest(
   /** What is remembered is what the store says: at the start of a process, and after a write that failed. */
   const takeUp = async (nowMs: number): Promise<void> => {
     seenVersions.reset();
-    const found = await reconcileLedger(store);
+    const found = await reconcileLedger(store, shard);
     batch = Math.max(batch, found.lastBatch);
     openSlot = Math.max(openSlot, found.openSlot);
-    const bornMs = found.isEmpty ? 0 : nowMs;
+    const bornMs = found.isEmpty && isAlone ? 0 : nowMs + (isAlone ? 0 : CLOCKS_APART_MS);
     known = memory(bornMs);
     cardinality.restore(await loadVersionsSince(store, dayStartMs(nowMs)), nowMs);
 
     waiting = createWaiting();
     inferences = createInferences(store, { capacity: settings.rememberedSpans, coversFromMs: bornMs });
     const draft = createDraft();
-    const provisional = await loadProvisionalCalls(store, settings.maxWaiting);
+    const provisional = await loadProvisionalCalls(store, batchesOf(shard), settings.maxWaiting);
     await recallAncestors(provisional.map(({ call }) => call));
     await inferences.recallTraces(provisional.map(({ call }) => call));
     for (const { call: asStored, stored } of provisional) {
@@ -180,7 +188,7 @@ export function createIngest(
     batch += 1;
     const { relatives, contents = [], tally, nowMs } = beside;
     countRoles(draft.calls.values(), tally);
-    await writeTurn(store, { draft, relatives, contents, tally, batch, versions: seenVersions.due(draft.versionRows(nowMs), nowMs), scoreNames: scoring.takeNewNames() });
+    await writeTurn(store, { draft, relatives, contents, tally, shard, batch, versions: seenVersions.due(draft.versionRows(nowMs), nowMs), scoreNames: scoring.takeNewNames() });
     for (const [key, { stored }] of draft.calls) {
       known.remember(key, stored);
       inferences.filed(key, stored);

@@ -11,6 +11,7 @@ import type { BatchReading } from './reading.ts';
 import { loadPendingScores, loadScoreNames, loadScores, loadScoresOfCalls, lookUpScores } from './recovery-scores.ts';
 import { factsOf } from './rows.ts';
 import { createScopes, creditOf } from './scope.ts';
+import { batchesOf } from './shards.ts';
 import { createScoreNames, type ConfiguredType, type ScoreName } from './score-names.ts';
 
 /**
@@ -45,6 +46,9 @@ export type ScoringSettings = {
   /** How long a score waits for the calls of its scope. */
   readonly waitMs: number;
   readonly type: ConfiguredType;
+  readonly shard: number;
+  /** There is no other shard. */
+  readonly isAlone: boolean;
   /** Slot of a moment, as the loop counts it. */
   readonly slotAt: (ms: number) => number;
 };
@@ -63,7 +67,8 @@ export function createScoring(deps: { readonly store: Store; readonly inferences
         {
           keyOf: scoreKey,
           // A correction has another time than what it corrects: only the call that it judges says since when there can be a score.
-          sinceMs: (score) => (score.change === 'judgement' ? (join.startedMs(score) ?? 0) : 0),
+          // And where there are other shards, the score that it corrects may have come through another one.
+          sinceMs: (score) => (settings.isAlone && score.change === 'judgement' ? (join.startedMs(score) ?? 0) : 0),
           lookUp: (scores) => lookUpScores(store, scores),
         },
         { coversFromMs: bornMs, capacity: settings.rememberedScores },
@@ -109,7 +114,7 @@ export function createScoring(deps: { readonly store: Store; readonly inferences
       memory = memoryOf(inferences, bornMs);
       const { join, names } = memory;
       names.restore(await loadScoreNames(store));
-      const pending = await loadPendingScores(store);
+      const pending = await loadPendingScores(store, batchesOf(settings.shard));
       // Their calls may have been stored just before the end, and they not.
       learn(draft);
       const judged = await join.find(pending.map(({ score }) => score));
