@@ -1,14 +1,14 @@
 import type { OpenAPIHono } from '@hono/zod-openapi';
 import type { BatchSummary } from '../../analyzer/ingest/ingest.ts';
-import type { LookEvent } from '../../analyzer/look/look.ts';
 import { createApi, defaultApiSettings, type Status } from '../../api/app.ts';
-import { createDelivery } from '../../api/deliver.ts';
+import { createDelivery, type Delivery } from '../../api/deliver.ts';
 import type { ApiEvent } from '../../api/events.ts';
 import { LOOPBACK_NAMES } from '../../api/host.ts';
 import { createSinks } from '../../api/sinks/index.ts';
 import type { AlertTransition } from '../../api/sinks/journal.ts';
 import { createPost } from '../../api/sinks/post.ts';
 import { createTransition } from '../../api/transition.ts';
+import type { Alert } from '../../schemas/alert.ts';
 import type { Config } from '../../schemas/config.ts';
 import type { Store } from '../../schemas/store.ts';
 import { publicUrlOf } from '../pipeline.ts';
@@ -19,12 +19,18 @@ import { VERSION } from '../version.ts';
 export type ApiRole = {
   readonly app: OpenAPIHono;
   /** Something was concluded. It is in the store already, so that nothing is told that a crash could take back. */
-  announce(events: readonly LookEvent[]): Promise<void>;
+  announce(events: readonly Concluded[]): Promise<void>;
   /** Calls or scores came in; pages hear of it with the next `tellArrived`. */
   arrived(batch: BatchSummary): void;
   tellArrived(): void;
+  /** This process tells the sinks from now on, beginning with what nobody was told; of several processes one at a time should. */
+  beginDelivering(): void;
+  stopDelivering(): Promise<void>;
   close(): Promise<void>;
 };
+
+/** What a look came to, as far as pages and sinks hear of it. */
+export type Concluded = { readonly kind: 'alert'; readonly alert: Alert } | { readonly kind: 'look'; readonly slot: number; readonly comparisons: readonly object[] };
 
 /** Prompts that are named to a page as those that something came in for. */
 const MAX_NAMED_PROMPTS = 100;
@@ -42,14 +48,10 @@ export function startApi(stores: { readonly own: Store; readonly queries: Store 
     timer.unref();
     return () => clearTimeout(timer);
   };
-  const delivery = createDelivery(
-    { store, sinks: createSinks({ webhooks: config.webhooks }), post, schedule, clock, random: deps.random, warn: deps.warn },
-    { waitingDeliveries: config.limits.waiting_deliveries },
-  );
-  delivery.start();
+  let delivery: Delivery | null = null;
 
   const tell = async (alertIds: readonly string[]): Promise<void> => {
-    if (alertIds.length === 0) return;
+    if (alertIds.length === 0 || delivery === null) return;
     await delivery.deliver(
       await store.select<AlertTransition>(
         `SELECT transition_id, alert_id, sequence, state, at_ms, body FROM alert_transitions FINAL WHERE alert_id IN {alertIds:Array(String)}
@@ -78,8 +80,23 @@ export function startApi(stores: { readonly own: Store; readonly queries: Store 
     onFailure: (error, request) => deps.warn(`${request.method} ${request.path} failed`, error),
   });
 
+  const stopDelivering = async (): Promise<void> => {
+    const stopping = delivery;
+    delivery = null;
+    await stopping?.close();
+  };
+
   return {
     app,
+    beginDelivering() {
+      if (delivery !== null) return;
+      delivery = createDelivery(
+        { store, sinks: createSinks({ webhooks: config.webhooks }), post, schedule, clock, random: deps.random, warn: deps.warn },
+        { waitingDeliveries: config.limits.waiting_deliveries },
+      );
+      delivery.start();
+    },
+    stopDelivering,
     async announce(concluded) {
       for (const event of concluded) {
         events.publish(event.kind, event.kind === 'alert' ? { id: event.alert.id, state: event.alert.state, summary: event.alert.summary } : { slot: event.slot, comparisons: event.comparisons });
@@ -96,7 +113,7 @@ export function startApi(stores: { readonly own: Store; readonly queries: Store 
       events.publish('calls', { calls: arrived.calls, scores: arrived.scores, prompts: [...arrived.prompts] });
       arrived = { calls: 0, scores: 0, prompts: new Set() };
     },
-    close: () => delivery.close(),
+    close: stopDelivering,
   };
 }
 

@@ -1,0 +1,135 @@
+import { Hono } from 'hono';
+import type { CollectorEnvironment } from '../collector/server.ts';
+import type { Config } from '../schemas/config.ts';
+import { PermanentError } from '../schemas/errors.ts';
+import { createKafka } from './kafka/client.ts';
+import { startConsumer, type LogConsumer } from './kafka/consumer.ts';
+import { shareDuty } from './kafka/duty.ts';
+import { createKafkaLog, createRecordCutter } from './kafka/log.ts';
+import { createTopicParking } from './kafka/parking.ts';
+import { openSender } from './kafka/sender.ts';
+import { prepareTopics } from './kafka/topics.ts';
+import { listen, refuseOpenAddress } from './listen.ts';
+import { migrateBesideOthers } from './migrate.ts';
+import { createTick, openIngestShard, type IngestShard } from './roles/analyzer.ts';
+import { startApi } from './roles/api.ts';
+import { createCollectorFor } from './roles/collector.ts';
+import { createUndo, repeat, type RunningServer, type ServerDependencies } from './running.ts';
+import { createNews } from './store-news.ts';
+import { openServerStore, type ServerStore } from './store-server.ts';
+
+/** One role in a process, over Kafka and a ClickHouse server; any number of each. `server.ts` has all of them in one process. */
+
+const TICK_MS = 500;
+const NEWS_MS = 1_000;
+/** A sender is told to come again before its own time-out (10 s in most SDKs). */
+const APPEND_WAIT_MS = 8_000;
+/** Batches that are read and written at the same time, of different partitions. */
+const CONCURRENT_BATCHES = 8;
+
+/** What a role needs is opened in order; where one step fails, those before it are undone. */
+async function startRole<Result>(start: (undo: ReturnType<typeof createUndo>) => Promise<Result>): Promise<Result> {
+  const undo = createUndo();
+  try {
+    return await start(undo);
+  } catch (error) {
+    await undo.unwind();
+    throw error;
+  }
+}
+
+export function startCollectorRole(config: Config, deps: ServerDependencies): Promise<RunningServer> {
+  return startRole(async (undo) => {
+    refuseOpenAddress(config);
+    const kafka = createKafka(config.kafka, deps.warn);
+    const topics = await prepareTopics(kafka, config.kafka);
+    const sender = await openSender(kafka, config.kafka, topics.maxMessageBytes);
+    undo.push(() => sender.close());
+    const log = createKafkaLog(sender, topics, { maxPendingBytes: config.limits.in_flight_bytes, maxWaitMs: APPEND_WAIT_MS });
+    undo.push(() => log.close());
+    const listener = await listen(createCollectorFor(log, config, deps).app, config);
+    undo.push(() => listener.close());
+    return { url: listener.url, close: undo.unwind };
+  });
+}
+
+export function startAnalyzerRole(config: Config, deps: ServerDependencies): Promise<Omit<RunningServer, 'url'>> {
+  return startRole(async (undo) => {
+    const store = await openStore(config, undo);
+    const kafka = createKafka(config.kafka, deps.warn);
+    const topics = await prepareTopics(kafka, config.kafka);
+    const sender = await openSender(kafka, config.kafka, topics.maxMessageBytes);
+    undo.push(() => sender.close());
+    let consumer: LogConsumer<IngestShard> | null = null;
+    consumer = await startConsumer<IngestShard>(
+      {
+        kafka,
+        topics,
+        sender,
+        cut: createRecordCutter(topics),
+        parking: createTopicParking(sender, topics.parked),
+        clock: deps.clock,
+        warn: deps.warn,
+        openShard: (shard) => openIngestShard(store, config, { shard, sharedBy: consumer?.owned().length ?? topics.shards }, deps.clock()),
+      },
+      { group: config.kafka.group, project: config.project, concurrency: CONCURRENT_BATCHES },
+    );
+    const running = consumer;
+    const ticks = createTick({ store, consumer: running, shards: topics.shards }, config, deps);
+    undo.push(() => ticks.close());
+    const ticking = repeat(ticks.tick, { everyMs: TICK_MS, onError: (error) => deps.warn('the clock of the log stands still, and is tried again', error) });
+    undo.push(() => ticking.close());
+    undo.push(() => running.close());
+    return { close: undo.unwind };
+  });
+}
+
+export function startApiRole(config: Config, deps: ServerDependencies): Promise<RunningServer> {
+  return startRole(async (undo) => {
+    refuseOpenAddress(config);
+    const store = await openStore(config, undo);
+    const queries = store.lane({ connections: 8, maxSeconds: 20 });
+    undo.push(() => queries.close());
+    const kafka = createKafka(config.kafka, deps.warn);
+    const topics = await prepareTopics(kafka, config.kafka);
+    let lookedMs: number | null = null;
+    const api = startApi({ own: store, queries }, () => ({ behind_ms: lookedMs === null ? null : Math.max(0, deps.clock() - lookedMs) }), config, deps);
+    undo.push(() => api.close());
+    const duty = await shareDuty(
+      kafka,
+      { group: `${config.kafka.group}-api`, topic: topics.duties },
+      { taken: () => api.beginDelivering(), lost: () => void api.stopDelivering().catch((error: unknown) => deps.warn('deliveries did not end cleanly', error)), warn: deps.warn },
+    );
+    undo.push(() => duty.close());
+    const news = createNews(store, deps.clock);
+    const following = repeat(
+      async () => {
+        const { concluded, stored, lookedMs: reached } = await news.read();
+        lookedMs = reached;
+        await api.announce(concluded);
+        api.arrived({ received: stored, calls: stored, scores: 0, prompts: [] });
+        api.tellArrived();
+      },
+      { everyMs: NEWS_MS, onError: (error) => deps.warn('what happened could not be read, and is tried again', error) },
+    );
+    undo.push(() => following.close());
+    const app = new Hono<CollectorEnvironment>();
+    app.route('/', api.app);
+    const listener = await listen(app, config);
+    undo.push(() => listener.close());
+    return { url: listener.url, close: undo.unwind };
+  });
+}
+
+async function openStore(config: Config, undo: ReturnType<typeof createUndo>): Promise<ServerStore> {
+  const store = openServerStore(config.clickhouse);
+  undo.push(() => store.close());
+  const { url, username, database, cluster = null } = config.clickhouse;
+  try {
+    await store.select('SELECT 1 AS one');
+  } catch (error) {
+    throw new PermanentError(`ClickHouse at ${url} cannot be asked as ${username} in the database ${database} (${error instanceof Error ? error.message : String(error)}); are clickhouse.url, username, password_file and database right, and does it run?`, { cause: error });
+  }
+  await migrateBesideOthers(store, config, { cluster }, () => new Promise((resolve) => setTimeout(resolve, 500)));
+  return store;
+}
