@@ -37,8 +37,11 @@ import { writeTurn } from './writing.ts';
  * by reading the store before anything else is done (`takeUp`).
  */
 export type Ingest = {
-  /** Takes up what an earlier process left: provisional calls, pending scores, a batch whose ledger was never written. */
-  start(nowMs: number): Promise<void>;
+  /**
+   * Takes up what an earlier process left: provisional calls, pending scores, a batch whose ledger was never written. `nowMs`: where the clock of the log
+   * stands; `storedUntilMs`: nothing that another process stored arrived later. They differ where the log is read long after it was written.
+   */
+  start(nowMs: number, storedUntilMs?: number): Promise<void>;
   /** What a message says, for `write`. It asks no store and changes no row, so any number may be read ahead of the batch that is being written, in the order of the log. Throws PermanentError where it cannot be read. */
   read(message: LogMessage): Reading;
   /** Writes a batch. Resolves when its rows and its ledger are durable. On an error nothing is acknowledged, and the same batch may come again. */
@@ -156,12 +159,12 @@ export function createIngest(
   };
 
   /** What is remembered is what the store says: at the start of a process, and after a write that failed. */
-  const takeUp = async (nowMs: number): Promise<void> => {
+  const takeUp = async (nowMs: number, storedUntilMs = nowMs): Promise<void> => {
     seenVersions.reset();
     const found = await reconcileLedger(store, shard);
     batch = Math.max(batch, found.lastBatch);
     openSlot = Math.max(openSlot, found.openSlot);
-    const bornMs = found.isEmpty && isAlone ? 0 : nowMs + (isAlone ? 0 : CLOCKS_APART_MS);
+    const bornMs = found.isEmpty && isAlone ? 0 : storedUntilMs + (isAlone ? 0 : CLOCKS_APART_MS);
     known = memory(bornMs);
     cardinality.restore(await loadVersionsSince(store, dayStartMs(nowMs)), nowMs);
 
@@ -245,7 +248,7 @@ export function createIngest(
     return result;
   };
   return {
-    start: (nowMs) => inTurn(() => takeUp(nowMs)),
+    start: (nowMs, storedUntilMs) => inTurn(() => takeUp(nowMs, storedUntilMs)),
     read: (message) => readMessage(message, deps),
     write: (batch) => inTurn(() => write(batch)),
     advance: (nowMs) => inTurn(() => advance(nowMs)),

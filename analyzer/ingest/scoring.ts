@@ -85,7 +85,10 @@ export function createScoring(deps: { readonly store: Store; readonly inferences
   const draftJoined = (draft: Draft): void => {
     for (const { call, slot } of draft.completed.values()) {
       for (const { score, stored } of memory.join.waitingFor(call)) {
-        if (!draft.scores.has(scoreKey(score))) draft.placedScore(score, { kind: 'joined', call }, stored, { slot, now: slot });
+        if (draft.scores.has(scoreKey(score))) continue;
+        // Scores and spans may come through logs of their own: then the score can be read first although it arrived later.
+        const both = Math.max(slot, slotAt(score.received_time_ms));
+        draft.placedScore(score, { kind: 'joined', call }, stored, { slot: both, now: both });
       }
     }
   };
@@ -121,7 +124,10 @@ export function createScoring(deps: { readonly store: Store; readonly inferences
       for (const waited of pending) {
         const call = judged.get(scoreKey(waited.score));
         if (call === undefined) join.wait(waited, nowMs);
-        else draft.placedScore(waited.score, { kind: 'joined', call }, waited.stored, { slot: slotAt(nowMs), now: slotAt(nowMs) });
+        else {
+          const slot = Math.max(slotAt(nowMs), slotAt(waited.score.received_time_ms));
+          draft.placedScore(waited.score, { kind: 'joined', call }, waited.stored, { slot, now: slot });
+        }
       }
     },
     async arriving(reading, tally, nowMs) {

@@ -1,4 +1,4 @@
-import { loadPassed, recordPassed } from '../../analyzer/ingest/shards.ts';
+import { loadPassed, loadPassedOf, recordPassed } from '../../analyzer/ingest/shards.ts';
 import type { Ingest } from '../../analyzer/ingest/ingest.ts';
 import { slotOf, slotStartMs } from '../../analyzer/slots.ts';
 import type { Config } from '../../schemas/config.ts';
@@ -15,7 +15,9 @@ export type IngestShard = Shard & Pick<Ingest, 'advance'> & { readonly shard: nu
 
 export async function openIngestShard(store: Store, config: Config, of: { readonly shard: number; readonly sharedBy: number }, nowMs: number): Promise<IngestShard> {
   const ingest = createIngestFor(store, config, of);
-  await ingest.start(nowMs);
+  const passed = await loadPassedOf(store, of.shard);
+  // The clock of the log goes on where it stood, however late that is read; but its last owner may have stored what came until just now.
+  await ingest.start(passed === 0 ? nowMs : slotStartMs(passed), nowMs);
   return {
     shard: of.shard,
     read(message: LogMessage, rejected) {

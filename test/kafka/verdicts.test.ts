@@ -1,0 +1,76 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { createKafka } from '../../deploy/kafka/client.ts';
+import { createKafkaLog } from '../../deploy/kafka/log.ts';
+import { openSender } from '../../deploy/kafka/sender.ts';
+import { prepareTopics } from '../../deploy/kafka/topics.ts';
+import { openRecording } from '../../deploy/recording.ts';
+import { KafkaSettings } from '../../schemas/kafka.ts';
+import { startFront, type Front } from '../clickhouse/front.ts';
+import { ledgerOf } from '../deploy/server-process.ts';
+import { callsOf, linesOf, scenario } from '../simulation/traffic.ts';
+import { startBroker, whyNoBroker, type Broker } from './broker.ts';
+import { createRoles } from './processes.ts';
+
+/** The same traffic through a replay in one process, and through Kafka, two analyzers and a store over HTTP: the same verdict, to the last bit. */
+
+const missing = whyNoBroker();
+const BINARY = join(import.meta.dirname, '../../deploy/bin.cjs');
+let broker: Broker;
+let front: Front;
+let roles: ReturnType<typeof createRoles>;
+let directory: string;
+
+beforeAll(async () => {
+  if (missing !== null) return;
+  directory = await mkdtemp(join(tmpdir(), 'culprit-verdicts-'));
+  [broker, front] = await Promise.all([startBroker(), startFront()]);
+  roles = createRoles({ broker, front });
+}, 180_000);
+afterAll(async () => {
+  await roles?.end();
+  await front?.remove();
+  await broker?.remove();
+  if (missing === null) await rm(directory, { recursive: true, force: true });
+});
+beforeEach((context) => {
+  if (missing !== null) context.skip(missing);
+});
+
+type Told = { readonly id: string; readonly state: string; readonly onset: string; readonly metric: string; readonly evidence: { readonly e_value: number }; readonly culprit: { readonly value: string } };
+const essence = ({ id, state, onset, metric, evidence, culprit }: Told) => ({ id, state, onset, metric, e_value: evidence.e_value, culprit: culprit.value });
+
+describe('verdicts over Kafka', { timeout: 300_000 }, () => {
+  it('are those of a replay, although an analyzer is killed on the way', async () => {
+    // Of the last hour, so that the clock of the log has not far to go from its end to now.
+    const beginMs = Math.floor((Date.now() - 58 * 60_000) / 60_000) * 60_000;
+    const traffic = scenario({ beginMs, minutes: 45, callsPerMinute: 60, versions: [[0, { v1: 1 }], [15, { v1: 0.5, v2: 0.5 }]], changes: [{ version: 'v2', error: 0.25 }] });
+    const calls = callsOf(traffic, 71);
+    const file = join(directory, 'traffic.jsonl');
+    await writeFile(file, `${linesOf(traffic, calls).join('\n')}\n`);
+    const { stdout } = await promisify(execFile)(process.execPath, [BINARY, 'replay', '--json', file]);
+    const expected = stdout.trimEnd().split('\n').map((line) => essence(JSON.parse(line) as Told));
+    expect(expected.length).toBeGreaterThan(0);
+
+    const settings = KafkaSettings.parse({ brokers: [broker.address], topics: { partitions: 4 } });
+    const kafka = createKafka(settings, () => undefined);
+    const topics = await prepareTopics(kafka, settings);
+    const sender = await openSender(kafka, settings, topics.maxMessageBytes);
+    const log = createKafkaLog(sender, topics, { maxPendingBytes: 64 * 1024 * 1024, maxWaitMs: 20_000 });
+    for await (const message of (await openRecording([file], 'default')).messages()) await log.append(message);
+    await log.close();
+    await sender.close();
+
+    const api = await roles.start('api');
+    const [mortal] = await Promise.all([roles.start('analyzer'), roles.start('analyzer')]);
+    await vi.waitFor(async () => expect((await ledgerOf(api.url)).stored).toBeGreaterThan(0), { timeout: 60_000, interval: 100 });
+    await mortal.kill();
+    const read = async () => ((await (await fetch(`${api.url}/v1/alerts`)).json()) as { alerts: Told[] }).alerts.map(essence);
+    await vi.waitFor(async () => expect(await read()).toEqual(expected), { timeout: 120_000, interval: 500 });
+    expect(await ledgerOf(api.url)).toMatchObject({ balanced: true, waiting: 0 });
+  });
+});
