@@ -144,7 +144,10 @@ export function createScoring(deps: { readonly store: Store; readonly inferences
       const slotWith = (call: SpanIdentity, now: number) => ({ slot: Math.max(now, draft.completed.get(spanKey(call))?.slot ?? 0), now });
       for (const { score, stored } of waiting) {
         const call = judged.get(scoreKey(score));
-        if (call !== undefined) draft.placedScore(score, { kind: 'joined', call }, stored, slotWith(call, slotAt(nowMs)));
+        if (call === undefined) continue;
+        // One that came with this batch is complete in its own slot, wherever the batch ends.
+        const now = draft.completed.has(spanKey(call)) ? slotAt(score.received_time_ms) : slotAt(nowMs);
+        draft.placedScore(score, { kind: 'joined', call }, stored, slotWith(call, now));
       }
       for (const [key, { score, stampMs, stored }] of arrivals) {
         const now = slotAt(stampMs);
