@@ -17,6 +17,9 @@ import { logContract } from '../contracts/log.ts';
 import { tracesBody, type SentSpan } from '../deploy/server-process.ts';
 import { startBroker, whyNoBroker, type Broker } from './broker.ts';
 
+// Each test has topics of its own, which take their time to come up.
+vi.setConfig({ testTimeout: 120_000 });
+
 const missing = whyNoBroker();
 let broker: Broker;
 beforeAll(async () => {
