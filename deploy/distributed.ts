@@ -75,11 +75,11 @@ export function startAnalyzerRole(config: Config, deps: ServerDependencies): Pro
       { group: config.kafka.group, project: config.project, concurrency: CONCURRENT_BATCHES },
     );
     const running = consumer;
+    undo.push(() => running.close());
     const ticks = createTick({ store, consumer: running, shards: topics.shards }, config, deps);
     undo.push(() => ticks.close());
     const ticking = repeat(ticks.tick, { everyMs: TICK_MS, onError: (error) => deps.warn('the clock of the log stands still, and is tried again', error) });
     undo.push(() => ticking.close());
-    undo.push(() => running.close());
     return { close: undo.unwind };
   });
 }

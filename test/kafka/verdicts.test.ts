@@ -11,6 +11,7 @@ import { prepareTopics } from '../../deploy/kafka/topics.ts';
 import { openRecording } from '../../deploy/recording.ts';
 import { KafkaSettings } from '../../schemas/kafka.ts';
 import { startFront, type Front } from '../clickhouse/front.ts';
+import { receiver } from '../api/sinks/receiver.ts';
 import { ledgerOf } from '../deploy/server-process.ts';
 import { callsOf, linesOf, scenario } from '../simulation/traffic.ts';
 import { startBroker, whyNoBroker, type Broker } from './broker.ts';
@@ -72,7 +73,11 @@ describe('verdicts over Kafka', { timeout: 300_000 }, () => {
     await log.close();
     await sender.close();
 
-    const api = await roles.start('api');
+    const hook = await receiver();
+    const config = join(directory, 'culprit.yaml');
+    await writeFile(config, `allow_private_addresses: true\nwebhooks: [{ name: hook, url: '${hook.url}', secret: whsec_${Buffer.alloc(32, 7).toString('base64')} }]\n`);
+    // Two that could deliver: one does.
+    const [api] = await Promise.all([roles.start('api', ['--config', config]), roles.start('api', ['--config', config])]);
     const [mortal] = await Promise.all([roles.start('analyzer'), roles.start('analyzer')]);
     await vi.waitFor(async () => expect((await ledgerOf(api.url)).stored).toBeGreaterThan(0), { timeout: 60_000, interval: 100 });
     await mortal.kill();
@@ -87,5 +92,8 @@ describe('verdicts over Kafka', { timeout: 300_000 }, () => {
         ON s.call_trace_id = c.trace_id AND s.call_span_id = c.span_id WHERE off != 0 GROUP BY off, revision`),
     ).toEqual([]);
     expect(await read()).toEqual(expected);
+    await vi.waitFor(() => expect(hook.received.length).toBeGreaterThan(0), { timeout: 20_000, interval: 100 });
+    expect(hook.received.map(({ headers }) => headers['webhook-id'])).toEqual([expect.any(String)]);
+    await hook.close();
   });
 });
