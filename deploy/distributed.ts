@@ -9,7 +9,7 @@ import { createKafkaLog, createRecordCutter } from './kafka/log.ts';
 import { createTopicParking } from './kafka/parking.ts';
 import { openSender } from './kafka/sender.ts';
 import { prepareTopics } from './kafka/topics.ts';
-import { listen, refuseOpenAddress } from './listen.ts';
+import { listen, listenGrpc, refuseOpenAddress } from './listen.ts';
 import { migrateBesideOthers } from './migrate.ts';
 import { createTick, openIngestShard, type IngestShard } from './roles/analyzer.ts';
 import { startApi } from './roles/api.ts';
@@ -47,13 +47,16 @@ export function startCollectorRole(config: Config, deps: ServerDependencies): Pr
     undo.push(() => sender.close());
     const log = createKafkaLog(sender, topics, { maxPendingBytes: config.limits.in_flight_bytes, maxWaitMs: APPEND_WAIT_MS });
     undo.push(() => log.close());
-    const listener = await listen(createCollectorFor(log, config, deps).app, config);
+    const { app } = createCollectorFor(log, config, deps);
+    const listener = await listen(app, config);
     undo.push(() => listener.close());
-    return { url: listener.url, close: undo.unwind };
+    const grpc = await listenGrpc(app, config);
+    undo.push(() => grpc.close());
+    return { url: listener.url, grpc: grpc.address, close: undo.unwind };
   });
 }
 
-export function startAnalyzerRole(config: Config, deps: ServerDependencies): Promise<Omit<RunningServer, 'url'>> {
+export function startAnalyzerRole(config: Config, deps: ServerDependencies): Promise<Pick<RunningServer, 'close'>> {
   return startRole(async (undo) => {
     const store = await openStore(config, undo);
     const kafka = createKafka(config.kafka, deps.warn);
@@ -93,7 +96,7 @@ export function startApiRole(config: Config, deps: ServerDependencies): Promise<
     const kafka = createKafka(config.kafka, deps.warn);
     const topics = await prepareTopics(kafka, config.kafka);
     let lookedMs: number | null = null;
-    const api = startApi({ own: store, queries }, () => ({ behind_ms: lookedMs === null ? null : Math.max(0, deps.clock() - lookedMs) }), config, deps);
+    const api = startApi({ own: store, queries, analyst: store.analyst }, () => ({ behind_ms: lookedMs === null ? null : Math.max(0, deps.clock() - lookedMs) }), config, deps);
     undo.push(() => api.close());
     const duty = await shareDuty(
       kafka,
@@ -117,7 +120,7 @@ export function startApiRole(config: Config, deps: ServerDependencies): Promise<
     app.route('/', api.app);
     const listener = await listen(app, config);
     undo.push(() => listener.close());
-    return { url: listener.url, close: undo.unwind };
+    return { url: listener.url, grpc: null, close: undo.unwind };
   });
 }
 

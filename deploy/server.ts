@@ -3,7 +3,7 @@ import { Hono } from 'hono';
 import type { CollectorEnvironment } from '../collector/server.ts';
 import type { Config } from '../schemas/config.ts';
 import { claimDirectory } from './data-directory.ts';
-import { listen, refuseOpenAddress } from './listen.ts';
+import { listen, listenGrpc, refuseOpenAddress } from './listen.ts';
 import { createDirectLog } from './log-direct.ts';
 import { startLookThread } from './look-thread.ts';
 import { migrateFor } from './migrate.ts';
@@ -39,7 +39,7 @@ export async function startServer(config: Config, deps: ServerDependencies): Pro
     // 4. The API, and who is told of what happens.
     let lookedMs: number | null = null;
     const status = () => ({ behind_ms: lookedMs === null ? null : Math.max(0, deps.clock() - lookedMs) });
-    const api = startApi({ own: store, queries: store.lane({ connections: 2, maxSeconds: 20 }) }, status, config, deps);
+    const api = startApi({ own: store, queries: store.lane({ connections: 2, maxSeconds: 20 }), analyst: store.analyst }, status, config, deps);
     undo.push(() => api.close());
     api.beginDelivering();
 
@@ -54,6 +54,9 @@ export async function startServer(config: Config, deps: ServerDependencies): Pro
     const listener = await listen(app, config);
     undo.push(() => listener.close());
 
+    const grpc = await listenGrpc(collector.app, config);
+    undo.push(() => grpc.close());
+
     // 6. The clock: what waited long enough becomes complete, then slots close and are looked at.
     const tick = async (): Promise<void> => {
       const watermarkMs = collector.watermark();
@@ -64,7 +67,7 @@ export async function startServer(config: Config, deps: ServerDependencies): Pro
     };
     const ticking = repeat(tick, { everyMs: TICK_MS, onError: (error) => deps.warn('a look failed and is tried again', error) });
     undo.push(() => ticking.close());
-    return { url: listener.url, close: undo.unwind };
+    return { url: listener.url, grpc: grpc.address, close: undo.unwind };
   } catch (error) {
     await undo.unwind();
     throw error;

@@ -10,7 +10,7 @@ import { createPost } from '../../api/sinks/post.ts';
 import { createTransition } from '../../api/transition.ts';
 import type { Alert } from '../../schemas/alert.ts';
 import type { Config } from '../../schemas/config.ts';
-import type { Store } from '../../schemas/store.ts';
+import type { AnalystStore, Store } from '../../schemas/store.ts';
 import { publicUrlOf } from '../pipeline.ts';
 import type { ServerDependencies } from '../running.ts';
 import { VERSION } from '../version.ts';
@@ -38,7 +38,7 @@ const MAX_NAMED_PROMPTS = 100;
 /**
  * @param stores.own what deliveries and changes of alerts go through; `queries` what people ask, so that their slow ones stand before nothing.
  */
-export function startApi(stores: { readonly own: Store; readonly queries: Store }, status: () => Status, config: Config, deps: ServerDependencies): ApiRole {
+export function startApi(stores: { readonly own: Store; readonly queries: Store; readonly analyst: AnalystStore }, status: () => Status, config: Config, deps: ServerDependencies): ApiRole {
   const { own: store } = stores;
   const { clock } = deps;
   const events = createEvents();
@@ -63,12 +63,14 @@ export function startApi(stores: { readonly own: Store; readonly queries: Store 
   let arrived = { calls: 0, scores: 0, prompts: new Set<string>() };
   const app = createApi({
     store: stores.queries,
+    analyst: stores.analyst,
     clock,
     events,
     settings: {
       ...defaultApiSettings,
       project: config.project,
       version: VERSION,
+      registries: config.registries,
       content: { mode: config.content, days: config.retention.content_days },
       hosts: [...LOOPBACK_NAMES, new URL(publicUrlOf(config)).hostname],
     },

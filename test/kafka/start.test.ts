@@ -16,7 +16,7 @@ describe('a role that cannot start says what to do, and ends', { timeout: 60_000
     [['collector'], /kafka\.brokers is empty.*HOST:PORT/],
     [['collector', '--kafka-brokers', '127.0.0.1:1'], /asking the Kafka brokers 127\.0\.0\.1:1 .*are kafka\.brokers, kafka\.tls and kafka\.sasl right/],
     [['analyzer', '--kafka-brokers', '127.0.0.1:1'], /clickhouse\.url is missing.*http:\/\/clickhouse:8123/],
-    [['api', '--kafka-brokers', '127.0.0.1:1', '--clickhouse-url', 'http://127.0.0.1:1'], /ClickHouse at http:\/\/127\.0\.0\.1:1 cannot be asked as default/],
+    [['api', '--kafka-brokers', '127.0.0.1:1', '--clickhouse-url', 'http://127.0.0.1:1'], /ClickHouse at http:\/\/127\.0\.0\.1:1 cannot be asked .* are clickhouse\.url/],
     [['collector', '--kafka-brokers', '127.0.0.1:1', '--kafka-sasl-mechanism', 'plain'], /kafka\.sasl\.mechanism is plain, which needs kafka\.sasl\.username/],
     [['collector', '--kafka-brokers', '127.0.0.1:1', '--kafka-tls-enabled', '--kafka-tls-ca-file', '/nowhere.pem'], /kafka\.tls\.ca_file cannot be read.*name a file/],
   ])('%s', async (args, said) => {
