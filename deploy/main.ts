@@ -26,6 +26,9 @@ type Command = {
 /** Each loads what it needs when it is run: the demo brings a whole SDK with it, verify nothing. */
 const COMMANDS: Readonly<Record<string, Command>> = {
   '': { usage: 'culprit', does: 'runs everything in one process: OTLP in, pages and API out', flags: {}, run: async (invocation) => (await import('./commands/serve.ts')).runServer(invocation) },
+  collector: { usage: 'culprit collector', does: 'takes OTLP and scores, and writes them to Kafka; any number of these may run', flags: {}, run: async (invocation) => (await import('./commands/roles.ts')).runCollector(invocation) },
+  analyzer: { usage: 'culprit analyzer', does: 'reads Kafka, writes to a ClickHouse server, and compares versions; any number, up to the partitions', flags: {}, run: async (invocation) => (await import('./commands/roles.ts')).runAnalyzer(invocation) },
+  api: { usage: 'culprit api', does: 'pages, API and deliveries over a ClickHouse server; any number', flags: {}, run: async (invocation) => (await import('./commands/roles.ts')).runApi(invocation) },
   demo: { usage: 'culprit demo', does: 'the same, with sample traffic in which v2 of a prompt breaks refund answers', flags: {}, run: async (invocation) => (await import('./commands/demo.ts')).runDemo(invocation) },
   replay: {
     usage: 'culprit replay FILE… [--json] [--evidence DIR]',

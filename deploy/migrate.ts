@@ -37,6 +37,21 @@ export async function migrateFor(store: Store, { retention }: Config, { cluster 
   await migrate(store, { directory: MIGRATIONS, cluster, retention: { calls: calls_days, scores: calls_days, evidence: evidence_days, content: content_days } });
 }
 
+/** As often as it takes where other processes apply the same migrations at the same time: one of them is faster, and the others find it done. */
+export async function migrateBesideOthers(store: Store, config: Config, settings: Pick<MigrationSettings, 'cluster'>, wait: () => Promise<void>): Promise<void> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      await migrateFor(store, config, settings);
+      return;
+    } catch (error) {
+      if (tries === MIGRATION_TRIES) throw error;
+      await wait();
+    }
+  }
+}
+
+const MIGRATION_TRIES = 10;
+
 /** Returns the names of the migrations that were applied now. Throws PermanentError when the store's schema is not this code's. */
 export async function migrate(store: Store, settings: MigrationSettings): Promise<{ applied: string[] }> {
   const onCluster = settings.cluster === null ? '' : `ON CLUSTER ${identifier(settings.cluster)}`;

@@ -9,12 +9,17 @@ import { PermanentError } from '../schemas/errors.ts';
  * behind one of 457 ms; two such SELECTs on two connections took 1,058 ms, with SET 515 ms).
  */
 
-/** Throws PermanentError where the SQL names a parameter that has no value, or a value has no text form. */
-export function bindParameters(sql: string, parameters: Readonly<Record<string, unknown>>): string {
-  // A value set earlier stays with its connection, so a forgotten one would silently be another query's.
+/** Throws PermanentError where the SQL names a parameter that has no value. */
+export function checkParameters(sql: string, parameters: Readonly<Record<string, unknown>>): void {
   for (const [, name] of sql.matchAll(/\{\s*(\w+)\s*:/g)) {
     if (name !== undefined && !Object.hasOwn(parameters, name)) throw new PermanentError(`the query parameter {${name}} has no value`);
   }
+}
+
+/** Throws PermanentError where the SQL names a parameter that has no value, or a value has no text form. */
+export function bindParameters(sql: string, parameters: Readonly<Record<string, unknown>>): string {
+  // A value set earlier stays with its connection, so a forgotten one would silently be another query's.
+  checkParameters(sql, parameters);
   return Object.entries(parameters)
     .map(([name, value]) => {
       if (!/^\w+$/.test(name)) throw new PermanentError(`"${name}" is not the name of a query parameter`);

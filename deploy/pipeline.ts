@@ -11,11 +11,25 @@ import { createNormaliserFor } from './normaliser.ts';
 
 /** The analyzer's two loops, and its watch over itself, over one store, set up from the configuration: the same for a server, a replay and a test. */
 
-export function createIngestFor(store: Store, config: Config, hold: Pick<IngestDependencies, 'beforeRevising'> = {}): Ingest {
+/** What is remembered of spans and calls, over all shards of a process. */
+const REMEMBERED_SPANS = 100_000;
+const REMEMBERED_CALLS = 25_000;
+const LEAST_REMEMBERED = 5_000;
+
+/** @param of the shard of the log, and how many share this process's memory. Default: all of the log. */
+export function createIngestFor(store: Store, config: Config, of?: { readonly shard: number; readonly sharedBy: number }, hold: Pick<IngestDependencies, 'beforeRevising'> = {}): Ingest {
   const normaliser = createNormaliserFor(config);
+  const share = (whole: number): number => Math.max(LEAST_REMEMBERED, Math.floor(whole / (of?.sharedBy ?? 1)));
   return createIngest(
     { store, decode, normaliser, ...hold },
-    { resolveWaitMs: config.resolve_wait_s * 1000, maxWaiting: 50_000, rememberedSpans: 100_000, rememberedCalls: 25_000, scoreType: (name) => scoreTypeFor(config, name) },
+    {
+      resolveWaitMs: config.resolve_wait_s * 1000,
+      maxWaiting: 50_000,
+      rememberedSpans: share(REMEMBERED_SPANS),
+      rememberedCalls: share(REMEMBERED_CALLS),
+      scoreType: (name) => scoreTypeFor(config, name),
+      ...(of === undefined ? {} : { shard: of.shard }),
+    },
   );
 }
 

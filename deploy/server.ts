@@ -49,6 +49,7 @@ export async function startServer(config: Config, deps: ServerDependencies): Pro
     const replay: Parameters<typeof startApi>[1]['replay'] = (message) => log.append(message);
     const api = startApi({ own: store, queries: store.lane({ connections: 2, maxSeconds: 20 }), analyst: store.analyst }, { status, access, replay }, config, deps);
     undo.push(() => api.close());
+    api.beginDelivering();
 
     // 5. Collector and API on one port. An append resolves when the store has the rows.
     const write = async (batch: Parameters<typeof ingest.write>[0]): Promise<void> => api.arrived(await ingest.write(batch));

@@ -18,6 +18,7 @@ import { loadProvisionalCalls, loadVersionsSince, lookUpCalls, reconcileLedger }
 import type { ContentOf } from './rows.ts';
 import type { ConfiguredType } from './score-names.ts';
 import { createScoring } from './scoring.ts';
+import { batchesOf } from './shards.ts';
 import { settle } from './settling.ts';
 import { slotOf } from '../slots.ts';
 import { createWaiting } from './waiting.ts';
@@ -37,8 +38,11 @@ import { writeTurn } from './writing.ts';
  * by reading the store before anything else is done (`takeUp`).
  */
 export type Ingest = {
-  /** Takes up what an earlier process left: provisional calls, pending scores, a batch whose ledger was never written. */
-  start(nowMs: number): Promise<void>;
+  /**
+   * Takes up what an earlier process left: provisional calls, pending scores, a batch whose ledger was never written. `nowMs`: where the clock of the log
+   * stands; `storedUntilMs`: nothing that another process stored arrived later. They differ where the log is read long after it was written.
+   */
+  start(nowMs: number, storedUntilMs?: number): Promise<void>;
   /** What a message says, for `write`. It asks no store and changes no row, so any number may be read ahead of the batch that is being written, in the order of the log. Throws PermanentError where it cannot be read. */
   read(message: LogMessage): Reading;
   /** Writes a batch. Resolves when its rows and its ledger are durable. On an error nothing is acknowledged, and the same batch may come again. */
@@ -59,9 +63,14 @@ export type IngestSettings = {
   readonly rememberedSpans: number;
   readonly rememberedCalls: number;
   readonly cardinality?: CardinalityLimits;
+  /** The shard of the log that this loop has (shards.ts). Default: all of it, as shard 0. */
+  readonly shard?: number;
   /** The types of scores that are configured. Default: that of the first of each name. */
   readonly scoreType?: ConfiguredType;
 };
+
+/** Another process had the shard until just now, and its clock may run ahead of this one's: what is younger by so much is looked up as well. */
+const CLOCKS_APART_MS = 10_000;
 
 export type IngestDependencies = {
   readonly store: Store;
@@ -89,13 +98,15 @@ export function createIngest(
   let waiting = createWaiting();
   const seenVersions = createSeenVersions();
   let isInDoubt = false;
-  let batch = 0;
+  const { shard = 0 } = settings;
+  const isAlone = settings.shard === undefined;
+  let batch = batchesOf(shard).from_batch;
   /** Slots before this one may be closed: nothing enters them any more. */
   let openSlot = 1;
   const slotAt = (stampMs: number): number => Math.max(slotOf(stampMs), openSlot);
   const scoring = createScoring(
     { store, inferences },
-    { rememberedScores: settings.rememberedSpans, rememberedCalls: settings.rememberedCalls, waitMs: settings.resolveWaitMs, type: settings.scoreType ?? (() => null), slotAt },
+    { rememberedScores: settings.rememberedSpans, rememberedCalls: settings.rememberedCalls, waitMs: settings.resolveWaitMs, type: settings.scoreType ?? (() => null), shard, isAlone, slotAt },
   );
 
   const write = async (readings: readonly Reading[]): Promise<BatchSummary> => {
@@ -162,19 +173,19 @@ export function createIngest(
   };
 
   /** What is remembered is what the store says: at the start of a process, and after a write that failed. */
-  const takeUp = async (nowMs: number): Promise<void> => {
+  const takeUp = async (nowMs: number, storedUntilMs = nowMs): Promise<void> => {
     seenVersions.reset();
-    const found = await reconcileLedger(store);
+    const found = await reconcileLedger(store, shard);
     batch = Math.max(batch, found.lastBatch);
     openSlot = Math.max(openSlot, found.openSlot);
-    const bornMs = found.isEmpty ? 0 : nowMs;
+    const bornMs = found.isEmpty && isAlone ? 0 : storedUntilMs + (isAlone ? 0 : CLOCKS_APART_MS);
     known = memory(bornMs);
     cardinality.restore(await loadVersionsSince(store, dayStartMs(nowMs)), nowMs);
 
     waiting = createWaiting();
     inferences = createInferences(store, { capacity: settings.rememberedSpans, coversFromMs: bornMs });
     const draft = createDraft();
-    const provisional = await loadProvisionalCalls(store, settings.maxWaiting);
+    const provisional = await loadProvisionalCalls(store, batchesOf(shard), settings.maxWaiting);
     await recallAncestors(provisional.map(({ call }) => call));
     await inferences.recallTraces(provisional.map(({ call }) => call));
     for (const { call: asStored, stored } of provisional) {
@@ -196,7 +207,7 @@ export function createIngest(
     countRoles(draft.calls.values(), tally);
     const revised = draft.earliestSlot();
     if (revised !== null && revised < openSlot) await deps.beforeRevising?.(revised);
-    await writeTurn(store, { draft, relatives, contents, tally, batch, versions: seenVersions.due(draft.versionRows(nowMs), nowMs), scoreNames: scoring.takeNewNames() });
+    await writeTurn(store, { draft, relatives, contents, tally, shard, batch, versions: seenVersions.due(draft.versionRows(nowMs), nowMs), scoreNames: scoring.takeNewNames() });
     for (const [key, { stored }] of draft.calls) {
       known.remember(key, stored);
       inferences.filed(key, stored);
@@ -253,7 +264,7 @@ export function createIngest(
     return result;
   };
   return {
-    start: (nowMs) => inTurn(() => takeUp(nowMs)),
+    start: (nowMs, storedUntilMs) => inTurn(() => takeUp(nowMs, storedUntilMs)),
     read: (message) => readMessage(message, deps),
     write: (batch) => inTurn(() => write(batch)),
     advance: (nowMs) => inTurn(() => advance(nowMs)),

@@ -10,7 +10,7 @@ export type Outcome = 'received' | 'stored' | 'duplicate' | 'ignored' | 'rejecte
 
 export type Tally = {
   count(entry: { readonly project: string; readonly receivedMs: number; readonly signal: 'traces' | 'logs'; readonly outcome: Outcome; readonly reason: string }, by?: number): void;
-  rows(batch: number): object[];
+  rows(from: { readonly shard: number; readonly batch: number }): object[];
 };
 
 const HOUR_S = 3600;
@@ -25,7 +25,7 @@ export function createTally(): Tally {
       if (row === undefined) counts.set(key, { project, hour, signal, outcome, reason, count: by });
       else row.count += by;
     },
-    rows: (batch) => [...counts.values()].filter(({ count }) => count !== 0).map((row) => ({ ...row, last_batch: batch })),
+    rows: ({ shard, batch }) => [...counts.values()].filter(({ count }) => count !== 0).map((row) => ({ ...row, shard, last_batch: batch })),
   };
 }
 

@@ -5,6 +5,7 @@ import { scoreKey, spanKey, type SpanIdentity } from './identity.ts';
 import type { PendingScore, RememberedCall } from './join.ts';
 import type { CallFacts } from './rows.ts';
 import type { ScoreName } from './score-names.ts';
+import { OF_SHARD, type BatchRange } from './shards.ts';
 
 /** What the ingest loop asks the store about scores, and about the calls that they judge. One function, one question (see also recovery.ts). */
 
@@ -138,11 +139,12 @@ export async function loadScoreNames(store: Store): Promise<ScoreName[]> {
 }
 
 /** Those that came last, in the order in which they came. */
-export async function loadPendingScores(store: Store): Promise<PendingScore[]> {
+export async function loadPendingScores(store: Store, of: BatchRange): Promise<PendingScore[]> {
   const rows = await store.select<ScoreRow>(
     `SELECT ${SCORE_COLUMNS}
-     FROM scores FINAL WHERE slot = 0 AND change = 'judgement' AND deleted_slot = 0 AND (project, event_time, score_id) IN (SELECT project, event_time, score_id FROM scores WHERE slot = 0)
+     FROM scores FINAL WHERE slot = 0 AND ${OF_SHARD} AND change = 'judgement' AND deleted_slot = 0 AND (project, event_time, score_id) IN (SELECT project, event_time, score_id FROM scores WHERE slot = 0 AND ${OF_SHARD})
      ORDER BY scores.received_ms DESC, score_id LIMIT 100000`,
+    of,
   );
   return rows.reverse().map(filedScore);
 }

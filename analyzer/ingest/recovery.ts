@@ -6,6 +6,7 @@ import { spanKey, type SpanIdentity } from './identity.ts';
 import { entryOf } from './ledger.ts';
 import type { Role } from './nesting.ts';
 import type { Relative } from '../normalise.ts';
+import { batchesOf, OF_SHARD, type BatchRange } from './shards.ts';
 
 /** What the ingest loop asks the store: at its start, after a failed write, and where its memory cannot tell. One function, one question. */
 
@@ -24,26 +25,30 @@ export async function lookUpCalls(store: Store, calls: readonly LlmCall[]): Prom
  * as received and stored, so that the ledger balances. Its sender was not answered and sends it again: duplicates.
  * First rows of spans and scores have revision 0 or 1 (draft.ts); later ones were counted before, and are counted anew where the role
  * has changed. A score that stood on a span event cannot be told from a log record here, and is counted as one.
+ *
+ * `openSlot`: nothing may enter a slot before it any more, since it was looked at, or may be at any moment.
  */
-export async function reconcileLedger(store: Store): Promise<{ lastBatch: number; openSlot: number; isEmpty: boolean }> {
+export async function reconcileLedger(store: Store, shard: number): Promise<{ lastBatch: number; openSlot: number; isEmpty: boolean }> {
+  const range = batchesOf(shard);
   const [last] = await store.select<{ in_ledger: number; in_calls: number; in_scores: number; rows: number; slot: number }>(
-    `SELECT (SELECT max(last_batch) FROM ledger) AS in_ledger, (SELECT max(batch) FROM calls) AS in_calls, (SELECT max(batch) FROM scores) AS in_scores,
-            (SELECT count() FROM calls) + (SELECT count() FROM scores) AS rows, (SELECT max(slot) FROM look_progress) AS slot`,
+    `SELECT (SELECT max(last_batch) FROM ledger WHERE shard = {shard:UInt16}) AS in_ledger, (SELECT max(batch) FROM calls WHERE ${OF_SHARD}) AS in_calls, (SELECT max(batch) FROM scores WHERE ${OF_SHARD}) AS in_scores,
+            (SELECT count() FROM calls) + (SELECT count() FROM scores) AS rows, greatest((SELECT max(slot) FROM look_progress), (SELECT max(slot) FROM log_progress WHERE shard = {shard:UInt16})) AS slot`,
+    { shard, ...range },
   );
-  if (last === undefined) return { lastBatch: 0, openSlot: 1, isEmpty: true };
+  if (last === undefined) return { lastBatch: range.from_batch, openSlot: 1, isEmpty: true };
   const orphans = await store.select<{ project: string; hour: number; signal: 'traces' | 'logs'; role: Role; former_role: Role | ''; reason: string; is_first: number; count: number }>(
     `SELECT project, toUInt32(intDiv(received_ms, 3600000) * 3600) AS hour, 'traces' AS signal, role, former_role, reason, toUInt8(revision <= 1) AS is_first, uniqExact(trace_id, span_id) AS count
-     FROM calls WHERE batch > {batch:UInt64} AND (revision <= 1 OR former_role != '') GROUP BY project, hour, role, former_role, reason, is_first
+     FROM calls WHERE batch > {batch:UInt64} AND ${OF_SHARD} AND (revision <= 1 OR former_role != '') GROUP BY project, hour, role, former_role, reason, is_first
      UNION ALL
      SELECT project, toUInt32(intDiv(received_ms, 3600000) * 3600) AS hour, 'logs' AS signal, 'call' AS role, '' AS former_role, '' AS reason, toUInt8(1) AS is_first, uniqExact(score_id) AS count
-     FROM scores WHERE batch > {batch:UInt64} AND revision <= 1 GROUP BY project, hour`,
-    { batch: last.in_ledger },
+     FROM scores WHERE batch > {batch:UInt64} AND ${OF_SHARD} AND revision <= 1 GROUP BY project, hour`,
+    { batch: last.in_ledger, ...range },
   );
-  const lastBatch = Math.max(last.in_ledger, last.in_calls, last.in_scores);
+  const lastBatch = Math.max(range.from_batch, last.in_ledger, last.in_calls, last.in_scores);
   await store.insert(
     'ledger',
     orphans.flatMap(({ project, hour, signal, role, former_role, reason, is_first, count }) => {
-      const row = { project, hour, signal, last_batch: lastBatch };
+      const row = { project, hour, signal, shard, last_batch: lastBatch };
       const entry = signal === 'logs' ? { outcome: 'stored', reason: 'score' } : entryOf(role, reason);
       const counted = { ...row, ...entry, count };
       if (is_first === 1) return [{ ...row, outcome: 'received', reason: '', count }, counted];
@@ -102,13 +107,13 @@ function filedCall({ revision, slot, role, reason, event_s, ...call }: LlmCall &
 }
 
 /** Calls and candidates that wait. The inner query finds the few that ever did by the index on slot; FINAL then says which still do. */
-export async function loadProvisionalCalls(store: Store, limit: number): Promise<FiledCall[]> {
+export async function loadProvisionalCalls(store: Store, of: BatchRange, limit: number): Promise<FiledCall[]> {
   const waits = "slot = 0 AND role IN ('call', 'candidate')";
   const rows = await store.select<LlmCall & Filed>(
     `SELECT ${CALL_COLUMNS}, ${FILING}
-     FROM calls FINAL WHERE ${waits} AND (project, event_time, trace_id, span_id) IN (SELECT project, event_time, trace_id, span_id FROM calls WHERE ${waits})
+     FROM calls FINAL WHERE ${waits} AND ${OF_SHARD} AND (project, event_time, trace_id, span_id) IN (SELECT project, event_time, trace_id, span_id FROM calls WHERE ${waits} AND ${OF_SHARD})
      ORDER BY calls.received_ms, calls.span_id LIMIT {limit:UInt32}`,
-    { limit },
+    { limit, ...of },
   );
   return rows.map(filedCall);
 }

@@ -11,6 +11,7 @@ import type { BatchReading } from './reading.ts';
 import { loadPendingScores, loadScoreNames, loadScores, loadScoresOfCalls, lookUpScores } from './recovery-scores.ts';
 import { factsOf } from './rows.ts';
 import { createScopes, creditOf } from './scope.ts';
+import { batchesOf } from './shards.ts';
 import { createScoreNames, type ConfiguredType, type ScoreName } from './score-names.ts';
 
 /**
@@ -45,6 +46,9 @@ export type ScoringSettings = {
   /** How long a score waits for the calls of its scope. */
   readonly waitMs: number;
   readonly type: ConfiguredType;
+  readonly shard: number;
+  /** There is no other shard. */
+  readonly isAlone: boolean;
   /** Slot of a moment, as the loop counts it. */
   readonly slotAt: (ms: number) => number;
 };
@@ -63,7 +67,8 @@ export function createScoring(deps: { readonly store: Store; readonly inferences
         {
           keyOf: scoreKey,
           // A correction has another time than what it corrects: only the call that it judges says since when there can be a score.
-          sinceMs: (score) => (score.change === 'judgement' ? (join.startedMs(score) ?? 0) : 0),
+          // And where there are other shards, the score that it corrects may have come through another one.
+          sinceMs: (score) => (settings.isAlone && score.change === 'judgement' ? (join.startedMs(score) ?? 0) : 0),
           lookUp: (scores) => lookUpScores(store, scores),
         },
         { coversFromMs: bornMs, capacity: settings.rememberedScores },
@@ -80,7 +85,10 @@ export function createScoring(deps: { readonly store: Store; readonly inferences
   const draftJoined = (draft: Draft): void => {
     for (const { call, slot } of draft.completed.values()) {
       for (const { score, stored } of memory.join.waitingFor(call)) {
-        if (!draft.scores.has(scoreKey(score))) draft.placedScore(score, { kind: 'joined', call }, stored, { slot, now: slot });
+        if (draft.scores.has(scoreKey(score))) continue;
+        // Scores and spans may come through logs of their own: then the score can be read first although it arrived later.
+        const both = Math.max(slot, slotAt(score.received_time_ms));
+        draft.placedScore(score, { kind: 'joined', call }, stored, { slot: both, now: both });
       }
     }
   };
@@ -109,14 +117,17 @@ export function createScoring(deps: { readonly store: Store; readonly inferences
       memory = memoryOf(inferences, bornMs);
       const { join, names } = memory;
       names.restore(await loadScoreNames(store));
-      const pending = await loadPendingScores(store);
+      const pending = await loadPendingScores(store, batchesOf(settings.shard));
       // Their calls may have been stored just before the end, and they not.
       learn(draft);
       const judged = await join.find(pending.map(({ score }) => score));
       for (const waited of pending) {
         const call = judged.get(scoreKey(waited.score));
         if (call === undefined) join.wait(waited, nowMs);
-        else draft.placedScore(waited.score, { kind: 'joined', call }, waited.stored, { slot: slotAt(nowMs), now: slotAt(nowMs) });
+        else {
+          const slot = Math.max(slotAt(nowMs), slotAt(waited.score.received_time_ms));
+          draft.placedScore(waited.score, { kind: 'joined', call }, waited.stored, { slot, now: slot });
+        }
       }
     },
     async arriving(reading, tally, nowMs) {
@@ -133,7 +144,10 @@ export function createScoring(deps: { readonly store: Store; readonly inferences
       const slotWith = (call: SpanIdentity, now: number) => ({ slot: Math.max(now, draft.completed.get(spanKey(call))?.slot ?? 0), now });
       for (const { score, stored } of waiting) {
         const call = judged.get(scoreKey(score));
-        if (call !== undefined) draft.placedScore(score, { kind: 'joined', call }, stored, slotWith(call, slotAt(nowMs)));
+        if (call === undefined) continue;
+        // One that came with this batch is complete in its own slot, wherever the batch ends.
+        const now = draft.completed.has(spanKey(call)) ? slotAt(score.received_time_ms) : slotAt(nowMs);
+        draft.placedScore(score, { kind: 'joined', call }, stored, slotWith(call, now));
       }
       for (const [key, { score, stampMs, stored }] of arrivals) {
         const now = slotAt(stampMs);

@@ -15,6 +15,7 @@ export type Turn = {
   readonly tally: Tally;
   readonly versions: readonly VersionRow[];
   readonly scoreNames: readonly ScoreName[];
+  readonly shard: number;
   readonly batch: number;
 };
 
@@ -24,7 +25,7 @@ export type Turn = {
  * The ledger is last: rows whose batch has none are counted when they are taken up (recovery.ts), so it never claims what is not
  * there. Senders are answered after it, so whoever gets no answer sends again, and finds what is there.
  */
-export async function writeTurn(store: Store, { draft, relatives, contents, tally, versions, scoreNames, batch }: Turn): Promise<void> {
+export async function writeTurn(store: Store, { draft, relatives, contents, tally, versions, scoreNames, shard, batch }: Turn): Promise<void> {
   await allOrThrow([
     store.insert('calls', draft.callRows(batch)),
     store.insert('relatives', relatives.filter(isWorthKeeping).map(relativeRow)),
@@ -33,7 +34,7 @@ export async function writeTurn(store: Store, { draft, relatives, contents, tall
     store.insert('contents', contents.map(contentRow)),
     store.insert('score_names', scoreNames),
   ]);
-  await store.insert('ledger', tally.rows(batch));
+  await store.insert('ledger', tally.rows({ shard, batch }));
 }
 
 /** Waits for all, so that none is still under way when the store is asked what became of them. */

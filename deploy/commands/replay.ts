@@ -46,7 +46,7 @@ export async function replay(request: ReplayRequest, clock: () => number): Promi
   let looking: Promise<void> = Promise.resolve();
   try {
     await migrate(store, { directory: request.migrations, cluster: null, retention: endlessRetention });
-    const ingest = createIngestFor(store, config, { beforeRevising: () => looking });
+    const ingest = createIngestFor(store, config, undefined, { beforeRevising: () => looking });
     const looks = createLookFor(store, config, { slotsPerRead: SLOTS_PER_LOOK });
     const selfWatch = createSelfWatchFor(store, config, 0);
     await ingest.start(0);

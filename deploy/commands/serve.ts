@@ -40,7 +40,7 @@ export function banner({ url, grpc }: RunningServer, config: Config): string {
 }
 
 /** Resolves when the process was told to stop and everything is durable. A second signal ends it at once. */
-export async function untilStopped(server: RunningServer): Promise<void> {
+export async function untilStopped(server: Pick<RunningServer, 'close'>): Promise<void> {
   await new Promise<void>((told) => {
     const stop = (): void => {
       process.removeAllListeners('SIGINT').removeAllListeners('SIGTERM');

@@ -1,20 +1,20 @@
 import type { Hono } from 'hono';
 import type { BatchSummary } from '../../analyzer/ingest/ingest.ts';
-import type { LookEvent } from '../../analyzer/look/look.ts';
-import type { SelfEvent } from '../../analyzer/self/self-watch.ts';
 import type { Access } from '../../api/access/access.ts';
 import { createGate } from '../../api/access/gate.ts';
 import type { RequestBindings } from '../../api/access/identity.ts';
 import { createApi, defaultApiSettings, type ApiDeps, type ApiSettings, type Status } from '../../api/app.ts';
 import { createCharts, type Charts } from '../../api/chart/charts.ts';
-import { createDelivery } from '../../api/deliver.ts';
+import { createDelivery, type Delivery } from '../../api/deliver.ts';
 import { LOOPBACK_NAMES } from '../../api/host.ts';
 import { createRouting } from '../../api/routing.ts';
 import { createSilences } from '../../api/silences.ts';
 import { createSinks } from '../../api/sinks/index.ts';
+import { createJournal } from '../../api/sinks/journal.ts';
 import { createPost } from '../../api/sinks/post.ts';
 import { createVersionNews } from '../../api/sinks/version-news.ts';
 import { createTransition } from '../../api/transition.ts';
+import type { Alert } from '../../schemas/alert.ts';
 import type { Config } from '../../schemas/config.ts';
 import type { AnalystStore, Store } from '../../schemas/store.ts';
 import { createArrivals, createEvents } from '../events.ts';
@@ -33,12 +33,20 @@ export type ApiRole = {
   /** Ends streams whose key or login has ended. */
   cutEnded(): void;
   /** Something was concluded. It is in the store already, so that nothing is told that a crash could take back. */
-  announce(events: readonly (LookEvent | SelfEvent)[]): void;
+  announce(events: readonly Concluded[]): void;
   /** Calls or scores came in; pages hear of it with the next `tellArrived`. */
-  arrived(batch: BatchSummary): void;
+  arrived(batch: Pick<BatchSummary, 'projects'>): void;
   tellArrived(): void;
+  /** Of several api processes one delivers: this one, from now on. */
+  beginDelivering(): void;
+  stopDelivering(): Promise<void>;
   close(): Promise<void>;
 };
+
+/** What a look came to, as far as pages and sinks hear of it. `update`: only the evidence grew. */
+export type Concluded =
+  | { readonly kind: 'alert' | 'update'; readonly alert: Alert }
+  | { readonly kind: 'look'; readonly project: string; readonly slot: number; readonly comparisons: readonly object[] };
 
 const NEWS_EVERY_MS = 15_000;
 
@@ -76,20 +84,40 @@ export function startApi(
     charts.set(project, known);
     return known;
   };
-  const silences = createSilences({ store, clock }, (id) => delivery.release(id));
   const sinks = createSinks(config);
-  const delivery = createDelivery(
-    { store, sinks, post, schedule, clock, random: deps.random, warn: deps.warn, routing: createRouting(config.routes), silences: silences.active, picture: (alert) => chartsOf(alert.project).png(alert) },
-    { waitingDeliveries: config.limits.waiting_deliveries },
-  );
-  delivery.wake();
-  const news = createVersionNews({ store, sinks, post, clock });
-  const telling = repeat(() => news.round(), { everyMs: NEWS_EVERY_MS, onError: (error) => deps.warn('a new version is told of in the next round', error) });
+  let delivering: { readonly delivery: Delivery; close(): Promise<void> } | null = null;
+  const wake = (): void => delivering?.delivery.wake();
+  const beginDelivering = (): void => {
+    if (delivering !== null) return;
+    const delivery = createDelivery(
+      { store, sinks, post, schedule, clock, random: deps.random, warn: deps.warn, routing: createRouting(config.routes), silences: silences.active, picture: (alert) => chartsOf(alert.project).png(alert) },
+      { waitingDeliveries: config.limits.waiting_deliveries },
+    );
+    const news = createVersionNews({ store, sinks, post, clock });
+    const telling = repeat(() => news.round(), { everyMs: NEWS_EVERY_MS, onError: (error) => deps.warn('a new version is told of in the next round', error) });
+    delivering = {
+      delivery,
+      async close() {
+        await telling.close();
+        await delivery.close();
+      },
+    };
+    delivery.wake();
+  };
+  const stopDelivering = async (): Promise<void> => {
+    const stopping = delivering;
+    delivering = null;
+    await stopping?.close();
+  };
+  const silences = createSilences({ store, clock }, async (id) => {
+    await createJournal(store).release(id, clock());
+    wake();
+  });
 
   const onFailure = (error: unknown, request: { method: string; path: string }): void => deps.warn(`${request.method} ${request.path} failed`, error);
   const transition = createTransition({ store, clock }, (alert) => {
     events.publish(alert.project, { type: 'alert', data: { id: alert.id, state: alert.state, summary: alert.summary } });
-    delivery.wake();
+    wake();
   });
   /** An audit takes a core for a minute or two: one at a time, of all projects. */
   const auditTurns = createTurns({ atOnce: 1, maxWaiting: 16 });
@@ -103,7 +131,7 @@ export function startApi(
       settings: settingsOf(project),
       silences,
       charts: chartsOf(project),
-      sinks: () => ({ sinks: delivery.status().map((each) => ({ ...each, kind: config.sinks.find(({ name }) => name === each.sink)?.kind ?? 'webhook' })), routes: config.routes }),
+      sinks: () => ({ sinks: (delivering?.delivery.status() ?? []).map((each) => ({ ...each, kind: config.sinks.find(({ name }) => name === each.sink)?.kind ?? 'webhook' })), routes: config.routes }),
       status,
       transition,
       audits: createAudits({ store, clock, work: (job) => auditTurns.take(() => auditInThread(job)), warn: deps.warn }, { ...config, project }),
@@ -123,13 +151,12 @@ export function startApi(
         if (event.kind === 'look') events.publish(event.project, { type: 'look', data: { slot: event.slot, comparisons: event.comparisons } });
         else events.publish(event.alert.project, { type: 'alert', data: { id: event.alert.id, state: event.alert.state, summary: event.alert.summary } });
       }
-      if (concluded.some(({ kind }) => kind !== 'look')) delivery.wake();
+      if (concluded.some(({ kind }) => kind !== 'look')) wake();
     },
     arrived: ({ projects }) => arrivals.add(projects),
     tellArrived: arrivals.tell,
-    async close() {
-      await telling.close();
-      await delivery.close();
-    },
+    beginDelivering,
+    stopDelivering,
+    close: stopDelivering,
   };
 }

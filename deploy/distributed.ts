@@ -1,0 +1,168 @@
+import { Hono } from 'hono';
+import type { CollectorEnvironment } from '../collector/server.ts';
+import type { Access } from '../api/access/access.ts';
+import type { Config } from '../schemas/config.ts';
+import type { Store } from '../schemas/store.ts';
+import { createAccessFor, refuseOpenNetwork } from './access.ts';
+import { PermanentError } from '../schemas/errors.ts';
+import { createKafka } from './kafka/client.ts';
+import { startConsumer, type LogConsumer } from './kafka/consumer.ts';
+import { shareDuty } from './kafka/duty.ts';
+import { createKafkaLog, createRecordCutter } from './kafka/log.ts';
+import { createTopicParking } from './kafka/parking.ts';
+import { openSender } from './kafka/sender.ts';
+import { prepareTopics } from './kafka/topics.ts';
+import { listen, listenGrpc } from './listen.ts';
+import { migrateBesideOthers } from './migrate.ts';
+import { createSelfWatchFor } from './pipeline.ts';
+import { createTick, LOOKS, openIngestShard, type IngestShard } from './roles/analyzer.ts';
+import { startApi } from './roles/api.ts';
+import { createCollectorFor } from './roles/collector.ts';
+import { createUndo, repeat, type RunningServer, type ServerDependencies } from './running.ts';
+import { createNews } from './store-news.ts';
+import { openServerStore, type ServerStore } from './store-server.ts';
+
+/** One role in a process, over Kafka and a ClickHouse server; any number of each. `server.ts` has all of them in one process. */
+
+const TICK_MS = 500;
+const NEWS_MS = 1_000;
+const ACCESS_MS = 2_000;
+const SELF_WATCH_MS = 10_000;
+/** A sender is told to come again before its own time-out (10 s in most SDKs). */
+const APPEND_WAIT_MS = 8_000;
+/** Batches that are read and written at the same time, of different partitions. */
+const CONCURRENT_BATCHES = 8;
+
+/** What a role needs is opened in order; where one step fails, those before it are undone. */
+async function startRole<Result>(start: (undo: ReturnType<typeof createUndo>) => Promise<Result>): Promise<Result> {
+  const undo = createUndo();
+  try {
+    return await start(undo);
+  } catch (error) {
+    await undo.unwind();
+    throw error;
+  }
+}
+
+export function startCollectorRole(config: Config, deps: ServerDependencies): Promise<RunningServer> {
+  return startRole(async (undo) => {
+    const access = await openAccess(config.clickhouse.url === undefined ? KEYS_OF_THE_CONFIGURATION : await openStore(config, undo), config, deps, undo);
+    const kafka = createKafka(config.kafka, deps.warn);
+    const topics = await prepareTopics(kafka, config.kafka);
+    const sender = await openSender(kafka, config.kafka, topics.maxMessageBytes);
+    undo.push(() => sender.close());
+    const log = createKafkaLog(sender, topics, { maxPendingBytes: config.limits.in_flight_bytes, maxWaitMs: APPEND_WAIT_MS });
+    undo.push(() => log.close());
+    const { app } = createCollectorFor({ log, access }, config, deps);
+    const listener = await listen(app, config);
+    undo.push(() => listener.close());
+    const grpc = await listenGrpc(app, config);
+    undo.push(() => grpc.close());
+    return { url: listener.url, grpc: grpc.address, close: undo.unwind };
+  });
+}
+
+export function startAnalyzerRole(config: Config, deps: ServerDependencies): Promise<Pick<RunningServer, 'close'>> {
+  return startRole(async (undo) => {
+    const store = await openStore(config, undo);
+    const kafka = createKafka(config.kafka, deps.warn);
+    const topics = await prepareTopics(kafka, config.kafka);
+    const sender = await openSender(kafka, config.kafka, topics.maxMessageBytes);
+    undo.push(() => sender.close());
+    let consumer: LogConsumer<IngestShard> | null = null;
+    consumer = await startConsumer<IngestShard>(
+      {
+        kafka,
+        topics,
+        sender,
+        cut: createRecordCutter(topics),
+        parking: createTopicParking(sender, topics.parked),
+        clock: deps.clock,
+        warn: deps.warn,
+        openShard: (shard) => openIngestShard(store, config, { shard, sharedBy: consumer?.owned().length ?? topics.shards }, deps.clock()),
+      },
+      { group: config.kafka.group, project: config.project, concurrency: CONCURRENT_BATCHES },
+    );
+    const running = consumer;
+    undo.push(() => running.close());
+    const ticks = createTick({ store, consumer: running, shards: topics.shards }, config, deps);
+    undo.push(() => ticks.close());
+    const ticking = repeat(ticks.tick, { everyMs: TICK_MS, onError: (error) => deps.warn('the clock of the log stands still, and is tried again', error) });
+    undo.push(() => ticking.close());
+    const selfWatch = createSelfWatchFor(store, config, deps.clock());
+    const watching = repeat(async () => void (running.owned().includes(LOOKS) ? await selfWatch.look(deps.clock()) : null), { everyMs: SELF_WATCH_MS, onError: (error) => deps.warn('the watch over itself failed and is tried again', error) });
+    undo.push(() => watching.close());
+    return { close: undo.unwind };
+  });
+}
+
+export function startApiRole(config: Config, deps: ServerDependencies): Promise<RunningServer> {
+  return startRole(async (undo) => {
+    const store = await openStore(config, undo);
+    const access = await openAccess(store, config, deps, undo);
+    const queries = store.lane({ connections: 8, maxSeconds: 20 });
+    undo.push(() => queries.close());
+    const kafka = createKafka(config.kafka, deps.warn);
+    const topics = await prepareTopics(kafka, config.kafka);
+    const sender = await openSender(kafka, config.kafka, topics.maxMessageBytes);
+    undo.push(() => sender.close());
+    const log = createKafkaLog(sender, topics, { maxPendingBytes: config.limits.in_flight_bytes, maxWaitMs: APPEND_WAIT_MS });
+    undo.push(() => log.close());
+    let lookedMs: number | null = null;
+    const status = () => ({ behind_ms: lookedMs === null ? null : Math.max(0, deps.clock() - lookedMs) });
+    const api = startApi({ own: store, queries, analyst: store.analyst }, { status, access, replay: (message) => log.append(message) }, config, deps);
+    undo.push(() => api.close());
+    const duty = await shareDuty(
+      kafka,
+      { group: `${config.kafka.group}-api`, topic: topics.duties },
+      { taken: () => api.beginDelivering(), lost: () => void api.stopDelivering().catch((error: unknown) => deps.warn('deliveries did not end cleanly', error)), warn: deps.warn },
+    );
+    undo.push(() => duty.close());
+    const news = createNews(store, deps.clock);
+    const following = repeat(
+      async () => {
+        const { concluded, arrived, lookedMs: reached } = await news.read();
+        lookedMs = reached;
+        api.announce(concluded);
+        api.arrived({ projects: arrived });
+        api.tellArrived();
+      },
+      { everyMs: NEWS_MS, onError: (error) => deps.warn('what happened could not be read, and is tried again', error) },
+    );
+    undo.push(() => following.close());
+    const app = new Hono<CollectorEnvironment>();
+    app.route('/', api.app);
+    const listener = await listen(app, config);
+    undo.push(() => listener.close());
+    api.reachedAt(listener.url);
+    const cutting = repeat(async () => api.cutEnded(), { everyMs: ACCESS_MS, onError: (error) => deps.warn('streams whose key ended go on', error) });
+    undo.push(() => cutting.close());
+    return { url: listener.url, grpc: null, close: undo.unwind };
+  });
+}
+
+/** Keys, and logins, as other processes change them. Throws PermanentError where anybody could come in. */
+async function openAccess(store: Store, config: Config, deps: ServerDependencies, undo: ReturnType<typeof createUndo>): Promise<Access> {
+  const access = createAccessFor(store, config, deps);
+  await access.start();
+  refuseOpenNetwork(access, config);
+  const refreshing = repeat(() => access.refresh(), { everyMs: ACCESS_MS, onError: (error) => deps.warn('keys and logins stay as they were known', error) });
+  undo.push(() => refreshing.close());
+  return access;
+}
+
+/** A collector that is not told of a ClickHouse server knows the keys of its configuration only, and needs none to be there. */
+const KEYS_OF_THE_CONFIGURATION: Store = { select: async () => [], insert: async () => undefined, command: async () => undefined, close: async () => undefined };
+
+async function openStore(config: Config, undo: ReturnType<typeof createUndo>): Promise<ServerStore> {
+  const store = openServerStore(config.clickhouse);
+  undo.push(() => store.close());
+  const { url, username, database, cluster = null } = config.clickhouse;
+  try {
+    await store.select('SELECT 1 AS one');
+  } catch (error) {
+    throw new PermanentError(`ClickHouse at ${url} cannot be asked as ${username} in the database ${database} (${error instanceof Error ? error.message : String(error)}); are clickhouse.url, username, password_file and database right, and does it run?`, { cause: error });
+  }
+  await migrateBesideOthers(store, config, { cluster }, () => new Promise((resolve) => setTimeout(resolve, 500)));
+  return store;
+}

@@ -1,0 +1,260 @@
+import type { Consumer, EachBatchPayload, Kafka } from 'kafkajs';
+import type { Reading } from '../../analyzer/ingest/reading.ts';
+import type { Clock } from '../../schemas/clock.ts';
+import { PermanentError } from '../../schemas/errors.ts';
+import type { LogMessage } from '../../schemas/log.ts';
+import { createPositions } from './positions.ts';
+import type { RecordCutter } from './log.ts';
+import type { Parking } from './parking.ts';
+import { readRecord, type ReadRecord } from './records.ts';
+import type { Sender } from './sender.ts';
+import { createShardAssigner } from './shard-assigner.ts';
+import type { Topics } from './topics.ts';
+
+/**
+ * The analyzer's end of the log. A *shard* is the partitions of one number, of spans and of log records; each belongs to one member of the
+ * consumer group at a time, which has opened it from the store before it takes anything out of it.
+ *
+ * For each batch: 1. read; what cannot be read is parked; 2. send home what lies in another trace's partition (a Collector that does not partition by
+ * trace wrote it); 3. write, as often as it takes; 4. move the offset. So whatever fails, the same messages come again, and are known.
+ * While it writes, nothing more is fetched: a slow store makes Kafka hold, not this process.
+ *
+ * A group that is being shared out anew waits until every member has finished its batch, so two members never write one shard, unless one is taken
+ * for dead and is not. Before each write a member therefore makes sure that it has been heard of lately.
+ */
+export type Shard = {
+  read(message: LogMessage, rejected: ReadonlyMap<string, number>): Reading;
+  write(batch: readonly Reading[]): Promise<unknown>;
+};
+
+export type ConsumerDeps<Opened extends Shard> = {
+  readonly kafka: Kafka;
+  readonly topics: Topics;
+  readonly sender: Sender;
+  readonly cut: RecordCutter;
+  readonly parking: Parking;
+  readonly clock: Clock;
+  readonly warn: (message: string, error?: unknown) => void;
+  /** Takes up what an earlier owner left. */
+  readonly openShard: (shard: number) => Promise<Opened>;
+};
+
+export type LogConsumer<Opened extends Shard> = {
+  /** The shards that are ours now. */
+  owned(): readonly number[];
+  shard(number: number): Promise<Opened>;
+  /** Up to when each of our shards has been read and written: every message stamped before is in the store, but for those that were long on their way. */
+  passed(): Promise<ReadonlyMap<number, number>>;
+  close(): Promise<void>;
+};
+
+const MAX_BATCH_BYTES = 8 * 1024 * 1024;
+const SESSION_TIMEOUT_MS = 6_000;
+const HEARTBEAT_MS = 1_000;
+/** So long without an answer of the coordinator, and no write is begun before there is one. */
+const HEARD_OF_MS = SESSION_TIMEOUT_MS / 2;
+const FIRST_RETRY_MS = 200;
+const LONGEST_RETRY_MS = 5_000;
+const RESTART_MS = 1_000;
+/** A tick of the shard's last owner, which no rebalance waits for, may still be written. */
+const TAKE_OVER_GRACE_MS = 1_000;
+
+type Batch = EachBatchPayload['batch'];
+
+export async function startConsumer<Opened extends Shard>(deps: ConsumerDeps<Opened>, settings: { readonly group: string; readonly project: string; readonly concurrency: number }): Promise<LogConsumer<Opened>> {
+  const { topics, clock, warn } = deps;
+  const positions = await createPositions(deps.kafka, { group: settings.group, topics: [topics.spans, topics.logs] });
+  const shards = new Map<number, Promise<Opened>>();
+  let owned: readonly number[] = [];
+  let member = '';
+  let heardOfMs = Number.NEGATIVE_INFINITY;
+  let consumer: Consumer | null = null;
+  let isClosed = false;
+
+  const shardOf = (number: number): Promise<Opened> => {
+    let opened = shards.get(number);
+    if (opened === undefined) {
+      opened = later(TAKE_OVER_GRACE_MS).then(() => deps.openShard(number));
+      shards.set(number, opened);
+      opened.catch(() => shards.get(number) === opened && shards.delete(number));
+    }
+    return opened;
+  };
+
+  /** Who was thought dead has another name now; meanwhile its shards may have been another's. */
+  const assigned = (memberId: string, now: readonly number[]): void => {
+    const kept = memberId === member ? new Set(now) : new Set<number>();
+    for (const number of shards.keys()) if (!kept.has(number)) shards.delete(number);
+    positions.keep(kept);
+    member = memberId;
+    owned = [...now];
+    heardOfMs = clock();
+  };
+
+  const takeBatch = async ({ batch, heartbeat, resolveOffset, commitOffsetsIfNecessary, isRunning, isStale }: EachBatchPayload): Promise<void> => {
+    /** Why another member goes on from here. */
+    let lost: Error | null = null;
+    const throwIfLost = (): void => {
+      if (lost !== null) throw lost;
+    };
+    const beat = async (): Promise<void> => {
+      try {
+        await heartbeat();
+        heardOfMs = clock();
+      } catch (error) {
+        lost ??= error instanceof Error ? error : new Error(String(error));
+      }
+    };
+    const beating = setInterval(() => void beat(), HEARTBEAT_MS);
+    /** As often as it takes; another member goes on with it where the group is shared out anew. */
+    const persist = async <Result>(attempt: string, work: () => Promise<Result>): Promise<Result> => {
+      for (let waitMs = FIRST_RETRY_MS; ; waitMs = Math.min(LONGEST_RETRY_MS, waitMs * 2)) {
+        if (clock() - heardOfMs > HEARD_OF_MS) await beat();
+        throwIfLost();
+        try {
+          return await work();
+        } catch (error) {
+          if (error instanceof PermanentError) throw error;
+          warn(`${attempt} failed and is tried again in ${waitMs} ms`, error);
+          await untilThenOr(waitMs, () => lost !== null || !isRunning());
+          if (!isRunning()) throw error;
+        }
+      }
+    };
+    try {
+      const shard = await persist(`taking up shard ${batch.partition}`, () => shardOf(batch.partition));
+      for (const messages of chunksOf(batch.messages)) {
+        if (!isRunning() || isStale()) return;
+        await takeMessages(shard, batch, messages, persist);
+        const last = messages.at(-1);
+        if (last === undefined) continue;
+        resolveOffset(last.offset);
+        const next = String(BigInt(last.offset) + 1n);
+        await commitOffsetsIfNecessary({ topics: [{ topic: batch.topic, partitions: [{ partition: batch.partition, offset: next }] }] });
+        positions.moved(batch.topic, batch.partition, { next: BigInt(next), stampMs: Math.min(clock(), Number(last.timestamp)) });
+        throwIfLost();
+      }
+    } finally {
+      clearInterval(beating);
+    }
+  };
+
+  const takeMessages = async (shard: Opened, batch: Batch, messages: Batch['messages'], persist: <Result>(attempt: string, work: () => Promise<Result>) => Promise<Result>): Promise<void> => {
+    const { topic, partition } = batch;
+    const signal = topic === topics.spans ? 'traces' : 'logs';
+    const park = (record: Batch['messages'][number], error: PermanentError): Promise<void> =>
+      persist('parking a message', () => deps.parking.park(record, { topic, partition, offset: record.offset, reason: error.message }));
+    const readings: { readonly record: Batch['messages'][number]; readonly reading: Reading }[] = [];
+    for (const record of messages) {
+      const read = readRecord(record, { signal, project: settings.project, nowMs: clock() });
+      const strangers = read.isHome ? [] : strangersIn(read, partition);
+      if (strangers.length > 0) {
+        await persist('sending spans to the partition of their trace', () => deps.sender.send(topic, strangers));
+        continue;
+      }
+      try {
+        readings.push({ record, reading: shard.read(read.message, read.rejected) });
+      } catch (error) {
+        if (!(error instanceof PermanentError)) throw error;
+        await park(record, error);
+      }
+    }
+    try {
+      await persist('writing a batch', () => shard.write(readings.map(({ reading }) => reading)));
+    } catch (error) {
+      if (!(error instanceof PermanentError)) throw error;
+      // Taken apart, so that one bad message fails alone.
+      for (const { record, reading } of readings) {
+        await persist('writing a message', () => shard.write([reading])).catch((alone: unknown) => {
+          if (alone instanceof PermanentError) return park(record, alone);
+          throw alone;
+        });
+      }
+    }
+  };
+
+  /** The records that a message becomes, where it is not whole and at home here. */
+  const strangersIn = ({ message }: ReadRecord, partition: number) => {
+    const records = deps.cut(message, partition);
+    const [only] = records;
+    return records.length === 0 || (records.length === 1 && only?.partition === partition) ? [] : records;
+  };
+
+  const start = async (): Promise<void> => {
+    const started = deps.kafka.consumer({
+      groupId: settings.group,
+      partitionAssigners: [createShardAssigner(() => owned)],
+      sessionTimeout: SESSION_TIMEOUT_MS,
+      rebalanceTimeout: 30_000,
+      heartbeatInterval: HEARTBEAT_MS,
+      maxBytesPerPartition: 4 * 1024 * 1024,
+      maxBytes: 32 * 1024 * 1024,
+      maxWaitTimeInMs: 250,
+      allowAutoTopicCreation: false,
+      retry: { initialRetryTime: 100, maxRetryTime: 1_000, retries: 10 },
+    });
+    consumer = started;
+    started.on(started.events.GROUP_JOIN, ({ payload }) => assigned(payload.memberId, shardsIn(payload.memberAssignment)));
+    started.on(started.events.HEARTBEAT, () => void (heardOfMs = clock()));
+    started.on(started.events.CRASH, ({ payload }) => {
+      warn('the consumer of the log ended and is started again', payload.error);
+      // Some failures it comes back from by itself; after the others it would be silent for ever.
+      if (!payload.restart && !isClosed) setTimeout(() => void restart(started), RESTART_MS).unref();
+    });
+    await started.connect();
+    await started.subscribe({ topics: [topics.spans, topics.logs], fromBeginning: true });
+    await started.run({ autoCommit: false, eachBatchAutoResolve: false, partitionsConsumedConcurrently: settings.concurrency, eachBatch: takeBatch });
+  };
+  const restart = async (crashed: Consumer): Promise<void> => {
+    if (isClosed || consumer !== crashed) return;
+    try {
+      await crashed.disconnect();
+      await start();
+    } catch (error) {
+      warn('the consumer of the log could not be started, and is tried again', error);
+      setTimeout(() => void restart(consumer ?? crashed), RESTART_MS).unref();
+    }
+  };
+  await start();
+
+  return {
+    owned: () => owned,
+    shard: shardOf,
+    passed: () => positions.passed(owned, clock),
+    async close() {
+      isClosed = true;
+      await consumer?.disconnect();
+      await positions.close();
+    },
+  };
+}
+
+function shardsIn(assignment: Readonly<Record<string, readonly number[]>>): number[] {
+  return [...new Set(Object.values(assignment).flat())].sort((one, other) => one - other);
+}
+
+function* chunksOf(messages: Batch['messages']): Generator<Batch['messages']> {
+  let chunk: Batch['messages'] = [];
+  let bytes = 0;
+  for (const message of messages) {
+    const size = message.value?.byteLength ?? 0;
+    if (chunk.length > 0 && bytes + size > MAX_BATCH_BYTES) {
+      yield chunk;
+      chunk = [];
+      bytes = 0;
+    }
+    chunk.push(message);
+    bytes += size;
+  }
+  if (chunk.length > 0) yield chunk;
+}
+
+/** Waits, but no longer than until `isOver`. */
+async function untilThenOr(waitMs: number, isOver: () => boolean): Promise<void> {
+  const end = performance.now() + waitMs;
+  while (performance.now() < end && !isOver()) await later(50);
+}
+
+async function later(waitMs: number): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, waitMs));
+}

@@ -1,0 +1,85 @@
+import { loadPassed, loadPassedOf, recordPassed } from '../../analyzer/ingest/shards.ts';
+import type { Ingest } from '../../analyzer/ingest/ingest.ts';
+import { slotOf, slotStartMs } from '../../analyzer/slots.ts';
+import type { Config } from '../../schemas/config.ts';
+import type { LogMessage } from '../../schemas/log.ts';
+import type { Store } from '../../schemas/store.ts';
+import type { LogConsumer, Shard } from '../kafka/consumer.ts';
+import { startLookThread, type LookThread } from '../look-thread.ts';
+import { createIngestFor } from '../pipeline.ts';
+import type { ServerDependencies } from '../running.ts';
+
+/** The analyzer role: one ingest loop for each shard of the log that it has; and the look loop, where it has the first one. */
+
+export type IngestShard = Shard & Pick<Ingest, 'advance'> & { readonly shard: number };
+
+export async function openIngestShard(store: Store, config: Config, of: { readonly shard: number; readonly sharedBy: number }, nowMs: number): Promise<IngestShard> {
+  const ingest = createIngestFor(store, config, of);
+  const passed = await loadPassedOf(store, of.shard);
+  // The clock of the log goes on where it stood, however late that is read; but its last owner may have stored what came until just now.
+  await ingest.start(passed === 0 ? nowMs : slotStartMs(passed), nowMs);
+  return {
+    shard: of.shard,
+    read(message: LogMessage, rejected) {
+      const reading = ingest.read(message);
+      if (rejected.size === 0) return reading;
+      // What the collector refused inside the request, and did not send on.
+      const counts = [...rejected].map(([reason, count]) => ({ outcome: 'rejected' as const, reason, count }));
+      return { ...reading, received: counts.reduce((sum, { count }) => sum + count, reading.received), counts: [...reading.counts, ...counts] };
+    },
+    write: ingest.write,
+    advance: ingest.advance,
+  };
+}
+
+/** Who has this shard looks at closed slots. Two that both think so do no harm: all that is concluded has derived ids, and comes to the same. */
+export const LOOKS = 0;
+
+/** One tick of the arrival clock, over all shards that are here. */
+export function createTick(deps: { readonly store: Store; readonly consumer: LogConsumer<IngestShard>; readonly shards: number }, config: Config, { warn }: ServerDependencies) {
+  const { store, consumer } = deps;
+  const recorded = new Map<number, number>();
+  let look: LookThread | null = null;
+
+  const closeLook = async (): Promise<void> => {
+    const closing = look;
+    look = null;
+    await closing?.close();
+  };
+
+  /** What waited long enough becomes complete; then the slots before may close, as far as this shard is concerned. */
+  const advance = async (): Promise<void> => {
+    const passed = await consumer.passed();
+    const slots: { shard: number; slot: number }[] = [];
+    await Promise.all(
+      [...passed].map(async ([number, passedMs]) => {
+        const shard = await consumer.shard(number);
+        if (!consumer.owned().includes(number)) return;
+        await shard.advance(passedMs);
+        const slot = slotOf(passedMs);
+        if (slot > (recorded.get(number) ?? 0)) slots.push({ shard: number, slot });
+      }),
+    );
+    await recordPassed(store, slots);
+    for (const { shard, slot } of slots) recorded.set(shard, slot);
+    for (const number of recorded.keys()) if (!passed.has(number)) recorded.delete(number);
+  };
+
+  return {
+    async tick(): Promise<void> {
+      await advance();
+      if (!consumer.owned().includes(LOOKS)) return closeLook();
+      const slot = await loadPassed(store, deps.shards);
+      if (slot === null) return;
+      try {
+        look ??= await startLookThread(store, config);
+        await look.advance(slotStartMs(slot));
+      } catch (error) {
+        // A thread that ended is begun anew, from the store.
+        warn('a look failed and is begun anew', error);
+        await closeLook();
+      }
+    },
+    close: closeLook,
+  };
+}
