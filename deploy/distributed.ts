@@ -1,6 +1,7 @@
 import { Hono } from 'hono';
 import type { CollectorEnvironment } from '../collector/server.ts';
 import type { Access } from '../api/access/access.ts';
+import { skim } from '../collector/otlp/skim.ts';
 import type { Config } from '../schemas/config.ts';
 import type { Store } from '../schemas/store.ts';
 import { createAccessFor, refuseOpenNetwork } from './access.ts';
@@ -53,7 +54,7 @@ export function startCollectorRole(config: Config, deps: ServerDependencies): Pr
     undo.push(() => sender.close());
     const log = createKafkaLog(sender, topics, { maxPendingBytes: config.limits.in_flight_bytes, maxWaitMs: APPEND_WAIT_MS });
     undo.push(() => log.close());
-    const { app } = createCollectorFor({ log, access }, config, deps);
+    const { app } = createCollectorFor({ log, access, look: skim }, config, deps);
     const listener = await listen(app, config);
     undo.push(() => listener.close());
     const grpc = await listenGrpc(app, config);

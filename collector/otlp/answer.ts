@@ -1,7 +1,7 @@
 /// <reference lib="es2024.string" />
-import type { Decoded } from '../../schemas/otlp.ts';
 import type { Answer } from '../intake.ts';
 import { field, varint } from './protobuf-writer.ts';
+import type { Counted } from './skim.ts';
 import { createCursor, LENGTH, readTag, readText } from './wire.ts';
 
 /**
@@ -25,16 +25,16 @@ const UNKNOWN = 2;
 const RETRY_INFO = 'type.googleapis.com/google.rpc.RetryInfo';
 const BAD_REQUEST = 'type.googleapis.com/google.rpc.BadRequest';
 
-/** 200: everything was taken, or everything but what `decoded.rejected` counts. */
-export function success(wire: Wire, decoded: Decoded | null): Answer {
-  const rejected = decoded === null ? 0 : [...decoded.rejected.values()].reduce((sum, count) => sum + count, 0);
-  if (decoded === null || rejected === 0) return answer(200, wire, wire.encoding === 'json' ? '{}' : new Uint8Array(0));
-  const reasons = [...decoded.rejected].map(([reason, count]) => `${reason}: ${count}`).join(', ');
-  const message = clip(`${rejected} of ${decoded.received} refused (${reasons})`);
+/** 200: everything was taken, or everything but what `counted.rejected` counts. */
+export function success(wire: Wire, counted: Counted | null): Answer {
+  const rejected = counted === null ? 0 : [...counted.rejected.values()].reduce((sum, count) => sum + count, 0);
+  if (counted === null || rejected === 0) return answer(200, wire, wire.encoding === 'json' ? '{}' : new Uint8Array(0));
+  const reasons = [...counted.rejected].map(([reason, count]) => `${reason}: ${count}`).join(', ');
+  const message = clip(`${rejected} of ${counted.received} refused (${reasons})`);
   if (wire.encoding === 'protobuf') {
     return answer(200, wire, field(1, Buffer.concat([Buffer.from([1 << 3]), varint(rejected), field(2, message)])));
   }
-  const count = decoded.signal === 'traces' ? { rejectedSpans: String(rejected) } : { rejectedLogRecords: String(rejected) };
+  const count = counted.signal === 'traces' ? { rejectedSpans: String(rejected) } : { rejectedLogRecords: String(rejected) };
   return answer(200, wire, JSON.stringify({ partialSuccess: { ...count, errorMessage: message } }));
 }
 

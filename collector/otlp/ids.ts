@@ -4,8 +4,10 @@ import type { Attributes, OtlpSpan } from '../../schemas/otlp.ts';
  * Which ids are valid. Source: trace.proto, "the ID is invalid if all bytes are zeroes" and "if its length is not 16
  * (8) bytes". Readers hand ids on as lower-case hex of whatever length the wire had ("" where there was none).
  */
-const TRACE_ID_DIGITS = 32;
-const SPAN_ID_DIGITS = 16;
+export const TRACE_ID_BYTES = 16;
+export const SPAN_ID_BYTES = 8;
+const TRACE_ID_DIGITS = 2 * TRACE_ID_BYTES;
+const SPAN_ID_DIGITS = 2 * SPAN_ID_BYTES;
 const ZERO_TRACE_ID = '0'.repeat(TRACE_ID_DIGITS);
 const ZERO_SPAN_ID = '0'.repeat(SPAN_ID_DIGITS);
 

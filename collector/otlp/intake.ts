@@ -1,7 +1,9 @@
+import type { LogMessage } from '../../schemas/log.ts';
+import type { Decoded } from '../../schemas/otlp.ts';
 import type { Refusal } from '../admission.ts';
 import type { Intake, ReadHeader } from '../intake.ts';
 import { failure, JSON_TEXT, PROTOBUF, success, type Wire } from './answer.ts';
-import { decode } from './decode.ts';
+import type { Counted } from './skim.ts';
 
 /**
  * OTLP/HTTP: POST …/v1/traces, …/v1/logs and …/v1/metrics under any path prefix, because the SDKs of Langfuse, LangSmith,
@@ -15,8 +17,11 @@ const WIRES: ReadonlyMap<string, Wire> = new Map([
   ['application/json', JSON_TEXT],
 ]);
 
+/** How a body is looked at: `decode` where the analyzer is in this process and wants what was decoded, `skim` where it is forwarded. Throws PermanentError. */
+export type Look = (request: Pick<LogMessage, 'signal' | 'encoding' | 'body'>) => Counted | Decoded;
+
 /** Null where the path is not OTLP's. */
-export function otlpIntake(path: string, header: ReadHeader): Intake | null {
+export function otlpIntake(path: string, header: ReadHeader, look: Look): Intake | null {
   const signal = OTLP_PATH.exec(path)?.[1] ?? null;
   const declared = wireOf(header);
   const common = {
@@ -35,9 +40,11 @@ export function otlpIntake(path: string, header: ReadHeader): Intake | null {
     ignored: null,
     read(body) {
       const wire = declared ?? sniff(body);
-      const decoded = decode({ signal, encoding: wire.encoding, body });
+      const request = { signal, encoding: wire.encoding, body };
+      const seen = look(request);
       // Spans that were refused travel along to the ledger.
-      return { message: decoded.received === 0 ? null : { signal, encoding: wire.encoding, body, decoded }, answer: success(wire, decoded), unstorable: (reason) => success(wire, { ...decoded, groups: [], rejected: new Map([[reason, decoded.received]]) }) };
+      const message = 'groups' in seen ? { ...request, decoded: seen } : request;
+      return { message: seen.received === 0 ? null : message, answer: success(wire, seen), unstorable: (reason) => success(wire, { ...seen, rejected: new Map([[reason, seen.received]]) }) };
     },
   };
 }

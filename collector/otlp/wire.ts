@@ -32,7 +32,7 @@ export const FIXED64 = 1;
 export const LENGTH = 2;
 const GROUP_START = 3;
 const GROUP_END = 4;
-const FIXED32 = 5;
+export const FIXED32 = 5;
 
 export function createCursor(body: Uint8Array): Cursor {
   const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength);

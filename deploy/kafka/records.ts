@@ -1,5 +1,6 @@
-import kafkajs, { type IHeaders } from 'kafkajs';
+import type { IHeaders } from 'kafkajs';
 import type { LogMessage } from '../../schemas/log.ts';
+import { murmur2 } from './murmur2.ts';
 
 /** How a message of the log is written as a record of Kafka, and read back; and in which partition it belongs. */
 
@@ -70,7 +71,5 @@ function rejectedOf(text: string | null): ReadonlyMap<string, number> {
  * OpenTelemetry Collector that partitions by trace id, and hashes as they do, puts spans where ours does.
  */
 export function createPlacement(shards: number): (traceId: string) => number {
-  const partitioner = kafkajs.Partitioners.DefaultPartitioner();
-  const partitionMetadata = Array.from({ length: shards }, (_, partitionId) => ({ partitionErrorCode: 0, partitionId, leader: 0, replicas: [], isr: [] }));
-  return (traceId) => partitioner({ topic: '', partitionMetadata, message: { key: traceId, value: null } });
+  return (traceId) => murmur2(traceId) % shards;
 }
