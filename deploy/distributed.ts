@@ -50,7 +50,7 @@ export function startCollectorRole(config: Config, deps: ServerDependencies): Pr
     const access = await openAccess(config.clickhouse.url === undefined ? KEYS_OF_THE_CONFIGURATION : await openStore(config, undo), config, deps, undo);
     const kafka = createKafka(config.kafka, deps.warn);
     const topics = await prepareTopics(kafka, config.kafka);
-    const sender = await openSender(kafka, config.kafka, topics.maxMessageBytes);
+    const sender = await openSender(config.kafka, topics.maxMessageBytes);
     undo.push(() => sender.close());
     const log = createKafkaLog(sender, topics, { maxPendingBytes: config.limits.in_flight_bytes, maxWaitMs: APPEND_WAIT_MS });
     undo.push(() => log.close());
@@ -68,7 +68,7 @@ export function startAnalyzerRole(config: Config, deps: ServerDependencies): Pro
     const store = await openStore(config, undo);
     const kafka = createKafka(config.kafka, deps.warn);
     const topics = await prepareTopics(kafka, config.kafka);
-    const sender = await openSender(kafka, config.kafka, topics.maxMessageBytes);
+    const sender = await openSender(config.kafka, topics.maxMessageBytes);
     undo.push(() => sender.close());
     let consumer: LogConsumer<IngestShard> | null = null;
     consumer = await startConsumer<IngestShard>(
@@ -105,7 +105,7 @@ export function startApiRole(config: Config, deps: ServerDependencies): Promise<
     undo.push(() => queries.close());
     const kafka = createKafka(config.kafka, deps.warn);
     const topics = await prepareTopics(kafka, config.kafka);
-    const sender = await openSender(kafka, config.kafka, topics.maxMessageBytes);
+    const sender = await openSender(config.kafka, topics.maxMessageBytes);
     undo.push(() => sender.close());
     const log = createKafkaLog(sender, topics, { maxPendingBytes: config.limits.in_flight_bytes, maxWaitMs: APPEND_WAIT_MS });
     undo.push(() => log.close());

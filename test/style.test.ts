@@ -19,7 +19,7 @@ const inward: Readonly<Record<string, readonly string[]>> = {
   deploy: ['schemas/', 'collector/', 'analyzer/', 'api/'],
   test: ['schemas/', 'collector/', 'analyzer/', 'api/', 'deploy/'],
 };
-const onlyDeployKnows = ['kafkajs', '@clickhouse/client', 'chdb'];
+const onlyDeployKnows = ['kafkajs', '@platformatic/kafka', '@clickhouse/client', 'chdb'];
 
 /** Longest source; a test may have 400 lines, since its cases are read one at a time. */
 const maximumLines = ({ path }: Source) => (path.startsWith('test/') ? 400 : 300);

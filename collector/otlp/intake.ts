@@ -40,7 +40,7 @@ export function otlpIntake(path: string, header: ReadHeader, look: Look): Intake
     ignored: null,
     read(body) {
       const wire = declared ?? sniff(body);
-      const request = { signal, encoding: wire.encoding, body };
+      const request = { signal, encoding: wire.encoding, body } as const;
       const seen = look(request);
       // Spans that were refused travel along to the ledger.
       const message = 'groups' in seen ? { ...request, decoded: seen } : request;

@@ -38,7 +38,7 @@ logContract('kafka', async (consume) => {
   const warn = (): void => undefined;
   const kafka = createKafka(settings, warn);
   const topics = await prepareTopics(kafka, settings);
-  const sender = await openSender(kafka, settings, topics.maxMessageBytes);
+  const sender = await openSender(settings, topics.maxMessageBytes);
   const log = createKafkaLog(sender, topics, { maxPendingBytes: 64 * 1024 * 1024, maxWaitMs: 20_000 });
   const messages = new Map<Reading, LogMessage>();
   const shard: Shard = {
@@ -88,7 +88,7 @@ async function openBothEnds() {
   const settings = settingsFor(randomUUID());
   const kafka = createKafka(settings, () => undefined);
   const topics = await prepareTopics(kafka, settings);
-  const sender = await openSender(kafka, settings, topics.maxMessageBytes);
+  const sender = await openSender(settings, topics.maxMessageBytes);
   const came: { readonly shard: number; readonly message: LogMessage; readonly spans: readonly string[]; readonly rejected: ReadonlyMap<string, number> }[] = [];
   const consumer = await startConsumer<Shard>(
     {

@@ -67,7 +67,7 @@ describe('verdicts over Kafka', { timeout: 300_000 }, () => {
     const settings = KafkaSettings.parse({ brokers: [broker.address], topics: { partitions: 4 } });
     const kafka = createKafka(settings, () => undefined);
     const topics = await prepareTopics(kafka, settings);
-    const sender = await openSender(kafka, settings, topics.maxMessageBytes);
+    const sender = await openSender(settings, topics.maxMessageBytes);
     const log = createKafkaLog(sender, topics, { maxPendingBytes: 64 * 1024 * 1024, maxWaitMs: 20_000 });
     for await (const message of (await openRecording([file], 'default')).messages()) await log.append(message);
     await log.close();
