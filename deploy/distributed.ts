@@ -15,15 +15,16 @@ import { openSender } from './kafka/sender.ts';
 import { prepareTopics } from './kafka/topics.ts';
 import { listen, listenGrpc } from './listen.ts';
 import { migrateBesideOthers } from './migrate.ts';
-import { createSelfWatchFor } from './pipeline.ts';
-import { createTick, LOOKS, openIngestShard, type IngestShard } from './roles/analyzer.ts';
-import { startApi } from './roles/api.ts';
+import type { IngestShard } from './roles/analyzer.ts';
 import { createCollectorFor } from './roles/collector.ts';
 import { createUndo, repeat, type RunningServer, type ServerDependencies } from './running.ts';
 import { createNews } from './store-news.ts';
 import { openServerStore, type ServerStore } from './store-server.ts';
 
-/** One role in a process, over Kafka and a ClickHouse server; any number of each. `server.ts` has all of them in one process. */
+/**
+ * One role in a process, over Kafka and a ClickHouse server; any number of each. `server.ts` has all of them in one process. What only one role needs is loaded by it:
+ * a collector is small because it has neither the analyzer nor the pages in memory.
+ */
 
 const TICK_MS = 500;
 const NEWS_MS = 1_000;
@@ -65,6 +66,8 @@ export function startCollectorRole(config: Config, deps: ServerDependencies): Pr
 
 export function startAnalyzerRole(config: Config, deps: ServerDependencies): Promise<Pick<RunningServer, 'close'>> {
   return startRole(async (undo) => {
+    const { createTick, LOOKS, openIngestShard } = await import('./roles/analyzer.ts');
+    const { createSelfWatchFor } = await import('./pipeline.ts');
     const store = await openStore(config, undo);
     const kafka = createKafka(config.kafka, deps.warn);
     const topics = await prepareTopics(kafka, config.kafka);
@@ -99,6 +102,7 @@ export function startAnalyzerRole(config: Config, deps: ServerDependencies): Pro
 
 export function startApiRole(config: Config, deps: ServerDependencies): Promise<RunningServer> {
   return startRole(async (undo) => {
+    const { startApi } = await import('./roles/api.ts');
     const store = await openStore(config, undo);
     const access = await openAccess(store, config, deps, undo);
     const queries = store.lane({ connections: 8, maxSeconds: 20 });

@@ -3,10 +3,11 @@ import pino from 'pino';
 import type { Config } from '../../schemas/config.ts';
 import type { Invocation } from '../main.ts';
 import type { RunningServer, ServerDependencies } from '../running.ts';
-import { startServer } from '../server.ts';
 
 /** `culprit`: runs until it is told to stop. */
 export async function runServer({ config }: Invocation): Promise<number> {
+  // Not at the top: a role in a process of its own needs neither the engine nor the pages, which are 200 MB.
+  const { startServer } = await import('../server.ts');
   const server = await startServer(config, dependencies(config));
   // Listened for before anybody is told that the server runs: a Ctrl-C right after the banner must end it cleanly, too.
   const stopped = untilStopped(server);
