@@ -18,6 +18,8 @@ export type Topics = {
 };
 
 const HOUR_MS = 3_600_000;
+const LEADER_ATTEMPTS = 50;
+const LEADER_WAIT_MS = 200;
 /** Kafka's own default of max.message.bytes. */
 const DEFAULT_MAX_MESSAGE_BYTES = 1_048_588;
 
@@ -53,7 +55,8 @@ async function create(admin: Admin, missing: readonly string[], { topics }: Kafk
   if (missing.length === 0) return;
   try {
     await admin.createTopics({
-      waitForLeaders: true,
+      // Its own waiting fails where the broker that it asks has not heard of the topic yet; `partitionsOf` waits.
+      waitForLeaders: false,
       topics: missing.map((topic) => ({
         topic,
         numPartitions: topic === topics.spans || topic === topics.logs ? topics.partitions : 1,
@@ -69,9 +72,19 @@ async function create(admin: Admin, missing: readonly string[], { topics }: Kafk
   }
 }
 
+/** Waits until each has a leader: a topic that has just been created is not known to all brokers. */
 async function partitionsOf(admin: Admin, topic: string): Promise<number> {
-  const { topics } = await admin.fetchTopicMetadata({ topics: [topic] });
-  return topics[0]?.partitions.length ?? 0;
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      const { topics } = await admin.fetchTopicMetadata({ topics: [topic] });
+      const partitions = topics[0]?.partitions ?? [];
+      if (partitions.length > 0 && partitions.every(({ leader }) => leader >= 0)) return partitions.length;
+      if (attempt === LEADER_ATTEMPTS) throw new Error(`${topic} has partitions without a leader`);
+    } catch (error) {
+      if (attempt === LEADER_ATTEMPTS || !(error instanceof kafkajs.KafkaJSProtocolError && error.retriable)) throw error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, LEADER_WAIT_MS));
+  }
 }
 
 async function maxMessageBytesOf(admin: Admin, topic: string): Promise<number> {

@@ -13,7 +13,13 @@ export type LoadSettings = {
   /** Null: as fast as the server answers. */
   readonly spansPerSecond: number | null;
   readonly onAcknowledged?: (spans: number) => void;
+  /** The same body, of as many spans, in every request, where ids do not matter and the sender must cost next to nothing. Default: one with fresh ids each time. */
+  readonly body?: Body;
 };
+
+export type Body = { readonly bytes: Buffer; readonly headers: Readonly<Record<string, string>> };
+
+const PROTOBUF = { 'content-type': 'application/x-protobuf' };
 
 export type LoadResult = {
   readonly sent: number;
@@ -35,13 +41,14 @@ export async function sendLoad(settings: LoadSettings): Promise<LoadResult> {
 
   const connection = async (): Promise<void> => {
     // One request in flight: its body may be patched again once it is answered.
-    const body = createSpanBody(Math.random);
+    const fresh = settings.body === undefined ? createSpanBody(Math.random) : null;
+    const { bytes, headers } = settings.body ?? { bytes: fresh?.bytes ?? Buffer.alloc(0), headers: PROTOBUF };
     while (!settings.isDone(sent)) {
       const dueMs = settings.spansPerSecond === null ? performance.now() : begunMs + (sent / settings.spansPerSecond) * 1000;
       sent += SPANS_IN_BODY;
       if (dueMs > performance.now()) await until(dueMs);
-      body.refresh(Date.now());
-      const status = await post(agent, `${settings.url}/v1/traces`, body.bytes);
+      fresh?.refresh(Date.now());
+      const status = await post(agent, `${settings.url}/v1/traces`, bytes, headers);
       latenciesMs.push(performance.now() - dueMs);
       statuses[status] = (statuses[status] ?? 0) + 1;
       if (status !== '200') continue;
@@ -56,9 +63,9 @@ export async function sendLoad(settings: LoadSettings): Promise<LoadResult> {
 }
 
 /** The status as text, or `failed`. */
-export function post(agent: Agent, url: string, body: Buffer): Promise<string> {
+export function post(agent: Agent, url: string, body: Buffer, headers: Body['headers'] = PROTOBUF): Promise<string> {
   return new Promise((resolve) => {
-    const sending = request(url, { agent, method: 'POST', headers: { 'content-type': 'application/x-protobuf', 'content-length': body.length } }, (answer) => {
+    const sending = request(url, { agent, method: 'POST', headers: { ...headers, 'content-length': body.length } }, (answer) => {
       answer.resume();
       answer.on('end', () => resolve(String(answer.statusCode)));
       answer.on('error', () => resolve('failed'));
