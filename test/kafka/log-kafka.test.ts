@@ -11,10 +11,10 @@ import { startConsumer, type Shard } from '../../deploy/kafka/consumer.ts';
 import { createTopicParking } from '../../deploy/kafka/parking.ts';
 import { createPlacement } from '../../deploy/kafka/records.ts';
 import type { Reading } from '../../analyzer/ingest/reading.ts';
-import { KafkaSettings } from '../../schemas/kafka.ts';
 import type { LogMessage } from '../../schemas/log.ts';
 import { logContract } from '../contracts/log.ts';
 import { tracesBody, type SentSpan } from '../deploy/server-process.ts';
+import { openBothEnds, settingsFor } from './both-ends.ts';
 import { startBroker, whyNoBroker, type Broker } from './broker.ts';
 
 // Each test has topics of its own, which take their time to come up.
@@ -30,11 +30,8 @@ beforeEach((context) => {
   if (missing !== null) context.skip(missing);
 });
 
-const settingsFor = (suffix: string) =>
-  KafkaSettings.parse({ brokers: [broker.address], group: `group-${suffix}`, topics: { spans: `spans-${suffix}`, logs: `logs-${suffix}`, parked: `parked-${suffix}`, duties: `duties-${suffix}`, partitions: 3 } });
-
 logContract('kafka', async (consume) => {
-  const settings = settingsFor(randomUUID());
+  const settings = settingsFor(broker, randomUUID());
   const warn = (): void => undefined;
   const kafka = createKafka(settings, warn);
   const topics = await prepareTopics(kafka, settings);
@@ -83,41 +80,12 @@ logContract('kafka', async (consume) => {
   };
 });
 
-/** The log with both ends, over topics of its own: what came out, by shard. */
-async function openBothEnds() {
-  const settings = settingsFor(randomUUID());
-  const kafka = createKafka(settings, () => undefined);
-  const topics = await prepareTopics(kafka, settings);
-  const sender = await openSender(settings, topics.maxMessageBytes);
-  const came: { readonly shard: number; readonly message: LogMessage; readonly spans: readonly string[]; readonly rejected: ReadonlyMap<string, number> }[] = [];
-  const consumer = await startConsumer<Shard>(
-    {
-      kafka, topics, sender, cut: createRecordCutter(topics), parking: createTopicParking(sender, topics.parked), clock: Date.now, warn: () => undefined,
-      openShard: async (shard) => ({
-        read(message, rejected) {
-          const decoded = decode(message);
-          const spans = decoded.signal === 'traces' ? decoded.groups.flatMap((group) => group.spans.map(({ trace_id, span_id }) => `${trace_id}/${span_id}`)) : [];
-          came.push({ shard, message, spans, rejected });
-          return { project: message.project, signal: message.signal, stampMs: message.received_ms, received: spans.length, calls: [], relatives: [], scores: [], contents: [], counts: [], assignments: [] };
-        },
-        write: async () => undefined,
-      }),
-    },
-    { group: settings.group, project: 'of-the-configuration', concurrency: 3 },
-  );
-  const close = async (): Promise<void> => {
-    await consumer.close();
-    await sender.close();
-  };
-  return { settings, kafka, topics, sender, came, close };
-}
-
 const spans = (count: number): SentSpan[] => Array.from({ length: count }, () => ({ trace_id: randomBytes(16).toString('hex'), span_id: randomBytes(8).toString('hex') }));
 const nameOf = ({ trace_id, span_id }: SentSpan): string => `${trace_id}/${span_id}`;
 
 describe('topics that somebody else writes', () => {
   it.each(['protobuf', 'json'] as const)('are read as they are (%s, gzip): each span comes once, in the shard of its trace, with the stamp of its record', async (encoding) => {
-    const { kafka, topics, came, close } = await openBothEnds();
+    const { kafka, topics, came, close } = await openBothEnds(broker);
     const sent = spans(40);
     const json = Buffer.from(tracesBody(sent, Date.now()));
     const value = encoding === 'json' ? json : Buffer.from(encodeRequest(decode({ signal: 'traces', encoding: 'json', body: json })));
@@ -136,7 +104,7 @@ describe('topics that somebody else writes', () => {
   });
 
   it('may hold what nobody can read: it is parked with the reason, and what is behind it goes on', async () => {
-    const { kafka, topics, came, close } = await openBothEnds();
+    const { kafka, topics, came, close } = await openBothEnds(broker);
     const sent = spans(1);
     const [span] = sent;
     const partition = createPlacement(topics.shards)(span?.trace_id ?? '');
@@ -158,7 +126,7 @@ describe('topics that somebody else writes', () => {
 
 describe('the collector\'s end', () => {
   it('cuts a request that is larger than the topic takes, and names what was rejected in it', async () => {
-    const { topics, sender, came, close } = await openBothEnds();
+    const { topics, sender, came, close } = await openBothEnds(broker);
     const log = createKafkaLog(sender, topics, { maxPendingBytes: 64 * 1024 * 1024, maxWaitMs: 20_000 });
     const sent = spans(16_000);
     const body = Buffer.from(tracesBody([...sent, { trace_id: '0'.repeat(32), span_id: '0'.repeat(16) }], Date.now()));
@@ -174,7 +142,7 @@ describe('the collector\'s end', () => {
 
 describe('codecs', () => {
   it.each(['None', 'GZIP', 'Snappy', 'LZ4'] as const)('takes back what it compressed with %s through a real broker', async (name) => {
-    const settings = settingsFor(randomUUID());
+    const settings = settingsFor(broker, randomUUID());
     const kafka = createKafka(settings, () => undefined);
     const topics = await prepareTopics(kafka, settings);
     const producer = kafka.producer({ createPartitioner: kafkajs.Partitioners.DefaultPartitioner });

@@ -26,7 +26,8 @@ export async function startOtelcol(config: object): Promise<Otelcol> {
   const file = join(directory, 'config.yaml');
   await writeFile(file, stringify(config));
   const child: ChildProcess = spawn(BINARY, ['--config', file], { stdio: ['ignore', 'pipe', 'pipe'] });
-  process.once('exit', () => child.kill('SIGKILL'));
+  const kill = (): void => void child.kill('SIGKILL');
+  process.once('exit', kill);
   const exited = once(child, 'close');
   let said = '';
   await new Promise<void>((resolve, reject) => {
@@ -44,6 +45,7 @@ export async function startOtelcol(config: object): Promise<Otelcol> {
     async stop() {
       child.kill('SIGTERM');
       await exited;
+      process.removeListener('exit', kill);
       await rm(directory, { recursive: true, force: true });
     },
   };
