@@ -43,7 +43,7 @@ export function createRecordCutter(topics: Pick<Topics, 'shards' | 'maxMessageBy
       const { body, rejected } = asProtobuf(message);
       const { pieces, oversized } = splitRequest({ signal: message.signal, body }, (traceId) => (traceId === null ? turn : placeOf(traceId)), topics.maxMessageBytes - RECORD_OVERHEAD_BYTES);
       if (oversized > 0) rejected.set(OVERSIZED, oversized);
-      if (pieces.length === 0 && rejected.size > 0) return [record(turn, new Uint8Array(), 'protobuf', rejected)];
+      if (pieces.length === 0) return [record(turn, rejected.size > 0 ? new Uint8Array() : body, 'protobuf', rejected)];
       const none = new Map<string, number>();
       return pieces.map((piece, index) => record(piece.place, piece.body, 'protobuf', index === 0 ? rejected : none));
     } catch (error) {

@@ -48,7 +48,8 @@ export function logContract(name: string, open: (consume: Consume) => Promise<Op
           expect(log.pending()).toEqual({ messages: 0, bytes: 0 });
           await close();
         }),
-        { numRuns: 10 },
+        // An empty body once came to nothing on its way into Kafka.
+        { numRuns: 10, examples: [[[0]]] },
       );
     });
 
