@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { FactorSettings } from './factor-settings.ts';
 import { builtIn, MetricRule, PromptRule } from './metric-settings.ts';
 import { MAX_PATTERN_CHARACTERS, MAX_PATTERNS, patternFault } from './redaction.ts';
 import { TagKeys } from './tag-keys.ts';
@@ -56,6 +57,7 @@ export const ConfigFile = z
         attributes: z.array(z.string().min(1).max(256)).max(16).default(['app.route', 'http.route', 'gen_ai.agent.name']).describe('Span attributes that only like calls are compared within.'),
       })
       .prefault({}),
+    factors: FactorSettings.prefault({}),
     keys: TagKeys.prefault({}),
     feature_flags: z.record(z.string().min(1).max(256), z.string().min(1).max(256)).default({}).describe('Prompts whose versions are picked by a feature flag: the flag key, and the prompt.'),
     metrics: z.record(z.string().min(1), MetricRule).default({}),

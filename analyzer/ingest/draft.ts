@@ -123,10 +123,13 @@ export function createDraft(): Draft {
       for (const { call } of completed.values()) {
         const { project, environment, prompt_name, prompt_version, prompt_attribution } = call;
         if (prompt_name === null || prompt_version === null || prompt_attribution === 'ambiguous') continue;
-        const key = `${project}\0${environment}\0${prompt_name}\0${prompt_version}`;
-        const row = rows.get(key);
-        if (row === undefined) rows.set(key, { project, environment, prompt_name, factor: 'prompt_version', value: prompt_version, first_seen_ms: stampMs, last_seen_ms: stampMs, calls: 1 });
-        else rows.set(key, { ...row, calls: row.calls + 1 });
+        for (const [factor, value] of [['prompt_version', prompt_version], ['prompt_content', call.prompt_content]] as const) {
+          if (value === null || value === undefined) continue;
+          const key = `${project}\0${environment}\0${prompt_name}\0${factor}\0${value}`;
+          const row = rows.get(key);
+          if (row === undefined) rows.set(key, { project, environment, prompt_name, factor, value, first_seen_ms: stampMs, last_seen_ms: stampMs, calls: 1 });
+          else rows.set(key, { ...row, calls: row.calls + 1 });
+        }
       }
       return [...rows.values()];
     },
