@@ -3,6 +3,7 @@ import type { Alert } from '../../schemas/alert.ts';
 import type { Stratum } from '../../schemas/evidence.ts';
 import { effectOf, type Measured } from './alerting.ts';
 import type { ComparisonIdentity } from './comparison.ts';
+import type { FactorName } from './factors.ts';
 import { countsOf, readingOf, seriesName, type DriftReading, type Series } from './drift-series.ts';
 import type { Pulse } from './pulse.ts';
 import type { MetricPolicy } from './references.ts';
@@ -13,7 +14,7 @@ import { driftHeadline, driftOnset } from '../statistics/drift.ts';
 /** From a crossing to an alert: what moved, since when, by how much, and who is not to blame. */
 
 /** What changed on a prompt shortly before. */
-export type Bystander = { readonly factor: 'prompt_version' | 'model'; readonly prompt: string; readonly value: string; readonly at_ms: number; readonly e_value: number };
+export type Bystander = { readonly factor: FactorName; readonly prompt: string; readonly value: string; readonly at_ms: number; readonly e_value: number };
 
 export type DriftFinding = Measured & {
   readonly metric: string;

@@ -1,7 +1,7 @@
 import type { Store } from '../../schemas/store.ts';
 import { createLookRows, loadAlertStates, loadComparisons, loadHistory, loadProgress, type AlertState, type LookRows } from './look-store.ts';
 import { createDriftWatch, type DriftEvent, type DriftWatch } from './drift-watch.ts';
-import { FACTORS } from './factors.ts';
+import { factorsWith } from './factors.ts';
 import { WAITING_SLOTS } from './newcomers.ts';
 import { bySlot, selectActivity, selectSeenValues, type Activity, type PromptKey } from './observations.ts';
 import { createPromptWatch, type PromptEvent, type PromptWatch } from './prompt-watch.ts';
@@ -35,12 +35,15 @@ export type LookSettings = {
   readonly publicUrl: string;
   readonly metricPolicy: (prompt: string) => MetricPolicy;
   readonly promptPolicy: (prompt: string) => { readonly baseline?: string; readonly owner?: string; readonly split?: Readonly<Record<string, number>> };
+  /** Attributes whose values are compared. */
+  readonly factorAttributes: readonly string[];
   /** Slots that are read from the store in one go. */
   readonly slotsPerRead: number;
 };
 
 export function createLook(deps: { readonly store: Store }, settings: LookSettings): Look {
   const { store } = deps;
+  const factors = factorsWith(settings.factorAttributes);
   const prompts = new Map<string, PromptWatch>();
   /** In one order, whatever order they were met in. */
   let ordered: PromptWatch[] = [];
@@ -65,7 +68,7 @@ export function createLook(deps: { readonly store: Store }, settings: LookSettin
       const { baseline, owner = null, split = null } = settings.promptPolicy(prompt_name);
       const { alpha, sessionWindowS, publicUrl } = settings;
       const pageOver = (request_models: readonly string[], slot: number) => drift.pageOver({ project, environment, request_models }, slot);
-      watch = createPromptWatch({ store, rows, tapes }, key, { alpha, sessionWindowS, publicUrl, metricPolicy: settings.metricPolicy(prompt_name), baseline, owner, split, pageOver });
+      watch = createPromptWatch({ store, rows, tapes }, key, { alpha, sessionWindowS, publicUrl, metricPolicy: settings.metricPolicy(prompt_name), baseline, owner, split, pageOver, factors });
       prompts.set(id, watch);
     }
     return watch;
@@ -125,7 +128,7 @@ export function createLook(deps: { readonly store: Store }, settings: LookSettin
     await drift.restore();
     if (next === null) return;
     const since = Math.max(1, next - WAITING_SLOTS);
-    for (const factor of FACTORS) {
+    for (const factor of factors) {
       const openedOf = groupBy(history.filter((each) => each.factor === factor.name), (each) => watchOf(each).newcomersOf(factor.name, each.group));
       const seen = await selectSeenValues(store, factor, { from: Math.max(1, since - SLOTS_PER_DAY), since, to: next });
       for (const [newcomers, values] of groupBy(seen, (each) => watchOf(each).newcomersOf(factor.name, each.group))) {

@@ -8,7 +8,7 @@ import { slotStartMs, SLOTS_PER_DAY } from '../slots.ts';
  * be compared with (DESIGN section 10).
  *
  * A value is new when it had no call for a day, or none since its alert was resolved. Its baseline is the one that the
- * configuration names; else what served most of the prompt's calls in the day before; at first sight of several versions at once, the one
+ * configuration names; else, of those that served within the hour before (if any did), what served most of the prompt's calls in the day before; at first sight of several versions at once, the one
  * with most calls in the first ten minutes. What is decided here reads slots that are closed, so a restart decides the same.
  */
 export type Newcomers = {
@@ -18,6 +18,8 @@ export type Newcomers = {
   greet(slot: number, active: readonly string[], firstStartMs: (value: string) => number): void;
   /** New values that can be compared now, all against one baseline; they are new no more. Null: none, or not yet. */
   welcome(slot: number): Promise<Welcome | null>;
+  /** New values that still wait to be compared, and when their first call started. */
+  waiting(): Iterable<readonly [value: string, start_ms: number]>;
   /** The last slot in which a value was active before the one that is looked at; 0: never. */
   lastSlot(value: string): number;
   /** From this slot on a value counts as new when it comes back. */
@@ -38,6 +40,10 @@ export const TEN_MINUTES = 20;
 /** A new value waits ten minutes at most for others and ten for its baseline; what is older is not waiting any more. */
 export const WAITING_SLOTS = 3 * TEN_MINUTES;
 
+/** Values within a day: with more, what they come from is no deployment but something of the call, and nothing is compared. Versions have a limit of their own. */
+const MOST_VALUES = 50;
+const MOST_REMEMBERED = 2_000;
+
 export function createNewcomers(
   deps: { readonly store: Store; readonly factor: Factor; readonly group: string; readonly configured: string | undefined; readonly isCompared: (value: string) => boolean },
   prompt: PromptKey,
@@ -46,6 +52,8 @@ export function createNewcomers(
   const values = new Map<string, { first: number; last: number }>();
   const forgotten = new Map<string, number>();
   const waiting = new Map<string, number>();
+
+  const isProliferating = (slot: number): boolean => factor.name !== 'prompt_version' && values.size > MOST_VALUES && [...values.values()].filter(({ last }) => slot - last <= SLOTS_PER_DAY).length > MOST_VALUES;
 
   const isForgotten = (value: string, last: number, slot: number): boolean => {
     const since = forgotten.get(value);
@@ -79,6 +87,7 @@ export function createNewcomers(
     greet(slot, active, firstStartMs) {
       for (const value of active) {
         const known = values.get(value);
+        if (known === undefined && values.size >= MOST_REMEMBERED) values.delete(values.keys().next().value ?? '');
         const isNew = known === undefined || slot - known.last > SLOTS_PER_DAY || isForgotten(value, known.last, slot);
         if (isNew && !isCompared(value)) {
           const isOnly = active.length === 1 && [...values].every(([other, { last }]) => other === value || slot - last > SLOTS_PER_DAY);
@@ -89,11 +98,13 @@ export function createNewcomers(
     },
     async welcome(slot) {
       if (waiting.size === 0) return null;
+      if (isProliferating(slot)) waiting.clear();
       const welcome = await candidatesFor(slot);
       if (welcome === null) return null;
       waiting.clear();
       return welcome.candidates.length === 0 ? null : welcome;
     },
+    waiting: () => waiting,
     lastSlot: (value) => values.get(value)?.last ?? 0,
     forget: (value, slot) => void forgotten.set(value, slot),
     isWorthWatching: (active) => waiting.size > 0 || new Set([...values.keys(), ...active]).size > 1,

@@ -1,14 +1,15 @@
 import type { Alert } from '../../schemas/alert.ts';
 import type { Store } from '../../schemas/store.ts';
 import type { Bystander } from './drift-alert.ts';
-import { FACTORS, factorNamed, type FactorName } from './factors.ts';
+import type { Change } from './coincidence.ts';
+import { factorNamed, type Factor, type FactorName } from './factors.ts';
 import { ALERT_RESOLVED, loadAlertStates, type AlertState, type LookRows, type StoredComparison } from './look-store.ts';
 import { createNewcomers, firstStartMs, TEN_MINUTES, type Newcomers, type Welcome } from './newcomers.ts';
 import type { Activity, PromptKey } from './observations.ts';
 import type { RangeRows } from './range-rows.ts';
 import type { MetricPolicy } from './references.ts';
-import { createRollout, type Change, type Rollout, type RolloutSettings } from './rollout.ts';
-import { SLOTS_PER_HOUR } from '../slots.ts';
+import { createRollout, type Rollout, type RolloutSettings } from './rollout.ts';
+import { SLOT_MS, SLOTS_PER_HOUR } from '../slots.ts';
 import { openFromStore, restoreFromStore } from './taking-up.ts';
 import type { Tape } from './tape.ts';
 import type { Tapes } from './tapes.ts';
@@ -49,6 +50,7 @@ export type PromptSettings = RolloutSettings & {
   readonly sessionWindowS: number;
   readonly metricPolicy: MetricPolicy;
   readonly baseline: string | undefined;
+  readonly factors: readonly Factor[];
 };
 
 export function createPromptWatch(deps: { readonly store: Store; readonly rows: LookRows; readonly tapes: Tapes }, key: PromptKey, settings: PromptSettings): PromptWatch {
@@ -75,7 +77,7 @@ export function createPromptWatch(deps: { readonly store: Store; readonly rows: 
   const valuesIn = (active: readonly Activity[]): Map<Newcomers, string[]> => {
     const values = new Map<Newcomers, string[]>();
     for (const row of active) {
-      for (const factor of FACTORS) {
+      for (const factor of settings.factors) {
         const seen = { ...row, operation: '', route: '' };
         const value = factor.valueOf(seen);
         if (value === '') continue;
@@ -88,13 +90,21 @@ export function createPromptWatch(deps: { readonly store: Store; readonly rows: 
     return values;
   };
 
-  /** Changes of other factors whose comparisons opened in the same ten minutes. */
-  const togetherWith = ({ comparison }: Rollout): Change[] =>
-    [...rollouts.values()].flatMap((other) => {
-      const { factor, candidate } = other.comparison.identity;
-      const isTogether = factor !== comparison.identity.factor && Math.abs(other.comparison.settings().opened_slot - comparison.settings().opened_slot) < TEN_MINUTES;
-      return isTogether ? [{ factor, value: candidate }] : [];
-    });
+  const changeOf = ({ comparison }: Rollout): Change => ({
+    factor: comparison.identity.factor, group: comparison.settings().group, value: comparison.identity.candidate, start_ms: comparison.settings().opened_ms,
+  });
+
+  /** What is compared, and what still waits for it. */
+  const changes = (): Change[] => [
+    ...[...rollouts.values()].map(changeOf),
+    ...[...newcomers.values()].flatMap((of) => [...of.waiting()].map(([value, start_ms]) => ({ factor: of.factor.name, group: of.group, value, start_ms }))),
+  ];
+
+  /** Changes of other factors that began in the same ten minutes. */
+  const togetherWith = (rollout: Rollout): Change[] => {
+    const own = changeOf(rollout);
+    return changes().filter(({ factor, start_ms }) => factor !== own.factor && Math.abs(start_ms - own.start_ms) < TEN_MINUTES * SLOT_MS);
+  };
 
   /** New values of all factors that can be compared now share one α. */
   const welcome = async (slot: number): Promise<void> => {
@@ -130,7 +140,7 @@ export function createPromptWatch(deps: { readonly store: Store; readonly rows: 
       const looked: { comparison_id: string; e_value: number }[] = [];
       const version = mostActive(active);
       for (const [name, rollout] of rollouts) {
-        const conclusion = await rollout.conclude(slot, { version, together: togetherWith(rollout) });
+        const conclusion = await rollout.conclude(slot, { version, together: () => togetherWith(rollout) });
         if (conclusion === null) continue;
         const { comparison_id, factor, candidate } = rollout.comparison.identity;
         if (conclusion.e_value !== null) looked.push({ comparison_id, e_value: conclusion.e_value });
@@ -158,8 +168,8 @@ export function createPromptWatch(deps: { readonly store: Store; readonly rows: 
       return [...rollouts.values()].flatMap(({ comparison }) => {
         const { opened_slot, opened_ms } = comparison.settings();
         const { factor, candidate } = comparison.identity;
-        // A model that moved is what the watch over models is about.
-        if (factor === 'model' || opened_slot >= slot || slot - opened_slot >= SLOTS_PER_HOUR) return [];
+        // What moves for many prompts at once is what the watch over models is about.
+        if (!factorNamed(factor).isOfPrompt || opened_slot >= slot || slot - opened_slot >= SLOTS_PER_HOUR) return [];
         return [{ factor, prompt: key.prompt_name, value: candidate, at_ms: opened_ms, e_value: comparison.evidence().e_value }];
       });
     },
