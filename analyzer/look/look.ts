@@ -4,6 +4,7 @@ import { createDriftWatch, type DriftEvent, type DriftWatch } from './drift-watc
 import { factorsWith } from './factors.ts';
 import { WAITING_SLOTS } from './newcomers.ts';
 import { bySlot, selectActivity, selectSeenValues, type Activity, type PromptKey } from './observations.ts';
+import { createPromptDrift, type PromptDrift } from './prompt-drift.ts';
 import { createPromptWatch, type PromptEvent, type PromptWatch } from './prompt-watch.ts';
 import { selectPulse } from './pulse.ts';
 import { createRangeRows } from './range-rows.ts';
@@ -56,9 +57,21 @@ export function createLook(deps: { readonly store: Store }, settings: LookSettin
 
   const idOf = ({ project, environment, prompt_name }: PromptKey): string => `${project}\0${environment}\0${prompt_name}`;
   const watchDrift = (): DriftWatch =>
-    createDriftWatch({ store, rows }, { publicUrl: settings.publicUrl, metricPolicy: settings.metricPolicy, changedOn: (prompt, slot) => prompts.get(idOf(prompt))?.changesBefore(slot) ?? [] });
+    createDriftWatch({ store, rows }, { publicUrl: settings.publicUrl, metricPolicy: settings.metricPolicy, changedOn: (prompt, slot) => prompts.get(idOf(prompt))?.changesBefore(slot, 'own') ?? [], sharedOn: (prompt, slot) => prompts.get(idOf(prompt))?.changesBefore(slot, 'shared') ?? [] });
 
   let drift = watchDrift();
+  const watchPrompts = (): PromptDrift =>
+    createPromptDrift(
+      { store, rows },
+      {
+        publicUrl: settings.publicUrl,
+        metricPolicy: settings.metricPolicy,
+        isSettled: (prompt, since, slot) => prompts.get(idOf(prompt))?.isSettled(since, slot) ?? true,
+        changesOn: (prompt, since) => prompts.get(idOf(prompt))?.changesSince(since) ?? [],
+        pageOver: (place, slot) => drift.pageOver(place, slot),
+      },
+    );
+  let promptDrift = watchPrompts();
 
   const watchOf = ({ project, environment, prompt_name }: PromptKey): PromptWatch => {
     const id = idOf({ project, environment, prompt_name });
@@ -77,13 +90,14 @@ export function createLook(deps: { readonly store: Store }, settings: LookSettin
   const readRange = async (range: { readonly from: number; readonly to: number }): Promise<LookEvent[]> => {
     const events: LookEvent[] = [];
     // 1. What people decided, and who was active. A prompt is made known by its first call.
-    const alerted = [...[...prompts.values()].flatMap((watch) => watch.alerted()), ...drift.alerted()];
+    const alerted = [...[...prompts.values()].flatMap((watch) => watch.alerted()), ...drift.alerted(), ...promptDrift.alerted()];
     const decisions = alerted.length === 0 ? new Map<string, AlertState>() : await loadAlertStates(store, alerted);
     const [active, pulse] = await Promise.all([selectActivity(store, range), selectPulse(store, range)]);
     const activity = bySlot(active);
     const pulses = bySlot(pulse);
     for (const watch of prompts.values()) watch.adopt(decisions);
     drift.adopt(decisions);
+    promptDrift.adopt(decisions);
     const rangeRows = createRangeRows(store, range);
     for (let slot = range.from; slot < range.to; slot += 1) {
       // 2. Slot by slot, first all that is seen, then what is concluded from it: who did it is told by comparing prompts.
@@ -98,7 +112,9 @@ export function createLook(deps: { readonly store: Store }, settings: LookSettin
       await tapes.record(slot, rangeRows);
       for (const watch of busy) await watch.feed(slot, activeOn(watch), rangeRows);
       await drift.feed(slot, pulses.get(slot) ?? []);
+      await promptDrift.feed(slot, pulses.get(slot) ?? []);
       events.push(...(await drift.conclude(slot)));
+      events.push(...(await promptDrift.conclude(slot)));
       for (const watch of busy) events.push(...(await watch.conclude(slot, activeOn(watch), rangeRows)));
     }
     for (const watch of prompts.values()) watch.keep();
@@ -118,6 +134,7 @@ export function createLook(deps: { readonly store: Store }, settings: LookSettin
     tapes = createTapes(store);
     next = await loadProgress(store, settings.owner);
     drift = watchDrift();
+    promptDrift = watchPrompts();
     for (const stored of await loadComparisons(store)) await watchOf(stored.identity).restore(stored);
     const history = await loadHistory(store);
     for (const { factor, group, value, opened_slot, forgotten_slot, ...key } of history) {
@@ -136,6 +153,8 @@ export function createLook(deps: { readonly store: Store }, settings: LookSettin
         await newcomers.restore(values, next, opened);
       }
     }
+    // Last, because what changed on a prompt says from when on it is heard.
+    await promptDrift.restore(next);
   };
 
   return {

@@ -8,7 +8,7 @@ import { slotStartMs, SLOTS_PER_DAY } from '../slots.ts';
  * be compared with (DESIGN section 10).
  *
  * A value is new when it had no call for a day, or none since its alert was resolved. Its baseline is the one that the
- * configuration names; else, of those that served within the hour before (if any did), what served most of the prompt's calls in the day before; at first sight of several versions at once, the one
+ * configuration names, as a version or as a label; of versions the one that was called production; else, of those that served within the hour before (if any did), what served most of the prompt's calls in the day before; at first sight of several versions at once, the one
  * with most calls in the first ten minutes. What is decided here reads slots that are closed, so a restart decides the same.
  */
 export type Newcomers = {
@@ -40,6 +40,8 @@ export const TEN_MINUTES = 20;
 /** A new value waits ten minutes at most for others and ten for its baseline; what is older is not waiting any more. */
 export const WAITING_SLOTS = 3 * TEN_MINUTES;
 
+/** The label that says which version serves people, where nothing else is configured. */
+const PRODUCTION = 'production';
 /** Values within a day: with more, what they come from is no deployment but something of the call, and nothing is compared. Versions have a limit of their own. */
 const MOST_VALUES = 50;
 const MOST_REMEMBERED = 2_000;
@@ -60,6 +62,15 @@ export function createNewcomers(
     return since !== undefined && last < since && since <= slot;
   };
 
+  /** A version, the label that is its version where nothing better is known, or the label that it carried. */
+  const namedBaseline = async (latest: { readonly value: string; readonly start_ms: number }, day: { readonly group: string; readonly from: number; readonly to: number }): Promise<string | null> => {
+    if (factor.name !== 'prompt_version') return null;
+    const known = configured === undefined ? undefined : [configured, `label:${configured}`].find((value) => values.has(value));
+    if (known !== undefined) return known;
+    const labelled = await selectShares(store, prompt, factor, { ...day, before_ms: latest.start_ms, label: configured ?? PRODUCTION });
+    return labelled.find(({ value }) => value !== latest.value)?.value ?? null;
+  };
+
   const candidatesFor = async (slot: number): Promise<Welcome | null> => {
     const newcomers = [...waiting].map(([value, start_ms]) => ({ value, start_ms })).sort((left, right) => left.start_ms - right.start_ms || (left.value < right.value ? -1 : 1));
     // Seen against the one that began last, so that history and rollout may arrive in the same slot.
@@ -68,7 +79,7 @@ export function createNewcomers(
     const day = { group, from: Math.max(1, slot - SLOTS_PER_DAY), to: slot + 1 };
     const [earlier] = (await selectShares(store, prompt, factor, { ...day, before_ms: latest.start_ms })).filter(({ value }) => value !== latest.value);
     const isEstablished = earlier !== undefined && (earlier.calls >= BASELINE_CALLS || earlier.first_ms <= latest.start_ms - slotStartMs(TEN_MINUTES));
-    const established = configured !== undefined && values.has(configured) ? configured : isEstablished ? earlier.value : null;
+    const established = (await namedBaseline(latest, day)) ?? (isEstablished ? earlier.value : null);
     if (established !== null) return { baseline: established, candidates: newcomers.filter(({ value }) => value !== established) };
 
     // First sight of several at once: who has most calls in the first ten minutes is the baseline.

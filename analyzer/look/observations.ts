@@ -113,15 +113,16 @@ export async function selectShares(
   store: Store,
   prompt: PromptKey,
   { sql }: Factor,
-  range: { readonly group: string; readonly from: number; readonly to: number; readonly before_ms: number },
+  /** `label`: only calls that carried it. */
+  { label = '', ...range }: { readonly group: string; readonly from: number; readonly to: number; readonly before_ms: number; readonly label?: string },
 ): Promise<{ value: string; calls: number; first_ms: number }[]> {
   return store.select(
     `SELECT assumeNotNull(${sql.value}) AS value, uniqExact(trace_id, span_id) AS calls, min(intDiv(start_ns, 1000000)) AS first_ms,
             max(start_ns) >= ({before_ms:Int64} - 3600000) * 1000000 AS is_serving
      FROM calls WHERE slot >= {from:UInt32} AND slot < {to:UInt32} AND ${OF_PROMPT} AND ${ATTRIBUTED} AND ${sql.value} IS NOT NULL AND ${sql.group} = {group:String}
-       AND start_ns < {before_ms:UInt64} * 1000000
+       AND start_ns < {before_ms:UInt64} * 1000000 AND ({label:String} = '' OR prompt_label = {label:String})
      GROUP BY value ORDER BY is_serving DESC, calls DESC, first_ms, value`,
-    { ...prompt, ...range },
+    { ...prompt, ...range, label },
   );
 }
 

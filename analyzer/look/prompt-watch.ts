@@ -6,10 +6,11 @@ import { factorNamed, type Factor, type FactorName } from './factors.ts';
 import { ALERT_RESOLVED, loadAlertStates, type AlertState, type LookRows, type StoredComparison } from './look-store.ts';
 import { createNewcomers, firstStartMs, TEN_MINUTES, type Newcomers, type Welcome } from './newcomers.ts';
 import type { Activity, PromptKey } from './observations.ts';
+import type { RecentChange } from './prompt-drift-alert.ts';
 import type { RangeRows } from './range-rows.ts';
 import type { MetricPolicy } from './references.ts';
 import { createRollout, type Rollout, type RolloutSettings } from './rollout.ts';
-import { SLOT_MS, SLOTS_PER_HOUR } from '../slots.ts';
+import { SLOT_MS, slotStartMs, SLOTS_PER_HOUR } from '../slots.ts';
 import { openFromStore, restoreFromStore } from './taking-up.ts';
 import type { Tape } from './tape.ts';
 import type { Tapes } from './tapes.ts';
@@ -27,8 +28,11 @@ export type PromptWatch = {
   greet(slot: number, active: readonly Activity[]): void;
   newcomersOf(factor: FactorName, group: string): Newcomers;
   recallOpening(slot: number): void;
-  /** Comparisons that were opened within the hour before a slot: what changed on it. */
-  changesBefore(slot: number): readonly Bystander[];
+  /** Comparisons that were opened within the hour before a slot: what changed on it, by itself or, perhaps, with others. */
+  changesBefore(slot: number, which: 'own' | 'shared'): readonly Bystander[];
+  /** Whether nothing has changed on it since a slot, no two values run side by side, and nothing is accused. */
+  isSettled(since: number, slot: number): boolean;
+  changesSince(slot: number): readonly RecentChange[];
   /** Files the state of every open comparison with the rows to be written. */
   keep(): void;
   /** Comparisons that have an alert. */
@@ -52,6 +56,9 @@ export type PromptSettings = RolloutSettings & {
   readonly baseline: string | undefined;
   readonly factors: readonly Factor[];
 };
+
+/** Both arms had calls within so long: they run together. */
+const TOGETHER_SLOTS = SLOTS_PER_HOUR / 2;
 
 export function createPromptWatch(deps: { readonly store: Store; readonly rows: LookRows; readonly tapes: Tapes }, key: PromptKey, settings: PromptSettings): PromptWatch {
   const { store, rows } = deps;
@@ -164,15 +171,25 @@ export function createPromptWatch(deps: { readonly store: Store; readonly rows: 
     greet(slot, active) {
       for (const [of, values] of valuesIn(active)) of.greet(slot, values, () => 0);
     },
-    changesBefore(slot) {
+    changesBefore(slot, which) {
       return [...rollouts.values()].flatMap(({ comparison }) => {
         const { opened_slot, opened_ms } = comparison.settings();
-        const { factor, candidate } = comparison.identity;
-        // What moves for many prompts at once is what the watch over models is about.
-        if (!factorNamed(factor).isOfPrompt || opened_slot >= slot || slot - opened_slot >= SLOTS_PER_HOUR) return [];
-        return [{ factor, prompt: key.prompt_name, value: candidate, at_ms: opened_ms, e_value: comparison.evidence().e_value }];
+        const { factor, baseline, candidate } = comparison.identity;
+        if (factorNamed(factor).isOfPrompt !== (which === 'own') || opened_slot >= slot || slot - opened_slot >= SLOTS_PER_HOUR) return [];
+        return [{ factor, prompt: key.prompt_name, value: candidate, baseline, at_ms: opened_ms, e_value: comparison.evidence().e_value }];
       });
     },
+    isSettled(since, slot) {
+      if (changes().some(({ start_ms }) => start_ms >= slotStartMs(since))) return false;
+      return [...rollouts.values()].every(({ comparison, record }) => {
+        const { factor, baseline, candidate } = comparison.identity;
+        const of = newcomersOf(factor, comparison.settings().group);
+        const isTogether = [baseline, candidate].every((value) => slot - of.lastSlot(value) < TOGETHER_SLOTS);
+        return !isTogether && (record.alert()?.state ?? 'resolved') === 'resolved';
+      });
+    },
+    changesSince: (slot) =>
+      [...rollouts.values()].map(changeOf).filter(({ start_ms }) => start_ms >= slotStartMs(slot)).sort((left, right) => left.start_ms - right.start_ms).map(({ factor, value, start_ms }) => ({ factor, value, at_ms: start_ms })),
     recallOpening: (slot) => void (openedSlot = Math.max(openedSlot, slot)),
     keep() {
       for (const rollout of rollouts.values()) rollout.keep();

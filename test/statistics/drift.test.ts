@@ -17,7 +17,7 @@ function alarm(prompts: Readonly<Record<string, { readonly normal: number; reado
       return [name, ratioOf.get(name)?.({ bins: [0, 50], counts: [20 - bad, bad] }) ?? []];
     });
     state = advanceDrift(state, new Map(ratios));
-    if (driftEvidence(state) >= threshold) return slot;
+    if (driftEvidence({ prompts: state, models: noDrift }, 'prompt') >= threshold) return slot;
   }
   return null;
 }
@@ -79,7 +79,7 @@ describe('an alarm', () => {
   });
 
   it('needs two prompts', () => {
-    expect(driftEvidence(advanceDrift(noDrift, new Map([['p', [9, 9, 9, 9]]])))).toBe(0);
+    expect(driftEvidence({ prompts: advanceDrift(noDrift, new Map([['p', [9, 9, 9, 9]]])), models: noDrift }, 'prompt')).toBe(0);
   });
 
   it('leaves prompts out in groups where there are many, which is never less strict', () => {

@@ -120,9 +120,17 @@ function culprit(alert) {
   return card('Culprit', null,
     h('p', { class: 'who' }, `${factorName(who.factor)} ${who.value}`),
     h('p', { class: 'mute' }, `against ${who.baseline}`),
-    (who.confounded_with ?? []).map((other) => h('p', { class: 'mid' }, `Moved together with ${factorName(other.factor)} ${other.value}: cannot be told apart.`)),
+    (who.confounded_with ?? []).map((other) => h('p', { class: 'mid' }, `Moved together with ${factorName(other.factor)} ${other.value}: cannot be told apart.${other.told_apart_by ? ` What would tell: ${other.told_apart_by}.` : ''}`)),
+    (who.factor === 'unknown' ? changesBefore(alert) : null),
     h('dl', { class: 'facts' }, facts.map(([name, value]) => [h('dt', null, name), h('dd', null, value)])),
     who.diff_url === null ? null : h('p', null, link(who.diff_url, null, 'What changed ↗')));
+}
+
+/** Where none of what is watched moved: what was last changed on the prompt. */
+function changesBefore(alert) {
+  const changes = alert.recent_changes ?? [];
+  if (changes.length === 0) return h('p', { class: 'mid' }, 'Nothing that is watched changed on it in the day before.');
+  return changes.map((one) => h('p', { class: 'mid' }, `Changed before: ${factorName(one.factor)} ${one.value} at ${time(Date.parse(one.at))}.`));
 }
 
 function innocent(alert) {
