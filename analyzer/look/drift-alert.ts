@@ -31,7 +31,7 @@ export type DriftFinding = Measured & {
 /** Minutes between a change that all prompts had and the onset, for which the change may be the cause. */
 const TOGETHER_MS = 600_000;
 
-type Culprit = { readonly factor: 'model' | 'provider'; readonly value: string; readonly baseline: string };
+export type Culprit = { readonly factor: 'model' | 'provider'; readonly value: string; readonly baseline: string };
 export type Accused = { readonly culprit: Culprit & { readonly confounded_with: readonly Told[] }; readonly bystanders: readonly Bystander[] };
 
 /**
@@ -125,19 +125,33 @@ function addedAt(known: Stratum, more: Stratum): number[] {
   return bins.map((bin) => at(known, bin) + at(more, bin));
 }
 
+/** Who is named and who is not, in the words of an alert. */
+export function saysWho({ culprit, bystanders }: Accused, prompts: readonly string[]): Pick<Alert, 'culprit' | 'exonerated'> {
+  const { factor, value, baseline, confounded_with } = culprit;
+  const told = confounded_with.map((other) => ({ ...other, told_apart_by: `one prompt on ${value} without ${other.value}` }));
+  return {
+    culprit: { factor, value, baseline, ...(told.length === 0 ? {} : { confounded_with: told }), commit: null, author: null, owner: null, diff_url: null },
+    exonerated: bystanders.map((one) => ({
+      factor: one.factor,
+      value: one.value,
+      reason: `${one.prompt} changed to it at ${new Date(one.at_ms).toISOString().slice(11, 16)} UTC, but ${prompts.filter((prompt) => prompt !== one.prompt).join(', ')}, where nothing changed, moved as well`,
+      e_value: one.e_value,
+    })),
+  };
+}
+
 export type DriftAlertContext = {
   readonly identity: ComparisonIdentity;
-  readonly culprit: Accused['culprit'];
+  readonly accused: Accused;
   /** Of a provider: its models. */
   readonly models: readonly string[];
   readonly finding: DriftFinding;
   readonly prompts: readonly string[];
-  readonly bystanders: readonly Bystander[];
   readonly raisedMs: number;
   readonly publicUrl: string;
 };
 
-export function driftAlertOf({ identity, culprit, models, finding, prompts, bystanders, raisedMs, publicUrl }: DriftAlertContext): Alert {
+export function driftAlertOf({ identity, accused: { culprit, bystanders }, models, finding, prompts, raisedMs, publicUrl }: DriftAlertContext): Alert {
   const { comparison_id, project, environment } = identity;
   const id = `alr_${createHash('sha256').update(`${comparison_id}/${raisedMs}`).digest('hex').slice(0, 20)}`;
   const { effect, baseline, candidate, reading } = finding;
@@ -152,18 +166,8 @@ export function driftAlertOf({ identity, culprit, models, finding, prompts, byst
     prompt_version: null,
     metric: finding.metric,
     direction: reading.shown.direction,
-    culprit: {
-      factor: culprit.factor, value: culprit.value, baseline: culprit.baseline,
-      ...(culprit.confounded_with.length === 0 ? {} : { confounded_with: culprit.confounded_with.map((other) => ({ ...other, told_apart_by: `one prompt on ${culprit.value} without ${other.value}` })) }),
-      commit: null, author: null, owner: null, diff_url: null,
-    },
+    ...saysWho({ culprit, bystanders }, prompts),
     evidence: { grade: 'before_after', e_value: finding.e_value, threshold: 1 / finding.alpha, alpha: finding.alpha, metrics: finding.metrics, baseline, candidate, effect },
-    exonerated: bystanders.map(({ factor, prompt, value, at_ms, e_value }) => ({
-      factor,
-      value,
-      reason: `${prompt} changed to it at ${new Date(at_ms).toISOString().slice(11, 16)} UTC, but ${prompts.join(', ')}, where nothing changed, moved as well`,
-      e_value,
-    })),
     onset: new Date(finding.onsetMs).toISOString(),
     raised_at: new Date(raisedMs).toISOString(),
     resolved_at: null,

@@ -2,7 +2,9 @@ import { createHash } from 'node:crypto';
 import type { ComparisonSettings } from '../../schemas/evidence.ts';
 import type { AlertRecord } from './alert-record.ts';
 import type { ComparisonIdentity } from './comparison.ts';
+import type { Culprit } from './drift-alert.ts';
 import { readingOf, seriesName, seriesOf, type Series } from './drift-series.ts';
+import type { PromptKey } from './observations.ts';
 import { merged, type Place, type Pulse } from './pulse.ts';
 import type { MetricPolicy } from './references.ts';
 import { SLOT_MS, slotStartMs } from '../slots.ts';
@@ -20,9 +22,13 @@ export type Detector = {
   /** Who serves the model. */
   providers: ReadonlySet<string>;
   record: AlertRecord | null;
+  /** Of the last alert, what it was judged from: what is seen to have changed in the same minutes may only come to be known after it. */
+  claim: Claim | null;
   /** What crossed in the slot that was fed last. */
   crossed: readonly { readonly metric: string; readonly e_value: number }[];
 };
+
+export type Claim = { readonly slot: number; readonly found: Culprit; readonly seen: readonly PromptKey[]; readonly heard: readonly string[]; readonly onsetMs: number; said: string };
 
 export type DetectorSnapshot = {
   readonly slot: number;
@@ -62,7 +68,7 @@ export function createDetector(place: Place, slot: number): Detector {
 }
 
 export function restoreDetector(identity: ComparisonIdentity, state: DetectorSnapshot, record: AlertRecord | null): Detector {
-  return { identity, state, series: new Map(), watched: [], isGrouped: false, providers: new Set(), record, crossed: [] };
+  return { identity, state, series: new Map(), watched: [], isGrouped: false, providers: new Set(), record, claim: null, crossed: [] };
 }
 
 /** Takes the pulse of an hour for what is usual. */

@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto';
 import type { Alert } from '../../schemas/alert.ts';
 import type { Store } from '../../schemas/store.ts';
 import { createAlertRecord } from './alert-record.ts';
-import { createDetector, detectorName, fileOf, isOfProvider, isOpen, learn, placeOf, placesOf, restoreDetector, step, type Detector, type DetectorFile } from './drift-detector.ts';
-import { accused, driftAlertOf, findDrift, type Bystander } from './drift-alert.ts';
+import { createDetector, detectorName, fileOf, isOfProvider, isOpen, learn, placeOf, placesOf, restoreDetector, step, type Claim, type Detector, type DetectorFile } from './drift-detector.ts';
+import { accused, driftAlertOf, findDrift, saysWho, type Accused, type Bystander } from './drift-alert.ts';
 import { loadAlertStates, loadDetectors, type AlertState, type LookRows } from './look-store.ts';
 import type { PromptKey } from './observations.ts';
 import { merged, selectPulse, selectResponseModel, type Pulse } from './pulse.ts';
@@ -47,6 +47,8 @@ const UNSETTLED = 10;
 const SLOTS_PER_MONTH = 30 * SLOTS_PER_DAY;
 /** After the last sign of it a drift is over; and so long nothing new is paged. */
 const QUIET = SLOTS_PER_HOUR;
+/** Slots after an alarm in which what changed may still come to be known. */
+const REVISED_FOR = 20;
 
 export function createDriftWatch(deps: { readonly store: Store; readonly rows: LookRows }, settings: DriftSettings): DriftWatch {
   const { store, rows } = deps;
@@ -68,6 +70,9 @@ export function createDriftWatch(deps: { readonly store: Store; readonly rows: L
     if (!isOfProvider(detector)) return [...detector.providers].flatMap((provider) => detectors.get(detectorName({ project, environment, by: 'provider', of: provider })) ?? []);
     return [...detectors.values()].filter((other) => !isOfProvider(other) && other.providers.has(of) && other.identity.project === project && other.identity.environment === environment);
   };
+
+  const accusedBy = ({ found, seen, heard, onsetMs }: Claim, slot: number): Accused =>
+    accused(found, { heard, own: seen.flatMap((prompt) => settings.changedOn(prompt, slot)), shared: seen.flatMap((prompt) => settings.sharedOn(prompt, slot)), onsetMs });
 
   const raise = async (detector: Detector, slot: number): Promise<DriftEvent | null> => {
     const { state, crossed } = detector;
@@ -94,13 +99,14 @@ export function createDriftWatch(deps: { readonly store: Store; readonly rows: L
     const earlier = await responseModel(Math.max(1, (state.reference_slot ?? slot) - SLOTS_PER_HOUR), state.reference_slot ?? slot);
     const seen = [...new Set(all.map(({ prompt_name }) => prompt_name))].sort().map((prompt_name): PromptKey => ({ project: place.project, environment: place.environment, prompt_name }));
     const heard = seen.filter((prompt) => speaks(prompt, slot));
-    const { culprit, bystanders } = accused(
-      { factor: place.by, value: model, baseline: earlier === null || earlier === model ? 'the hour before' : earlier },
-      { heard: heard.map(({ prompt_name }) => prompt_name), own: seen.flatMap((prompt) => settings.changedOn(prompt, slot)), shared: seen.flatMap((prompt) => settings.sharedOn(prompt, slot)), onsetMs: finding.onsetMs },
-    );
+    const found = { factor: place.by, value: model, baseline: earlier === null || earlier === model ? 'the hour before' : earlier };
+    const claim: Claim = { slot, found, seen, heard: heard.map(({ prompt_name }) => prompt_name), onsetMs: finding.onsetMs, said: '' };
+    const who = accusedBy(claim, slot);
+    claim.said = changesIn(who);
+    detector.claim = claim;
     const models = place.by === 'provider' ? [...new Set(all.map(({ request_model }) => request_model))].sort() : [];
     const raisedMs = slotStartMs(slot + 1);
-    const alert = driftAlertOf({ identity, culprit, models, finding, prompts: heard.map(({ prompt_name }) => prompt_name), bystanders, raisedMs, publicUrl: settings.publicUrl });
+    const alert = driftAlertOf({ identity, accused: who, models, finding, prompts: claim.heard, raisedMs, publicUrl: settings.publicUrl });
     // A model of it that was paged before becomes the provider's page: one alert, revised.
     const revised = isOfProvider(detector) ? kinOf(detector).find(isOpen) : undefined;
     const before = revised?.record?.current() ?? null;
@@ -110,10 +116,24 @@ export function createDriftWatch(deps: { readonly store: Store; readonly rows: L
     const told = before === null ? alert : { ...alert, id: before.id, state: before.state, raised_at: before.raised_at, onset: before.onset < alert.onset ? before.onset : alert.onset, links: { ...before.links, evidence: alert.links.evidence } };
     if (revised !== undefined) {
       revised.record = null;
+      revised.claim = null;
       revised.state = { ...revised.state, alarm_id: null };
     }
     const reason = before === null ? 'several prompts moved at once' : `revised: not ${before.culprit.value} alone, other models of ${place.of} moved as well`;
     return { kind: 'alert', slot, comparison_id: identity.comparison_id, alert: detector.record.change(told, { atMs: raisedMs, reason }) };
+  };
+
+  /** What changed in the very slot of the alarm is seen after it; then the alert is revised. */
+  const revise = (detector: Detector, slot: number): DriftEvent | null => {
+    const { claim, record, state } = detector;
+    const alert = record?.current() ?? null;
+    if (claim === null || record === null || alert === null || state.alarm_id === null || alert.state === 'resolved' || slot <= claim.slot || slot - claim.slot > REVISED_FOR) return null;
+    const who = accusedBy(claim, slot);
+    const said = changesIn(who);
+    if (said === claim.said) return null;
+    claim.said = said;
+    const { alarm_id } = state;
+    return { kind: 'alert', slot, comparison_id: alarm_id, alert: record.change({ ...alert, ...saysWho(who, claim.heard) }, { atMs: slotStartMs(slot + 1), reason: 'revised: what else changed in the same minutes' }) };
   };
 
   const settle = (detector: Detector, slot: number): DriftEvent | null => {
@@ -161,7 +181,7 @@ export function createDriftWatch(deps: { readonly store: Store; readonly rows: L
       const current = [...detectors.values()].filter(({ state }) => state.slot === slot);
       // Providers first: what their models show in the same slot is theirs.
       for (const detector of [...current.filter(isOfProvider), ...current.filter((each) => !isOfProvider(each))]) {
-        for (const event of [await raise(detector, slot), settle(detector, slot)]) if (event !== null) events.push(event);
+        for (const event of [await raise(detector, slot), revise(detector, slot), settle(detector, slot)]) if (event !== null) events.push(event);
         if (detector.crossed.length > 0) detector.state = { ...detector.state, crossed_slot: slot, since_slot: slot + 1, states: {}, model_states: {} };
       }
       return events;
@@ -193,5 +213,8 @@ export function createDriftWatch(deps: { readonly store: Store; readonly rows: L
     },
   };
 }
+
+/** What an accusation says besides its evidence. */
+const changesIn = ({ culprit, bystanders }: Accused): string => JSON.stringify([culprit, bystanders.map(({ factor, prompt, value }) => [factor, prompt, value])]);
 
 const alarmIdOf = (detectorId: string, slot: number): string => `cmp_${createHash('sha256').update(`${detectorId}/${slot}`).digest('hex').slice(0, 20)}`;

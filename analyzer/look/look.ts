@@ -66,7 +66,7 @@ export function createLook(deps: { readonly store: Store }, settings: LookSettin
       {
         publicUrl: settings.publicUrl,
         metricPolicy: settings.metricPolicy,
-        isSettled: (prompt, since, slot) => prompts.get(idOf(prompt))?.isSettled(since, slot) ?? true,
+        isSettled: (prompt, reference_slot, slot) => prompts.get(idOf(prompt))?.isSettled(reference_slot, slot) ?? true,
         changesOn: (prompt, since) => prompts.get(idOf(prompt))?.changesSince(since) ?? [],
         pageOver: (place, slot) => drift.pageOver(place, slot),
       },

@@ -38,8 +38,8 @@ export type PromptDrift = {
 export type PromptDriftSettings = {
   readonly publicUrl: string;
   readonly metricPolicy: (prompt: string) => MetricPolicy;
-  /** Whether nothing has changed on a prompt since a slot, and nothing is being compared or accused. */
-  readonly isSettled: (prompt: PromptKey, since: number, slot: number) => boolean;
+  /** Whether a prompt can be held against its hour before `reference_slot`: it has not changed since, and nothing is being compared or accused. */
+  readonly isSettled: (prompt: PromptKey, reference_slot: number, slot: number) => boolean;
   readonly changesOn: (prompt: PromptKey, since: number) => readonly RecentChange[];
   readonly pageOver: (place: { readonly project: string; readonly environment: string; readonly request_models: readonly string[] }, slot: number) => ModelPage | null;
 };
@@ -81,8 +81,7 @@ export function createPromptDrift(deps: { readonly store: Store; readonly rows: 
   /** Mean slots to a false alarm that each metric of each prompt must have: one a month for all of them. */
   const threshold = (): number => SLOTS_PER_MONTH * Math.max(1, [...watched.values()].reduce((sum, { metrics }) => sum + metrics.length, 0));
   const isOpen = ({ record }: Watched): boolean => (record?.of.current()?.state ?? 'resolved') !== 'resolved';
-  const beginOf = ({ reference_slot }: Watched): number => reference_slot - SLOTS_PER_HOUR;
-  const isHeard = (one: Watched, slot: number): boolean => settings.isSettled(one.prompt, beginOf(one), slot);
+  const isHeard = (one: Watched, slot: number): boolean => settings.isSettled(one.prompt, one.reference_slot, slot);
 
   /** New references for these prompts, all from one reading. */
   const learn = async (slot: number, isDue: (one: Watched) => boolean): Promise<void> => {
@@ -108,12 +107,14 @@ export function createPromptDrift(deps: { readonly store: Store; readonly rows: 
   const step = (one: Watched, slot: number, pulses: readonly Pulse[], needed: number): void => {
     one.crossed = [];
     if (pulses.length > 0) one.seen_slot = slot;
+    if (!isHeard(one, slot)) {
+      Object.assign(one, { since_slot: slot + 1, states: {} });
+      return;
+    }
     const sums = new Map<string, number[]>();
-    if (isHeard(one, slot)) {
-      for (const pulse of pulses) {
-        const series = one.series.get(ownSeries(pulse));
-        if (series !== undefined) addRatio(sums, pulse.metric, series.ratio(pulse));
-      }
+    for (const pulse of pulses) {
+      const series = one.series.get(ownSeries(pulse));
+      if (series !== undefined) addRatio(sums, pulse.metric, series.ratio(pulse));
     }
     one.states = Object.fromEntries(
       one.metrics.map((metric): [string, DriftState] => {
@@ -134,7 +135,7 @@ export function createPromptDrift(deps: { readonly store: Store; readonly rows: 
 
   const raise = async (one: Watched, slot: number): Promise<DriftEvent | null> => {
     const isQuiet = one.crossed_slot !== null && slot - one.crossed_slot < QUIET;
-    if (one.crossed.length === 0 || isOpen(one) || isQuiet || !isHeard(one, slot)) return null;
+    if (one.crossed.length === 0 || isOpen(one) || isQuiet) return null;
     const { prompt } = one;
     if (settings.pageOver({ ...prompt, request_models: one.request_models }, slot) !== null) return null;
     const headline = driftHeadline(one.crossed)?.metric ?? '';

@@ -30,8 +30,8 @@ export type PromptWatch = {
   recallOpening(slot: number): void;
   /** Comparisons that were opened within the hour before a slot: what changed on it, by itself or, perhaps, with others. */
   changesBefore(slot: number, which: 'own' | 'shared'): readonly Bystander[];
-  /** Whether nothing has changed on it since a slot, no two values run side by side, and nothing is accused. */
-  isSettled(since: number, slot: number): boolean;
+  /** Whether it can be held against its hour before `reference_slot`: nothing changed since that begins, no two values run side by side, and nothing is accused. */
+  isSettled(reference_slot: number, slot: number): boolean;
   changesSince(slot: number): readonly RecentChange[];
   /** Files the state of every open comparison with the rows to be written. */
   keep(): void;
@@ -179,8 +179,10 @@ export function createPromptWatch(deps: { readonly store: Store; readonly rows: 
         return [{ factor, prompt: key.prompt_name, value: candidate, baseline, at_ms: opened_ms, e_value: comparison.evidence().e_value }];
       });
     },
-    isSettled(since, slot) {
-      if (changes().some(({ start_ms }) => start_ms >= slotStartMs(since))) return false;
+    isSettled(reference_slot, slot) {
+      // Versions have series of their own: half an hour of one is enough, once its comparison has had its hour.
+      const lastOf = (factor: FactorName): number => (factor === 'prompt_version' ? Math.min(reference_slot - SLOTS_PER_HOUR / 2, slot - SLOTS_PER_HOUR) : reference_slot - SLOTS_PER_HOUR);
+      if (changes().some(({ factor, start_ms }) => start_ms >= slotStartMs(lastOf(factor)))) return false;
       return [...rollouts.values()].every(({ comparison, record }) => {
         const { factor, baseline, candidate } = comparison.identity;
         const of = newcomersOf(factor, comparison.settings().group);
