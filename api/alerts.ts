@@ -2,6 +2,7 @@ import { createRoute, z, type OpenAPIHono } from '@hono/zod-openapi';
 import { Alert } from '../schemas/alert.ts';
 import type { ApiDeps } from './app.ts';
 import { limitOf } from './parameters.ts';
+import type { VersionEvents } from './version-events.ts';
 import { notFoundResponse, Problem, ProblemError, problemResponses } from './problem.ts';
 
 /** What a person does to an alert. Appends a transition and resolves when it is durable. */
@@ -50,7 +51,7 @@ const resolveRoute = createRoute({
 
 type TransitionRow = { alert_id: string; sequence: number; comparison_id: string; state: Alert['state']; at_ms: number; reason: string; body: string };
 
-export function registerAlerts(app: OpenAPIHono, deps: ApiDeps): void {
+export function registerAlerts(app: OpenAPIHono, deps: ApiDeps, versions: VersionEvents): void {
   const { transition } = deps;
 
   app.openapi(listRoute, async (context) => {
@@ -58,7 +59,10 @@ export function registerAlerts(app: OpenAPIHono, deps: ApiDeps): void {
     return context.json(await readAlerts(deps, { state, limit: limit ?? 100 }), 200);
   });
 
-  app.openapi(oneRoute, async (context) => context.json(await readAlert(deps, context.req.valid('param').id), 200));
+  app.openapi(oneRoute, async (context) => {
+    const alert = await readAlert(deps, context.req.valid('param').id);
+    return context.json({ ...alert, ...(await versions.complete(alert)) }, 200);
+  });
 
   app.openapi(acknowledgeRoute, async (context) => {
     const alert = await readAlert(deps, context.req.valid('param').id);

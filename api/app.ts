@@ -1,22 +1,29 @@
 import { OpenAPIHono } from '@hono/zod-openapi';
 import { bodyLimit } from 'hono/body-limit';
 import { HTTPException } from 'hono/http-exception';
+import type { Registry } from '../schemas/registry.ts';
 import type { Clock } from '../schemas/clock.ts';
-import type { Store } from '../schemas/store.ts';
+import type { AnalystStore, Store } from '../schemas/store.ts';
 import { registerAlerts, type Transition } from './alerts.ts';
 import { registerCalls } from './calls.ts';
 import { registerComparisons } from './comparisons.ts';
 import { registerContent } from './content.ts';
 import { registerEvents, type EventSource } from './events.ts';
+import { registerFlagger } from './flagger.ts';
 import { LOOPBACK_NAMES, onlyForHosts } from './host.ts';
 import { registerLedger } from './ledger.ts';
 import { registerPage } from './page.ts';
 import { errorResponse, ProblemError, problemResponse, validationHook } from './problem.ts';
+import { registerPrometheus } from './prometheus.ts';
 import { registerPrompts } from './prompts.ts';
+import { registerQuery } from './query.ts';
 import { createResults } from './results.ts';
 import { registerScores } from './scores.ts';
 import { registerSeries } from './series.ts';
-import { registerVerdicts } from './verdicts.ts';
+import { registerRegistryHooks } from './registry-hooks.ts';
+import { createVersionEvents } from './version-events.ts';
+import { registerVersions } from './versions.ts';
+import { createVerdicts, registerVerdicts } from './verdicts.ts';
 
 export type ApiSettings = {
   project: string;
@@ -32,6 +39,8 @@ export type ApiSettings = {
   heartbeatMs: number;
   /** Names that this server is reached by (host.ts). */
   hosts: readonly string[];
+  /** Whose webhooks are taken. */
+  registries: readonly Registry[];
   /** Where SDKs send to, as an empty page tells it; null: where the page itself is served. */
   ingestUrl: string | null;
 };
@@ -45,6 +54,7 @@ export const defaultApiSettings: ApiSettings = {
   maxQueuedEvents: 256,
   heartbeatMs: 5_000,
   hosts: LOOPBACK_NAMES,
+  registries: [],
   ingestUrl: null,
 };
 
@@ -53,6 +63,8 @@ export type Status = { behind_ms: number | null };
 
 export type ApiDeps = {
   store: Store;
+  /** Where SQL that people write runs. */
+  analyst: AnalystStore;
   clock: Clock;
   events: EventSource;
   settings: ApiSettings;
@@ -66,20 +78,32 @@ export type ApiDeps = {
 export function createApi(deps: ApiDeps): OpenAPIHono {
   const app = new OpenAPIHono({ defaultHook: validationHook });
   app.use('*', onlyForHosts(new Set(deps.settings.hosts)));
-  const limit = bodyLimit({ maxSize: 64 * 1024, onError: () => problemResponse(413, 'The body is larger than 64 KiB.') });
+  const limit = bodyLimit({ maxSize: 256 * 1024, onError: () => problemResponse(413, 'The body is larger than 256 KiB.') });
   // Only for its own resources: under the same origin the collector takes larger bodies.
   app.use('/v1/alerts/*', limit);
+  app.use('/v1/query', limit);
+  app.use('/v1/flagger/*', limit);
+  const large = bodyLimit({ maxSize: 16 * 1024 * 1024, onError: () => problemResponse(413, 'The body is larger than 16 MiB.') });
+  app.use('/v1/versions', large);
+  app.use('/v1/hooks/*', large);
 
+  const versionEvents = createVersionEvents(deps.store);
   registerCalls(app, deps);
   registerContent(app, deps);
   registerScores(app, deps);
   registerPrompts(app, deps);
   const readResults = createResults(deps);
   registerComparisons(app, deps, readResults);
-  registerVerdicts(app, deps, readResults);
+  const readVerdict = createVerdicts(deps, readResults);
+  registerVerdicts(app, readVerdict);
+  registerFlagger(app, readVerdict);
+  registerPrometheus(app, deps);
   registerSeries(app, deps);
-  registerAlerts(app, deps);
+  registerAlerts(app, deps, versionEvents);
+  registerVersions(app, deps, versionEvents);
+  registerRegistryHooks(app, deps, versionEvents);
   registerLedger(app, deps);
+  registerQuery(app, deps);
   registerEvents(app, deps);
   registerPage(app);
 

@@ -16,6 +16,7 @@ export type Problem = z.infer<typeof Problem>;
 
 const titles = {
   400: 'Bad request',
+  403: 'Forbidden',
   404: 'Not found',
   405: 'Method not allowed',
   409: 'Conflict',

@@ -3,6 +3,7 @@ import type { z } from 'zod';
 import { ConfigFile, type Config } from '../schemas/config.ts';
 import { WebhookSecret, type Webhook } from '../schemas/webhook.ts';
 import { PermanentError } from '../schemas/errors.ts';
+import { secretOf, type NamedSecret } from './secrets.ts';
 import { expectedAt, keysAt, nearest, SETTINGS, valueOf, type Path, type Setting } from './settings.ts';
 
 /**
@@ -54,9 +55,9 @@ export function loadConfiguration({ argv, environment, readFile, commandFlags = 
   const origin: Origin = (path) => origins.get(path.join('.')) ?? originInFile(file, path);
   const parsed = ConfigFile.safeParse(values);
   if (!parsed.success) problems.push(...parsed.error.issues.flatMap((issue) => sentences(issue, values, origin)));
-  const webhooks = parsed.success ? readSecrets(parsed.data.webhooks, { environment, readFile }, origin, problems) : [];
-  if (problems.length > 0 || !parsed.success) throw new PermanentError(problems.join('\n'));
-  return { kind: 'run', config: { ...parsed.data, webhooks }, positionals: given.positionals, flags: given.flags };
+  const secrets = parsed.success ? readSecrets(parsed.data, { environment, readFile }, origin, problems) : null;
+  if (problems.length > 0 || !parsed.success || secrets === null) throw new PermanentError(problems.join('\n'));
+  return { kind: 'run', config: { ...parsed.data, ...secrets }, positionals: given.positionals, flags: given.flags };
 }
 
 function readArguments(argv: readonly string[], commandFlags: CommandFlags, problems: string[]): Arguments {
@@ -199,10 +200,10 @@ function sentences(issue: z.core.$ZodIssue, values: unknown, origin: Origin): st
   return [`${origin(issue.path)} ${shown(value, issue.path)}; give ${expectedAt(issue.path)}.`];
 }
 
-/** Webhooks hold secrets, and URLs hold tokens: what stands there is not repeated, and long text neither. */
+/** Webhooks and registries hold secrets, and URLs hold tokens: what stands there is not repeated, and long text neither. */
 function shown(value: unknown, path: Path): string {
   if (value === undefined) return 'is missing';
-  if (path[0] === 'webhooks' || path[0] === 'public_url' || typeof value === 'object') return 'does not fit';
+  if (path[0] === 'webhooks' || path[0] === 'registries' || path[0] === 'public_url' || typeof value === 'object') return 'does not fit';
   const text = JSON.stringify(value);
   return `is ${text.length > 60 ? `${text.slice(0, 60)}…` : text}`;
 }
@@ -213,31 +214,24 @@ function suggestion(meant: string | null, otherwise: string): string {
 
 /** Fetches the secrets that the file only points to. */
 function readSecrets(
-  entries: z.output<typeof ConfigFile>['webhooks'],
-  { environment, readFile }: Pick<Sources, 'environment' | 'readFile'>,
+  { webhooks, registries }: Pick<z.output<typeof ConfigFile>, 'webhooks' | 'registries'>,
+  sources: Pick<Sources, 'environment' | 'readFile'>,
   origin: Origin,
   problems: string[],
-): Webhook[] {
-  return entries.flatMap((entry, index) => {
-    const { name, url, events, timeout_s, secret, secret_file: file, secret_env: variable } = entry;
-    const refuse = (key: string, message: string) => {
-      problems.push(`${origin(['webhooks', index, key])} of ${name} ${message}.`);
-      return [];
-    };
-    let found = secret;
-    if (variable !== undefined) {
-      found = environment[variable];
-      if (!found) return refuse('secret_env', `names ${variable}, which is not set; set it or name another`);
-    }
-    if (file !== undefined) {
-      try {
-        found = readFile(file).trim();
-      } catch (error) {
-        return refuse('secret_file', `cannot be read (${error instanceof Error ? error.message : String(error)}); name a file that exists and is readable`);
-      }
-    }
-    const checked = WebhookSecret.safeParse(found);
-    if (!checked.success) return refuse(variable === undefined ? 'secret_file' : 'secret_env', checked.error.issues[0]?.message ?? 'does not fit');
-    return [{ name, url, secret: checked.data, events, timeout_s }];
-  });
+): Pick<Config, 'webhooks' | 'registries'> {
+  const read = (entry: NamedSecret, path: Path, name: string, faultOf: (secret: string) => string | null): string => {
+    const found = secretOf(entry, sources);
+    const fault = 'secret' in found ? faultOf(found.secret) : found.message;
+    const key = 'secret' in found ? (entry.secret_env !== undefined ? 'secret_env' : entry.secret_file !== undefined ? 'secret_file' : 'secret') : found.key;
+    if (fault !== null) problems.push(`${origin([...path, key])} of ${name} ${fault}.`);
+    return 'secret' in found ? found.secret : '';
+  };
+  const webhookFault = (secret: string): string | null => {
+    const checked = WebhookSecret.safeParse(secret);
+    return checked.success ? null : (checked.error.issues[0]?.message ?? 'does not fit');
+  };
+  return {
+    webhooks: webhooks.map((entry, index): Webhook => ({ name: entry.name, url: entry.url, secret: read(entry, ['webhooks', index], entry.name, webhookFault), events: entry.events, timeout_s: entry.timeout_s })),
+    registries: registries.map((entry, index) => ({ kind: entry.kind, files: entry.files, secret: read(entry, ['registries', index], entry.kind, (secret) => (secret.length < 8 ? 'is shorter than 8 characters' : null)) })),
+  };
 }

@@ -7,12 +7,19 @@ import { VERSION } from './version.ts';
 
 /** The only reader of arguments and environment. Exit status: 0 done, 1 wrong or failed, 2 used wrongly. */
 
-export type Invocation = { readonly config: Config; readonly positionals: readonly string[]; readonly flags: Readonly<Record<string, string | true>> };
+export type Invocation = {
+  readonly config: Config;
+  readonly positionals: readonly string[];
+  readonly flags: Readonly<Record<string, string | true>>;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+};
 
 type Command = {
   readonly usage: string;
   readonly does: string;
   readonly flags: CommandFlags;
+  /** Exit status where it fails or is used wrongly. Default: 1. */
+  readonly failed?: number;
   readonly run: (invocation: Invocation) => Promise<number>;
 };
 
@@ -31,6 +38,19 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     does: 'shows what is understood of captured telemetry (files, folders, - for standard input), from which key, and what is missing',
     flags: { '--json': 'switch', '--limit': 'value' },
     run: async (invocation) => (await import('./commands/inspect-command.ts')).runInspect(invocation),
+  },
+  verdict: {
+    usage: 'culprit verdict --prompt NAME --candidate VERSION [--baseline VERSION] [--environment NAME] [--metric NAME] [--wait 30m] [--json]',
+    does: 'asks a running server (--server URL, key in CULPRIT_API_KEY) whether a version is worse; exit status 0 not worse, 1 regressed, 2 undecided, 3 no data',
+    flags: { '--prompt': 'value', '--candidate': 'value', '--baseline': 'value', '--environment': 'value', '--metric': 'value', '--wait': 'value', '--server': 'value', '--json': 'switch' },
+    failed: 2,
+    run: async (invocation) => (await import('./commands/verdict-command.ts')).runVerdict(invocation),
+  },
+  versions: {
+    usage: 'culprit versions push [--files "prompts/{prompt}.md"] [--prompt NAME] [--version VERSION]',
+    does: 'tells a running server (--server URL, key in CULPRIT_API_KEY) what Git knows of the versions of prompts: commit, author, owner, what changed',
+    flags: { '--files': 'value', '--prompt': 'value', '--version': 'value', '--server': 'value' },
+    run: async (invocation) => (await import('./commands/versions-command.ts')).runVersions(invocation),
   },
   verify: { usage: 'culprit verify EVIDENCE.json…', does: 'recomputes the e-value of an alert from its strata', flags: {}, run: async (invocation) => (await import('./commands/verify.ts')).runVerify(invocation) },
 };
@@ -62,11 +82,11 @@ async function dispatch(argv: readonly string[]): Promise<number> {
       console.log(help());
       return 0;
     }
-    return await command.run(loaded);
+    return await command.run({ ...loaded, environment: process.env });
   } catch (error) {
     if (!(error instanceof PermanentError)) throw error;
     console.error(`culprit: ${error.message}`);
-    return 1;
+    return command.failed ?? 1;
   }
 }
 

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Config } from '../schemas/config.ts';
 import { PermanentError } from '../schemas/errors.ts';
 import type { Store } from '../schemas/store.ts';
 
@@ -29,6 +30,12 @@ export const defaultRetention: RetentionDays = { calls: 30, scores: 30, evidence
 export const endlessRetention: RetentionDays = { calls: null, scores: null, evidence: null, content: null };
 
 type Migration = { readonly name: string; readonly text: string; readonly checksum: string };
+
+/** The schema of this code, with the retention of the configuration. */
+export async function migrateFor(store: Store, { retention }: Config, { cluster }: Pick<MigrationSettings, 'cluster'>): Promise<void> {
+  const { calls_days, content_days, evidence_days } = retention;
+  await migrate(store, { directory: MIGRATIONS, cluster, retention: { calls: calls_days, scores: calls_days, evidence: evidence_days, content: content_days } });
+}
 
 /** Returns the names of the migrations that were applied now. Throws PermanentError when the store's schema is not this code's. */
 export async function migrate(store: Store, settings: MigrationSettings): Promise<{ applied: string[] }> {

@@ -4,8 +4,10 @@ import { ClickHouseError, createClient, type ClickHouseClient, type ClickHouseCl
 import { drainPending, Session } from 'chdb';
 import { createChdbConnection, type ChdbConnection } from 'chdb/connection';
 import { PermanentError, RetryableError } from '../schemas/errors.ts';
-import type { Store } from '../schemas/store.ts';
+import type { AnalystStore, Store } from '../schemas/store.ts';
+import { createAnalyst } from './analyst.ts';
 import { bindParameters } from './parameters.ts';
+import { createTurns } from './turns.ts';
 
 /**
  * ClickHouse in this process (chDB): no server to install, and an insert that has resolved survives kill -9.
@@ -49,6 +51,7 @@ export interface EmbeddedStore extends Store {
    * stand before those of ingest. Its `close` is a no-op; the store's own closes all.
    */
   lane(limits: Partial<SelectLimits>): Store;
+  readonly analyst: AnalystStore;
 }
 
 /** Throws PermanentError when another process holds the directory or the engine cannot use it. */
@@ -101,6 +104,7 @@ export async function openEmbeddedStore({ directory, flush = 'to_kernel', maxEng
       // Closing returns while statements still run; only now is the directory free.
       await drainPending();
     }),
+    analyst: createAnalyst(connect, typed),
     lane(laneLimits) {
       return storeReadingBy(readersWith(laneLimits), async () => undefined);
     },
@@ -225,34 +229,24 @@ type Readers = {
  */
 function createReaders(open: () => Promise<ClickHouseClient>, { connections, maxWaiting }: { connections: number; maxWaiting: number }): Readers {
   const free: ClickHouseClient[] = [];
-  const waiting: (() => void)[] = [];
-  let running = 0;
+  const turns = createTurns({ atOnce: connections, maxWaiting });
   let isClosed = false;
   return {
     async use(run) {
       if (isClosed) throw new RetryableError('the store is closed');
-      if (running >= connections) {
-        if (waiting.length >= maxWaiting) throw new RetryableError(`${maxWaiting} queries wait for the store already`);
-        // The one that resolves this hands on its place, so `running` stays as it is.
-        await new Promise<void>((resolve) => waiting.push(resolve));
-      } else {
-        running += 1;
-      }
-      let reader: ClickHouseClient | undefined;
-      try {
-        reader = free.pop() ?? (await typed('opening a connection to the store', open));
-        const result = await run(reader);
-        if (isClosed) await reader.close();
-        else free.push(reader);
-        return result;
-      } catch (error) {
-        await reader?.close();
-        throw error;
-      } finally {
-        const next = waiting.shift();
-        if (next === undefined) running -= 1;
-        else next();
-      }
+      return turns.take(async () => {
+        let reader: ClickHouseClient | undefined;
+        try {
+          reader = free.pop() ?? (await typed('opening a connection to the store', open));
+          const result = await run(reader);
+          if (isClosed) await reader.close();
+          else free.push(reader);
+          return result;
+        } catch (error) {
+          await reader?.close();
+          throw error;
+        }
+      });
     },
     async close() {
       isClosed = true;

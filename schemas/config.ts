@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { FactorSettings } from './factor-settings.ts';
 import { builtIn, MetricRule, PromptRule } from './metric-settings.ts';
 import { MAX_PATTERN_CHARACTERS, MAX_PATTERNS, patternFault } from './redaction.ts';
+import { RegistryEntry, type Registry } from './registry.ts';
 import { TagKeys } from './tag-keys.ts';
 import { WebhookEntry, type Webhook } from './webhook.ts';
 
@@ -28,6 +29,8 @@ export const ConfigFile = z
     data: z.string().min(1).default('data').describe('Directory of the embedded store. One process at a time.'),
     host: z.string().min(1).default('127.0.0.1').describe('Address to listen on. Loopback only, as there are no API keys yet.'),
     port: z.number().int().min(0).max(65_535).default(4318).describe('Port for OTLP/HTTP, API and page. 0: any free one.'),
+    grpc: z.boolean().default(true).describe('Whether OTLP/gRPC is taken, too.'),
+    grpc_port: z.number().int().min(0).max(65_535).optional().describe('Port for OTLP/gRPC. 0: any free one. Default: one below `port`, so 4317.'),
     public_url: z.url({ protocol: /^https?$/, error: 'is not an http(s) URL; write it in full, like https://culprit.example.com' }).optional().describe('How people reach this server; links in alerts begin with it. Default: http://HOST:PORT.'),
     project: z.string().min(1).max(256).default('default').describe('Project of what arrives without an API key.'),
     log_level: z.enum(['debug', 'info', 'warn', 'error']).default('info').describe('Least severe log line that is written.'),
@@ -63,6 +66,7 @@ export const ConfigFile = z
     metrics: z.record(z.string().min(1), MetricRule).default({}),
     prompts: z.record(z.string().min(1), PromptRule).default({}),
     webhooks: z.array(WebhookEntry).max(100).default([]),
+    registries: z.array(RegistryEntry).max(4).default([]),
   })
   .superRefine((config, context) => {
     const rules = [
@@ -88,4 +92,4 @@ export const ConfigFile = z
   });
 
 /** The settings as the program has them: validated, defaults filled in, secrets read. Never log it whole: it holds secrets. */
-export type Config = Omit<z.output<typeof ConfigFile>, 'webhooks'> & { webhooks: readonly Webhook[] };
+export type Config = Omit<z.output<typeof ConfigFile>, 'webhooks' | 'registries'> & { webhooks: readonly Webhook[]; registries: readonly Registry[] };

@@ -9,6 +9,6 @@ export async function runDemo({ config }: Invocation): Promise<number> {
   const server = await startServer({ ...config, resolve_wait_s: Math.min(config.resolve_wait_s, 5) }, deps);
   console.log(banner(server, config));
   const traffic = await sendSampleTraffic(server.url, { clock: deps.clock, random: deps.random, say: (line) => console.log(`  ${line}`) });
-  await untilStopped({ url: server.url, close: async () => (await traffic.close(), await server.close()) });
+  await untilStopped({ ...server, close: async () => (await traffic.close(), await server.close()) });
   return 0;
 }

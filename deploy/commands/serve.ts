@@ -2,7 +2,8 @@ import { resolve } from 'node:path';
 import pino from 'pino';
 import type { Config } from '../../schemas/config.ts';
 import type { Invocation } from '../main.ts';
-import { startServer, type RunningServer, type ServerDependencies } from '../server.ts';
+import type { RunningServer, ServerDependencies } from '../running.ts';
+import { startServer } from '../server.ts';
 
 /** `culprit`: runs until it is told to stop. */
 export async function runServer({ config }: Invocation): Promise<number> {
@@ -23,12 +24,13 @@ export function dependencies(config: Config): ServerDependencies {
   };
 }
 
-export function banner({ url }: RunningServer, config: Config): string {
+export function banner({ url, grpc }: RunningServer, config: Config): string {
   return [
     '',
     `  Culprit is running.`,
     '',
     `  send OTLP to   ${url}   (/v1/traces and /v1/logs, HTTP, protobuf or JSON)`,
+    ...(grpc === null ? [] : [`                 ${grpc}   (gRPC)`]),
     `  look at        ${url}/`,
     `  data lies in   ${resolve(config.data)}`,
     '',

@@ -22,6 +22,7 @@ export async function openApi(settings: Partial<ApiSettings> = {}, nowMs = Date.
   const publish = (event: ApiEvent): void => listeners.forEach((listener) => listener(event));
   const app = createApi({
     store,
+    analyst: store.analyst,
     clock: () => clock.nowMs,
     events: {
       subscribe(listener) {
@@ -37,6 +38,7 @@ export async function openApi(settings: Partial<ApiSettings> = {}, nowMs = Date.
   return {
     app,
     store,
+    analyst: store.analyst,
     clock,
     status,
     listeners,

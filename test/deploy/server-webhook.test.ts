@@ -30,6 +30,7 @@ it('tells a webhook of what a person does to an alert, signed, once for each tra
     const config: Config = {
       ...ConfigFile.parse({ data: directory, port: 0, allow_private_addresses: true }),
       webhooks: [{ name: 'on-call', url: hook.url, secret: SECRET, events: ['alert.open', 'alert.acknowledged', 'alert.resolved'], timeout_s: 5 }],
+      registries: [],
     };
     const warnings: string[] = [];
     const server = await startServer(config, { clock: Date.now, random: Math.random, warn: (message) => warnings.push(message) });

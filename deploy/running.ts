@@ -1,0 +1,49 @@
+import type { Clock, RandomSource } from '../schemas/clock.ts';
+
+/** What a process of Culprit needs from where it runs. */
+export type ServerDependencies = {
+  readonly clock: Clock;
+  readonly random: RandomSource;
+  readonly warn: (message: string, error?: unknown) => void;
+};
+
+/** A process, or all roles in one. */
+export type RunningServer = {
+  /** http://HOST:PORT, with the port that was really taken. */
+  readonly url: string;
+  /** HOST:PORT of OTLP/gRPC; null where it is not taken. */
+  readonly grpc: string | null;
+  /** Resolves when what was acknowledged is durable, and everything is let go. */
+  close(): Promise<void>;
+};
+
+/** What has to be undone at the end, or where a start fails half way: last first. */
+export function createUndo() {
+  const steps: (() => Promise<unknown> | void)[] = [];
+  return {
+    push: (step: () => Promise<unknown> | void): void => void steps.push(step),
+    async unwind(): Promise<void> {
+      for (const step of steps.splice(0).reverse()) await step();
+    },
+  };
+}
+
+/** Runs `work` again and again, never twice at once; what it throws is told, and it is tried again at the next time. */
+export function repeat(work: () => Promise<void>, settings: { readonly everyMs: number; readonly onError: (error: unknown) => void }): { close(): Promise<void> } {
+  let isStopped = false;
+  let turn: Promise<void> = Promise.resolve();
+  let waiting = 0;
+  const timer = setInterval(() => {
+    // One that is due while the one before it still runs is enough.
+    if (waiting > 1) return;
+    waiting += 1;
+    turn = turn.then(() => (isStopped ? undefined : work())).catch(settings.onError).finally(() => (waiting -= 1));
+  }, settings.everyMs);
+  return {
+    async close() {
+      isStopped = true;
+      clearInterval(timer);
+      await turn;
+    },
+  };
+}
