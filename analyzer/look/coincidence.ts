@@ -23,7 +23,7 @@ export async function coincidenceOf(
   { changes, from, to }: { readonly changes: readonly Change[]; readonly from: number; readonly to: number },
 ): Promise<Coincidence> {
   const { factor, group, baseline, candidate } = arms;
-  const found = { same: [] as Change[], apart: [] as Change[] };
+  const found: { readonly same: Change[]; readonly apart: Change[] } = { same: [], apart: [] };
   for (const change of changes) {
     const other = factorNamed(change.factor).sql;
     const [row] = await store.select<{ a: number; a_with: number; b: number; b_with: number }>(

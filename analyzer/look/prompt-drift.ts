@@ -93,9 +93,10 @@ export function createPromptDrift(deps: { readonly store: Store; readonly rows: 
       else pulses.push(pulse);
     }
     for (const [name, pulses] of byPrompt) {
-      const [{ project, environment, prompt_name }] = pulses as [Pulse, ...Pulse[]]; // Made with one, above.
+      const [first] = pulses;
       const known = watched.get(name);
-      if (known !== undefined && !isDue(known)) continue;
+      if (first === undefined || (known !== undefined && !isDue(known))) continue;
+      const { project, environment, prompt_name } = first;
       const series = seriesOf(pulses, settings.metricPolicy, ownSeries);
       const metrics = [...new Set([...series.values()].map(({ metric }) => metric))].sort();
       const request_models = [...new Set(pulses.map(({ request_model }) => request_model))].sort();
