@@ -83,8 +83,12 @@ export function createPromptDrift(deps: { readonly store: Store; readonly rows: 
   const isOpen = ({ record }: Watched): boolean => (record?.of.current()?.state ?? 'resolved') !== 'resolved';
   const isHeard = (one: Watched, slot: number): boolean => settings.isSettled(one.prompt, one.reference_slot, slot);
 
+  /** Every hour all that have none, or whose last may be replaced: one that holds a fault would call it normal. In between those whose last holds a change of theirs. */
+  const isDueAt = (slot: number): ((one: Watched | undefined) => boolean) =>
+    slot % SLOTS_PER_HOUR === 0 || watched.size === 0 ? (one) => one === undefined || !isOpen(one) : (one) => one !== undefined && !isOpen(one) && !isHeard(one, slot);
+
   /** New references for these prompts, all from one reading. */
-  const learn = async (slot: number, isDue: (one: Watched) => boolean): Promise<void> => {
+  const learn = async (slot: number, isDue: (one: Watched | undefined) => boolean): Promise<void> => {
     const byPrompt = new Map<string, Pulse[]>();
     for (const pulse of await selectPulse(store, { from: Math.max(1, slot - SLOTS_PER_HOUR), to: Math.max(1, slot - UNSETTLED) })) {
       const name = nameOf(pulse);
@@ -95,7 +99,7 @@ export function createPromptDrift(deps: { readonly store: Store; readonly rows: 
     for (const [name, pulses] of byPrompt) {
       const [first] = pulses;
       const known = watched.get(name);
-      if (first === undefined || (known !== undefined && !isDue(known))) continue;
+      if (first === undefined || !isDue(known)) continue;
       const { project, environment, prompt_name } = first;
       const series = seriesOf(pulses, settings.metricPolicy, ownSeries);
       const metrics = [...new Set([...series.values()].map(({ metric }) => metric))].sort();
@@ -167,6 +171,12 @@ export function createPromptDrift(deps: { readonly store: Store; readonly rows: 
     return { kind: 'alert', slot, comparison_id, alert: one.record.of.change(alert, { atMs: slotStartMs(slot + 1), reason: 'it got worse though nothing changed' }) };
   };
 
+  /** After a crossing that is told, or was within the hour. */
+  const beginAnew = (one: Watched, slot: number): void => {
+    const isTold = one.crossed.length > 0 && (isOpen(one) || (one.crossed_slot !== null && slot - one.crossed_slot < QUIET));
+    if (isTold) Object.assign(one, { crossed_slot: slot, since_slot: slot + 1, states: {} });
+  };
+
   const settingsOf = ({ prompt, metrics, since_slot }: Watched): ComparisonSettings => {
     const named = metrics.map((metric): [string, ComparisonSettings['metrics'][string]] => {
       const { name, shown } = readingOf(metric, settings.metricPolicy(prompt.prompt_name));
@@ -193,8 +203,8 @@ export function createPromptDrift(deps: { readonly store: Store; readonly rows: 
 
   const feed = async (slot: number, pulse: readonly Pulse[]): Promise<void> => {
     if (slot % HALF_HOUR === 0) {
-      // A reference that holds a fault would call it normal; one that holds a change of the prompt is made anew as soon as it can be.
-      await learn(slot, (one) => !isOpen(one) && (slot % SLOTS_PER_HOUR === 0 || !isHeard(one, slot)));
+      const isDue = isDueAt(slot);
+      if (isDue(undefined) || [...watched.values()].some(isDue)) await learn(slot, isDue);
       for (const [name, one] of watched) if (slot - one.seen_slot > SLOTS_PER_DAY && !isOpen(one)) watched.delete(name);
     }
     const pulses = new Map<string, Pulse[]>();
@@ -216,10 +226,7 @@ export function createPromptDrift(deps: { readonly store: Store; readonly rows: 
         for (const event of [await raise(one, slot), settle(one, slot)]) if (event !== null) events.push(event);
       }
       // Controls are asked for what they show in this slot, so R begins anew only now.
-      for (const one of watched.values()) {
-        const isTold = one.crossed.length > 0 && (isOpen(one) || (one.crossed_slot !== null && slot - one.crossed_slot < QUIET));
-        if (isTold) Object.assign(one, { crossed_slot: slot, since_slot: slot + 1, states: {} });
-      }
+      for (const one of watched.values()) beginAnew(one, slot);
       return events;
     },
     alerted: () => [...watched.values()].flatMap(({ record }) => (record === null ? [] : [record.comparison_id])),
@@ -232,7 +239,7 @@ export function createPromptDrift(deps: { readonly store: Store; readonly rows: 
       const states = await loadAlertStates(store, alarms.map(({ comparison_id }) => comparison_id));
       const hour = Math.floor((next - 1) / HALF_HOUR) * HALF_HOUR;
       await learn(Math.floor(hour / SLOTS_PER_HOUR) * SLOTS_PER_HOUR, () => true);
-      if (hour % SLOTS_PER_HOUR !== 0) await learn(hour, (one) => !isHeard(one, hour));
+      if (hour % SLOTS_PER_HOUR !== 0) await learn(hour, isDueAt(hour));
       for (const { comparison_id, slot, reference_slot, ...prompt } of alarms) {
         const state = states.get(comparison_id) ?? null;
         const one = watched.get(nameOf(prompt));
@@ -246,7 +253,11 @@ export function createPromptDrift(deps: { readonly store: Store; readonly rows: 
       const slots = bySlot(await selectPulse(store, { from: Math.max(1, from, next - SLOTS_PER_HOUR), to: next }));
       for (let slot = Math.max(1, from, next - SLOTS_PER_HOUR); slot < next; slot += 1) {
         const pulse = slots.get(slot) ?? [];
-        for (const one of watched.values()) if (slot >= one.since_slot) step(one, slot, merged(pulse.filter((each) => nameOf(each) === nameOf(one.prompt)), 'version'), Number.POSITIVE_INFINITY);
+        for (const one of watched.values()) {
+          if (slot < one.since_slot) continue;
+          step(one, slot, merged(pulse.filter((each) => nameOf(each) === nameOf(one.prompt)), 'version'), threshold());
+          if (slot >= (one.crossed_slot ?? slot)) beginAnew(one, slot);
+        }
       }
     },
   };
