@@ -1,5 +1,5 @@
 import { createRoute, z, type OpenAPIHono } from '@hono/zod-openapi';
-import { Alert } from '../schemas/alert.ts';
+import { Alert, NEWEST_TRANSITION } from '../schemas/alert.ts';
 import type { ApiDeps } from './app.ts';
 import { limitOf } from './parameters.ts';
 import type { VersionEvents } from './version-events.ts';
@@ -86,7 +86,7 @@ function signed({ reason, by: who }: { reason?: string | undefined; by?: string 
 
 export async function readAlerts({ store, settings }: ApiDeps, filter: { state?: string | undefined; limit: number }): Promise<{ alerts: Alert[]; unreadable: number }> {
   const rows = await store.select<{ last_state: Alert['state']; last_body: string }>(
-    `SELECT argMax(state, sequence) AS last_state, argMax(body, sequence) AS last_body, min(at_ms) AS raised_ms
+    `SELECT argMax(state, ${NEWEST_TRANSITION}) AS last_state, argMax(body, ${NEWEST_TRANSITION}) AS last_body, min(at_ms) AS raised_ms
      FROM alert_transitions WHERE project = {project:String} GROUP BY alert_id
      ${filter.state === undefined ? '' : 'HAVING last_state = {state:String}'} ORDER BY raised_ms DESC, alert_id LIMIT {limit:UInt32}`,
     { project: settings.project, limit: filter.limit, ...(filter.state === undefined ? {} : { state: filter.state }) },
@@ -101,7 +101,7 @@ export async function readAlerts({ store, settings }: ApiDeps, filter: { state?:
 async function readAlert({ store, settings }: ApiDeps, alertId: string): Promise<AlertDetail> {
   const rows = await store.select<TransitionRow>(
     `SELECT alert_id, sequence, comparison_id, state, at_ms, reason, body FROM alert_transitions FINAL
-     WHERE project = {project:String} AND alert_id = {id:String} ORDER BY sequence LIMIT 1000`,
+     WHERE project = {project:String} AND alert_id = {id:String} ORDER BY ${NEWEST_TRANSITION} LIMIT 1000`,
     { project: settings.project, id: alertId },
   );
   const last = rows.at(-1);

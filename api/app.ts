@@ -3,6 +3,7 @@ import { bodyLimit } from 'hono/body-limit';
 import { HTTPException } from 'hono/http-exception';
 import type { Registry } from '../schemas/registry.ts';
 import type { Clock } from '../schemas/clock.ts';
+import type { LogMessage } from '../schemas/log.ts';
 import type { AnalystStore, Store } from '../schemas/store.ts';
 import { registerAlerts, type Transition } from './alerts.ts';
 import { registerCalls } from './calls.ts';
@@ -13,6 +14,7 @@ import { registerFlagger } from './flagger.ts';
 import { LOOPBACK_NAMES, onlyForHosts } from './host.ts';
 import { registerLedger } from './ledger.ts';
 import { registerPage } from './page.ts';
+import { registerParked } from './parked.ts';
 import { errorResponse, ProblemError, problemResponse, validationHook } from './problem.ts';
 import { registerPrometheus } from './prometheus.ts';
 import { registerPrompts } from './prompts.ts';
@@ -70,6 +72,8 @@ export type ApiDeps = {
   settings: ApiSettings;
   status: () => Status;
   transition: Transition;
+  /** Appends a message to the log, as the collector does. Throws PermanentError where it cannot be stored. */
+  replay: (message: LogMessage) => Promise<void>;
   /** Told of every error that is answered 500 or 503, with what was asked. */
   onFailure: (error: unknown, request: { method: string; path: string }) => void;
 };
@@ -103,6 +107,7 @@ export function createApi(deps: ApiDeps): OpenAPIHono {
   registerVersions(app, deps, versionEvents);
   registerRegistryHooks(app, deps, versionEvents);
   registerLedger(app, deps);
+  registerParked(app, deps);
   registerQuery(app, deps);
   registerEvents(app, deps);
   registerPage(app);

@@ -17,6 +17,7 @@ const assets: Readonly<Record<string, string>> = {
   'first-run.js': 'text/javascript; charset=utf-8',
   'home.js': 'text/javascript; charset=utf-8',
   'alert.js': 'text/javascript; charset=utf-8',
+  'fault.js': 'text/javascript; charset=utf-8',
   'prompt.js': 'text/javascript; charset=utf-8',
   'data.js': 'text/javascript; charset=utf-8',
 };

@@ -39,6 +39,12 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     flags: { '--json': 'switch', '--limit': 'value' },
     run: async (invocation) => (await import('./commands/inspect-command.ts')).runInspect(invocation),
   },
+  parked: {
+    usage: 'culprit parked [--replay [ID…]]',
+    does: 'lists the messages that a running server (--server URL, key in CULPRIT_API_KEY) could not store, or has it take them again',
+    flags: { '--replay': 'switch', '--server': 'value' },
+    run: async (invocation) => (await import('./commands/parked.ts')).runParked(invocation),
+  },
   verdict: {
     usage: 'culprit verdict --prompt NAME --candidate VERSION [--baseline VERSION] [--environment NAME] [--metric NAME] [--wait 30m] [--json]',
     does: 'asks a running server (--server URL, key in CULPRIT_API_KEY) whether a version is worse; exit status 0 not worse, 1 regressed, 2 undecided, 3 no data',

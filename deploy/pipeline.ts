@@ -1,12 +1,15 @@
+import { DEFAULT_LIMITS } from '../analyzer/ingest/cardinality.ts';
 import { createIngest, type Ingest } from '../analyzer/ingest/ingest.ts';
 import { createLook, type Look } from '../analyzer/look/look.ts';
+import { faultKinds } from '../analyzer/self/index.ts';
+import { createSelfWatch, type SelfWatch } from '../analyzer/self/self-watch.ts';
 import { decode } from '../collector/otlp/decode.ts';
 import type { Config } from '../schemas/config.ts';
 import { metricSettingsFor, promptSettingsFor, scoreTypeFor } from '../schemas/metric-settings.ts';
 import type { Store } from '../schemas/store.ts';
 import { createNormaliserFor } from './normaliser.ts';
 
-/** The analyzer's two loops over one store, set up from the configuration: the same for a server, a replay and a test. */
+/** The analyzer's two loops, and its watch over itself, over one store, set up from the configuration: the same for a server, a replay and a test. */
 
 export function createIngestFor(store: Store, config: Config): Ingest {
   const normaliser = createNormaliserFor(config);
@@ -30,6 +33,10 @@ export function createLookFor(store: Store, config: Config, settings: { readonly
       metricPolicy: (prompt) => (name, kind) => metricSettingsFor(config, prompt, name, kind === 'boolean' ? 'rate' : 'score'),
     },
   );
+}
+
+export function createSelfWatchFor(store: Store, config: Config, startedMs: number): SelfWatch {
+  return createSelfWatch({ store }, { kinds: faultKinds(DEFAULT_LIMITS), project: config.project, publicUrl: publicUrlOf(config), startedMs });
 }
 
 /** How people reach this server; links in alerts begin with it. */

@@ -7,15 +7,17 @@ import { listen, listenGrpc, refuseOpenAddress } from './listen.ts';
 import { createDirectLog } from './log-direct.ts';
 import { startLookThread } from './look-thread.ts';
 import { migrateFor } from './migrate.ts';
-import { createIngestFor } from './pipeline.ts';
+import { createIngestFor, createSelfWatchFor } from './pipeline.ts';
 import { startApi } from './roles/api.ts';
 import { createCollectorFor } from './roles/collector.ts';
+import { createStoreParking, parkingLimitsOf } from './parking-store.ts';
 import { createUndo, repeat, type RunningServer, type ServerDependencies } from './running.ts';
 import { openEmbeddedStore } from './store-embedded.ts';
 
 /** All roles in one process, over the embedded store and the direct log, on one port. */
 
 const TICK_MS = 500;
+const SELF_WATCH_MS = 10_000;
 const MAX_BATCH_BYTES = 8 * 1024 * 1024;
 
 export async function startServer(config: Config, deps: ServerDependencies): Promise<RunningServer> {
@@ -39,12 +41,12 @@ export async function startServer(config: Config, deps: ServerDependencies): Pro
     // 4. The API, and who is told of what happens.
     let lookedMs: number | null = null;
     const status = () => ({ behind_ms: lookedMs === null ? null : Math.max(0, deps.clock() - lookedMs) });
-    const api = startApi({ own: store, queries: store.lane({ connections: 2, maxSeconds: 20 }), analyst: store.analyst }, status, config, deps);
+    const api = startApi({ own: store, queries: store.lane({ connections: 2, maxSeconds: 20 }), analyst: store.analyst }, status, (message) => log.append(message), config, deps);
     undo.push(() => api.close());
 
     // 5. Collector and API on one port. An append resolves when the store has the rows.
     const write = async (batch: Parameters<typeof ingest.write>[0]): Promise<void> => api.arrived(await ingest.write(batch));
-    const log = createDirectLog({ read: ingest.read, write }, { maxPendingBytes: config.limits.in_flight_bytes, maxBatchBytes: MAX_BATCH_BYTES });
+    const log = createDirectLog({ read: ingest.read, write, parking: createStoreParking({ store, clock: deps.clock }, parkingLimitsOf(config)) }, { maxPendingBytes: config.limits.in_flight_bytes, maxBatchBytes: MAX_BATCH_BYTES });
     undo.push(() => log.close());
     const collector = createCollectorFor(log, config, deps);
     const app = new Hono<CollectorEnvironment>();
@@ -66,6 +68,11 @@ export async function startServer(config: Config, deps: ServerDependencies): Pro
     };
     const ticking = repeat(tick, { everyMs: TICK_MS, onError: (error) => deps.warn('a look failed and is tried again', error) });
     undo.push(() => ticking.close());
+
+    // 7. Its own faults. Apart from the ticks, which one of them may be holding up.
+    const selfWatch = createSelfWatchFor(store, config, deps.clock());
+    const watching = repeat(async () => api.announce(await selfWatch.look(deps.clock())), { everyMs: SELF_WATCH_MS, onError: (error) => deps.warn('the watch over itself failed and is tried again', error) });
+    undo.push(() => watching.close());
     return { url: listener.url, grpc: grpc.address, close: undo.unwind };
   } catch (error) {
     await undo.unwind();

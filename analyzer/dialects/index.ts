@@ -124,6 +124,8 @@ export type WireScore = {
   readonly explanation: string | null;
   /** Who judged: name or kind of the judge. */
   readonly evaluator: string | null;
+  /** Tells two of one name, judge and target apart. */
+  readonly identifier?: string | null;
   /** What it judges. `span`: the span that it stands on; for a judge's own span see `scores.ts`. */
   readonly target: 'span' | 'trace' | 'session';
 };

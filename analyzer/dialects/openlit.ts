@@ -1,6 +1,6 @@
 import type { Dialect, Reading, RelativeReason, SpanSource } from './index.ts';
 import { classify, inferenceOf } from './otel-genai.ts';
-import { promptAt, promptOf } from './prompt-pair.ts';
+import { promptOf } from './prompt-pair.ts';
 import type { PromptReader } from './tags.ts';
 import { firstAmount, text } from './values.ts';
 import { isWrapper, wrapper } from './wrapper.ts';
@@ -49,13 +49,6 @@ function read(source: SpanSource): Reading {
   };
   return operation.kind === 'call' ? { kind: 'inference', inference } : wrapper(operation.reason === 'agent' ? 'agent' : 'wrapper', inference);
 }
-
-/** What an application passes to `using_attributes`: its prompts have names and versions there. */
-export const openLitPrompt: PromptReader = (attributes, flags) => {
-  const pair = promptAt(attributes, { name: 'prompt.name', version: 'prompt.version' }, flags);
-  // A version alone says too little under so plain a key.
-  return pair?.prompt_name === null ? null : pair;
-};
 
 /** A prompt that LangChain pulled from its hub: OpenLIT notes where it came from, but not which commit it was. */
 export const hubPrompt: PromptReader = (attributes, flags) => {

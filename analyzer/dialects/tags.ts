@@ -14,7 +14,7 @@ import { litellmPrompt } from './litellm.ts';
 import { metadataPrompt } from './metadata.ts';
 import { mlflowPrompt } from './mlflow.ts';
 import { openInferencePrompt } from './openinference.ts';
-import { hubPrompt, openLitPrompt } from './openlit.ts';
+import { hubPrompt } from './openlit.ts';
 import { promptfooPrompt } from './promptfoo.ts';
 import { promptLayerPrompt } from './promptlayer.ts';
 import { logfirePrompt } from './pydantic-ai.ts';
@@ -66,7 +66,6 @@ const promptReaders: readonly PromptReader[] = [
   genkitPrompt,
   hubPrompt,
   litellmPrompt,
-  openLitPrompt,
   promptfooPrompt,
   metadataPrompt,
 ];

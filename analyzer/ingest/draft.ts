@@ -1,5 +1,6 @@
 import type { LlmCall } from '../../schemas/call.ts';
 import type { Score } from '../../schemas/score.ts';
+import { LIMIT_FLAGS, OVER_LIMIT } from './cardinality.ts';
 import { scoreKey, spanKey } from './identity.ts';
 import type { Role } from './nesting.ts';
 import { callEventSeconds, callRow, factsOf, scoreEventSeconds, scoreRow, type CallFacts } from './rows.ts';
@@ -120,16 +121,24 @@ export function createDraft(): Draft {
     scoreRows: (batch) => [...scores.values()].map((filed) => scoreRow(filed, batch)),
     versionRows(stampMs) {
       const rows = new Map<string, VersionRow>();
-      for (const { call } of completed.values()) {
-        const { project, environment, prompt_name, prompt_version, prompt_attribution } = call;
-        if (prompt_name === null || prompt_version === null || prompt_attribution === 'ambiguous') continue;
-        for (const [factor, value] of [['prompt_version', prompt_version], ['prompt_content', call.prompt_content]] as const) {
-          if (value === null || value === undefined) continue;
-          const key = `${project}\0${environment}\0${prompt_name}\0${factor}\0${value}`;
-          const row = rows.get(key);
-          if (row === undefined) rows.set(key, { project, environment, prompt_name, factor, value, first_seen_ms: stampMs, last_seen_ms: stampMs, calls: 1 });
-          else rows.set(key, { ...row, calls: row.calls + 1 });
+      const see = (call: CallFacts, factor: string, value: string): void => {
+        const { project, environment } = call;
+        const prompt_name = call.prompt_name ?? '';
+        const key = JSON.stringify([project, environment, prompt_name, factor, value]);
+        const row = rows.get(key);
+        if (row === undefined) rows.set(key, { project, environment, prompt_name, factor, value, first_seen_ms: stampMs, last_seen_ms: stampMs, calls: 1 });
+        else rows.set(key, { ...row, calls: row.calls + 1 });
+      };
+      for (const [key, { call }] of completed) {
+        const { prompt_name, prompt_version, prompt_attribution } = call;
+        if (prompt_attribution !== 'ambiguous') {
+          if (prompt_name === null || prompt_version === null) continue;
+          see(call, 'prompt_version', prompt_version);
+          if (call.prompt_content !== null && call.prompt_content !== undefined) see(call, 'prompt_content', call.prompt_content);
+          continue;
         }
+        const flags = calls.get(key)?.call.flags ?? [];
+        for (const limit of LIMIT_FLAGS) if (flags.includes(limit)) see(call, OVER_LIMIT, limit);
       }
       return [...rows.values()];
     },

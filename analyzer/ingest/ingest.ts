@@ -10,6 +10,7 @@ import { spanKey } from './identity.ts';
 import { createInferences } from './inferences.ts';
 import { createKnown } from './known.ts';
 import { createLate } from './late.ts';
+import { reassign } from './late-flags.ts';
 import { countRoles, createTally, type Tally } from './ledger.ts';
 import type { Normaliser, Relative } from '../normalise.ts';
 import { gather, readMessage, type Reading } from './reading.ts';
@@ -100,28 +101,33 @@ export function createIngest(
     const whenDurable: (() => void)[] = [];
 
     // 2. Tell new from known. What was sent again is counted; only what is new or better goes on.
-    const calls = arrivingCalls(reading.calls, await known.find(reading.calls.map(({ item }) => item), nowMs), tally);
+    const sent = arrivingCalls(reading.calls, await known.find(reading.calls.map(({ item }) => item), nowMs), tally);
     const scores = await scoring.arriving(reading, tally, nowMs);
 
+    // 2b. Take spans of which a feature flag was logged afterwards as if they came again.
+    const { calls, relatives, spans: reassigned } = await reassign({ store, inferences }, reading.assignments, { calls: sent, relatives: reading.relatives });
+
     // 3. See all of it, ancestors first, so that the order inside a batch does not matter; and look up what stands around it.
-    await inferences.recall(reading.relatives.map(({ item }) => item), [...calls.values()].map(({ item }) => item), nowMs);
-    for (const { key, item } of reading.relatives) inferences.seeRelative(key, item);
+    await inferences.recall(relatives.map(({ item }) => item), [...calls.values()].map(({ item }) => item), nowMs);
+    for (const { key, item } of relatives) inferences.seeRelative(key, item);
     for (const [key, { item, reason }] of calls) inferences.seeInference(key, item, reason);
     await recallAncestors([...calls.values()].flatMap(({ item, stored }) => (stored === undefined ? [] : [item])));
 
     // 4. Tell which span counts for each inference; then draft calls, those that wait, or waited too long.
     const settled = await settle({ store, inferences, resolve }, calls, nowMs);
     for (const [key, arrival] of settled) draftCall(draft, key, arrival, whenDurable);
-    for (const { key, stampMs } of reading.relatives) draftWoken(draft, key, stampMs, whenDurable);
+    for (const { key, stampMs } of relatives) draftWoken(draft, key, stampMs, whenDurable);
     for (const [key, { stampMs }] of calls) draftWoken(draft, key, stampMs, whenDurable);
-    const arrived = [...reading.relatives.map(({ key }) => key), ...calls.keys()];
-    whenDurable.push(...(await late.correct(draft, arrived, (call) => cardinality.admit(call, nowMs))));
+    const arrived = [...relatives.map(({ key }) => key), ...calls.keys()];
+    const admit = (call: LlmCall): LlmCall => cardinality.admit(call, nowMs);
+    whenDurable.push(...(await late.correct(draft, arrived, admit)));
+    await late.reconsider(draft, reassigned, admit);
 
     // 5. Join scores with their calls, in both directions; and anew where another span counts than did, or an ancestor came late.
-    await scoring.draft(draft, scores, { relatives: reading.relatives, calls, nowMs });
+    await scoring.draft(draft, scores, { relatives, calls: sent, nowMs });
 
     // 6. Write the rows; 7. write the ledger, last; 8. remember. See `commit`.
-    await commit(draft, { relatives: reading.relatives.map(({ item }) => item), contents: reading.contents, tally, whenDurable, nowMs });
+    await commit(draft, { relatives: relatives.map(({ item }) => item), contents: reading.contents, tally, whenDurable, nowMs });
     return { received: reading.received, calls: draft.calls.size, scores: draft.scores.size, prompts: draft.prompts() };
   };
 

@@ -9,7 +9,7 @@ export type AlertRecord = {
   follow(comparison_id: string): void;
   /** Files a transition with the rows to be written. */
   change(alert: Alert, what: { readonly atMs: number; readonly reason: string }): Alert;
-  /** What people decided since the last look. */
+  /** What people decided since the last look, or at its very moment: then it has the number of the look's own transition, and is the newer one. */
   adopt(state: AlertState | undefined): void;
   /** An alert that was durable before the process that raised it could tell: told when the look comes to its slot. */
   untoldIn(slot: number): Alert | null;
@@ -20,6 +20,7 @@ export function createAlertRecord(rows: LookRows, comparison_id: string, restore
   let alert = restored?.alert ?? null;
   let sequence = restored?.sequence ?? 0;
   let of = comparison_id;
+  let newest = restored?.transition_id ?? null;
   const untold = restored === null ? null : { slot: slotOf(restored.at_ms) - 1, alert: restored.alert };
   return {
     current: () => alert,
@@ -27,12 +28,12 @@ export function createAlertRecord(rows: LookRows, comparison_id: string, restore
     change(next, what) {
       sequence += 1;
       alert = next;
-      rows.transition(of, sequence, next, what);
+      newest = rows.transition(of, sequence, next, what);
       return next;
     },
     adopt(state) {
-      if (state === undefined || state.sequence <= sequence) return;
-      ({ alert, sequence } = state);
+      if (state === undefined || state.sequence < sequence || state.transition_id === newest) return;
+      ({ alert, sequence, transition_id: newest } = state);
     },
     untoldIn: (slot) => (untold?.slot === slot ? untold.alert : null),
   };

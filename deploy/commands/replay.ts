@@ -7,7 +7,7 @@ import { loadEvidence } from '../../analyzer/look/look-store.ts';
 import type { Alert } from '../../schemas/alert.ts';
 import type { Config } from '../../schemas/config.ts';
 import { endlessRetention, migrate } from '../migrate.ts';
-import { createIngestFor, createLookFor } from '../pipeline.ts';
+import { createIngestFor, createLookFor, createSelfWatchFor } from '../pipeline.ts';
 import { openRecording } from '../recording.ts';
 import { openEmbeddedStore } from '../store-embedded.ts';
 
@@ -45,6 +45,7 @@ export async function replay(request: ReplayRequest, clock: () => number): Promi
     await migrate(store, { directory: request.migrations, cluster: null, retention: endlessRetention });
     const ingest = createIngestFor(store, config);
     const look = createLookFor(store, config, { slotsPerRead: SLOTS_PER_LOOK });
+    const selfWatch = createSelfWatchFor(store, config, 0);
     await ingest.start(0);
     await look.start();
     if (request.evidenceDirectory !== null) await mkdir(request.evidenceDirectory, { recursive: true });
@@ -61,6 +62,10 @@ export async function replay(request: ReplayRequest, clock: () => number): Promi
         if (request.evidenceDirectory === null) continue;
         const evidence = await loadEvidence(store, event.comparison_id, event.slot);
         await writeFile(join(request.evidenceDirectory, `${event.alert.id}.json`), `${JSON.stringify(evidence)}\n`);
+      }
+      for (const { alert } of await selfWatch.look(nowMs)) {
+        summary = { ...summary, alerts: summary.alerts + 1 };
+        request.onAlert(alert);
       }
     };
     const write = async (batch: readonly Reading[]): Promise<void> => {

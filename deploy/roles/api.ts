@@ -1,7 +1,8 @@
 import type { OpenAPIHono } from '@hono/zod-openapi';
 import type { BatchSummary } from '../../analyzer/ingest/ingest.ts';
 import type { LookEvent } from '../../analyzer/look/look.ts';
-import { createApi, defaultApiSettings, type Status } from '../../api/app.ts';
+import type { SelfEvent } from '../../analyzer/self/self-watch.ts';
+import { createApi, defaultApiSettings, type ApiDeps, type Status } from '../../api/app.ts';
 import { createDelivery } from '../../api/deliver.ts';
 import type { ApiEvent } from '../../api/events.ts';
 import { LOOPBACK_NAMES } from '../../api/host.ts';
@@ -19,7 +20,7 @@ import { VERSION } from '../version.ts';
 export type ApiRole = {
   readonly app: OpenAPIHono;
   /** Something was concluded. It is in the store already, so that nothing is told that a crash could take back. */
-  announce(events: readonly LookEvent[]): Promise<void>;
+  announce(events: readonly (LookEvent | SelfEvent)[]): Promise<void>;
   /** Calls or scores came in; pages hear of it with the next `tellArrived`. */
   arrived(batch: BatchSummary): void;
   tellArrived(): void;
@@ -32,7 +33,7 @@ const MAX_NAMED_PROMPTS = 100;
 /**
  * @param stores.own what deliveries and changes of alerts go through; `queries` what people ask, so that their slow ones stand before nothing.
  */
-export function startApi(stores: { readonly own: Store; readonly queries: Store; readonly analyst: AnalystStore }, status: () => Status, config: Config, deps: ServerDependencies): ApiRole {
+export function startApi(stores: { readonly own: Store; readonly queries: Store; readonly analyst: AnalystStore }, status: () => Status, replay: ApiDeps['replay'], config: Config, deps: ServerDependencies): ApiRole {
   const { own: store } = stores;
   const { clock } = deps;
   const events = createEvents();
@@ -52,8 +53,10 @@ export function startApi(stores: { readonly own: Store; readonly queries: Store;
     if (alertIds.length === 0) return;
     await delivery.deliver(
       await store.select<AlertTransition>(
-        `SELECT transition_id, alert_id, sequence, state, at_ms, body FROM alert_transitions FINAL WHERE alert_id IN {alertIds:Array(String)}
-         ORDER BY alert_id, sequence DESC LIMIT 1 BY alert_id`,
+        // Two that came at the same moment have one number: both are told.
+        `SELECT transition_id, alert_id, sequence, state, at_ms, body FROM alert_transitions FINAL
+         WHERE (alert_id, sequence) IN (SELECT alert_id, max(sequence) FROM alert_transitions WHERE alert_id IN {alertIds:Array(String)} GROUP BY alert_id)
+         ORDER BY alert_id, at_ms, transition_id`,
         { alertIds },
       ),
     );
@@ -77,6 +80,7 @@ export function startApi(stores: { readonly own: Store; readonly queries: Store;
       events.publish('alert', { id: alert.id, state: alert.state, summary: alert.summary });
       void tell([alert.id]).catch((error: unknown) => deps.warn('a delivery waits for the next one', error));
     }),
+    replay,
     onFailure: (error, request) => deps.warn(`${request.method} ${request.path} failed`, error),
   });
 

@@ -6,6 +6,7 @@ import { createApi, defaultApiSettings, type ApiSettings } from '../../api/app.t
 import type { ApiEvent } from '../../api/events.ts';
 import { endlessRetention, migrate } from '../../deploy/migrate.ts';
 import { openEmbeddedStore } from '../../deploy/store-embedded.ts';
+import type { LogMessage } from '../../schemas/log.ts';
 import { createTransition } from '../../api/transition.ts';
 
 export type TestApi = Awaited<ReturnType<typeof openApi>>;
@@ -18,6 +19,7 @@ export async function openApi(settings: Partial<ApiSettings> = {}, nowMs = Date.
   const clock = { nowMs };
   const listeners = new Set<(event: ApiEvent) => void>();
   const failures: unknown[] = [];
+  const replay: { take: (message: LogMessage) => Promise<void> } = { take: async () => undefined };
   const status: { behind_ms: number | null } = { behind_ms: null };
   const publish = (event: ApiEvent): void => listeners.forEach((listener) => listener(event));
   const app = createApi({
@@ -33,6 +35,7 @@ export async function openApi(settings: Partial<ApiSettings> = {}, nowMs = Date.
     settings: { ...defaultApiSettings, ...settings },
     status: () => status,
     transition: createTransition({ store, clock: () => clock.nowMs }, (alert) => publish({ id: alert.id, type: 'alert', data: { id: alert.id } })),
+    replay: (message) => replay.take(message),
     onFailure: (error) => failures.push(error),
   });
   return {
@@ -43,6 +46,7 @@ export async function openApi(settings: Partial<ApiSettings> = {}, nowMs = Date.
     status,
     listeners,
     failures,
+    replay,
     publish,
     async close(): Promise<void> {
       await store.close();

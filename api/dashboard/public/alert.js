@@ -2,12 +2,13 @@ import { comparisonCharts, resultsTable } from './comparison.js';
 import { h, link } from './element.js';
 import { change, count, duration, factorName, metricName, odds, quantity, time, timeInFull } from './format.js';
 import { act, ask, readJson } from './request.js';
+import { renderFault } from './fault.js';
 
 /** The page that a person is woken for, in the order of the questions: what, since when, who, how sure, who not, what to do. */
 
 /** The sentence up to its figures, which stand in the line below; the summary itself where it has another shape. */
 export function headline(alert) {
-  const short = alert.summary.replace(/\s*\([^()]*\)/, '').replace(/ since \d\d:\d\d( UTC)?$/, '');
+  const short = alert.summary.replace(/\s*\([^()]*\)/, '').replace(/,? since \d\d:\d\d( UTC)?$/, '');
   return short.length > 8 ? short : alert.summary;
 }
 
@@ -21,6 +22,11 @@ export function chip(alert, nowMs) {
   return h('span', { class: `chip ${alert.state === 'resolved' ? 'ok' : alert.severity === 'page' ? 'bad' : 'mid'}` }, text);
 }
 
+/** A fault of Culprit itself: nothing is compared, and nobody accused. */
+export function isFault(alert) {
+  return alert.culprit.factor === 'pipeline';
+}
+
 /** A model or provider that moved on several prompts at once, or a prompt that got worse by itself: no two values are compared. */
 function isWatch(alert) {
   return alert.prompt === null || alert.culprit.factor === 'unknown';
@@ -31,11 +37,12 @@ export async function loadAlert({ id, choice }) {
   const metric = choice.metric ?? alert.metric;
   const path = `/v1/comparisons/${encodeURIComponent(alert.comparison_id)}`;
   // A watch over a model compares no two arms; what is known of it is in the alert itself.
-  const found = isWatch(alert) ? null : await Promise.all([readJson(path), readJson(`${path}/series?metric=${encodeURIComponent(metric)}`), readJson(`${path}/looks`)]).catch((error) => ({ error }));
+  const found = isWatch(alert) || isFault(alert) ? null : await Promise.all([readJson(path), readJson(`${path}/series?metric=${encodeURIComponent(metric)}`), readJson(`${path}/looks`)]).catch((error) => ({ error }));
   return { alert, metric, found };
 }
 
 export function renderAlert({ alert, metric, found }, { nowMs, choose, reload }) {
+  if (isFault(alert)) return renderFault(alert, { nowMs, reload });
   const [comparison, series, looks] = Array.isArray(found) ? found : [null, null, null];
   return {
     title: headline(alert),
@@ -84,7 +91,7 @@ function top(alert, { nowMs, reload }) {
     actions(alert, reload));
 }
 
-function actions(alert, reload) {
+export function actions(alert, reload) {
   const message = h('p', { class: 'mute', role: 'status' });
   const send = async (action, body) => {
     message.textContent = 'Sending…';
@@ -102,7 +109,7 @@ function actions(alert, reload) {
       alert.state === 'open' ? h('button', { type: 'button', class: alert.links.rollback === null ? 'go' : null, 'data-key': 'acknowledge', onclick: () => send('acknowledge', {}) }, 'Acknowledge') : null,
       h('button', { type: 'button', 'data-key': 'resolve', onclick: () => ask({
         title: 'Resolve this alert',
-        text: `The reason is kept. If ${alert.culprit.value} gets worse again, a new alert opens.`,
+        text: isFault(alert) ? 'The reason is kept. If it is still so in 24 hours, a new alert opens.' : `The reason is kept. If ${alert.culprit.value} gets worse again, a new alert opens.`,
         label: 'Why is it resolved?',
         submit: 'Resolve',
         onSubmit: (reason) => send('resolve', { reason }),
@@ -110,7 +117,7 @@ function actions(alert, reload) {
     message);
 }
 
-function card(title, note, ...children) {
+export function card(title, note, ...children) {
   return h('section', { class: 'card' }, h('h2', null, title, note ? h('small', null, ' ', note) : null), children);
 }
 
@@ -139,7 +146,7 @@ function innocent(alert) {
     h('li', null, h('span', { class: 'ok', 'aria-hidden': 'true' }, '✓'), h('div', null, h('b', null, one.value), ' ', h('span', { class: 'mute' }, factorName(one.factor), ': ', one.reason, one.e_value === null ? '' : ` (odds ${odds(one.e_value)})`))))));
 }
 
-function examples(alert) {
+export function examples(alert) {
   const query = new URLSearchParams({ ...(alert.prompt === null ? {} : { prompt_name: alert.prompt }), ...(alert.prompt_version === null ? {} : { prompt_version: alert.prompt_version }), ...(alert.metric === 'error_rate' ? { is_error: 'true' } : {}), from: alert.onset });
   return card('Example calls', null,
     alert.examples.length === 0 ? h('p', { class: 'mute' }, 'None was kept.') : h('ul', { class: 'examples' }, alert.examples.map((one) =>
@@ -167,6 +174,6 @@ function certainty(alert, { comparison, nowMs }) {
     alert.comparison_id === '' ? null : h('p', null, link(`/v1/comparisons/${encodeURIComponent(alert.comparison_id)}/evidence`, { download: `evidence-${alert.comparison_id}.json` }, 'Evidence file'), h('span', { class: 'mute' }, ', recompute with '), h('code', null, 'culprit verify')));
 }
 
-function history(alert, nowMs) {
+export function history(alert, nowMs) {
   return h('section', { class: 'past' }, h('h2', null, 'History'), h('ol', null, alert.transitions.map((one) => h('li', null, stamp(one.at_ms, nowMs), h('b', null, one.state), h('span', { class: 'mute' }, one.reason)))));
 }

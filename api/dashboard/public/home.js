@@ -1,4 +1,4 @@
-import { chip, headline, measured, stamp } from './alert.js';
+import { chip, headline, isFault, measured, stamp } from './alert.js';
 import { sparkline } from './chart.js';
 import { h, link, s, scrolling } from './element.js';
 import { change, count, counted, duration, odds, percent, quantity, versionName } from './format.js';
@@ -32,6 +32,12 @@ export function renderHome({ alerts, overview, isEmpty, ledger, status, first },
 }
 
 export function alertRow(alert, nowMs) {
+  if (isFault(alert)) {
+    return h('article', { class: `card alert-row ${alert.state}` },
+      chip(alert, nowMs),
+      h('h2', null, link(`/alerts/${encodeURIComponent(alert.id)}`, null, headline(alert))),
+      h('p', { class: 'mute' }, 'A fault of Culprit itself, since ', stamp(Date.parse(alert.onset), nowMs), `, ${alert.environment}`));
+  }
   const { evidence, metric } = alert;
   const onset = Date.parse(alert.onset);
   const kind = evidence.effect.kind === 'difference' ? undefined : 'distribution';
