@@ -22,13 +22,11 @@ export type Detector = {
   /** Who serves the model. */
   providers: ReadonlySet<string>;
   record: AlertRecord | null;
-  /** Of the last alert, what it was judged from: what is seen to have changed in the same minutes may only come to be known after it. */
-  claim: Claim | null;
   /** What crossed in the slot that was fed last. */
   crossed: readonly { readonly metric: string; readonly e_value: number }[];
 };
 
-export type Claim = { readonly slot: number; readonly found: Culprit; readonly seen: readonly PromptKey[]; readonly heard: readonly string[]; readonly onsetMs: number; said: string };
+export type Claim = { readonly slot: number; readonly found: Culprit; readonly seen: readonly PromptKey[]; readonly heard: readonly string[]; readonly onsetMs: number; readonly said: string };
 
 export type DetectorSnapshot = {
   readonly slot: number;
@@ -41,6 +39,8 @@ export type DetectorSnapshot = {
   readonly crossed_slot: number | null;
   /** The comparison that the last alert is about: each is one of its own, so that its evidence stays what it was. */
   readonly alarm_id: string | null;
+  /** Of the last alert, what it was judged from: what is seen to have changed in the same minutes may only come to be known after it. */
+  readonly claim: Claim | null;
   readonly states: Readonly<Record<string, DriftState>>;
   /** Of a provider: the same with models left out. */
   readonly model_states: Readonly<Record<string, DriftState>>;
@@ -64,11 +64,11 @@ export function createDetector(place: Place, slot: number): Detector {
   const named = by === 'provider' ? [project, environment, 'drift', 'provider', of] : [project, environment, 'drift', of];
   const comparison_id = `cmp_${createHash('sha256').update(JSON.stringify(named)).digest('hex').slice(0, 20)}`;
   const identity: ComparisonIdentity = { comparison_id, project, environment, prompt_name: '', factor: by, baseline: of, candidate: of, epoch: 0 };
-  return restoreDetector(identity, { slot: slot - 1, met_slot: slot, seen_slot: slot, reference_slot: null, since_slot: slot, crossed_slot: null, alarm_id: null, states: {}, model_states: {} }, null);
+  return restoreDetector(identity, { slot: slot - 1, met_slot: slot, seen_slot: slot, reference_slot: null, since_slot: slot, crossed_slot: null, alarm_id: null, claim: null, states: {}, model_states: {} }, null);
 }
 
 export function restoreDetector(identity: ComparisonIdentity, state: DetectorSnapshot, record: AlertRecord | null): Detector {
-  return { identity, state, series: new Map(), watched: [], isGrouped: false, providers: new Set(), record, claim: null, crossed: [] };
+  return { identity, state, series: new Map(), watched: [], isGrouped: false, providers: new Set(), record, crossed: [] };
 }
 
 /** Takes the pulse of an hour for what is usual. */

@@ -102,8 +102,6 @@ export function createDriftWatch(deps: { readonly store: Store; readonly rows: L
     const found = { factor: place.by, value: model, baseline: earlier === null || earlier === model ? 'the hour before' : earlier };
     const claim: Claim = { slot, found, seen, heard: heard.map(({ prompt_name }) => prompt_name), onsetMs: finding.onsetMs, said: '' };
     const who = accusedBy(claim, slot);
-    claim.said = changesIn(who);
-    detector.claim = claim;
     const models = place.by === 'provider' ? [...new Set(all.map(({ request_model }) => request_model))].sort() : [];
     const raisedMs = slotStartMs(slot + 1);
     const alert = driftAlertOf({ identity, accused: who, models, finding, prompts: claim.heard, raisedMs, publicUrl: settings.publicUrl });
@@ -112,12 +110,11 @@ export function createDriftWatch(deps: { readonly store: Store; readonly rows: L
     const before = revised?.record?.current() ?? null;
     detector.record = revised?.record ?? createAlertRecord(rows, identity.comparison_id);
     detector.record.follow(identity.comparison_id);
-    detector.state = { ...detector.state, alarm_id: identity.comparison_id };
+    detector.state = { ...detector.state, alarm_id: identity.comparison_id, claim: { ...claim, said: changesIn(who) } };
     const told = before === null ? alert : { ...alert, id: before.id, state: before.state, raised_at: before.raised_at, onset: before.onset < alert.onset ? before.onset : alert.onset, links: { ...before.links, evidence: alert.links.evidence } };
     if (revised !== undefined) {
       revised.record = null;
-      revised.claim = null;
-      revised.state = { ...revised.state, alarm_id: null };
+      revised.state = { ...revised.state, alarm_id: null, claim: null };
     }
     const reason = before === null ? 'several prompts moved at once' : `revised: not ${before.culprit.value} alone, other models of ${place.of} moved as well`;
     return { kind: 'alert', slot, comparison_id: identity.comparison_id, alert: detector.record.change(told, { atMs: raisedMs, reason }) };
@@ -125,13 +122,14 @@ export function createDriftWatch(deps: { readonly store: Store; readonly rows: L
 
   /** What changed in the very slot of the alarm is seen after it; then the alert is revised. */
   const revise = (detector: Detector, slot: number): DriftEvent | null => {
-    const { claim, record, state } = detector;
+    const { record, state } = detector;
+    const { claim } = state;
     const alert = record?.current() ?? null;
     if (claim === null || record === null || alert === null || state.alarm_id === null || alert.state === 'resolved' || slot <= claim.slot || slot - claim.slot > REVISED_FOR) return null;
     const who = accusedBy(claim, slot);
     const said = changesIn(who);
     if (said === claim.said) return null;
-    claim.said = said;
+    detector.state = { ...state, claim: { ...claim, said } };
     const { alarm_id } = state;
     return { kind: 'alert', slot, comparison_id: alarm_id, alert: record.change({ ...alert, ...saysWho(who, claim.heard) }, { atMs: slotStartMs(slot + 1), reason: 'revised: what else changed in the same minutes' }) };
   };

@@ -104,7 +104,7 @@ export async function loadComparisons(store: Store): Promise<StoredComparison[]>
 /** Watches over models that are open. */
 export async function loadDetectors(store: Store): Promise<{ readonly identity: ComparisonIdentity; readonly snapshot: DetectorSnapshot }[]> {
   // As above.
-  return (await loadFiles(store, `prompt_name = ''`)).map(({ identity, snapshot }) => ({ identity, snapshot: { model_states: {}, ...JSON.parse(snapshot) } as DetectorSnapshot }));
+  return (await loadFiles(store, `prompt_name = ''`)).map(({ identity, snapshot }) => ({ identity, snapshot: { model_states: {}, claim: null, ...JSON.parse(snapshot) } as DetectorSnapshot }));
 }
 
 /** The last alarm of each prompt since a slot. */
