@@ -146,9 +146,9 @@ function callOf(
   const { attributes } = span;
   const prompt = tags.prompt(context.project, source);
   const provider = providerName(inference.provider, inference.response_model ?? inference.request_model);
-  const duration_ms = durationMs(span, flags);
+  const duration_ms = inference.took_ms ?? durationMs(span, flags);
   const at_ms = believableMs(span.start_ns, context.received_ms, flags);
-  const usage = inclusiveUsage(inference.usage, flags);
+  const usage = inclusiveUsage(inference.usage, provider, flags);
   // A failed call owes no answer: what came back of it is judged as an error, not as empty or malformed as well.
   const answer = inference.error === null ? answerWithin(inference, settings.maxTextBytes, flags) : null;
   const finish = inference.finish_reason ?? answer?.finishReason ?? null;

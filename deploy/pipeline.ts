@@ -1,5 +1,5 @@
 import { DEFAULT_LIMITS } from '../analyzer/ingest/cardinality.ts';
-import { createIngest, type Ingest } from '../analyzer/ingest/ingest.ts';
+import { createIngest, type Ingest, type IngestDependencies } from '../analyzer/ingest/ingest.ts';
 import { createLook, type Look } from '../analyzer/look/look.ts';
 import { faultKinds } from '../analyzer/self/index.ts';
 import { createSelfWatch, type SelfWatch } from '../analyzer/self/self-watch.ts';
@@ -11,10 +11,10 @@ import { createNormaliserFor } from './normaliser.ts';
 
 /** The analyzer's two loops, and its watch over itself, over one store, set up from the configuration: the same for a server, a replay and a test. */
 
-export function createIngestFor(store: Store, config: Config): Ingest {
+export function createIngestFor(store: Store, config: Config, hold: Pick<IngestDependencies, 'beforeRevising'> = {}): Ingest {
   const normaliser = createNormaliserFor(config);
   return createIngest(
-    { store, decode, normaliser },
+    { store, decode, normaliser, ...hold },
     { resolveWaitMs: config.resolve_wait_s * 1000, maxWaiting: 50_000, rememberedSpans: 100_000, rememberedCalls: 25_000, scoreType: (name) => scoreTypeFor(config, name) },
   );
 }

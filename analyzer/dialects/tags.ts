@@ -90,6 +90,9 @@ const SESSION = [
   'spring.ai.chat.client.conversation.id',
   'traceloop.association.properties.session_id',
   'traceloop.association.properties.sessionId',
+  'lmnr.association.properties.session_id',
+  'mastra.metadata.threadId',
+  'mastra.metadata.sessionId',
   'mlflow.trace.session',
   'promptlayer.metadata.session_id',
 ];
@@ -108,6 +111,8 @@ const USER = [
   'ag.meta.userId',
   'traceloop.association.properties.user_id',
   'traceloop.association.properties.userId',
+  'lmnr.association.properties.user_id',
+  'mastra.metadata.userId',
   'mlflow.trace.user',
   'promptlayer.metadata.user_id',
 ];

@@ -59,6 +59,8 @@ export type Draft = {
   readonly scores: ReadonlyMap<string, FiledScore>;
   /** Calls that become complete with this turn, by span. */
   readonly completed: ReadonlyMap<string, { readonly call: CallFacts; readonly slot: number }>;
+  /** Of all rows that have a slot; null: none has. */
+  earliestSlot(): number | null;
   /** Prompts of the completed calls. */
   prompts(): string[];
   callRows(batch: number): object[];
@@ -116,6 +118,11 @@ export function createDraft(): Draft {
     calls,
     scores,
     completed,
+    earliestSlot() {
+      let earliest = Number.POSITIVE_INFINITY;
+      for (const files of [calls, scores]) for (const { stored } of files.values()) if (stored.slot > 0 && stored.slot < earliest) earliest = stored.slot;
+      return Number.isFinite(earliest) ? earliest : null;
+    },
     prompts: () => [...new Set([...completed.values()].flatMap(({ call }) => (call.prompt_name === null ? [] : [call.prompt_name])))],
     callRows: (batch) => [...calls.values()].map((drafted) => callRow(drafted.call, { ...drafted.stored, former_role: formerRole(drafted) }, batch)),
     scoreRows: (batch) => [...scores.values()].map((filed) => scoreRow(filed, batch)),

@@ -63,8 +63,16 @@ export type IngestSettings = {
   readonly scoreType?: ConfiguredType;
 };
 
+export type IngestDependencies = {
+  readonly store: Store;
+  readonly decode: (message: LogMessage) => Decoded;
+  readonly normaliser: Normaliser;
+  /** Waited for before rows are revised that have a slot already, of which this is the earliest: who must see closed slots as they were, holds it up. */
+  readonly beforeRevising?: (slot: number) => Promise<void>;
+};
+
 export function createIngest(
-  deps: { readonly store: Store; readonly decode: (message: LogMessage) => Decoded; readonly normaliser: Normaliser },
+  deps: IngestDependencies,
   settings: IngestSettings,
 ): Ingest {
   const { store } = deps;
@@ -186,6 +194,8 @@ export function createIngest(
     batch += 1;
     const { relatives, contents = [], tally, nowMs } = beside;
     countRoles(draft.calls.values(), tally);
+    const revised = draft.earliestSlot();
+    if (revised !== null && revised < openSlot) await deps.beforeRevising?.(revised);
     await writeTurn(store, { draft, relatives, contents, tally, batch, versions: seenVersions.due(draft.versionRows(nowMs), nowMs), scoreNames: scoring.takeNewNames() });
     for (const [key, { stored }] of draft.calls) {
       known.remember(key, stored);

@@ -5,8 +5,9 @@ import { createAlertRecord } from './alert-record.ts';
 import { createDetector, detectorName, fileOf, isOfProvider, isOpen, learn, placeOf, placesOf, restoreDetector, step, type Claim, type Detector, type DetectorFile } from './drift-detector.ts';
 import { accused, driftAlertOf, findDrift, saysWho, type Accused, type Bystander } from './drift-alert.ts';
 import { loadAlertStates, loadDetectors, type AlertState, type LookRows } from './look-store.ts';
-import type { PromptKey } from './observations.ts';
+import { bySlot, type PromptKey } from './observations.ts';
 import { merged, selectPulse, selectResponseModel, type Pulse } from './pulse.ts';
+import { createPulseMemory, HALF_HOUR, UNSETTLED } from './pulse-memory.ts';
 import type { MetricPolicy } from './references.ts';
 import { slotOf, slotStartMs, SLOTS_PER_DAY, SLOTS_PER_HOUR } from '../slots.ts';
 
@@ -19,14 +20,17 @@ import { slotOf, slotStartMs, SLOTS_PER_DAY, SLOTS_PER_HOUR } from '../slots.ts'
  */
 export type DriftWatch = {
   /** One slot, in order, with the pulse of it. */
-  feed(slot: number, pulse: readonly Pulse[]): Promise<void>;
+  feed(slot: number, pulse: readonly Pulse[]): void;
   conclude(slot: number): Promise<DriftEvent[]>;
   /** The page that stands over prompts on one of these request models: what they show while it does, and for an hour after, is the model's or the provider's. */
   pageOver(place: { readonly project: string; readonly environment: string; readonly request_models: readonly string[] }, slot: number): ModelPage | null;
   keep(): void;
   alerted(): readonly string[];
   adopt(states: ReadonlyMap<string, AlertState>): void;
-  restore(): Promise<void>;
+  /** The pulse that references are learnt from in a slot that begins a half hour. */
+  hourBefore(slot: number): readonly Pulse[];
+  /** @param next the first slot that is not looked at yet; null: none was. */
+  restore(next: number | null): Promise<void>;
 };
 
 export type DriftEvent = { readonly kind: 'alert'; readonly slot: number; readonly comparison_id: string; readonly alert: Alert };
@@ -41,8 +45,6 @@ export type DriftSettings = {
   readonly sharedOn: (prompt: PromptKey, slot: number) => readonly Bystander[];
 };
 
-const HALF_HOUR = SLOTS_PER_HOUR / 2;
-const UNSETTLED = 10;
 /** Slots in thirty days: at most one false page in that time for each metric of each model and provider, divided among them. */
 const SLOTS_PER_MONTH = 30 * SLOTS_PER_DAY;
 /** After the last sign of it a drift is over; and so long nothing new is paged. */
@@ -53,14 +55,12 @@ const REVISED_FOR = 20;
 export function createDriftWatch(deps: { readonly store: Store; readonly rows: LookRows }, settings: DriftSettings): DriftWatch {
   const { store, rows } = deps;
   const detectors = new Map<string, Detector>();
+  const memory = createPulseMemory();
 
   /** Mean slots to a false alarm that one metric of one model must have. */
   const threshold = (): number => SLOTS_PER_MONTH * Math.max(1, [...detectors.values()].reduce((sum, { watched }) => sum + watched.length, 0));
   const file = (detector: Detector): DetectorFile => fileOf(detector, { threshold: threshold(), policy: settings.metricPolicy('') });
   const speaks = (prompt: PromptKey, slot: number): boolean => settings.changedOn(prompt, slot).length === 0;
-
-  const relearn = async (detector: Detector, slot: number): Promise<void> =>
-    learn(detector, await selectPulse(store, { from: Math.max(1, slot - SLOTS_PER_HOUR), to: Math.max(1, slot - UNSETTLED) }, placeOf(detector)), settings.metricPolicy);
 
   const hasCrossedWithin = ({ state }: Detector, slot: number): boolean => state.crossed_slot !== null && state.crossed_slot <= slot && slot - state.crossed_slot < QUIET;
 
@@ -144,7 +144,8 @@ export function createDriftWatch(deps: { readonly store: Store; readonly rows: L
   };
 
   return {
-    async feed(slot, pulse) {
+    feed(slot, pulse) {
+      memory.record(slot, pulse);
       const seen = new Map<Detector, Pulse[]>();
       for (const each of pulse) {
         for (const place of placesOf(each)) {
@@ -168,7 +169,7 @@ export function createDriftWatch(deps: { readonly store: Store; readonly rows: L
         const isTroubled = isOpen(detector) || kinOf(detector).some(isOpen);
         const isDue = slot % SLOTS_PER_HOUR === 0 ? !isTroubled : detector.state.reference_slot === null;
         if (slot % HALF_HOUR === 0 && isDue && slot - detector.state.met_slot >= HALF_HOUR) {
-          await relearn(detector, slot);
+          learn(detector, memory.hourBefore(slot, placeOf(detector)), settings.metricPolicy);
           detector.state = { ...detector.state, reference_slot: slot, since_slot: slot, states: {}, model_states: {} };
         }
         step(detector, slot, { pulses: seen.get(detector) ?? [], speaks: (each) => speaks(each, slot), needed: threshold });
@@ -199,14 +200,22 @@ export function createDriftWatch(deps: { readonly store: Store; readonly rows: L
     adopt(states) {
       for (const { record, state } of detectors.values()) record?.adopt(states.get(state.alarm_id ?? ''));
     },
-    async restore() {
+    hourBefore: (slot) => memory.hourBefore(slot, null),
+    async restore(next) {
       const stored = await loadDetectors(store);
       const states = await loadAlertStates(store, stored.flatMap(({ snapshot }) => (snapshot.alarm_id === null ? [] : [snapshot.alarm_id])));
       for (const { identity, snapshot } of stored) {
         const { alarm_id } = snapshot;
         const detector = restoreDetector(identity, snapshot, alarm_id === null ? null : createAlertRecord(rows, alarm_id, states.get(alarm_id) ?? null));
-        if (snapshot.reference_slot !== null) await relearn(detector, snapshot.reference_slot);
+        const learnt = snapshot.reference_slot;
+        if (learnt !== null) learn(detector, await selectPulse(store, { from: Math.max(1, learnt - SLOTS_PER_HOUR), to: Math.max(1, learnt - UNSETTLED) }, placeOf(detector)), settings.metricPolicy);
         detectors.set(detectorName(placeOf(detector)), detector);
+      }
+      if (next === null) return;
+      // From an hour before the half hour that ends next on, a few slots at a time: a busy fleet has many readings.
+      for (let from = Math.ceil(next / HALF_HOUR) * HALF_HOUR - SLOTS_PER_HOUR; from < next; from += UNSETTLED) {
+        const range = { from: Math.max(1, from), to: Math.min(from + UNSETTLED, next) };
+        for (const [slot, pulses] of bySlot(await selectPulse(store, range))) memory.record(slot, pulses);
       }
     },
   };

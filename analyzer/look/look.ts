@@ -69,6 +69,7 @@ export function createLook(deps: { readonly store: Store }, settings: LookSettin
         isSettled: (prompt, reference_slot, slot) => prompts.get(idOf(prompt))?.isSettled(reference_slot, slot) ?? true,
         changesOn: (prompt, since) => prompts.get(idOf(prompt))?.changesSince(since) ?? [],
         pageOver: (place, slot) => drift.pageOver(place, slot),
+        hourBefore: (slot) => drift.hourBefore(slot),
       },
     );
   let promptDrift = watchPrompts();
@@ -111,8 +112,8 @@ export function createLook(deps: { readonly store: Store }, settings: LookSettin
       }
       await tapes.record(slot, rangeRows);
       for (const watch of busy) await watch.feed(slot, activeOn(watch), rangeRows);
-      await drift.feed(slot, pulses.get(slot) ?? []);
-      await promptDrift.feed(slot, pulses.get(slot) ?? []);
+      drift.feed(slot, pulses.get(slot) ?? []);
+      promptDrift.feed(slot, pulses.get(slot) ?? []);
       events.push(...(await drift.conclude(slot)));
       events.push(...(await promptDrift.conclude(slot)));
       for (const watch of busy) events.push(...(await watch.conclude(slot, activeOn(watch), rangeRows)));
@@ -142,7 +143,7 @@ export function createLook(deps: { readonly store: Store }, settings: LookSettin
       watch.recallOpening(opened_slot);
       if (forgotten_slot > 0) watch.newcomersOf(factor, group).forget(value, forgotten_slot);
     }
-    await drift.restore();
+    await drift.restore(next);
     if (next === null) return;
     const since = Math.max(1, next - WAITING_SLOTS);
     for (const factor of factors) {

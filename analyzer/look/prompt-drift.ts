@@ -12,6 +12,7 @@ import { loadAlertStates, loadPromptAlarms, type AlertState, type LookRows } fro
 import { bySlot, type PromptKey } from './observations.ts';
 import { promptDriftAlertOf, type RecentChange } from './prompt-drift-alert.ts';
 import { merged, selectPulse, type Pulse } from './pulse.ts';
+import { HALF_HOUR, UNSETTLED } from './pulse-memory.ts';
 import type { MetricPolicy } from './references.ts';
 import { SLOT_MS, slotOf, slotStartMs, SLOTS_PER_DAY, SLOTS_PER_HOUR } from '../slots.ts';
 import { addRatio, advanceDrift, driftEvidence, driftHeadline, noDrift, type DriftState } from '../statistics/drift.ts';
@@ -27,7 +28,7 @@ import { addRatio, advanceDrift, driftEvidence, driftHeadline, noDrift, type Dri
  * Nothing of it is stored but its alarms: R begins anew with each reference, so a restart makes it again from the hour's pulse.
  */
 export type PromptDrift = {
-  feed(slot: number, pulse: readonly Pulse[]): Promise<void>;
+  feed(slot: number, pulse: readonly Pulse[]): void;
   conclude(slot: number): Promise<DriftEvent[]>;
   alerted(): readonly string[];
   adopt(states: ReadonlyMap<string, AlertState>): void;
@@ -41,6 +42,8 @@ export type PromptDriftSettings = {
   /** Whether a prompt can be held against its hour before `reference_slot`: it has not changed since, and nothing is being compared or accused. */
   readonly isSettled: (prompt: PromptKey, reference_slot: number, slot: number) => boolean;
   readonly changesOn: (prompt: PromptKey, since: number) => readonly RecentChange[];
+  /** What references are learnt from in a slot that begins a half hour. */
+  readonly hourBefore: (slot: number) => readonly Pulse[];
   readonly pageOver: (place: { readonly project: string; readonly environment: string; readonly request_models: readonly string[] }, slot: number) => ModelPage | null;
 };
 
@@ -60,8 +63,6 @@ type Watched = {
   seen_slot: number;
 };
 
-const HALF_HOUR = SLOTS_PER_HOUR / 2;
-const UNSETTLED = 10;
 const SLOTS_PER_MONTH = 30 * SLOTS_PER_DAY;
 const QUIET = SLOTS_PER_HOUR;
 /** Another prompt with this R has moved as well. */
@@ -88,9 +89,9 @@ export function createPromptDrift(deps: { readonly store: Store; readonly rows: 
     slot % SLOTS_PER_HOUR === 0 || watched.size === 0 ? (one) => one === undefined || !isOpen(one) : (one) => one !== undefined && !isOpen(one) && !isHeard(one, slot);
 
   /** New references for these prompts, all from one reading. */
-  const learn = async (slot: number, isDue: (one: Watched | undefined) => boolean): Promise<void> => {
+  const learn = (slot: number, hour: readonly Pulse[], isDue: (one: Watched | undefined) => boolean): void => {
     const byPrompt = new Map<string, Pulse[]>();
-    for (const pulse of await selectPulse(store, { from: Math.max(1, slot - SLOTS_PER_HOUR), to: Math.max(1, slot - UNSETTLED) })) {
+    for (const pulse of hour) {
       const name = nameOf(pulse);
       const pulses = byPrompt.get(name);
       if (pulses === undefined) byPrompt.set(name, [pulse]);
@@ -201,10 +202,12 @@ export function createPromptDrift(deps: { readonly store: Store; readonly rows: 
     return told({ ...alert, state: 'resolved', resolved_at: new Date(slotStartMs(slot + 1)).toISOString() }, 'back to what it was: no sign of it for an hour');
   };
 
-  const feed = async (slot: number, pulse: readonly Pulse[]): Promise<void> => {
+  const readHour = (slot: number): Promise<Pulse[]> => selectPulse(store, { from: Math.max(1, slot - SLOTS_PER_HOUR), to: Math.max(1, slot - UNSETTLED) });
+
+  const feed = (slot: number, pulse: readonly Pulse[]): void => {
     if (slot % HALF_HOUR === 0) {
       const isDue = isDueAt(slot);
-      if (isDue(undefined) || [...watched.values()].some(isDue)) await learn(slot, isDue);
+      if (isDue(undefined) || [...watched.values()].some(isDue)) learn(slot, settings.hourBefore(slot), isDue);
       for (const [name, one] of watched) if (slot - one.seen_slot > SLOTS_PER_DAY && !isOpen(one)) watched.delete(name);
     }
     const pulses = new Map<string, Pulse[]>();
@@ -238,15 +241,16 @@ export function createPromptDrift(deps: { readonly store: Store; readonly rows: 
       const alarms = await loadPromptAlarms(store, Math.max(0, next - 14 * SLOTS_PER_DAY));
       const states = await loadAlertStates(store, alarms.map(({ comparison_id }) => comparison_id));
       const hour = Math.floor((next - 1) / HALF_HOUR) * HALF_HOUR;
-      await learn(Math.floor(hour / SLOTS_PER_HOUR) * SLOTS_PER_HOUR, () => true);
-      if (hour % SLOTS_PER_HOUR !== 0) await learn(hour, isDueAt(hour));
+      const full = Math.floor(hour / SLOTS_PER_HOUR) * SLOTS_PER_HOUR;
+      learn(full, await readHour(full), () => true);
+      if (hour % SLOTS_PER_HOUR !== 0) learn(hour, await readHour(hour), isDueAt(hour));
       for (const { comparison_id, slot, reference_slot, ...prompt } of alarms) {
         const state = states.get(comparison_id) ?? null;
         const one = watched.get(nameOf(prompt));
         if (one === undefined || state === null) continue;
         one.record = { comparison_id, of: createAlertRecord(rows, comparison_id, state) };
         one.crossed_slot = slot;
-        if (isOpen(one) && reference_slot !== one.reference_slot) await learn(reference_slot, (other) => other === one);
+        if (isOpen(one) && reference_slot !== one.reference_slot) learn(reference_slot, await readHour(reference_slot), (other) => other === one);
       }
       const from = Math.min(...[...watched.values()].map(({ since_slot }) => since_slot));
       if (!Number.isFinite(from)) return;

@@ -72,11 +72,17 @@ export function createWindows(openedSlot: number, schedule: WindowSchedule = [])
     while (state.counts.length > 0 && (state.counts[0]?.slot ?? 0) < first) state.counts.shift();
     const observed = Math.min(SLOTS_PER_HOUR, nextSlot - openedSlot - 1);
     const fading = Math.max(0, 1 - observed / SLOTS_PER_HOUR);
-    const expected = (arm: 'a' | 'b'): number =>
-      (state.counts.reduce((sum, count) => sum + count[arm], 0) + state.history[arm].units * fading + 1) / (observed + state.history[arm].slots * fading + 2);
-    const a = expected('a');
-    const b = expected('b');
-    return LENGTHS.find((length) => length * (a + b) >= MIN_UNITS && length * Math.min(a, b) >= MIN_RARER) ?? LONGEST;
+    const expectedOf = (arm: 'a' | 'b'): { readonly units: number; readonly isKnown: boolean } => {
+      const slots = observed + state.history[arm].slots * fading;
+      const units = state.counts.reduce((sum, count) => sum + count[arm], 0) + state.history[arm].units * fading;
+      return { units: (units + 1) / (slots + 2), isKnown: slots > 1 };
+    };
+    const arms = [expectedOf('a'), expectedOf('b')];
+    const both = arms.reduce((sum, { units }) => sum + units, 0);
+    // An arm that was met in the last slot may have had a moment of it only, so the rarer one is not guessed from that: a window of few units of the
+    // candidate among many of the baseline loses next to nothing, and one of four minutes, because the first call came a second before a slot's end, did.
+    const rarer = Math.min(...arms.filter(({ isKnown }) => isKnown).map(({ units }) => units));
+    return LENGTHS.find((length) => length * both >= MIN_UNITS && length * rarer >= MIN_RARER) ?? LONGEST;
   };
 
   const found = (family: Family, slot: number): FamilyState => {
