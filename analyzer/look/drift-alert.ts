@@ -155,6 +155,7 @@ export function driftAlertOf({ identity, accused: { culprit, bystanders }, model
   const { comparison_id, project, environment } = identity;
   const id = `alr_${createHash('sha256').update(`${comparison_id}/${raisedMs}`).digest('hex').slice(0, 20)}`;
   const { effect, baseline, candidate, reading } = finding;
+  const who = saysWho({ culprit, bystanders }, prompts);
   return {
     id,
     schema: 'culprit.alert/1',
@@ -166,8 +167,9 @@ export function driftAlertOf({ identity, accused: { culprit, bystanders }, model
     prompt_version: null,
     metric: finding.metric,
     direction: reading.shown.direction,
-    ...saysWho({ culprit, bystanders }, prompts),
+    culprit: who.culprit,
     evidence: { grade: 'before_after', e_value: finding.e_value, threshold: 1 / finding.alpha, alpha: finding.alpha, metrics: finding.metrics, baseline, candidate, effect },
+    exonerated: who.exonerated,
     onset: new Date(finding.onsetMs).toISOString(),
     raised_at: new Date(raisedMs).toISOString(),
     resolved_at: null,

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { ComparisonSettings } from '../../schemas/evidence.ts';
 import type { AlertRecord } from './alert-record.ts';
 import type { ComparisonIdentity } from './comparison.ts';
-import type { Culprit } from './drift-alert.ts';
+import type { Bystander, Culprit } from './drift-alert.ts';
 import { readingOf, seriesName, seriesOf, type Series } from './drift-series.ts';
 import type { PromptKey } from './observations.ts';
 import { merged, type Place, type Pulse } from './pulse.ts';
@@ -26,7 +26,7 @@ export type Detector = {
   crossed: readonly { readonly metric: string; readonly e_value: number }[];
 };
 
-export type Claim = { readonly slot: number; readonly found: Culprit; readonly seen: readonly PromptKey[]; readonly heard: readonly string[]; readonly onsetMs: number; readonly said: string };
+export type Claim = { readonly slot: number; readonly found: Culprit; readonly seen: readonly PromptKey[]; readonly heard: readonly string[]; readonly onsetMs: number; readonly own: readonly Bystander[]; readonly shared: readonly Bystander[] };
 
 export type DetectorSnapshot = {
   readonly slot: number;

@@ -3,7 +3,7 @@ import type { Alert } from '../../schemas/alert.ts';
 import type { Store } from '../../schemas/store.ts';
 import { createAlertRecord } from './alert-record.ts';
 import { createDetector, detectorName, fileOf, isOfProvider, isOpen, learn, placeOf, placesOf, restoreDetector, step, type Claim, type Detector, type DetectorFile } from './drift-detector.ts';
-import { accused, driftAlertOf, findDrift, saysWho, type Accused, type Bystander } from './drift-alert.ts';
+import { accused, driftAlertOf, findDrift, saysWho, type Bystander } from './drift-alert.ts';
 import { loadAlertStates, loadDetectors, type AlertState, type LookRows } from './look-store.ts';
 import { bySlot, type PromptKey } from './observations.ts';
 import { merged, selectPulse, selectResponseModel, type Pulse } from './pulse.ts';
@@ -71,8 +71,12 @@ export function createDriftWatch(deps: { readonly store: Store; readonly rows: L
     return [...detectors.values()].filter((other) => !isOfProvider(other) && other.providers.has(of) && other.identity.project === project && other.identity.environment === environment);
   };
 
-  const accusedBy = ({ found, seen, heard, onsetMs }: Claim, slot: number): Accused =>
-    accused(found, { heard, own: seen.flatMap((prompt) => settings.changedOn(prompt, slot)), shared: seen.flatMap((prompt) => settings.sharedOn(prompt, slot)), onsetMs });
+  /** With what is seen by a slot to have changed; what was known before stays. */
+  const withChanges = (claim: Claim, slot: number): Claim => ({
+    ...claim,
+    own: withNew(claim.own, claim.seen.flatMap((prompt) => settings.changedOn(prompt, slot))),
+    shared: withNew(claim.shared, claim.seen.flatMap((prompt) => settings.sharedOn(prompt, slot))),
+  });
 
   const raise = async (detector: Detector, slot: number): Promise<DriftEvent | null> => {
     const { state, crossed } = detector;
@@ -100,17 +104,16 @@ export function createDriftWatch(deps: { readonly store: Store; readonly rows: L
     const seen = [...new Set(all.map(({ prompt_name }) => prompt_name))].sort().map((prompt_name): PromptKey => ({ project: place.project, environment: place.environment, prompt_name }));
     const heard = seen.filter((prompt) => speaks(prompt, slot));
     const found = { factor: place.by, value: model, baseline: earlier === null || earlier === model ? 'the hour before' : earlier };
-    const claim: Claim = { slot, found, seen, heard: heard.map(({ prompt_name }) => prompt_name), onsetMs: finding.onsetMs, said: '' };
-    const who = accusedBy(claim, slot);
+    const claim = withChanges({ slot, found, seen, heard: heard.map(({ prompt_name }) => prompt_name), onsetMs: finding.onsetMs, own: [], shared: [] }, slot);
     const models = place.by === 'provider' ? [...new Set(all.map(({ request_model }) => request_model))].sort() : [];
     const raisedMs = slotStartMs(slot + 1);
-    const alert = driftAlertOf({ identity, accused: who, models, finding, prompts: claim.heard, raisedMs, publicUrl: settings.publicUrl });
+    const alert = driftAlertOf({ identity, accused: accused(claim.found, claim), models, finding, prompts: claim.heard, raisedMs, publicUrl: settings.publicUrl });
     // A model of it that was paged before becomes the provider's page: one alert, revised.
     const revised = isOfProvider(detector) ? kinOf(detector).find(isOpen) : undefined;
     const before = revised?.record?.current() ?? null;
     detector.record = revised?.record ?? createAlertRecord(rows, identity.comparison_id);
     detector.record.follow(identity.comparison_id);
-    detector.state = { ...detector.state, alarm_id: identity.comparison_id, claim: { ...claim, said: changesIn(who) } };
+    detector.state = { ...detector.state, alarm_id: identity.comparison_id, claim };
     const told = before === null ? alert : { ...alert, id: before.id, state: before.state, raised_at: before.raised_at, onset: before.onset < alert.onset ? before.onset : alert.onset, links: { ...before.links, evidence: alert.links.evidence } };
     if (revised !== undefined) {
       revised.record = null;
@@ -126,12 +129,13 @@ export function createDriftWatch(deps: { readonly store: Store; readonly rows: L
     const { claim } = state;
     const alert = record?.current() ?? null;
     if (claim === null || record === null || alert === null || state.alarm_id === null || alert.state === 'resolved' || slot <= claim.slot || slot - claim.slot > REVISED_FOR) return null;
-    const who = accusedBy(claim, slot);
-    const said = changesIn(who);
-    if (said === claim.said) return null;
-    detector.state = { ...state, claim: { ...claim, said } };
+    const known = withChanges(claim, slot);
+    const who = saysWho(accused(known.found, known), known.heard);
+    // Not all that changes says something.
+    if (JSON.stringify(who) === JSON.stringify(saysWho(accused(claim.found, claim), claim.heard))) return null;
+    detector.state = { ...state, claim: known };
     const { alarm_id } = state;
-    return { kind: 'alert', slot, comparison_id: alarm_id, alert: record.change({ ...alert, ...saysWho(who, claim.heard) }, { atMs: slotStartMs(slot + 1), reason: 'revised: what else changed in the same minutes' }) };
+    return { kind: 'alert', slot, comparison_id: alarm_id, alert: record.change({ ...alert, ...who }, { atMs: slotStartMs(slot + 1), reason: 'revised: what else changed in the same minutes' }) };
   };
 
   const settle = (detector: Detector, slot: number): DriftEvent | null => {
@@ -221,7 +225,10 @@ export function createDriftWatch(deps: { readonly store: Store; readonly rows: L
   };
 }
 
-/** What an accusation says besides its evidence. */
-const changesIn = ({ culprit, bystanders }: Accused): string => JSON.stringify([culprit, bystanders.map(({ factor, prompt, value }) => [factor, prompt, value])]);
+function withNew(known: readonly Bystander[], seen: readonly Bystander[]): Bystander[] {
+  const nameOf = ({ factor, prompt, value }: Bystander): string => JSON.stringify([factor, prompt, value]);
+  const names = new Set(known.map(nameOf));
+  return [...known, ...seen.filter((each) => !names.has(nameOf(each)))];
+}
 
 const alarmIdOf = (detectorId: string, slot: number): string => `cmp_${createHash('sha256').update(`${detectorId}/${slot}`).digest('hex').slice(0, 20)}`;
