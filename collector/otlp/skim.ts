@@ -177,7 +177,8 @@ function isPlain(bytes: Uint8Array, from: number, end: number): boolean {
     length = (length & 0x7f) | (second << 7);
   }
   if (position + length !== end || length < 2) return false;
-  switch (bytes[position++]) {
+  const tag = bytes[position++] ?? 0;
+  switch (tag) {
     case STRING_VALUE: {
       let textBytes = bytes[position++] ?? 0x80;
       if (textBytes >= 0x80) {

@@ -60,18 +60,19 @@ export async function openSender(settings: KafkaSettings, maxBatchBytes: number)
 
   const lanes = new Map<string, Lane>();
   const next = (topic: string, lane: Lane): void => {
-    while (lane.underWay < UNDER_WAY && lane.waiting.length > 0) {
-      const taken = takeFrom(lane);
-      lane.underWay += 1;
-      void write(topic, taken.flatMap(({ records }) => records))
-        .then(
-          () => taken.forEach(({ done }) => done()),
-          (error: unknown) => taken.forEach(({ failed }) => failed(error)),
-        )
-        .finally(() => {
-          lane.underWay -= 1;
-          next(topic, lane);
-        });
+    while (lane.underWay < UNDER_WAY && lane.waiting.length > 0) void carry(topic, lane, takeFrom(lane));
+  };
+  /** Never rejects: each that waits is told. */
+  const carry = async (topic: string, lane: Lane, taken: readonly Waiting[]): Promise<void> => {
+    lane.underWay += 1;
+    try {
+      await write(topic, taken.flatMap(({ records }) => records));
+      for (const { done } of taken) done();
+    } catch (error) {
+      for (const { failed } of taken) failed(error);
+    } finally {
+      lane.underWay -= 1;
+      next(topic, lane);
     }
   };
 
