@@ -78,10 +78,16 @@ async function partitionsOf(admin: Admin, topic: string): Promise<number> {
     try {
       const { topics } = await admin.fetchTopicMetadata({ topics: [topic] });
       const partitions = topics[0]?.partitions ?? [];
-      if (partitions.length > 0 && partitions.every(({ leader }) => leader >= 0)) return partitions.length;
+      if (partitions.length > 0 && partitions.every(({ leader }) => leader >= 0)) {
+        // Asks each leader, which refuses for a moment yet after a topic was created: and a write that some of them refuse is repeated whole.
+        await admin.fetchTopicOffsets(topic);
+        return partitions.length;
+      }
       if (attempt === LEADER_ATTEMPTS) throw new Error(`${topic} has partitions without a leader`);
     } catch (error) {
-      if (attempt === LEADER_ATTEMPTS || !(error instanceof kafkajs.KafkaJSProtocolError && error.retriable)) throw error;
+      // The client trips over an answer without the topic: a TypeError.
+      const isPassing = error instanceof TypeError || (error instanceof kafkajs.KafkaJSProtocolError && error.retriable);
+      if (attempt === LEADER_ATTEMPTS || !isPassing) throw error;
     }
     await new Promise((resolve) => setTimeout(resolve, LEADER_WAIT_MS));
   }
