@@ -156,7 +156,7 @@ export function createRollbackOwner(deps: RollbackDeps, settings: RollbackSettin
     if (last.state !== 'done' || nowMs - doneMs < settlesMs) return;
     const sinceMs = Math.max(doneMs + settlesMs / 2, nowMs - settlesMs / 2);
     const calls = await records.callsSince(identity, sinceMs);
-    await put(calls === 0 ? { state: 'moved', at_ms: nowMs } : { state: 'not_moved', at_ms: nowMs, reason: `${identity.candidate} still takes traffic, ${calls} calls in the last ${Math.round((nowMs - sinceMs) / 1000)} s` });
+    await put(calls === 0 ? { state: 'moved', at_ms: nowMs } : { state: 'not_moved', at_ms: nowMs, reason: `${identity.candidate} still takes traffic, ${calls} ${calls === 1 ? 'call' : 'calls'} in the last ${Math.round((nowMs - sinceMs) / 1000)} s` });
   }
 
   /** The step that is due for one rollback. */
