@@ -100,8 +100,8 @@ export type RollbackRule = z.output<typeof RollbackRule>;
 
 /** How often hooks act by themselves; beyond it they propose. */
 export const RollbackLimits = z.strictObject({
-  per_hour: z.number().int().min(1).max(1000).default(5).describe('Rollbacks in an hour that nobody confirmed, over all prompts; further ones are only proposed.'),
-  per_prompt_a_day: z.number().int().min(1).max(1000).default(3).describe('Rollbacks of one prompt in a day that nobody confirmed; further ones are only proposed.'),
+  per_hour: z.number().int().min(1).max(10_000).default(5).describe('Rollbacks in an hour that nobody confirmed, over all prompts; further ones are only proposed.'),
+  per_prompt_a_day: z.number().int().min(1).max(10_000).default(3).describe('Rollbacks of one prompt in a day that nobody confirmed; further ones are only proposed.'),
 });
 export type RollbackLimits = z.output<typeof RollbackLimits>;
 
