@@ -92,6 +92,7 @@ export function startApi(
     charts.set(project, known);
     return known;
   };
+  const versionEvents = createVersionEvents(store);
   const sinks = createSinks(config);
   const hooks = createHooks(config.hooks);
   const flags = createFlags({ store, clock }, config.hooks.filter((hook) => hook.kind === 'flagd'), config.project);
@@ -106,7 +107,7 @@ export function startApi(
   const beginDelivering = (): void => {
     if (delivering !== null) return;
     const delivery = createDelivery(
-      { store, sinks, post, schedule, clock, random: deps.random, warn: deps.warn, routing: createRouting(config.routes), silences: silences.active, picture: (alert) => chartsOf(alert.project).png(alert) },
+      { store, sinks, post, schedule, clock, random: deps.random, warn: deps.warn, routing: createRouting(config.routes), silences: silences.active, complete: versionEvents.complete, picture: (alert) => chartsOf(alert.project).png(alert) },
       { waitingDeliveries: config.limits.waiting_deliveries },
     );
     const news = createVersionNews({ store, sinks, post, clock });
