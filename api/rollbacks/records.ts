@@ -50,8 +50,6 @@ const MOST_OPEN = 1000;
 const DAY_MS = 86_400_000;
 const HOUR_MS = 3_600_000;
 
-export type Records = ReturnType<typeof createRecords>;
-
 /** All of it throws what the store throws. */
 export function createRecords(store: Store) {
   const read = async (where: string, parameters: Readonly<Record<string, unknown>>): Promise<Rollback[]> => {

@@ -51,9 +51,9 @@ prompts:
     ['prompts: { a: { rollback: { mode: act, hook: gone } } }', /hook .*names a hook that there is not; hooks are none/],
     ['prompts: { a: { rollback: { mode: always, hook: gone } } }', /mode .*give one of notify, propose, act/],
   ])('%s is refused', (file, expected) => {
-    const load_ = () => load(file);
-    expect(load_).toThrow(expected);
-    expect(load_).toThrow(/^(?![\s\S]*s3cr3t)/);
+    const loading = () => load(file);
+    expect(loading).toThrow(expected);
+    expect(loading).toThrow(/^(?![\s\S]*s3cr3t)/);
   });
 
   it('nothing of hooks can be set by a variable or a flag', () => {

@@ -1,4 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { createAlertRecord } from '../../../analyzer/look/alert-record.ts';
+import { createLookRows, loadAlertStates } from '../../../analyzer/look/look-store.ts';
 import { RetryableError } from '../../../schemas/errors.ts';
 import type { Store } from '../../../schemas/store.ts';
 import { openOwning } from './owning.ts';
@@ -293,5 +295,23 @@ describe('afterwards', () => {
     expect((await on.told(alert)).at(-1)).toEqual(['updated', says]);
     await rounds();
     expect((await on.told(alert)).filter(([, reason]) => reason === says)).toHaveLength(1);
+  });
+
+  it('the look goes on with the alert as the owner left it, and what it resolves is then settled', async () => {
+    const { alert, rounds } = await done();
+    const rows = createLookRows(on.store);
+    const comparison = `cmp_of_${alert.id}`;
+    const look = createAlertRecord(rows, comparison, { alert, sequence: 1, transition_id: '', at_ms: on.time.nowMs });
+    const newest = async () => [...(await loadAlertStates(on.store, [(await on.store.select<{ comparison_id: string }>('SELECT any(comparison_id) AS comparison_id FROM alert_transitions WHERE alert_id = {id:String}', { id: alert.id }))[0]?.comparison_id ?? ''])).values()][0];
+    look.adopt(await newest());
+    const adopted = look.current();
+    expect(adopted).toMatchObject({ state: 'open', rollback: { hook: 'ops', state: 'done' } });
+    if (adopted === null) throw new Error('no alert');
+    look.change({ ...adopted, state: 'resolved', resolved_at: new Date(on.time.nowMs).toISOString(), recovery: 'recovered' }, { atMs: on.time.nowMs, reason: 'v2 takes no more traffic, and error_rate recovered' });
+    await rows.flush();
+    await rounds();
+    expect((await on.told(alert)).slice(-2)).toEqual([['resolved', 'v2 takes no more traffic, and error_rate recovered'], ['updated', 'Rolled back to v1, and it helped: error_rate recovered']]);
+    look.adopt(await newest());
+    expect(look.current()).toMatchObject({ state: 'resolved', recovery: 'recovered', rollback: { state: 'recovered' } });
   });
 });
