@@ -6,11 +6,10 @@ process.env.UV_THREADPOOL_SIZE ??= '16';
 // A batch of spans is a few megabytes of short-lived objects: a young generation that holds it keeps them from being copied around.
 require('node:v8').setFlagsFromString('--max-semi-space-size=64');
 require('node:v8').setFlagsFromString('--min-semi-space-size=16');
-import('tsx/esm/api')
-  .then(({ register }) => {
-    register();
-    return import('./main.ts');
-  })
+// Sources run as they are; what `npm run build` made is JavaScript and needs no loader.
+const isBuilt = require('node:fs').existsSync(require('node:path').join(__dirname, 'main.js'));
+const loaded = isBuilt ? import('./main.js') : import('tsx/esm/api').then(({ register }) => (register(), import('./main.ts')));
+loaded
   .then((program) => program.main())
   .catch((error) => {
     console.error(error);
