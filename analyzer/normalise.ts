@@ -5,7 +5,7 @@ import type { Attributes, OtlpLogRecord, OtlpScope, OtlpSpan } from '../schemas/
 import type { Score } from '../schemas/score.ts';
 import { dialects, type Dialect, type Inference, type RelativeReason, type SpanSource } from './dialects/index.ts';
 import { standardEvaluation } from './dialects/agentcore.ts';
-import { createFeatureFlags } from './dialects/feature-flags.ts';
+import { createFeatureFlags, type Assignment } from './dialects/feature-flags.ts';
 import { createTagReader, environmentOf, type TagReader } from './dialects/tags.ts';
 import { firstText, text } from './dialects/values.ts';
 import { finishReason, providerName } from './dialects/vocabulary.ts';
@@ -57,7 +57,8 @@ export type NormalisedSpan = { readonly scores: readonly Score[]; readonly ignor
     }
 );
 
-export type NormalisedRecord = { readonly kind: 'score'; readonly score: Score } | { readonly kind: 'ignored'; readonly reason: string };
+/** `assignment`: what a feature flag that was logged says of its span. */
+export type NormalisedRecord = { readonly kind: 'score'; readonly score: Score } | { readonly kind: 'ignored'; readonly reason: string; readonly assignment?: Assignment };
 
 export type NormaliserSettings = {
   /** Attributes that strata are kept apart by, looked for on the span, then on its resource. */
@@ -104,7 +105,8 @@ export function createNormaliser(settings: NormaliserSettings): Normaliser {
       return { kind: 'call', call, content: settings.keepContent?.(reading.inference, span) ?? null, ...scoresIn('judged') };
     },
     record(context, _resource, _scope, record) {
-      if (featureFlags.learn(context.project, record)) return { kind: 'ignored', reason: 'feature_flag' };
+      const evaluation = featureFlags.learn(context.project, record);
+      if (evaluation !== null) return { kind: 'ignored', reason: 'feature_flag', ...(evaluation.assignment === null ? {} : { assignment: evaluation.assignment }) };
       return scoreOfRecord({ ...context, labels }, standardEvaluation(record));
     },
   };
@@ -142,9 +144,9 @@ function callOf(
   const { attributes } = span;
   const prompt = tags.prompt(context.project, source);
   const provider = providerName(inference.provider, inference.response_model ?? inference.request_model);
-  const duration_ms = durationMs(span, flags);
+  const duration_ms = inference.took_ms ?? durationMs(span, flags);
   const at_ms = believableMs(span.start_ns, context.received_ms, flags);
-  const usage = inclusiveUsage(inference.usage, flags);
+  const usage = inclusiveUsage(inference.usage, provider, flags);
   // A failed call owes no answer: what came back of it is judged as an error, not as empty or malformed as well.
   const answer = inference.error === null ? answerWithin(inference, settings.maxTextBytes, flags) : null;
   const finish = inference.finish_reason ?? answer?.finishReason ?? null;

@@ -15,6 +15,8 @@ export type ScoreReading = { readonly kind: 'score'; readonly score: Score } | {
 const MAX_EXPLANATION_CHARACTERS = 4096;
 /** In use beside the proposed keys (schemas/score-event.ts). */
 const EVALUATOR_NAMES = [SCORE_KEYS.evaluatorName, 'gen_ai.evaluation.evaluator.id', 'gen_ai.evaluator.name', 'gen_ai.evaluator.id'];
+/** OpenLIT's is in both of the forms in which it sends a score. */
+const IDENTIFIERS = [SCORE_KEYS.identifier, 'openlit.score.idempotency_key'];
 const SESSIONS = [SCORE_KEYS.sessionId, 'gen_ai.conversation.id'];
 
 /** The record's own span (or only its trace), and the response id where it has one: each finds the call. A session only where it names nothing else. */
@@ -71,8 +73,8 @@ function judgedBy(span: OtlpSpan): { trace_id: string; span_id: string } | null 
 }
 
 /** In the words of the event, so that there is one reader. A judge that is only a kind is told by `evaluatorOf`. */
-function attributesOf({ name, value, label, explanation, evaluator }: WireScore): Attributes {
-  const said: readonly (readonly [string, AttributeValue | undefined])[] = [[SCORE_KEYS.name, name], [SCORE_KEYS.value, value], [SCORE_KEYS.label, label], [SCORE_KEYS.explanation, explanation], [SCORE_KEYS.evaluatorName, evaluator]];
+function attributesOf({ name, value, label, explanation, evaluator, identifier }: WireScore): Attributes {
+  const said: readonly (readonly [string, AttributeValue | undefined])[] = [[SCORE_KEYS.name, name], [SCORE_KEYS.value, value], [SCORE_KEYS.label, label], [SCORE_KEYS.explanation, explanation], [SCORE_KEYS.evaluatorName, evaluator], [SCORE_KEYS.identifier, identifier]];
   return new Map(said.flatMap(([key, attribute]) => (attribute === undefined || attribute === null ? [] : [[key, attribute] as const])));
 }
 
@@ -94,7 +96,7 @@ function readScore(context: ScoreContext, attributes: Attributes, target: ScoreT
     kind: 'score',
     score: {
       project: context.project,
-      score_id: id ?? derivedScoreId({ project: context.project, target, name, evaluator }),
+      score_id: id ?? derivedScoreId({ project: context.project, target, name, evaluator, identifier: firstText(attributes, IDENTIFIERS, flags) }),
       name,
       value: judgement?.value ?? null,
       label,

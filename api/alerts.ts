@@ -1,15 +1,31 @@
 import { createRoute, z, type OpenAPIHono } from '@hono/zod-openapi';
-import { Alert } from '../schemas/alert.ts';
+import { Alert, AlertEvent, NEWEST_TRANSITION } from '../schemas/alert.ts';
+import { compileMatchers, labelsOf } from '../schemas/matcher.ts';
+import { actorOf } from './access/identity.ts';
 import type { ApiDeps } from './app.ts';
 import { limitOf } from './parameters.ts';
+import { MOST_SILENCES, shownSilence, Silence } from './silences.ts';
+import { readTold, Told } from './told.ts';
+import type { VersionEvents } from './version-events.ts';
 import { notFoundResponse, Problem, ProblemError, problemResponses } from './problem.ts';
 
 /** What a person does to an alert. Appends a transition and resolves when it is durable. */
-export type Transition = (alertId: string, change: { state: 'acknowledged' | 'resolved'; reason: string }) => Promise<void>;
+export type Transition = (alertId: string, change: { state: 'acknowledged' | 'resolved'; who: string; reason: string }) => Promise<void>;
 
 const AlertDetail = Alert.extend({
   comparison_id: z.string(),
-  transitions: z.array(z.object({ sequence: z.number().int(), state: z.enum(['open', 'acknowledged', 'resolved']), at_ms: z.number(), reason: z.string() })),
+  transitions: z.array(
+    z.object({
+      sequence: z.number().int(),
+      state: z.enum(['open', 'acknowledged', 'resolved']),
+      event: AlertEvent.openapi({ description: 'what was told: the state, or that only the evidence grew' }),
+      at_ms: z.number(),
+      by: z.string().openapi({ description: 'empty: Culprit itself' }),
+      reason: z.string(),
+    }),
+  ),
+  silences: z.array(Silence).openapi({ description: 'active ones that match it' }),
+  told: z.array(Told).openapi({ description: 'the newest step that each sink was told of, or why it was not' }),
 }).openapi('AlertDetail');
 type AlertDetail = z.infer<typeof AlertDetail>;
 
@@ -32,25 +48,25 @@ const listRoute = createRoute({
 const oneRoute = createRoute({ method: 'get', path: '/v1/alerts/{id}', summary: 'One alert with its history', request: { params: id }, responses: one });
 
 const conflict = { 409: { description: 'It is resolved already.', content: { 'application/problem+json': { schema: Problem } } } };
-const by = z.string().trim().max(100).optional().openapi({ description: 'who does it' });
+const by = z.string().trim().max(100).optional().openapi({ description: 'who does it; with a key or a login it is whose that is, whatever stands here', example: 'mira' });
 const acknowledgeRoute = createRoute({
   method: 'post',
   path: '/v1/alerts/{id}/acknowledge',
   summary: 'Say that somebody is on it; asked twice, it is done once',
-  request: { params: id, body: { required: true, content: { 'application/json': { schema: z.strictObject({ reason: z.string().trim().max(1000).optional(), by }) } } } },
+  request: { params: id, body: { required: true, content: { 'application/json': { schema: z.strictObject({ reason: z.string().trim().max(1000).optional().openapi({ example: 'looking at it' }), by }) } } } },
   responses: { ...one, ...conflict },
 });
 const resolveRoute = createRoute({
   method: 'post',
   path: '/v1/alerts/{id}/resolve',
   summary: 'Resolve, with a reason that is kept; asked twice, it is done once',
-  request: { params: id, body: { required: true, content: { 'application/json': { schema: z.strictObject({ reason: z.string().trim().min(1, 'say why').max(1000), by }) } } } },
+  request: { params: id, body: { required: true, content: { 'application/json': { schema: z.strictObject({ reason: z.string().trim().min(1, 'say why').max(1000).openapi({ example: 'rolled back to v1' }), by }) } } } },
   responses: { ...one, ...conflict },
 });
 
-type TransitionRow = { alert_id: string; sequence: number; comparison_id: string; state: Alert['state']; at_ms: number; reason: string; body: string };
+type TransitionRow = { transition_id: string; alert_id: string; sequence: number; comparison_id: string; state: Alert['state']; event: AlertEvent; at_ms: number; who: string; reason: string; body: string };
 
-export function registerAlerts(app: OpenAPIHono, deps: ApiDeps): void {
+export function registerAlerts(app: OpenAPIHono, deps: ApiDeps, versions: VersionEvents): void {
   const { transition } = deps;
 
   app.openapi(listRoute, async (context) => {
@@ -58,31 +74,35 @@ export function registerAlerts(app: OpenAPIHono, deps: ApiDeps): void {
     return context.json(await readAlerts(deps, { state, limit: limit ?? 100 }), 200);
   });
 
-  app.openapi(oneRoute, async (context) => context.json(await readAlert(deps, context.req.valid('param').id), 200));
+  app.openapi(oneRoute, async (context) => {
+    const alert = await readAlert(deps, context.req.valid('param').id);
+    return context.json({ ...alert, ...(await versions.complete(alert)) }, 200);
+  });
 
   app.openapi(acknowledgeRoute, async (context) => {
     const alert = await readAlert(deps, context.req.valid('param').id);
     if (alert.state === 'resolved') throw new ProblemError(409, 'The alert is resolved already.');
     if (alert.state === 'acknowledged') return context.json(alert, 200);
-    await transition(alert.id, { state: 'acknowledged', reason: signed({ reason: '', ...context.req.valid('json') }) });
+    const { by: named, reason = '' } = context.req.valid('json');
+    await transition(alert.id, { state: 'acknowledged', who: actorOf(context, named) || SOMEBODY, reason });
     return context.json(await readAlert(deps, alert.id), 200);
   });
 
   app.openapi(resolveRoute, async (context) => {
     const alert = await readAlert(deps, context.req.valid('param').id);
     if (alert.state === 'resolved') return context.json(alert, 200);
-    await transition(alert.id, { state: 'resolved', reason: signed(context.req.valid('json')) });
+    const { by: named, reason } = context.req.valid('json');
+    await transition(alert.id, { state: 'resolved', who: actorOf(context, named) || SOMEBODY, reason });
     return context.json(await readAlert(deps, alert.id), 200);
   });
 }
 
-function signed({ reason, by: who }: { reason?: string | undefined; by?: string | undefined }): string {
-  return [who, reason].filter((part) => part !== undefined && part !== '').join(': ') || 'by a person';
-}
+/** Where nobody is named, it was a person all the same. */
+const SOMEBODY = 'somebody';
 
 export async function readAlerts({ store, settings }: ApiDeps, filter: { state?: string | undefined; limit: number }): Promise<{ alerts: Alert[]; unreadable: number }> {
   const rows = await store.select<{ last_state: Alert['state']; last_body: string }>(
-    `SELECT argMax(state, sequence) AS last_state, argMax(body, sequence) AS last_body, min(at_ms) AS raised_ms
+    `SELECT argMax(state, ${NEWEST_TRANSITION}) AS last_state, argMax(body, ${NEWEST_TRANSITION}) AS last_body, min(at_ms) AS raised_ms
      FROM alert_transitions WHERE project = {project:String} GROUP BY alert_id
      ${filter.state === undefined ? '' : 'HAVING last_state = {state:String}'} ORDER BY raised_ms DESC, alert_id LIMIT {limit:UInt32}`,
     { project: settings.project, limit: filter.limit, ...(filter.state === undefined ? {} : { state: filter.state }) },
@@ -94,17 +114,21 @@ export async function readAlerts({ store, settings }: ApiDeps, filter: { state?:
   return { alerts, unreadable: rows.length - alerts.length };
 }
 
-async function readAlert({ store, settings }: ApiDeps, alertId: string): Promise<AlertDetail> {
+/** Throws ProblemError 404 where the project has no such alert. */
+export async function readAlert({ store, settings, silences, clock }: ApiDeps, alertId: string): Promise<AlertDetail> {
   const rows = await store.select<TransitionRow>(
-    `SELECT alert_id, sequence, comparison_id, state, at_ms, reason, body FROM alert_transitions FINAL
-     WHERE project = {project:String} AND alert_id = {id:String} ORDER BY sequence LIMIT 1000`,
+    `SELECT transition_id, alert_id, sequence, comparison_id, state, event, at_ms, who, reason, body FROM alert_transitions FINAL
+     WHERE project = {project:String} AND alert_id = {id:String} ORDER BY ${NEWEST_TRANSITION} LIMIT 1000`,
     { project: settings.project, id: alertId },
   );
   const last = rows.at(-1);
   const alert = last === undefined ? null : alertOf(last.body);
   if (last === undefined || alert === null) throw new ProblemError(404, `There is no alert ${JSON.stringify(alertId)}; GET /v1/alerts lists them.`);
-  const transitions = rows.map(({ sequence, state, at_ms, reason }) => ({ sequence, state, at_ms, reason }));
-  return { ...alert, state: last.state, comparison_id: last.comparison_id, transitions };
+  const transitions = rows.map(({ sequence, state, event, at_ms, who, reason }) => ({ sequence, state, event, at_ms, by: who, reason }));
+  const labels = labelsOf(alert);
+  const [listed, told] = await Promise.all([silences.list(settings.project, MOST_SILENCES), readTold(store, rows.map(({ transition_id }) => transition_id), clock())]);
+  const silencing = listed.filter(({ state, matchers }) => state === 'active' && compileMatchers(matchers)(labels));
+  return { ...alert, state: last.state, comparison_id: last.comparison_id, transitions, silences: silencing.map(shownSilence), told };
 }
 
 function alertOf(body: string): Alert | null {

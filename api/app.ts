@@ -1,24 +1,45 @@
 import { OpenAPIHono } from '@hono/zod-openapi';
 import { bodyLimit } from 'hono/body-limit';
 import { HTTPException } from 'hono/http-exception';
+import type { Registry } from '../schemas/registry.ts';
 import type { Clock } from '../schemas/clock.ts';
-import type { Store } from '../schemas/store.ts';
+import type { Access } from './access/access.ts';
+import { registerAuditLog } from './access/audit-log.ts';
+import { registerAccess } from './access/resources.ts';
+import type { LogMessage } from '../schemas/log.ts';
+import type { AnalystStore, Store } from '../schemas/store.ts';
 import { registerAlerts, type Transition } from './alerts.ts';
+import { registerAudit, type Audits } from './audit.ts';
 import { registerCalls } from './calls.ts';
+import type { Charts } from './chart/charts.ts';
+import { registerCharts } from './chart/routes.ts';
+import { registerChanges } from './changes.ts';
 import { registerComparisons } from './comparisons.ts';
 import { registerContent } from './content.ts';
 import { registerEvents, type EventSource } from './events.ts';
+import { registerFlagger } from './flagger.ts';
 import { LOOPBACK_NAMES, onlyForHosts } from './host.ts';
 import { registerLedger } from './ledger.ts';
 import { registerPage } from './page.ts';
+import { registerPlan } from './plan.ts';
+import { registerParked } from './parked.ts';
 import { errorResponse, ProblemError, problemResponse, validationHook } from './problem.ts';
+import { registerPrometheus } from './prometheus.ts';
 import { registerPrompts } from './prompts.ts';
+import { registerQuery } from './query.ts';
 import { createResults } from './results.ts';
 import { registerScores } from './scores.ts';
+import { registerSilences } from './silencing.ts';
+import type { Silences } from './silences.ts';
+import { registerSinks, type SinkOverview } from './told.ts';
 import { registerSeries } from './series.ts';
-import { registerVerdicts } from './verdicts.ts';
+import { registerRegistryHooks } from './registry-hooks.ts';
+import { createVersionEvents } from './version-events.ts';
+import { registerVersions } from './versions.ts';
+import { createVerdicts, registerVerdicts } from './verdicts.ts';
 
 export type ApiSettings = {
+  /** An API is of one project: nothing else can be seen through it. */
   project: string;
   /** Shown in the OpenAPI document. */
   version: string;
@@ -30,8 +51,10 @@ export type ApiSettings = {
   /** Events that wait for one client before it is cut off. */
   maxQueuedEvents: number;
   heartbeatMs: number;
-  /** Names that this server is reached by (host.ts). */
-  hosts: readonly string[];
+  /** Names that this server is reached by (host.ts); null: a gate before it has seen to that. */
+  hosts: readonly string[] | null;
+  /** Whose webhooks are taken. */
+  registries: readonly Registry[];
   /** Where SDKs send to, as an empty page tells it; null: where the page itself is served. */
   ingestUrl: string | null;
 };
@@ -45,6 +68,7 @@ export const defaultApiSettings: ApiSettings = {
   maxQueuedEvents: 256,
   heartbeatMs: 5_000,
   hosts: LOOPBACK_NAMES,
+  registries: [],
   ingestUrl: null,
 };
 
@@ -53,11 +77,22 @@ export type Status = { behind_ms: number | null };
 
 export type ApiDeps = {
   store: Store;
+  /** Where SQL that people write runs. */
+  analyst: AnalystStore;
   clock: Clock;
   events: EventSource;
   settings: ApiSettings;
   status: () => Status;
   transition: Transition;
+  /** Keys, people and the audit log; without it there are no resources for them. */
+  access?: Access;
+  silences: Silences;
+  charts: Charts;
+  /** Where alerts go. */
+  sinks: () => SinkOverview;
+  audits: Audits;
+  /** Appends a message to the log, as the collector does. Throws PermanentError where it cannot be stored. */
+  replay: (message: LogMessage) => Promise<void>;
   /** Told of every error that is answered 500 or 503, with what was asked. */
   onFailure: (error: unknown, request: { method: string; path: string }) => void;
 };
@@ -65,26 +100,49 @@ export type ApiDeps = {
 /** The API and the page. Read-only but for what people do to alerts. Mount it last: it answers every path that nobody else does. */
 export function createApi(deps: ApiDeps): OpenAPIHono {
   const app = new OpenAPIHono({ defaultHook: validationHook });
-  app.use('*', onlyForHosts(new Set(deps.settings.hosts)));
-  const limit = bodyLimit({ maxSize: 64 * 1024, onError: () => problemResponse(413, 'The body is larger than 64 KiB.') });
+  if (deps.settings.hosts !== null) app.use('*', onlyForHosts(new Set(deps.settings.hosts)));
+  const limit = bodyLimit({ maxSize: 256 * 1024, onError: () => problemResponse(413, 'The body is larger than 256 KiB.') });
   // Only for its own resources: under the same origin the collector takes larger bodies.
-  app.use('/v1/alerts/*', limit);
+  for (const path of ['/v1/alerts/*', '/v1/silences/*', '/v1/audit', '/v1/query', '/v1/flagger/*', '/v1/keys/*', '/v1/users/*', '/v1/me/*']) app.use(path, limit);
+  const large = bodyLimit({ maxSize: 16 * 1024 * 1024, onError: () => problemResponse(413, 'The body is larger than 16 MiB.') });
+  app.use('/v1/versions', large);
+  app.use('/v1/hooks/*', large);
 
+  const versionEvents = createVersionEvents(deps.store);
   registerCalls(app, deps);
   registerContent(app, deps);
   registerScores(app, deps);
   registerPrompts(app, deps);
   const readResults = createResults(deps);
   registerComparisons(app, deps, readResults);
-  registerVerdicts(app, deps, readResults);
+  const readVerdict = createVerdicts(deps, readResults);
+  registerVerdicts(app, readVerdict);
+  registerFlagger(app, readVerdict);
+  registerPrometheus(app, deps);
   registerSeries(app, deps);
-  registerAlerts(app, deps);
+  registerPlan(app, deps);
+  registerAudit(app, deps);
+  registerAlerts(app, deps, versionEvents);
+  registerCharts(app, deps);
+  registerChanges(app, deps);
+  registerSilences(app, deps);
+  registerSinks(app, deps);
+  registerVersions(app, deps, versionEvents);
+  registerRegistryHooks(app, deps, versionEvents);
   registerLedger(app, deps);
+  registerParked(app, deps);
+  registerQuery(app, deps);
   registerEvents(app, deps);
   registerPage(app);
+  if (deps.access !== undefined) {
+    registerAccess(app, { ...deps, access: deps.access });
+    registerAuditLog(app, deps);
+  }
 
-  app.get('/v1/status', (context) => context.json({ now_ms: deps.clock(), version: deps.settings.version, ingest_url: deps.settings.ingestUrl, ...deps.status() }));
+  app.get('/v1/status', (context) => context.json({ now_ms: deps.clock(), version: deps.settings.version, ingest_url: deps.settings.ingestUrl, needs_key: deps.access !== undefined && !deps.access.isOpen(), ...deps.status() }));
+  app.openAPIRegistry.registerComponent('securitySchemes', 'key', { type: 'http', scheme: 'bearer', description: 'An API key (`culprit keys create`); not needed on loopback while there is none.' });
   app.doc31('/openapi.json', {
+    security: [{ key: [] }, {}],
     openapi: '3.1.0',
     info: { title: 'Culprit', version: deps.settings.version, description: 'Watches LLM traffic and says which change made it worse.', license: { name: 'Apache-2.0' } },
   });

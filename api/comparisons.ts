@@ -57,8 +57,6 @@ const looksRoute = createRoute({
   responses: { ...json(z.object({ looks: z.array(Look), total: z.number().int() }), 'Thinned evenly to `limit` looks; the last and the highest are always among them.'), ...notFoundResponse },
 });
 export function registerComparisons(app: OpenAPIHono, deps: ApiDeps, readResults: ReadResults): void {
-  const { store } = deps;
-
   app.openapi(listRoute, async (context) => {
     const query = context.req.valid('query');
     return context.json({ comparisons: await readComparisons(deps, { ...query, limit: query.limit ?? 100 }) }, 200);
@@ -78,16 +76,21 @@ export function registerComparisons(app: OpenAPIHono, deps: ApiDeps, readResults
   app.openapi(looksRoute, async (context) => {
     const { comparison } = await readComparison(deps, context.req.valid('param').id);
     const limit = context.req.valid('query').limit ?? 400;
-    const rows = await store.select<z.infer<typeof Look> & { total: number }>(
-      `SELECT slot, at_ms, e_value, metrics, total FROM
-         (SELECT slot, toUnixTimestamp(at) * 1000 AS at_ms, e_value, metrics, count() OVER () AS total, row_number() OVER (ORDER BY slot DESC) - 1 AS age,
-                 row_number() OVER (ORDER BY e_value DESC, slot) AS height
-          FROM looks FINAL WHERE comparison_id = {id:String})
-       WHERE age % greatest(1, toUInt64(ceil(total / {limit:UInt32}))) = 0 OR height = 1 ORDER BY slot`,
-      { id: comparison.id, limit },
-    );
-    return context.json({ looks: rows.map(({ total: _total, ...look }) => look), total: rows[0]?.total ?? 0 }, 200);
+    return context.json(await readLooks(deps, comparison.id, limit), 200);
   });
+}
+
+/** The evidence after each look, oldest first, thinned evenly to `limit`. */
+export async function readLooks({ store }: Pick<ApiDeps, 'store'>, comparisonId: string, limit: number): Promise<{ looks: z.infer<typeof Look>[]; total: number }> {
+  const rows = await store.select<z.infer<typeof Look> & { total: number }>(
+    `SELECT slot, at_ms, e_value, metrics, total FROM
+       (SELECT slot, toUnixTimestamp(at) * 1000 AS at_ms, e_value, metrics, count() OVER () AS total, row_number() OVER (ORDER BY slot DESC) - 1 AS age,
+               row_number() OVER (ORDER BY e_value DESC, slot) AS height
+        FROM looks FINAL WHERE comparison_id = {id:String})
+     WHERE age % greatest(1, toUInt64(ceil(total / {limit:UInt32}))) = 0 OR height = 1 ORDER BY slot`,
+    { id: comparisonId, limit },
+  );
+  return { looks: rows.map(({ total: _total, ...look }) => look), total: rows[0]?.total ?? 0 };
 }
 
 /** Not worse only where every metric that could page is; regressed only where an alert says so. */
@@ -128,7 +131,7 @@ export async function readComparisons(deps: ApiDeps, filter: ComparisonFilter): 
 
 type ComparisonFilter = { id?: string; candidate?: string | undefined; baseline?: string | undefined; factor?: string | undefined; prompt?: string | undefined; environment?: string | undefined; state?: string | undefined; limit: number };
 
-export async function findComparisons({ store, settings }: ApiDeps, filter: ComparisonFilter): Promise<Found[]> {
+export async function findComparisons({ store, settings }: Pick<ApiDeps, 'store' | 'settings'>, filter: ComparisonFilter): Promise<Found[]> {
   // Watches over models, which have no prompt, are read by id.
   const conditions = ['project = {project:String}', filter.id === undefined ? `prompt_name != ''` : 'true'];
   const columns = { id: 'comparison_id', prompt: 'prompt_name', environment: 'environment', state: 'state', candidate: 'candidate', baseline: 'baseline', factor: 'factor' } as const;

@@ -1,6 +1,6 @@
 import type { Store } from '../schemas/store.ts';
 import type { Sink } from './sinks/index.ts';
-import { createJournal, type AlertTransition } from './sinks/journal.ts';
+import { createJournal } from './sinks/journal.ts';
 import { createLane, type LaneDeps, type SinkStatus } from './sinks/lane.ts';
 
 /**
@@ -11,16 +11,16 @@ import { createLane, type LaneDeps, type SinkStatus } from './sinks/lane.ts';
  * between an attempt and its row sends again, with the same key.
  *
  * Each sink has a lane of its own (sinks/lane.ts), so a dead one stalls nobody else. A lane holds a bounded number of
- * transitions in memory; past it, it reads on from the store.
+ * transitions in memory and reads on from the store, where it also learns what its sink is not to be told, or not now (routing.ts).
  */
 
 export type DeliveryDeps = Omit<LaneDeps, 'journal'> & { store: Store; sinks: readonly Sink[] };
 
 export type Delivery = {
-  /** Takes up what was not delivered before. */
-  start(): void;
-  /** Takes transitions that are in the store already. Never throws: what cannot be taken now is read from the store later. */
-  deliver(transitions: readonly AlertTransition[]): Promise<void>;
+  /** There may be something to tell: at the start what was not delivered before, later what came into the store. Never throws. */
+  wake(): void;
+  /** What a silence held back is looked at again. Throws what the store throws. */
+  release(silenceId: string): Promise<void>;
   status(): SinkStatus[];
   /** Resolves when no lane has anything to do now; retries may still be waiting for their time. */
   settled(): Promise<void>;
@@ -30,24 +30,15 @@ export type Delivery = {
 
 export function createDelivery({ store, sinks, ...deps }: DeliveryDeps, settings: { waitingDeliveries: number }): Delivery {
   const journal = createJournal(store);
-  const lanes = sinks.map((sink) => ({ name: sink.name, ...createLane(sink, { ...deps, journal }, settings) }));
+  const lanes = sinks.map((sink) => createLane(sink, { ...deps, journal }, settings));
+  const wake = (): void => {
+    for (const lane of lanes) lane.wake();
+  };
   return {
-    start() {
-      for (const lane of lanes) lane.wake();
-    },
-    async deliver(transitions) {
-      if (transitions.length === 0 || lanes.length === 0) return;
-      const known = await journal.progress(transitions.map(({ transition_id }) => transition_id)).catch(() => null);
-      for (const lane of lanes) {
-        if (known === null) {
-          lane.readLater();
-          continue;
-        }
-        for (const transition of transitions) {
-          const progress = known.find((row) => row.transition_id === transition.transition_id && row.sink === lane.name);
-          if (progress === undefined || progress.finished === 0) lane.take(transition, progress ?? { attempts: 0, last_ms: 0 });
-        }
-      }
+    wake,
+    async release(silenceId) {
+      await journal.release(silenceId, deps.clock());
+      wake();
     },
     status: () => lanes.map((lane) => lane.status()),
     async settled() {

@@ -21,7 +21,10 @@ export function registerEvents(app: OpenAPIHono, { events, status, clock, settin
     responses: { 200: { description: 'A stream without end.', content: { 'text/event-stream': { schema: z.string() } } }, 503: problemResponses[503] },
   });
   let clients = 0;
+  const headers = { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-store', 'x-accel-buffering': 'no' };
   app.get('/v1/events', (context) => {
+    // Nobody would read the stream, nor end it.
+    if (context.req.method === 'HEAD') return new Response(null, { headers });
     if (clients >= settings.maxEventClients) {
       return problemResponse(503, `All ${settings.maxEventClients} places for live clients are taken.`, undefined, { 'retry-after': '10' });
     }
@@ -65,8 +68,6 @@ export function registerEvents(app: OpenAPIHono, { events, status, clock, settin
       new CountQueuingStrategy({ highWaterMark: settings.maxQueuedEvents }),
     );
     context.req.raw.signal.addEventListener('abort', () => end(), { once: true });
-    return new Response(body, {
-      headers: { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-store', 'x-accel-buffering': 'no' },
-    });
+    return new Response(body, { headers });
   });
 }

@@ -18,6 +18,7 @@ const Ledger = z
     scores: z
       .object({ joined: z.number().int(), pending: z.number().int(), ambiguous: z.number().int(), deleted: z.number().int(), not_compared: z.number().int() })
       .openapi({ description: 'the scores that are kept, each once. pending: what they judge has not come. ambiguous: it has several versions. not_compared: joined, but of another type than their name (flags).' }),
+    parked: z.object({ messages: z.number().int(), records: z.number().int() }).openapi({ description: 'what could not be stored and is kept aside: GET /v1/parked. Its records are among the rejected, as unstorable.' }),
     by_hour: z.array(z.object({ hour_ms: z.number(), outcome: z.string(), count: z.number().int() })).openapi({ description: 'the last 48 hours' }),
   })
   .openapi('Ledger');
@@ -33,7 +34,7 @@ const route = createRoute({
 export function registerLedger(app: OpenAPIHono, { store, clock, settings }: ApiDeps): void {
   app.openapi(route, async (context) => {
     const { project } = settings;
-    const [rows, hours, provisional, places] = await Promise.all([
+    const [rows, hours, provisional, places, [parked = { messages: 0, records: 0 }]] = await Promise.all([
       store.select<{ signal: string; outcome: string; reason: string; count: number }>(
         `SELECT signal, outcome, reason, sum(count) AS count FROM ledger WHERE project = {project:String}
          GROUP BY signal, outcome, reason ORDER BY outcome, signal, count DESC, reason LIMIT 2000`,
@@ -55,6 +56,7 @@ export function registerLedger(app: OpenAPIHono, { store, clock, settings }: Api
          FROM scores FINAL WHERE project = {project:String} AND change = 'judgement' GROUP BY place`,
         { project },
       ),
+      store.select<{ messages: number; records: number }>(`SELECT count() AS messages, sum(parked.records) AS records FROM parked FINAL WHERE project = {project:String} AND state = 'parked'`, { project }),
     ]);
     const scored = (place: string): number => places.find((row) => row.place === place)?.count ?? 0;
     const scores = { joined: scored('joined'), pending: scored('pending'), ambiguous: scored('ambiguous'), deleted: scored('deleted'), not_compared: scored('not_compared') };
@@ -72,6 +74,6 @@ export function registerLedger(app: OpenAPIHono, { store, clock, settings }: Api
     const difference = counts.received - counts.stored - counts.duplicate - counts.ignored - counts.rejected - counts.waiting;
     const by_outcome: Record<string, z.infer<typeof Entry>[]> = { received: [], stored: [], duplicate: [], ignored: [], rejected: [] };
     for (const { outcome, signal, reason, count } of rows) (by_outcome[outcome] ??= []).push({ signal, reason, count });
-    return context.json({ ...counts, balanced: difference === 0, difference, by_outcome, scores, by_hour: hours }, 200);
+    return context.json({ ...counts, balanced: difference === 0, difference, by_outcome, scores, parked, by_hour: hours }, 200);
   });
 }

@@ -5,19 +5,23 @@ import { problemResponse } from './problem.ts';
 /** The files of the page. Listed, so that a path in a request never becomes a path on the disk. */
 const assets: Readonly<Record<string, string>> = {
   'style.css': 'text/css; charset=utf-8',
+  'login.css': 'text/css; charset=utf-8',
   'icon.svg': 'image/svg+xml',
   'app.js': 'text/javascript; charset=utf-8',
   'element.js': 'text/javascript; charset=utf-8',
   'format.js': 'text/javascript; charset=utf-8',
   'chart.js': 'text/javascript; charset=utf-8',
   'scale.js': 'text/javascript; charset=utf-8',
+  'who.js': 'text/javascript; charset=utf-8',
   'live.js': 'text/javascript; charset=utf-8',
   'request.js': 'text/javascript; charset=utf-8',
   'comparison.js': 'text/javascript; charset=utf-8',
   'first-run.js': 'text/javascript; charset=utf-8',
   'home.js': 'text/javascript; charset=utf-8',
   'alert.js': 'text/javascript; charset=utf-8',
+  'fault.js': 'text/javascript; charset=utf-8',
   'prompt.js': 'text/javascript; charset=utf-8',
+  'silence.js': 'text/javascript; charset=utf-8',
   'data.js': 'text/javascript; charset=utf-8',
 };
 

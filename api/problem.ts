@@ -16,6 +16,8 @@ export type Problem = z.infer<typeof Problem>;
 
 const titles = {
   400: 'Bad request',
+  401: 'Not authenticated',
+  403: 'Not allowed',
   404: 'Not found',
   405: 'Method not allowed',
   409: 'Conflict',
@@ -47,6 +49,8 @@ export function problemResponse(status: ProblemStatus, detail: string, errors?: 
 /** What a route answers besides its own 200, for the OpenAPI document. */
 export const problemResponses = {
   400: { description: 'A parameter is wrong; `errors` names it and the fix.', content: { 'application/problem+json': { schema: Problem } } },
+  401: { description: 'Who asks is not known: send an API key, or log in.', content: { 'application/problem+json': { schema: Problem } } },
+  403: { description: 'Who asks may not do this: `detail` names the scope that is needed.', content: { 'application/problem+json': { schema: Problem } } },
   503: { description: 'The store is away or busy; come back after `Retry-After`.', content: { 'application/problem+json': { schema: Problem } } },
 } as const;
 export const notFoundResponse = {

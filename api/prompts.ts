@@ -125,7 +125,7 @@ export function registerPrompts(app: OpenAPIHono, deps: ApiDeps): void {
     const query = context.req.valid('query');
     const { from_s, to_s } = windowOf(query, clock(), settings.defaultWindowMs);
     const known = await store.select<{ environment: string; calls: number }>(
-      `SELECT environment, sum(calls) AS calls FROM versions WHERE project = {project:String} AND prompt_name = {name:String} GROUP BY environment ORDER BY calls DESC, environment LIMIT 50`,
+      `SELECT environment, sum(calls) AS calls FROM versions WHERE project = {project:String} AND prompt_name = {name:String} AND factor = 'prompt_version' GROUP BY environment ORDER BY calls DESC, environment LIMIT 50`,
       { project: settings.project, name },
     );
     const here = await store.select<{ environment: string; calls: number }>(

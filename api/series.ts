@@ -1,6 +1,6 @@
 import { createRoute, z, type OpenAPIHono } from '@hono/zod-openapi';
 import type { ApiDeps } from './app.ts';
-import { readComparison } from './comparisons.ts';
+import { readComparison, type Comparison } from './comparisons.ts';
 import { callMetrics, measureCalls, measureScores, MetricSummary, stepFor, type Measured, type Selection } from './metrics.ts';
 import { NameText, TimeMs } from './parameters.ts';
 import { notFoundResponse, problemResponses } from './problem.ts';
@@ -31,47 +31,52 @@ const factorColumns: Readonly<Record<string, { calls: string; scores: string | n
 };
 
 export function registerSeries(app: OpenAPIHono, deps: ApiDeps): void {
-  const { store, clock } = deps;
   app.openapi(seriesRoute, async (context) => {
     const { comparison } = await readComparison(deps, context.req.valid('param').id);
-    const { metric, from, to } = context.req.valid('query');
-    // Up to now, so that one sees whether it goes on; a closed comparison ends soon after its last look.
-    const ended = comparison.state === 'closed' && comparison.last_look_ms !== null ? comparison.last_look_ms + 1_800_000 : clock();
-    const toMs = to ?? Math.min(clock(), Math.max(ended, comparison.opened_ms + 600_000));
-    const fromMs = from ?? comparison.opened_ms - Math.max(1_800_000, (toMs - comparison.opened_ms) * 0.3);
-    const columns = factorColumns[comparison.factor];
-    const builtIn = callMetrics.find((candidate) => candidate.name === metric);
-    const column = builtIn === undefined ? columns?.scores : columns?.calls;
-    const selection: Selection = {
-      key: column ?? "''",
-      where: `project = {project:String} AND environment = {environment:String} AND event_time >= {from_s:UInt32} AND event_time <= {to_s:UInt32}
-        ${comparison.prompt === '' ? '' : 'AND prompt_name = {prompt:String}'} AND ${column ?? "''"} IN ({baseline:String}, {candidate:String})
-        ${builtIn === undefined ? 'AND name = {metric:String}' : ''}`,
-      parameters: {
-        project: comparison.project,
-        environment: comparison.environment,
-        prompt: comparison.prompt,
-        baseline: comparison.baseline,
-        candidate: comparison.candidate,
-        metric,
-        from_s: Math.max(0, Math.floor(fromMs / 1000)),
-        to_s: Math.max(0, Math.ceil(toMs / 1000)),
-      },
-      limit: 1000,
-    };
-    const measure = async (timed: Selection): Promise<Measured[]> =>
-      column === undefined || column === null ? [] : builtIn === undefined ? measureScores(store, timed) : measureCalls(store, [builtIn], timed);
-    // Buckets in which the thinner arm has about 20 values: finer ones show noise, not traffic.
-    const thinner = Math.min(...(await measure(selection)).flatMap((row) => row.metrics.map((summary) => summary.n)));
-    const step_seconds = stepFor(Math.max(1, (toMs - fromMs) / 1000), Math.min(72, Math.max(14, Number.isFinite(thinner) ? thinner / 20 : 0)));
-    const rows = await measure({ ...selection, stepSeconds: step_seconds });
-    const arms = (['baseline', 'candidate'] as const).map((role) => ({
-      role,
-      value: comparison[role],
-      points: rows.filter((row) => row.key === comparison[role]).toReversed().flatMap((row) => row.metrics.map((summary) => pointOf(row.bucket_s, summary))),
-    }));
-    return context.json({ metric, from_ms: fromMs, to_ms: toMs, step_seconds, arms }, 200);
+    return context.json(await readSeries(deps, comparison, context.req.valid('query')), 200);
   });
+}
+
+export type Series = { metric: string; from_ms: number; to_ms: number; step_seconds: number; arms: { role: 'baseline' | 'candidate'; value: string; points: z.infer<typeof Point>[] }[] };
+
+/** Both arms of a comparison over time: without `from` and `to`, from some time before it opened until now, or until soon after it was closed. */
+export async function readSeries({ store, clock }: Pick<ApiDeps, 'store' | 'clock'>, comparison: Comparison, { metric, from, to }: { metric: string; from?: number | undefined; to?: number | undefined }): Promise<Series> {
+  // Up to now, so that one sees whether it goes on; a closed comparison ends soon after its last look.
+  const ended = comparison.state === 'closed' && comparison.last_look_ms !== null ? comparison.last_look_ms + 1_800_000 : clock();
+  const toMs = to ?? Math.min(clock(), Math.max(ended, comparison.opened_ms + 600_000));
+  const fromMs = from ?? comparison.opened_ms - Math.max(1_800_000, (toMs - comparison.opened_ms) * 0.3);
+  const columns = factorColumns[comparison.factor];
+  const builtIn = callMetrics.find((candidate) => candidate.name === metric);
+  const column = builtIn === undefined ? columns?.scores : columns?.calls;
+  const selection: Selection = {
+    key: column ?? "''",
+    where: `project = {project:String} AND environment = {environment:String} AND event_time >= {from_s:UInt32} AND event_time <= {to_s:UInt32}
+      ${comparison.prompt === '' ? '' : 'AND prompt_name = {prompt:String}'} AND ${column ?? "''"} IN ({baseline:String}, {candidate:String})
+      ${builtIn === undefined ? 'AND name = {metric:String}' : ''}`,
+    parameters: {
+      project: comparison.project,
+      environment: comparison.environment,
+      prompt: comparison.prompt,
+      baseline: comparison.baseline,
+      candidate: comparison.candidate,
+      metric,
+      from_s: Math.max(0, Math.floor(fromMs / 1000)),
+      to_s: Math.max(0, Math.ceil(toMs / 1000)),
+    },
+    limit: 1000,
+  };
+  const measure = async (timed: Selection): Promise<Measured[]> =>
+    column === undefined || column === null ? [] : builtIn === undefined ? measureScores(store, timed) : measureCalls(store, [builtIn], timed);
+  // Buckets in which the thinner arm has about 20 values: finer ones show noise, not traffic.
+  const thinner = Math.min(...(await measure(selection)).flatMap((row) => row.metrics.map((summary) => summary.n)));
+  const step_seconds = stepFor(Math.max(1, (toMs - fromMs) / 1000), Math.min(72, Math.max(14, Number.isFinite(thinner) ? thinner / 20 : 0)));
+  const rows = await measure({ ...selection, stepSeconds: step_seconds });
+  const arms = (['baseline', 'candidate'] as const).map((role) => ({
+    role,
+    value: comparison[role],
+    points: rows.filter((row) => row.key === comparison[role]).toReversed().flatMap((row) => row.metrics.map((summary) => pointOf(row.bucket_s, summary))),
+  }));
+  return { metric, from_ms: fromMs, to_ms: toMs, step_seconds, arms };
 }
 
 export function pointOf(bucketSeconds: number, { n, value, low, high, p50, p95 }: MetricSummary): z.infer<typeof Point> {

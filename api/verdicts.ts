@@ -24,29 +24,34 @@ const Answer = z
     forecast: Forecast.nullable().openapi({ description: 'of the metric, while it is undecided' }),
   })
   .openapi('VerdictAnswer');
-type Answer = z.infer<typeof Answer>;
+export type Answer = z.infer<typeof Answer>;
+
+/** Of which comparison of prompt versions: the newest that fits. */
+export const VerdictQuery = z.strictObject({ prompt: NameText, candidate: NameText, baseline: NameText.optional(), environment: NameText.optional(), metric: NameText.optional() });
+export type VerdictQuery = z.infer<typeof VerdictQuery>;
+export type ReadVerdict = (query: VerdictQuery) => Promise<Answer>;
 
 const route = createRoute({
   method: 'get',
   path: '/v1/verdict',
   summary: 'Is this version worse? For gates, rollback hooks and rollout controllers',
-  request: { query: z.strictObject({ prompt: NameText, candidate: NameText, baseline: NameText.optional(), environment: NameText.optional(), metric: NameText.optional() }) },
+  request: { query: VerdictQuery },
   responses: {
     200: { description: 'Of the newest comparison of prompt versions that fits. Nothing known is `no_data`; a failure of the analysis is `undecided`, never `not_worse`.', content: { 'application/json': { schema: Answer } } },
     ...problemResponses,
   },
 });
 
-export function registerVerdicts(app: OpenAPIHono, deps: ApiDeps, readResults: ReadResults): void {
-  app.openapi(route, async (context) => {
-    const { prompt, candidate, baseline, environment, metric } = context.req.valid('query');
+export function registerVerdicts(app: OpenAPIHono, readVerdict: ReadVerdict): void {
+  app.openapi(route, async (context) => context.json(await readVerdict(context.req.valid('query')), 200));
+}
+
+export function createVerdicts(deps: ApiDeps, readResults: ReadResults): ReadVerdict {
+  return async ({ prompt, candidate, baseline, environment, metric }) => {
     const [found] = await findComparisons(deps, { prompt, candidate, baseline, environment, factor: 'prompt_version', limit: 1 });
-    if (found === undefined) {
-      const nothing: Answer = { verdict: 'no_data', reason: 'no comparison of this candidate is known', e_value: null, threshold: null, effect: null, metric: metric ?? null, baseline: baseline ?? null, candidate, environment: environment ?? null, comparison_id: null, alert_id: null, forecast: null };
-      return context.json(nothing, 200);
-    }
-    return context.json(answerOf(found, await readResults(found), metric), 200);
-  });
+    if (found !== undefined) return answerOf(found, await readResults(found), metric);
+    return { verdict: 'no_data', reason: 'no comparison of this candidate is known', e_value: null, threshold: null, effect: null, metric: metric ?? null, baseline: baseline ?? null, candidate, environment: environment ?? null, comparison_id: null, alert_id: null, forecast: null };
+  };
 }
 
 function answerOf({ comparison, settings: { guards } }: Found, results: readonly MetricResult[], metric: string | undefined): Answer {

@@ -18,8 +18,11 @@ export type Intake = {
   refuse(refusal: Refusal, headers: Readonly<Record<string, string>>, body: Buffer | null): Answer;
 };
 
-/** `message`: what is appended before the answer is given; null where nothing was said. */
-export type Taken = { readonly message: Omit<LogMessage, 'project' | 'received_ms'> | null; readonly answer: Answer };
+/**
+ * `message`: what is appended before the answer is given; null where nothing was said. `unstorable`: the answer where the log can never store it,
+ * so that it is not sent again; absent: 400.
+ */
+export type Taken = { readonly message: Omit<LogMessage, 'project' | 'received_ms'> | null; readonly answer: Answer; readonly unstorable?: (reason: string) => Answer };
 
 export type Answer = { readonly status: number; readonly headers: Record<string, string>; readonly body: Uint8Array };
 

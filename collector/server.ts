@@ -115,13 +115,15 @@ export function createCollector(deps: CollectorDependencies, overrides: Partial<
       }
       if ('status' in taken) return refuse(intake, taken, body);
 
-      // 4. Stamp and append, with no await between, so that no slot closes in front of the request. When this fails, the
-      // log did not take the message, and the sender comes again.
+      // 4. Stamp and append, with no await between, so that no slot closes in front of the request. When this fails for now, the
+      // log did not take the message, and the sender comes again; when it fails for good, the message is parked.
       if (taken.message !== null) {
         const stamp = stamps.take();
         try {
           await deps.log.append({ ...taken.message, project, received_ms: stamp.received_ms });
         } catch (error) {
+          // It was parked, and the ledger has it: whoever sent it must not send it again.
+          if (error instanceof PermanentError) return taken.unstorable?.(error.message) ?? refuse(intake, { status: 400, reason: 'unstorable', message: error.message }, body);
           if (!(error instanceof RetryableError)) throw error;
           return refuse(intake, { status: 503, reason: 'log', message: error.message }, body, { 'retry-after': String(error.retryAfterSeconds) });
         } finally {

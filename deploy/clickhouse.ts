@@ -3,7 +3,7 @@ import { PermanentError, RetryableError } from '../schemas/errors.ts';
 
 /** What both adapters of the store know of ClickHouse: the form of an insert, the settings, and which errors pass. */
 
-export type Setting = readonly [name: string, value: number];
+export type Setting = readonly [name: string, value: number | string];
 
 /** By default the engine drops unknown columns and turns null into a default: then a mistake would be a loss that nobody sees. */
 export const writerSettings: readonly Setting[] = [

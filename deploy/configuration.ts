@@ -1,8 +1,9 @@
 import { LineCounter, parseDocument, type Document } from 'yaml';
 import type { z } from 'zod';
 import { ConfigFile, type Config } from '../schemas/config.ts';
-import { WebhookSecret, type Webhook } from '../schemas/webhook.ts';
 import { PermanentError } from '../schemas/errors.ts';
+import { readAccessSecrets } from './access-secrets.ts';
+import { readRegistries, readSinks, readWebhooks } from './secrets.ts';
 import { expectedAt, keysAt, nearest, SETTINGS, valueOf, type Path, type Setting } from './settings.ts';
 
 /**
@@ -30,7 +31,7 @@ export type Loaded =
 
 type Arguments = { settings: Map<Setting, string>; configFile: string | undefined; positionals: string[]; flags: Record<string, string | true>; help: boolean };
 type File = { path: string; document: Document.Parsed; lines: LineCounter; values: Record<string, unknown> };
-type Origin = (path: Path) => string;
+export type Origin = (path: Path) => string;
 
 /** Throws PermanentError when any setting is wrong. */
 export function loadConfiguration({ argv, environment, readFile, commandFlags = {} }: Sources): Loaded {
@@ -54,9 +55,13 @@ export function loadConfiguration({ argv, environment, readFile, commandFlags = 
   const origin: Origin = (path) => origins.get(path.join('.')) ?? originInFile(file, path);
   const parsed = ConfigFile.safeParse(values);
   if (!parsed.success) problems.push(...parsed.error.issues.flatMap((issue) => sentences(issue, values, origin)));
-  const webhooks = parsed.success ? readSecrets(parsed.data.webhooks, { environment, readFile }, origin, problems) : [];
-  if (problems.length > 0 || !parsed.success) throw new PermanentError(problems.join('\n'));
-  return { kind: 'run', config: { ...parsed.data, webhooks }, positionals: given.positionals, flags: given.flags };
+  const secrets = { environment, readFile, origin, problems };
+  const webhooks = parsed.success ? readWebhooks(parsed.data.webhooks, secrets) : [];
+  const sinks = parsed.success ? readSinks(parsed.data.sinks, secrets) : [];
+  const registries = parsed.success ? readRegistries(parsed.data.registries, secrets) : [];
+  const access = parsed.success ? readAccessSecrets(parsed.data.access, parsed.data.project, secrets, origin, problems) : null;
+  if (problems.length > 0 || !parsed.success || access === null) throw new PermanentError(problems.join('\n'));
+  return { kind: 'run', config: { ...parsed.data, webhooks, sinks, registries, access }, positionals: given.positionals, flags: given.flags };
 }
 
 function readArguments(argv: readonly string[], commandFlags: CommandFlags, problems: string[]): Arguments {
@@ -199,45 +204,14 @@ function sentences(issue: z.core.$ZodIssue, values: unknown, origin: Origin): st
   return [`${origin(issue.path)} ${shown(value, issue.path)}; give ${expectedAt(issue.path)}.`];
 }
 
-/** Webhooks hold secrets, and URLs hold tokens: what stands there is not repeated, and long text neither. */
+/** Webhooks, sinks, registries and `access` hold secrets, and URLs hold tokens: what stands there is not repeated, and long text neither. */
 function shown(value: unknown, path: Path): string {
   if (value === undefined) return 'is missing';
-  if (path[0] === 'webhooks' || path[0] === 'public_url' || typeof value === 'object') return 'does not fit';
+  if (['webhooks', 'sinks', 'registries', 'access', 'public_url'].includes(String(path[0])) || typeof value === 'object') return 'does not fit';
   const text = JSON.stringify(value);
   return `is ${text.length > 60 ? `${text.slice(0, 60)}…` : text}`;
 }
 
 function suggestion(meant: string | null, otherwise: string): string {
   return meant === null ? `${otherwise}.` : `did you mean ${meant}?`;
-}
-
-/** Fetches the secrets that the file only points to. */
-function readSecrets(
-  entries: z.output<typeof ConfigFile>['webhooks'],
-  { environment, readFile }: Pick<Sources, 'environment' | 'readFile'>,
-  origin: Origin,
-  problems: string[],
-): Webhook[] {
-  return entries.flatMap((entry, index) => {
-    const { name, url, events, timeout_s, secret, secret_file: file, secret_env: variable } = entry;
-    const refuse = (key: string, message: string) => {
-      problems.push(`${origin(['webhooks', index, key])} of ${name} ${message}.`);
-      return [];
-    };
-    let found = secret;
-    if (variable !== undefined) {
-      found = environment[variable];
-      if (!found) return refuse('secret_env', `names ${variable}, which is not set; set it or name another`);
-    }
-    if (file !== undefined) {
-      try {
-        found = readFile(file).trim();
-      } catch (error) {
-        return refuse('secret_file', `cannot be read (${error instanceof Error ? error.message : String(error)}); name a file that exists and is readable`);
-      }
-    }
-    const checked = WebhookSecret.safeParse(found);
-    if (!checked.success) return refuse(variable === undefined ? 'secret_file' : 'secret_env', checked.error.issues[0]?.message ?? 'does not fit');
-    return [{ name, url, secret: checked.data, events, timeout_s }];
-  });
 }

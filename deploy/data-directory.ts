@@ -14,6 +14,9 @@ import { PermanentError } from '../schemas/errors.ts';
 
 export type DirectoryClaim = { readonly directory: string; release(): void };
 
+/** Another Culprit that runs has it. */
+export class DirectoryInUse extends PermanentError {}
+
 type Holder = { readonly pid: number; readonly started: string | null };
 
 /** Creates the directory if need be. Throws PermanentError, with a sentence for people, when it cannot be used. */
@@ -24,7 +27,7 @@ export function claimDirectory(directory: string): DirectoryClaim {
   if (!create(file, self)) {
     const holder = readHolder(file);
     if (holder !== null && isAlive(holder)) {
-      throw new PermanentError(`the data directory ${directory} is in use by another running Culprit (process ${holder.pid}): stop that one, or give this one another directory (--data)`);
+      throw new DirectoryInUse(`the data directory ${directory} is in use by another running Culprit (process ${holder.pid}): stop that one, or give this one another directory (--data)`);
     }
     rmSync(file, { force: true });
     if (!create(file, self)) throw new PermanentError(`the data directory ${directory} is being claimed by another Culprit that is starting: give this one another directory (--data)`);

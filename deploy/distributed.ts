@@ -1,6 +1,9 @@
 import { Hono } from 'hono';
 import type { CollectorEnvironment } from '../collector/server.ts';
+import type { Access } from '../api/access/access.ts';
 import type { Config } from '../schemas/config.ts';
+import type { Store } from '../schemas/store.ts';
+import { createAccessFor, refuseOpenNetwork } from './access.ts';
 import { PermanentError } from '../schemas/errors.ts';
 import { createKafka } from './kafka/client.ts';
 import { startConsumer, type LogConsumer } from './kafka/consumer.ts';
@@ -9,9 +12,10 @@ import { createKafkaLog, createRecordCutter } from './kafka/log.ts';
 import { createTopicParking } from './kafka/parking.ts';
 import { openSender } from './kafka/sender.ts';
 import { prepareTopics } from './kafka/topics.ts';
-import { listen, refuseOpenAddress } from './listen.ts';
+import { listen, listenGrpc } from './listen.ts';
 import { migrateBesideOthers } from './migrate.ts';
-import { createTick, openIngestShard, type IngestShard } from './roles/analyzer.ts';
+import { createSelfWatchFor } from './pipeline.ts';
+import { createTick, LOOKS, openIngestShard, type IngestShard } from './roles/analyzer.ts';
 import { startApi } from './roles/api.ts';
 import { createCollectorFor } from './roles/collector.ts';
 import { createUndo, repeat, type RunningServer, type ServerDependencies } from './running.ts';
@@ -22,6 +26,8 @@ import { openServerStore, type ServerStore } from './store-server.ts';
 
 const TICK_MS = 500;
 const NEWS_MS = 1_000;
+const ACCESS_MS = 2_000;
+const SELF_WATCH_MS = 10_000;
 /** A sender is told to come again before its own time-out (10 s in most SDKs). */
 const APPEND_WAIT_MS = 8_000;
 /** Batches that are read and written at the same time, of different partitions. */
@@ -40,20 +46,23 @@ async function startRole<Result>(start: (undo: ReturnType<typeof createUndo>) =>
 
 export function startCollectorRole(config: Config, deps: ServerDependencies): Promise<RunningServer> {
   return startRole(async (undo) => {
-    refuseOpenAddress(config);
+    const access = await openAccess(config.clickhouse.url === undefined ? KEYS_OF_THE_CONFIGURATION : await openStore(config, undo), config, deps, undo);
     const kafka = createKafka(config.kafka, deps.warn);
     const topics = await prepareTopics(kafka, config.kafka);
     const sender = await openSender(kafka, config.kafka, topics.maxMessageBytes);
     undo.push(() => sender.close());
     const log = createKafkaLog(sender, topics, { maxPendingBytes: config.limits.in_flight_bytes, maxWaitMs: APPEND_WAIT_MS });
     undo.push(() => log.close());
-    const listener = await listen(createCollectorFor(log, config, deps).app, config);
+    const { app } = createCollectorFor({ log, access }, config, deps);
+    const listener = await listen(app, config);
     undo.push(() => listener.close());
-    return { url: listener.url, close: undo.unwind };
+    const grpc = await listenGrpc(app, config);
+    undo.push(() => grpc.close());
+    return { url: listener.url, grpc: grpc.address, close: undo.unwind };
   });
 }
 
-export function startAnalyzerRole(config: Config, deps: ServerDependencies): Promise<Omit<RunningServer, 'url'>> {
+export function startAnalyzerRole(config: Config, deps: ServerDependencies): Promise<Pick<RunningServer, 'close'>> {
   return startRole(async (undo) => {
     const store = await openStore(config, undo);
     const kafka = createKafka(config.kafka, deps.warn);
@@ -75,25 +84,33 @@ export function startAnalyzerRole(config: Config, deps: ServerDependencies): Pro
       { group: config.kafka.group, project: config.project, concurrency: CONCURRENT_BATCHES },
     );
     const running = consumer;
+    undo.push(() => running.close());
     const ticks = createTick({ store, consumer: running, shards: topics.shards }, config, deps);
     undo.push(() => ticks.close());
     const ticking = repeat(ticks.tick, { everyMs: TICK_MS, onError: (error) => deps.warn('the clock of the log stands still, and is tried again', error) });
     undo.push(() => ticking.close());
-    undo.push(() => running.close());
+    const selfWatch = createSelfWatchFor(store, config, deps.clock());
+    const watching = repeat(async () => void (running.owned().includes(LOOKS) ? await selfWatch.look(deps.clock()) : null), { everyMs: SELF_WATCH_MS, onError: (error) => deps.warn('the watch over itself failed and is tried again', error) });
+    undo.push(() => watching.close());
     return { close: undo.unwind };
   });
 }
 
 export function startApiRole(config: Config, deps: ServerDependencies): Promise<RunningServer> {
   return startRole(async (undo) => {
-    refuseOpenAddress(config);
     const store = await openStore(config, undo);
+    const access = await openAccess(store, config, deps, undo);
     const queries = store.lane({ connections: 8, maxSeconds: 20 });
     undo.push(() => queries.close());
     const kafka = createKafka(config.kafka, deps.warn);
     const topics = await prepareTopics(kafka, config.kafka);
+    const sender = await openSender(kafka, config.kafka, topics.maxMessageBytes);
+    undo.push(() => sender.close());
+    const log = createKafkaLog(sender, topics, { maxPendingBytes: config.limits.in_flight_bytes, maxWaitMs: APPEND_WAIT_MS });
+    undo.push(() => log.close());
     let lookedMs: number | null = null;
-    const api = startApi({ own: store, queries }, () => ({ behind_ms: lookedMs === null ? null : Math.max(0, deps.clock() - lookedMs) }), config, deps);
+    const status = () => ({ behind_ms: lookedMs === null ? null : Math.max(0, deps.clock() - lookedMs) });
+    const api = startApi({ own: store, queries, analyst: store.analyst }, { status, access, replay: (message) => log.append(message) }, config, deps);
     undo.push(() => api.close());
     const duty = await shareDuty(
       kafka,
@@ -104,10 +121,10 @@ export function startApiRole(config: Config, deps: ServerDependencies): Promise<
     const news = createNews(store, deps.clock);
     const following = repeat(
       async () => {
-        const { concluded, stored, lookedMs: reached } = await news.read();
+        const { concluded, arrived, lookedMs: reached } = await news.read();
         lookedMs = reached;
-        await api.announce(concluded);
-        api.arrived({ received: stored, calls: stored, scores: 0, prompts: [] });
+        api.announce(concluded);
+        api.arrived({ projects: arrived });
         api.tellArrived();
       },
       { everyMs: NEWS_MS, onError: (error) => deps.warn('what happened could not be read, and is tried again', error) },
@@ -117,9 +134,25 @@ export function startApiRole(config: Config, deps: ServerDependencies): Promise<
     app.route('/', api.app);
     const listener = await listen(app, config);
     undo.push(() => listener.close());
-    return { url: listener.url, close: undo.unwind };
+    api.reachedAt(listener.url);
+    const cutting = repeat(async () => api.cutEnded(), { everyMs: ACCESS_MS, onError: (error) => deps.warn('streams whose key ended go on', error) });
+    undo.push(() => cutting.close());
+    return { url: listener.url, grpc: null, close: undo.unwind };
   });
 }
+
+/** Keys, and logins, as other processes change them. Throws PermanentError where anybody could come in. */
+async function openAccess(store: Store, config: Config, deps: ServerDependencies, undo: ReturnType<typeof createUndo>): Promise<Access> {
+  const access = createAccessFor(store, config, deps);
+  await access.start();
+  refuseOpenNetwork(access, config);
+  const refreshing = repeat(() => access.refresh(), { everyMs: ACCESS_MS, onError: (error) => deps.warn('keys and logins stay as they were known', error) });
+  undo.push(() => refreshing.close());
+  return access;
+}
+
+/** A collector that is not told of a ClickHouse server knows the keys of its configuration only, and needs none to be there. */
+const KEYS_OF_THE_CONFIGURATION: Store = { select: async () => [], insert: async () => undefined, command: async () => undefined, close: async () => undefined };
 
 async function openStore(config: Config, undo: ReturnType<typeof createUndo>): Promise<ServerStore> {
   const store = openServerStore(config.clickhouse);

@@ -1,23 +1,20 @@
 import type { AddressInfo } from 'node:net';
 import { serve, type ServerType } from '@hono/node-server';
 import type { Hono } from 'hono';
+import { startGrpc } from '../collector/grpc.ts';
 import type { CollectorEnvironment } from '../collector/server.ts';
 import type { Config } from '../schemas/config.ts';
 import { PermanentError } from '../schemas/errors.ts';
 import { publicUrlOf } from './pipeline.ts';
 
-const LOOPBACK = new Set(['127.0.0.1', '::1', 'localhost']);
+/** What gRPC holds before admission sees it is at most the product. The OpenTelemetry Collector takes 4 MiB a message. */
+const GRPC_MESSAGE_BYTES = 16 * 1024 * 1024;
+const GRPC_ARRIVING = 64;
 /** Requests that are being answered when the server closes may finish; then connections are cut. */
 const LAST_ANSWERS_MS = 2_000;
 
 /** `url`: http://HOST:PORT, with the port that was really taken. */
 export type Listener = { readonly url: string; close(): Promise<void> };
-
-/** Throws PermanentError where the configuration wants an address that would be open to everybody. */
-export function refuseOpenAddress(config: Config): void {
-  if (LOOPBACK.has(config.host)) return;
-  throw new PermanentError(`host is ${config.host}: without API keys, which this version does not have, Culprit listens on loopback only; set host to 127.0.0.1`);
-}
 
 /** Throws PermanentError where the port is taken or not allowed. */
 export async function listen(app: Hono<CollectorEnvironment>, config: Config): Promise<Listener> {
@@ -39,4 +36,16 @@ export async function listen(app: Hono<CollectorEnvironment>, config: Config): P
         if ('closeAllConnections' in server) setTimeout(() => server.closeAllConnections(), LAST_ANSWERS_MS).unref();
       }),
   };
+}
+
+/** OTLP/gRPC, on the port below that of OTLP/HTTP unless told otherwise: 4317 belongs to 4318. `address` is null where it is off. */
+export async function listenGrpc(collector: Hono<CollectorEnvironment>, config: Config): Promise<{ readonly address: string | null; close(): Promise<void> }> {
+  if (!config.grpc) return { address: null, close: () => Promise.resolve() };
+  const receiver = await startGrpc((path, request) => collector.request(path, request), {
+    host: config.host,
+    port: config.grpc_port ?? Math.max(0, config.port - 1),
+    maxMessageBytes: Math.min(config.limits.body_bytes, GRPC_MESSAGE_BYTES),
+    maxArriving: GRPC_ARRIVING,
+  });
+  return { address: `${config.host}:${receiver.port}`, close: receiver.close };
 }

@@ -20,8 +20,8 @@ export type FromLook = StoreRequest | { readonly kind: 'started' } | { readonly 
 export type ToLook = { readonly kind: 'advance'; readonly watermarkMs: number } | { readonly kind: 'answer'; readonly id: number; readonly rows: readonly unknown[] } | { readonly kind: 'refusal'; readonly id: number; readonly message: string };
 
 export async function startLookThread(store: Store, config: Config): Promise<LookThread> {
-  // Webhook secrets are not its business.
-  const worker = new Worker(new URL('./look-worker.mjs', import.meta.url), { workerData: { ...config, webhooks: [] } satisfies Config });
+  // Secrets are not its business.
+  const worker = new Worker(new URL('./look-worker.mjs', import.meta.url), { workerData: { ...config, webhooks: [], sinks: [], registries: [], access: { ...config.access, keys: [], oidc: undefined } } satisfies Config });
   let settle: { resolve: (events: readonly LookEvent[]) => void; reject: (error: Error) => void } | null = null;
   const wait = (): Promise<readonly LookEvent[]> => new Promise((resolve, reject) => (settle = { resolve, reject }));
   const send = (message: ToLook): void => worker.postMessage(message);

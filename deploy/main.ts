@@ -7,12 +7,19 @@ import { VERSION } from './version.ts';
 
 /** The only reader of arguments and environment. Exit status: 0 done, 1 wrong or failed, 2 used wrongly. */
 
-export type Invocation = { readonly config: Config; readonly positionals: readonly string[]; readonly flags: Readonly<Record<string, string | true>> };
+export type Invocation = {
+  readonly config: Config;
+  readonly positionals: readonly string[];
+  readonly flags: Readonly<Record<string, string | true>>;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+};
 
 type Command = {
   readonly usage: string;
   readonly does: string;
   readonly flags: CommandFlags;
+  /** Exit status where it fails or is used wrongly. Default: 1. */
+  readonly failed?: number;
   readonly run: (invocation: Invocation) => Promise<number>;
 };
 
@@ -34,6 +41,52 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     does: 'shows what is understood of captured telemetry (files, folders, - for standard input), from which key, and what is missing',
     flags: { '--json': 'switch', '--limit': 'value' },
     run: async (invocation) => (await import('./commands/inspect-command.ts')).runInspect(invocation),
+  },
+  keys: {
+    usage: 'culprit keys create --name NAME [--scopes ingest,read,act,admin] [--expires-days N] | list | rotate ID [--overlap-hours N] | revoke ID',
+    does: 'API keys of --project, on a running server (--server URL, key in CULPRIT_API_KEY) or in a stopped one\'s data directory',
+    flags: { '--name': 'value', '--scopes': 'value', '--expires-days': 'value', '--overlap-hours': 'value', '--server': 'value' },
+    run: async (invocation) => (await import('./commands/keys-command.ts')).runKeys(invocation),
+  },
+  users: {
+    usage: 'culprit users add NAME --role viewer|responder|admin [--only PROJECT] | passwd NAME | remove NAME | list',
+    does: 'people who log in with a password, which is read from standard input; where, as for keys',
+    flags: { '--role': 'value', '--only': 'value', '--server': 'value' },
+    run: async (invocation) => (await import('./commands/users-command.ts')).runUsers(invocation),
+  },
+  plan: {
+    usage: 'culprit plan --metric NAME (--worse X | --times X) (--baseline X --calls-per-hour N | --prompt NAME) [--share X] [--json]',
+    does: 'says how long until a change of that size would be found, at this traffic and for other shares; with --prompt from the history of a running server',
+    flags: {
+      '--metric': 'value', '--prompt': 'value', '--environment': 'value', '--server': 'value', '--baseline': 'value', '--deviation': 'value', '--worse': 'value', '--drop': 'value', '--times': 'value', '--calls-per-hour': 'value',
+      '--calls-per-session': 'value', '--share': 'value', '--score-sampling': 'value', '--weight': 'value', '--runs': 'value', '--seed': 'value', '--json': 'switch',
+    },
+    run: async (invocation) => (await import('./commands/plan.ts')).runPlan(invocation),
+  },
+  audit: {
+    usage: 'culprit audit (FILE… | --prompt NAME) [--runs N] [--seed N] [--json]',
+    does: 'measures false pages on your own traffic: fake versions by lot, many times, beside the promise; of recorded files, or in the background of a running server',
+    flags: { '--prompt': 'value', '--environment': 'value', '--server': 'value', '--runs': 'value', '--seed': 'value', '--json': 'switch' },
+    run: async (invocation) => (await import('./commands/audit.ts')).runAuditCommand(invocation),
+  },
+  parked: {
+    usage: 'culprit parked [--replay [ID…]]',
+    does: 'lists the messages that a running server (--server URL, key in CULPRIT_API_KEY) could not store, or has it take them again',
+    flags: { '--replay': 'switch', '--server': 'value' },
+    run: async (invocation) => (await import('./commands/parked.ts')).runParked(invocation),
+  },
+  verdict: {
+    usage: 'culprit verdict --prompt NAME --candidate VERSION [--baseline VERSION] [--environment NAME] [--metric NAME] [--wait 30m] [--json]',
+    does: 'asks a running server (--server URL, key in CULPRIT_API_KEY) whether a version is worse; exit status 0 not worse, 1 regressed, 2 undecided, 3 no data',
+    flags: { '--prompt': 'value', '--candidate': 'value', '--baseline': 'value', '--environment': 'value', '--metric': 'value', '--wait': 'value', '--server': 'value', '--json': 'switch' },
+    failed: 2,
+    run: async (invocation) => (await import('./commands/verdict-command.ts')).runVerdict(invocation),
+  },
+  versions: {
+    usage: 'culprit versions push [--files "prompts/{prompt}.md"] [--prompt NAME] [--version VERSION]',
+    does: 'tells a running server (--server URL, key in CULPRIT_API_KEY) what Git knows of the versions of prompts: commit, author, owner, what changed',
+    flags: { '--files': 'value', '--prompt': 'value', '--version': 'value', '--server': 'value' },
+    run: async (invocation) => (await import('./commands/versions-command.ts')).runVersions(invocation),
   },
   verify: { usage: 'culprit verify EVIDENCE.json…', does: 'recomputes the e-value of an alert from its strata', flags: {}, run: async (invocation) => (await import('./commands/verify.ts')).runVerify(invocation) },
 };
@@ -65,11 +118,11 @@ async function dispatch(argv: readonly string[]): Promise<number> {
       console.log(help());
       return 0;
     }
-    return await command.run(loaded);
+    return await command.run({ ...loaded, environment: process.env });
   } catch (error) {
     if (!(error instanceof PermanentError)) throw error;
     console.error(`culprit: ${error.message}`);
-    return 1;
+    return command.failed ?? 1;
   }
 }
 

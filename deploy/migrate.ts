@@ -131,6 +131,8 @@ function ttlExpressions(retention: RetentionDays): ReadonlyMap<string, string | 
     ['strata', after('closed_at', retention.evidence)],
     ['looks', after('at', retention.evidence)],
     ['contents', after('event_time', retention.content)],
+    // The body of a message holds content.
+    ['parked', after('toDateTime(intDiv(received_ms, 1000))', retention.content)],
   ]);
 }
 

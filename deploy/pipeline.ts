@@ -1,12 +1,15 @@
-import { createIngest, type Ingest } from '../analyzer/ingest/ingest.ts';
+import { DEFAULT_LIMITS } from '../analyzer/ingest/cardinality.ts';
+import { createIngest, type Ingest, type IngestDependencies } from '../analyzer/ingest/ingest.ts';
 import { createLook, type Look } from '../analyzer/look/look.ts';
+import { faultKinds } from '../analyzer/self/index.ts';
+import { createSelfWatch, type SelfWatch } from '../analyzer/self/self-watch.ts';
 import { decode } from '../collector/otlp/decode.ts';
 import type { Config } from '../schemas/config.ts';
 import { metricSettingsFor, promptSettingsFor, scoreTypeFor } from '../schemas/metric-settings.ts';
 import type { Store } from '../schemas/store.ts';
 import { createNormaliserFor } from './normaliser.ts';
 
-/** The analyzer's two loops over one store, set up from the configuration: the same for a server, a replay and a test. */
+/** The analyzer's two loops, and its watch over itself, over one store, set up from the configuration: the same for a server, a replay and a test. */
 
 /** What is remembered of spans and calls, over all shards of a process. */
 const REMEMBERED_SPANS = 100_000;
@@ -14,11 +17,11 @@ const REMEMBERED_CALLS = 25_000;
 const LEAST_REMEMBERED = 5_000;
 
 /** @param of the shard of the log, and how many share this process's memory. Default: all of the log. */
-export function createIngestFor(store: Store, config: Config, of?: { readonly shard: number; readonly sharedBy: number }): Ingest {
+export function createIngestFor(store: Store, config: Config, of?: { readonly shard: number; readonly sharedBy: number }, hold: Pick<IngestDependencies, 'beforeRevising'> = {}): Ingest {
   const normaliser = createNormaliserFor(config);
   const share = (whole: number): number => Math.max(LEAST_REMEMBERED, Math.floor(whole / (of?.sharedBy ?? 1)));
   return createIngest(
-    { store, decode, normaliser },
+    { store, decode, normaliser, ...hold },
     {
       resolveWaitMs: config.resolve_wait_s * 1000,
       maxWaiting: 50_000,
@@ -43,6 +46,10 @@ export function createLookFor(store: Store, config: Config, settings: { readonly
       metricPolicy: (prompt) => (name, kind) => metricSettingsFor(config, prompt, name, kind === 'boolean' ? 'rate' : 'score'),
     },
   );
+}
+
+export function createSelfWatchFor(store: Store, config: Config, startedMs: number): SelfWatch {
+  return createSelfWatch({ store }, { kinds: faultKinds(DEFAULT_LIMITS), project: config.project, publicUrl: publicUrlOf(config), startedMs });
 }
 
 /** How people reach this server; links in alerts begin with it. */

@@ -11,6 +11,8 @@ export type ServerDependencies = {
 export type RunningServer = {
   /** http://HOST:PORT, with the port that was really taken. */
   readonly url: string;
+  /** HOST:PORT of OTLP/gRPC; null where it is not taken. */
+  readonly grpc: string | null;
   /** Resolves when what was acknowledged is durable, and everything is let go. */
   close(): Promise<void>;
 };

@@ -19,7 +19,7 @@ const V2_SHARE = 0.1;
 
 const HISTORY_MS = 2 * 3_600_000;
 const HISTORY_CALLS = 2_400;
-const CALLS_PER_SECOND = 20;
+const CALLS_PER_SECOND = 40;
 const SCORED_SHARE = 0.8;
 const QUESTIONS = [
   { prompt: 'refund-eligibility', share: 0.7, route: '/chat/refunds' },

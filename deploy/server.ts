@@ -2,24 +2,28 @@ import { join } from 'node:path';
 import { Hono } from 'hono';
 import type { CollectorEnvironment } from '../collector/server.ts';
 import type { Config } from '../schemas/config.ts';
+import { createAccessFor, refuseOpenNetwork } from './access.ts';
 import { claimDirectory } from './data-directory.ts';
-import { listen, refuseOpenAddress } from './listen.ts';
+import { listen, listenGrpc } from './listen.ts';
 import { createDirectLog } from './log-direct.ts';
 import { startLookThread } from './look-thread.ts';
 import { migrateFor } from './migrate.ts';
-import { createIngestFor } from './pipeline.ts';
+import { createIngestFor, createSelfWatchFor } from './pipeline.ts';
 import { startApi } from './roles/api.ts';
 import { createCollectorFor } from './roles/collector.ts';
+import { createStoreParking, parkingLimitsOf } from './parking-store.ts';
 import { createUndo, repeat, type RunningServer, type ServerDependencies } from './running.ts';
 import { openEmbeddedStore } from './store-embedded.ts';
 
 /** All roles in one process, over the embedded store and the direct log, on one port. */
 
 const TICK_MS = 500;
+/** How soon a key that another process made or revoked holds here. */
+const ACCESS_MS = 2_000;
+const SELF_WATCH_MS = 10_000;
 const MAX_BATCH_BYTES = 8 * 1024 * 1024;
 
 export async function startServer(config: Config, deps: ServerDependencies): Promise<RunningServer> {
-  refuseOpenAddress(config);
   // 1. The directory is ours alone; whoever has it says so.
   const claim = claimDirectory(config.data);
   const undo = createUndo();
@@ -29,6 +33,9 @@ export async function startServer(config: Config, deps: ServerDependencies): Pro
     const store = await openEmbeddedStore({ directory: join(config.data, 'store') });
     undo.push(() => store.close());
     await migrateFor(store, config, { cluster: null });
+    const access = createAccessFor(store, config, deps);
+    await access.start();
+    refuseOpenNetwork(access, config);
 
     // 3. What an earlier process left is taken up before anything new comes in.
     const ingest = createIngestFor(store, config);
@@ -39,32 +46,46 @@ export async function startServer(config: Config, deps: ServerDependencies): Pro
     // 4. The API, and who is told of what happens.
     let lookedMs: number | null = null;
     const status = () => ({ behind_ms: lookedMs === null ? null : Math.max(0, deps.clock() - lookedMs) });
-    const api = startApi({ own: store, queries: store.lane({ connections: 2, maxSeconds: 20 }) }, status, config, deps);
+    const replay: Parameters<typeof startApi>[1]['replay'] = (message) => log.append(message);
+    const api = startApi({ own: store, queries: store.lane({ connections: 2, maxSeconds: 20 }), analyst: store.analyst }, { status, access, replay }, config, deps);
     undo.push(() => api.close());
     api.beginDelivering();
 
     // 5. Collector and API on one port. An append resolves when the store has the rows.
     const write = async (batch: Parameters<typeof ingest.write>[0]): Promise<void> => api.arrived(await ingest.write(batch));
-    const log = createDirectLog({ read: ingest.read, write }, { maxPendingBytes: config.limits.in_flight_bytes, maxBatchBytes: MAX_BATCH_BYTES });
+    const log = createDirectLog({ read: ingest.read, write, parking: createStoreParking({ store, clock: deps.clock }, parkingLimitsOf(config)) }, { maxPendingBytes: config.limits.in_flight_bytes, maxBatchBytes: MAX_BATCH_BYTES });
     undo.push(() => log.close());
-    const collector = createCollectorFor(log, config, deps);
+    const collector = createCollectorFor({ log, access }, config, deps);
     const app = new Hono<CollectorEnvironment>();
     app.route('/', collector.app);
     app.route('/', api.app);
     const listener = await listen(app, config);
     undo.push(() => listener.close());
+    api.reachedAt(listener.url);
+
+    const grpc = await listenGrpc(collector.app, config);
+    undo.push(() => grpc.close());
 
     // 6. The clock: what waited long enough becomes complete, then slots close and are looked at.
     const tick = async (): Promise<void> => {
       const watermarkMs = collector.watermark();
       await ingest.advance(watermarkMs);
-      await api.announce(await look.advance(watermarkMs));
+      api.announce(await look.advance(watermarkMs));
       lookedMs = watermarkMs;
       api.tellArrived();
     };
     const ticking = repeat(tick, { everyMs: TICK_MS, onError: (error) => deps.warn('a look failed and is tried again', error) });
     undo.push(() => ticking.close());
-    return { url: listener.url, close: undo.unwind };
+
+    // 7. Keys and logins that were made, revoked or ran out; what hangs on them ends.
+    const refreshing = repeat(() => (api.cutEnded(), access.refresh()), { everyMs: ACCESS_MS, onError: (error) => deps.warn('keys and logins stay as they were known', error) });
+    undo.push(() => refreshing.close());
+
+    // 8. Its own faults. Apart from the ticks, which one of them may be holding up.
+    const selfWatch = createSelfWatchFor(store, config, deps.clock());
+    const watching = repeat(async () => api.announce(await selfWatch.look(deps.clock())), { everyMs: SELF_WATCH_MS, onError: (error) => deps.warn('the watch over itself failed and is tried again', error) });
+    undo.push(() => watching.close());
+    return { url: listener.url, grpc: grpc.address, close: undo.unwind };
   } catch (error) {
     await undo.unwind();
     throw error;

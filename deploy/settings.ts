@@ -40,7 +40,7 @@ function asNode(schema: SchemaNode['items'] | SchemaNode['additionalProperties']
 function nodeAt(path: Path): SchemaNode | undefined {
   let node: SchemaNode | undefined = root;
   for (const step of path) {
-    const properties: SchemaNode['properties'] = node?.properties ?? {};
+    const properties = propertiesOf(node);
     const name = String(step);
     node = typeof step === 'number' ? asNode(node?.items) : asNode(Object.hasOwn(properties, name) ? properties[name] : node?.additionalProperties);
   }
@@ -49,7 +49,15 @@ function nodeAt(path: Path): SchemaNode | undefined {
 
 /** Keys that may stand under a path. */
 export function keysAt(path: Path): string[] {
-  return Object.keys(nodeAt(path)?.properties ?? {});
+  return Object.keys(propertiesOf(nodeAt(path)));
+}
+
+/** Of all kinds that a value may be of; what tells them apart is one of all their words. */
+function propertiesOf(node: SchemaNode | undefined): NonNullable<SchemaNode['properties']> {
+  const kinds = (node?.oneOf ?? node?.anyOf ?? []).map(asNode).filter((kind) => kind !== undefined);
+  if (kinds.length === 0) return node?.properties ?? {};
+  const words = kinds.flatMap(({ properties = {} }) => asNode(properties['kind'])?.const ?? []);
+  return { ...Object.fromEntries(kinds.flatMap(({ properties = {} }) => Object.entries(properties))), kind: { enum: words } };
 }
 
 /** What may stand at a path, in words: "a whole number from 0 to 65535". */
@@ -114,7 +122,7 @@ export function settingsHelp(): string {
   return [
     'Every setting is a flag, an environment variable and a key of the YAML file; the first that is given wins, in that order.',
     '',
-    '  --config FILE\n      The YAML file; also metrics, prompts and webhooks are set there.\n      CULPRIT_CONFIG',
+    '  --config FILE\n      The YAML file; also metrics, prompts, sinks and routes are set there.\n      CULPRIT_CONFIG',
     ...entries,
   ].join('\n');
 }

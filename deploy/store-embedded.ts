@@ -4,9 +4,11 @@ import { createClient, type ClickHouseClient, type ClickHouseClientConfigOptions
 import { drainPending, Session } from 'chdb';
 import { createChdbConnection, type ChdbConnection } from 'chdb/connection';
 import { PermanentError, RetryableError } from '../schemas/errors.ts';
-import type { Store } from '../schemas/store.ts';
+import type { AnalystStore, Store } from '../schemas/store.ts';
+import { bytesOf, createAnalyst } from './analyst.ts';
 import { bodyOf, readerSettings, refuseFiles, typed, writerSettings, type Setting } from './clickhouse.ts';
 import { bindParameters } from './parameters.ts';
+import { createTurns } from './turns.ts';
 
 /**
  * ClickHouse in this process (chDB): no server to install, and an insert that has resolved survives kill -9.
@@ -50,6 +52,7 @@ export interface EmbeddedStore extends Store {
    * stand before those of ingest. Its `close` is a no-op; the store's own closes all.
    */
   lane(limits: Partial<SelectLimits>): Store;
+  readonly analyst: AnalystStore;
 }
 
 /** Throws PermanentError when another process holds the directory or the engine cannot use it. */
@@ -101,6 +104,16 @@ export async function openEmbeddedStore({ directory, flush = 'to_kernel', maxEng
       // Closing returns while statements still run; only now is the directory free.
       await drainPending();
     }),
+    analyst: createAnalyst(async ({ query, parameters, settings }) => {
+      // A connection of its own for each statement: 0.5 ms.
+      const client = await connect(settings);
+      try {
+        const { stream } = await client.exec({ query: bindParameters(query, parameters) + query });
+        return await bytesOf(stream);
+      } finally {
+        await client.close();
+      }
+    }),
     lane(laneLimits) {
       return storeReadingBy(readersWith(laneLimits), async () => undefined);
     },
@@ -113,7 +126,7 @@ async function clientOf(chdb: ChdbConnection, settings: readonly Setting[]): Pro
   // they differ by a private field only (`SettingsMap.record`).
   const connection = chdb as unknown as NonNullable<ClickHouseClientConfigOptions['connection']>;
   const client = createClient({ connection });
-  for (const [name, value] of settings) await client.command({ query: `SET ${name} = ${value}` });
+  for (const [name, value] of settings) await client.command({ query: `SET ${name} = ${typeof value === 'number' ? value : `'${value.replace(/[\\']/g, String.raw`\$&`)}'`}` });
   return client;
 }
 
@@ -177,34 +190,24 @@ type Readers = {
  */
 function createReaders(open: () => Promise<ClickHouseClient>, { connections, maxWaiting }: { connections: number; maxWaiting: number }): Readers {
   const free: ClickHouseClient[] = [];
-  const waiting: (() => void)[] = [];
-  let running = 0;
+  const turns = createTurns({ atOnce: connections, maxWaiting });
   let isClosed = false;
   return {
     async use(run) {
       if (isClosed) throw new RetryableError('the store is closed');
-      if (running >= connections) {
-        if (waiting.length >= maxWaiting) throw new RetryableError(`${maxWaiting} queries wait for the store already`);
-        // The one that resolves this hands on its place, so `running` stays as it is.
-        await new Promise<void>((resolve) => waiting.push(resolve));
-      } else {
-        running += 1;
-      }
-      let reader: ClickHouseClient | undefined;
-      try {
-        reader = free.pop() ?? (await typed('opening a connection to the store', open));
-        const result = await run(reader);
-        if (isClosed) await reader.close();
-        else free.push(reader);
-        return result;
-      } catch (error) {
-        await reader?.close();
-        throw error;
-      } finally {
-        const next = waiting.shift();
-        if (next === undefined) running -= 1;
-        else next();
-      }
+      return turns.take(async () => {
+        let reader: ClickHouseClient | undefined;
+        try {
+          reader = free.pop() ?? (await typed('opening a connection to the store', open));
+          const result = await run(reader);
+          if (isClosed) await reader.close();
+          else free.push(reader);
+          return result;
+        } catch (error) {
+          await reader?.close();
+          throw error;
+        }
+      });
     },
     async close() {
       isClosed = true;

@@ -2,7 +2,8 @@ import { Readable } from 'node:stream';
 import { ClickHouseLogLevel, createClient, type ClickHouseClient } from '@clickhouse/client';
 import type { ClickHouseSettings } from '../schemas/clickhouse-settings.ts';
 import { PermanentError, RetryableError } from '../schemas/errors.ts';
-import type { Store } from '../schemas/store.ts';
+import type { AnalystStore, Store } from '../schemas/store.ts';
+import { bytesOf, createAnalyst } from './analyst.ts';
 import { bodyOf, readerSettings, refuseFiles, typed, writerSettings, type Setting } from './clickhouse.ts';
 import { readSecretFile } from './secret-file.ts';
 import { checkParameters } from './parameters.ts';
@@ -30,6 +31,7 @@ const GRACE_MS = 5_000;
 export interface ServerStore extends Store {
   /** The same data with limits of its own, for queries that people write. Its `close` closes what it opened. */
   lane(limits: Partial<ServerStoreLimits>): Store;
+  readonly analyst: AnalystStore;
 }
 
 /** Throws PermanentError where the settings cannot be used; whether the server is there, the first statement shows. */
@@ -79,6 +81,10 @@ export function openServerStore(settings: ClickHouseSettings, limits: Partial<Se
   return {
     ...storeReading(limits, async (reader) => {
       await Promise.all([inserts, administrator, reader].map((client) => client.close()));
+    }),
+    analyst: createAnalyst(async ({ query, parameters, settings: own }) => {
+      const { stream } = await administrator.exec({ query, query_params: { ...parameters }, clickhouse_settings: Object.fromEntries(own) });
+      return bytesOf(stream);
     }),
     lane: (laneLimits) => storeReading(laneLimits, (reader) => reader.close()),
   };

@@ -29,7 +29,7 @@ export const Alert = z
     metric: z.string(),
     direction: z.enum(['up', 'down']),
     culprit: z.object({
-      factor: z.enum(['prompt_version', 'model', 'provider', 'app_version', 'prompt_content']),
+      factor: z.enum(['prompt_version', 'model', 'provider', 'app_version', 'prompt_content', 'pipeline']).openapi({ description: 'pipeline: a fault of Culprit itself, or that it cannot do right any more; `advice` says what to do' }),
       value: z.string(),
       baseline: z.string(),
       confounded_with: z.array(z.object({ factor: z.string(), value: z.string() })).optional(),
@@ -39,7 +39,7 @@ export const Alert = z
       diff_url: z.string().nullable(),
     }),
     evidence: z.object({
-      grade: z.enum(['concurrent', 'before_after', 'alone']),
+      grade: z.enum(['concurrent', 'before_after', 'alone', 'counted']).openapi({ description: 'counted: nothing is inferred, so `e_value`, `threshold` and `alpha` say nothing and are 1' }),
       e_value: z.number(),
       threshold: z.number(),
       alpha: z.number(),
@@ -52,14 +52,35 @@ export const Alert = z
     onset: z.string(),
     raised_at: z.string(),
     resolved_at: z.string().nullable(),
+    recovery: z.enum(['recovered', 'not_recovered', 'unknown']).optional().openapi({ description: 'once resolved because the culprit takes no more traffic: what a test of the metric said before it was closed' }),
     examples: z.array(z.object({ trace_id: z.string(), span_id: z.string(), why: z.string() })),
     links: z.object({ alert: z.string(), evidence: z.string(), chart: z.string(), rollback: z.string().nullable() }),
     summary: z.string(),
+    advice: z.string().optional().openapi({ description: 'what to do, where it is the same for all: of faults of Culprit itself' }),
   })
   .openapi('Alert');
 export type Alert = z.infer<typeof Alert>;
 
-/** One step in the life of an alert; also the idempotency key of what is sent about it. */
-export function transitionIdOf(alertId: string, sequence: number): string {
-  return `trn_${createHash('sha256').update(`${alertId}/${sequence}`).digest('hex').slice(0, 20)}`;
+/** What a step in the life of an alert is told as: the state that it is in from now on, or that only the evidence for it grew. */
+export const AlertEvent = z.enum(['open', 'updated', 'acknowledged', 'resolved']);
+export type AlertEvent = z.infer<typeof AlertEvent>;
+
+/** One step in the life of an alert, as it is told apart from others. `at_ms`: milliseconds since the epoch. */
+export type TransitionSaid = { readonly alert_id: string; readonly sequence: number; readonly state: Alert['state']; readonly at_ms: number; readonly reason: string };
+
+/**
+ * The name of one step in the life of an alert; also the idempotency key of what is sent about it. The sequence number alone would not do:
+ * a person and the look may take the same one at the same moment.
+ */
+export function transitionIdOf({ alert_id, sequence, state, at_ms, reason }: TransitionSaid): string {
+  return `trn_${createHash('sha256').update(JSON.stringify([alert_id, sequence, state, at_ms, reason])).digest('hex').slice(0, 20)}`;
 }
+
+/** The row of `alert_transitions` for a step, with its alert as it is from then on. */
+export function transitionRow(alert: Alert, { comparison_id, ...step }: { readonly comparison_id: string; readonly sequence: number; readonly at_ms: number; readonly reason: string; readonly event?: AlertEvent; readonly who?: string }) {
+  const transition_id = transitionIdOf({ alert_id: alert.id, state: alert.state, ...step });
+  return { transition_id, said: transition_id, alert_id: alert.id, project: alert.project, comparison_id, state: alert.state, ...step, body: JSON.stringify(alert) };
+}
+
+/** SQL: what the newest transition of an alert has most of. Of two with one number both stand; an alert that is resolved stays so. */
+export const NEWEST_TRANSITION = `(state = 'resolved', sequence, at_ms, transition_id)`;

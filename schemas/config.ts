@@ -1,8 +1,12 @@
 import { z } from 'zod';
+import { AccessSection } from './access.ts';
 import { ClickHouseSettings } from './clickhouse-settings.ts';
 import { KafkaSettings } from './kafka.ts';
 import { builtIn, MetricRule, PromptRule } from './metric-settings.ts';
 import { MAX_PATTERN_CHARACTERS, MAX_PATTERNS, patternFault } from './redaction.ts';
+import { RegistryEntry, type Registry } from './registry.ts';
+import { RouteEntry } from './routes.ts';
+import { SinkEntry, type SinkSettings } from './sinks.ts';
 import { TagKeys } from './tag-keys.ts';
 import { WebhookEntry, type Webhook } from './webhook.ts';
 
@@ -27,8 +31,10 @@ const DAY_S = 86_400;
 export const ConfigFile = z
   .strictObject({
     data: z.string().min(1).default('data').describe('Directory of the embedded store. One process at a time.'),
-    host: z.string().min(1).default('127.0.0.1').describe('Address to listen on. Loopback only, as there are no API keys yet.'),
+    host: z.string().min(1).default('127.0.0.1').describe('Address to listen on. Other than loopback only with API keys or a login (docs/ACCESS.md).'),
     port: z.number().int().min(0).max(65_535).default(4318).describe('Port for OTLP/HTTP, API and page. 0: any free one.'),
+    grpc: z.boolean().default(true).describe('Whether OTLP/gRPC is taken, too.'),
+    grpc_port: z.number().int().min(0).max(65_535).optional().describe('Port for OTLP/gRPC. 0: any free one. Default: one below `port`, so 4317.'),
     public_url: z.url({ protocol: /^https?$/, error: 'is not an http(s) URL; write it in full, like https://culprit.example.com' }).optional().describe('How people reach this server; links in alerts begin with it. Default: http://HOST:PORT.'),
     project: z.string().min(1).max(256).default('default').describe('Project of what arrives without an API key.'),
     log_level: z.enum(['debug', 'info', 'warn', 'error']).default('info').describe('Least severe log line that is written.'),
@@ -59,12 +65,16 @@ export const ConfigFile = z
       })
       .prefault({}),
     keys: TagKeys.prefault({}),
+    access: AccessSection.prefault({}),
     kafka: KafkaSettings.prefault({}),
     clickhouse: ClickHouseSettings.prefault({}),
     feature_flags: z.record(z.string().min(1).max(256), z.string().min(1).max(256)).default({}).describe('Prompts whose versions are picked by a feature flag: the flag key, and the prompt.'),
     metrics: z.record(z.string().min(1), MetricRule).default({}),
     prompts: z.record(z.string().min(1), PromptRule).default({}),
     webhooks: z.array(WebhookEntry).max(100).default([]),
+    sinks: z.array(SinkEntry).max(100).default([]),
+    routes: z.array(RouteEntry).max(200).default([]),
+    registries: z.array(RegistryEntry).max(4).default([]),
   })
   .superRefine((config, context) => {
     const rules = [
@@ -83,11 +93,16 @@ export const ConfigFile = z
         }
       }
     }
-    const names = config.webhooks.map((webhook) => webhook.name);
-    const twice = names.findIndex((name, index) => names.indexOf(name) < index);
+    const sinks = [...config.webhooks.map(({ name }, index) => ({ name, at: ['webhooks', index] })), ...config.sinks.map(({ name }, index) => ({ name, at: ['sinks', index] }))];
+    const twice = sinks.find(({ name }, index) => sinks.findIndex((other) => other.name === name) < index);
     // The journal of deliveries is kept by name: two sinks of one name would take each other's deliveries for their own.
-    if (twice >= 0) context.addIssue({ code: 'custom', path: ['webhooks', twice, 'name'], message: 'is used twice; give each webhook a name of its own' });
+    if (twice !== undefined) context.addIssue({ code: 'custom', path: [...twice.at, 'name'], message: `is used twice; give each ${twice.at[0] === 'webhooks' ? 'webhook' : 'sink'} a name of its own` });
+    for (const [index, route] of config.routes.entries()) {
+      for (const name of [...route.sinks, ...route.escalate.flatMap((step) => step.sinks)]) {
+        if (!sinks.some((sink) => sink.name === name)) context.addIssue({ code: 'custom', path: ['routes', index], message: `names the sink ${JSON.stringify(name.slice(0, 80))}, which there is not; sinks are ${sinks.map((sink) => sink.name).join(', ') || 'none'}` });
+      }
+    }
   });
 
 /** The settings as the program has them: validated, defaults filled in, secrets read. Never log it whole: it holds secrets. */
-export type Config = Omit<z.output<typeof ConfigFile>, 'webhooks'> & { webhooks: readonly Webhook[] };
+export type Config = Omit<z.output<typeof ConfigFile>, 'webhooks' | 'sinks' | 'registries'> & { webhooks: readonly Webhook[]; sinks: readonly SinkSettings[]; registries: readonly Registry[] };

@@ -22,6 +22,7 @@ export interface Log {
   /**
    * Resolves when the message is durable (embedded: when the store has its rows).
    * Throws RetryableError when it cannot be taken now (store down, disk full, queue full): the message was not taken.
+   * Throws PermanentError when it can never be stored: it is parked (parking.ts), and must not be sent again.
    */
   append(message: LogMessage): Promise<void>;
   /** Bytes and messages taken and not yet durable. */

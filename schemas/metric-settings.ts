@@ -138,13 +138,13 @@ function own<Value>(record: Readonly<Record<string, Value>>, key: string): Value
 function promptRules(prompts: MetricsAndPrompts['prompts'], promptName: string): PromptRule[] {
   const literalCharacters = (pattern: string) => pattern.replaceAll('*', '').length;
   const patterns = Object.keys(prompts)
-    .filter((pattern) => pattern !== promptName && pattern.includes('*') && matches(pattern, promptName))
+    .filter((pattern) => pattern !== promptName && pattern.includes('*') && matchesGlob(pattern, promptName))
     .sort((x, y) => literalCharacters(x) - literalCharacters(y) || (x < y ? -1 : 1));
   return [...patterns, promptName].map((pattern) => own(prompts, pattern)).filter((rule) => rule !== undefined);
 }
 
-/** `*` stands for any characters, `/` too. Linear in the name for one star, never exponential: no regular expression is built. */
-function matches(pattern: string, name: string): boolean {
+/** A pattern with a `*`, which stands for any characters, `/` too. Linear in the name for one star, never exponential: no regular expression is built. */
+export function matchesGlob(pattern: string, name: string): boolean {
   const [first = '', ...rest] = pattern.split('*');
   const last = rest.pop() ?? '';
   if (!name.startsWith(first) || name.length < first.length + last.length || !name.endsWith(last)) return false;

@@ -19,6 +19,8 @@ export const SCORE_KEYS = {
   evaluatorVersion: 'gen_ai.evaluation.evaluator.version',
   /** The sender's own id: with another value it is the same score, corrected. */
   id: 'culprit.score.id',
+  /** Tells two judgements of one name, judge and target apart; the same one again corrects. */
+  identifier: 'culprit.score.identifier',
   runId: 'culprit.score.run_id',
   /** numeric, boolean or categorical, where the sender declares it. */
   dataType: 'culprit.score.data_type',

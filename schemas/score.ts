@@ -60,10 +60,10 @@ export const MAX_SCORE_ID_CHARACTERS = 128;
  * 32 hex digits. The same judgement has the same id, however often and in whichever form it is delivered (some libraries send one
  * as event and as log record): so a target is its response id where the wire names one, else the most exact of the others.
  */
-export function derivedScoreId(score: { readonly project: string; readonly target: ScoreTarget; readonly name: string; readonly evaluator: Evaluator }): string {
-  const { project, target, name, evaluator } = score;
+export function derivedScoreId(score: { readonly project: string; readonly target: ScoreTarget; readonly name: string; readonly evaluator: Evaluator; /** What its sender tells two of them apart by. */ readonly identifier?: string | null }): string {
+  const { project, target, name, evaluator, identifier = null } = score;
   const judge = [evaluator.name, evaluator.kind, evaluator.version].filter((part) => part !== null);
-  return hash('sha256', JSON.stringify([project, subjectOf(target), name, judge]), 'hex').slice(0, 32);
+  return hash('sha256', JSON.stringify([project, subjectOf(target), name, judge, ...(identifier === null ? [] : [identifier])]), 'hex').slice(0, 32);
 }
 
 function subjectOf(target: ScoreTarget): (string | null)[] {

@@ -15,3 +15,19 @@ export interface Store {
   command(sql: string, parameters?: Readonly<Record<string, unknown>>): Promise<void>;
   close(): Promise<void>;
 }
+
+export const QUERY_FORMATS = { json: 'JSONCompact', csv: 'CSVWithNames', parquet: 'Parquet', arrow: 'ArrowStream' } as const;
+export type QueryFormat = keyof typeof QUERY_FORMATS;
+
+/** Where SQL that people write runs: beside everything else, read-only, limited in time, memory and rows, and with the rows of one project. */
+export interface AnalystStore {
+  /**
+   * The whole answer of one SELECT, in a format. What may be named in it is for the caller to check (api/query-guard.ts): this
+   * only sees to it that no statement writes, and that none reads rows of another project.
+   * Throws PermanentError with the engine's words where the statement is wrong or past a limit, RetryableError where too many wait.
+   */
+  query(sql: string, request: { readonly project: string; readonly format: QueryFormat; readonly parameters: Readonly<Record<string, unknown>> }): Promise<Uint8Array>;
+}
+
+/** Tables of which an analyst has rows, each with a column `project`. */
+export const ANALYST_TABLES = ['calls', 'scores', 'comparisons', 'alert_transitions', 'versions'] as const;

@@ -1,7 +1,10 @@
 import { z } from 'zod';
 
-export const WebhookEvent = z.enum(['alert.open', 'alert.acknowledged', 'alert.resolved']);
+export const WebhookEvent = z.enum(['alert.open', 'alert.updated', 'alert.acknowledged', 'alert.resolved']);
 export type WebhookEvent = z.infer<typeof WebhookEvent>;
+
+/** Growing evidence is told to those only who ask for it. */
+export const TOLD_BY_DEFAULT: WebhookEvent[] = ['alert.open', 'alert.acknowledged', 'alert.resolved'];
 
 /** `whsec_` and the base64 of 24 to 64 bytes (Standard Webhooks, "Signature scheme"). */
 export const WebhookSecret = z.string().refine(
@@ -16,7 +19,8 @@ export const WebhookEntry = z
     secret: WebhookSecret.optional().describe('whsec_… that signs what is sent.'),
     secret_file: z.string().min(1).optional().describe('File that holds the secret.'),
     secret_env: z.string().min(1).optional().describe('Environment variable that holds the secret.'),
-    events: z.array(WebhookEvent).min(1).default([...WebhookEvent.options]),
+    events: z.array(WebhookEvent).min(1).default(TOLD_BY_DEFAULT),
+    format: z.enum(['standard', 'cloudevents']).default('standard').describe('standard: { type, timestamp, data }. cloudevents: CloudEvents 1.0, structured. Both signed.'),
     timeout_s: z.number().positive().max(30).default(15),
   })
   .refine((webhook) => [webhook.secret, webhook.secret_file, webhook.secret_env].filter((source) => source !== undefined).length === 1, {
@@ -25,4 +29,4 @@ export const WebhookEntry = z
   });
 
 /** A webhook whose secret has been read. */
-export type Webhook = { name: string; url: string; secret: string; events: readonly WebhookEvent[]; timeout_s: number };
+export type Webhook = { name: string; url: string; secret: string; events: readonly WebhookEvent[]; format?: 'standard' | 'cloudevents'; timeout_s: number };

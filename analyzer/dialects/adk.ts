@@ -1,7 +1,7 @@
 import type { AttributeValue } from '../../schemas/otlp.ts';
 import { answerOfBlocks } from './content-blocks.ts';
 import type { Dialect, Inference, Reading, SpanSource, WireUsage } from './index.ts';
-import { readGenAi } from './otel-genai.ts';
+import { inferenceOf, readGenAi } from './otel-genai.ts';
 import { fieldsAt, fieldsOf, type Fields } from './structured.ts';
 import { firstCount, text } from './values.ts';
 
@@ -13,6 +13,8 @@ export const adk: Dialect = { name: 'adk', matches: ({ scope }) => scope.name ==
 
 function read(source: SpanSource): Reading {
   const reading = readGenAi(source);
+  // Until 1.17 everything but the name was set after the answer.
+  if (reading.kind === 'relative' && source.span.name === 'call_llm') return { kind: 'inference', inference: completed(source, inferenceOf(source, 'generate_content')) };
   return reading.kind === 'inference' ? { kind: 'inference', inference: completed(source, reading.inference) } : reading;
 }
 

@@ -8,15 +8,18 @@ import { firstText, text } from './values.ts';
  * as an event on the span in which the flag was evaluated, or as a log record that names this span. Which flag belongs to
  * which prompt is configured; the variant is the version.
  *
- * A log record counts for its span if it is here before the span is. Mostly it is: a span is sent when it has ended, and the flag was
- * evaluated before that. One that comes later changes nothing.
+ * A log record is mostly here before its span is: a span is sent when it has ended, and the flag was evaluated before that. One that comes
+ * later says so (`Assignment`), and what is stored already is corrected (ingest/late-flags.ts).
  */
 export type FeatureFlags = {
-  /** True where the record is an evaluation, of a configured flag or not. */
-  learn(project: string, record: OtlpLogRecord): boolean;
+  /** Null where the record is no evaluation; `assignment` is null where no configured flag has a variant, or no span is named. */
+  learn(project: string, record: OtlpLogRecord): { readonly assignment: Assignment | null } | null;
   /** What the flags say of this span. Null: nothing. `ambiguous` where they speak of several prompts, or of several variants. */
   promptOf(project: string, span: OtlpSpan): PromptTags | null;
 };
+
+/** All that logged flags have said of a span so far. */
+export type Assignment = { readonly project: string; readonly trace_id: string; readonly span_id: string; readonly prompt: PromptTags };
 
 const EVALUATION = 'feature_flag.evaluation';
 /** Up to semantic conventions 1.31, on spans only. */
@@ -41,13 +44,15 @@ export function createFeatureFlags(prompts: ReadonlyMap<string, string>, capacit
 
   return {
     learn(project, record) {
-      if (record.event_name !== EVALUATION) return false;
-      if (!isUsed || record.trace_id === null || record.span_id === null) return true;
+      if (record.event_name !== EVALUATION) return null;
+      const { trace_id, span_id } = record;
+      if (!isUsed || trace_id === null || span_id === null) return { assignment: null };
       const attributes = record.body instanceof Map ? new Map([...record.body, ...record.attributes]) : record.attributes;
-      const key = keyOf(project, record.trace_id, record.span_id);
-      const said = both(recorded.get(key) ?? null, readEvaluation(attributes));
-      if (said !== null) recorded.set(key, said);
-      return true;
+      const key = keyOf(project, trace_id, span_id);
+      const prompt = both(recorded.get(key) ?? null, readEvaluation(attributes));
+      if (prompt === null) return { assignment: null };
+      recorded.set(key, prompt);
+      return { assignment: { project, trace_id, span_id, prompt } };
     },
     promptOf(project, span) {
       if (!isUsed) return null;

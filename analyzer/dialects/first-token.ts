@@ -7,6 +7,7 @@ const FIRST_TOKEN_EVENTS: ReadonlySet<string> = new Set([
   'gen_ai.content.completion.chunk', // OpenLLMetry
   'llm.content.completion.chunk', // OpenLLMetry before 2025
   'mlflow.chunk.item.0',
+  'new_token', // LangChain's callback, as LangSmith and MLflow note it
 ]);
 
 /** The earliest of them, by the sender's clock. Null where the span has none. */

@@ -6,10 +6,12 @@ import { braintrust } from './braintrust.ts';
 import { datadog } from './datadog.ts';
 import { genkit } from './genkit.ts';
 import { humanloop } from './humanloop.ts';
+import { laminar } from './laminar.ts';
 import { langfuse, langfuseByKeys } from './langfuse.ts';
 import { langsmith } from './langsmith.ts';
 import { litellm } from './litellm.ts';
 import { liveKit } from './livekit.ts';
+import { mastra } from './mastra.ts';
 import { mlflow } from './mlflow.ts';
 import { openInference } from './openinference.ts';
 import { openLit } from './openlit.ts';
@@ -80,6 +82,8 @@ export type Inference = {
   readonly error: { readonly type: string | null; readonly message: string | null } | null;
   /** How long after the start, or (`at_ns`) when, by the sender's clock. */
   readonly ttft: { readonly value: number; readonly unit: 's' | 'ms' } | { readonly at_ns: bigint } | null;
+  /** How long it took, ms, where the span is only a moment of it. */
+  readonly took_ms?: number;
   readonly usage: WireUsage;
   /** As reported by the library, in US dollars. */
   readonly cost_usd: number | null;
@@ -124,6 +128,8 @@ export type WireScore = {
   readonly explanation: string | null;
   /** Who judged: name or kind of the judge. */
   readonly evaluator: string | null;
+  /** Tells two of one name, judge and target apart. */
+  readonly identifier?: string | null;
   /** What it judges. `span`: the span that it stands on; for a judge's own span see `scores.ts`. */
   readonly target: 'span' | 'trace' | 'session';
 };
@@ -151,6 +157,8 @@ export const dialects: readonly Dialect[] = [
   pydanticAi,
   litellm,
   openLit,
+  laminar,
+  mastra,
   openInference,
   // By markers that also reach the spans of other libraries.
   langfuseByKeys,

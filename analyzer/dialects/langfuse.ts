@@ -80,7 +80,7 @@ function inference(source: SpanSource, operation: string): Inference {
   const model = text(attributes.get(MODEL), flags);
   return {
     ...standard,
-    request_model: model ?? standard.request_model,
+    request_model: askedModel(attributes, flags) ?? model ?? standard.request_model,
     response_model: (error === null ? model : null) ?? standard.response_model,
     finish_reason: finishReasonOf(attributes, flags) ?? standard.finish_reason,
     is_stream: truth(parameters?.get('stream')) ?? standard.is_stream,
@@ -93,6 +93,11 @@ function inference(source: SpanSource, operation: string): Inference {
     prompt_text: { template: undefined, system: conversation(inputMessages(attributes.get('langfuse.observation.input'))) ?? standard.prompt_text.system },
     is_experiment: isExperiment(attributes),
   };
+}
+
+/** LangChain's handler keeps what was asked for, as JSON text. */
+function askedModel(attributes: Attributes, flags: Set<string>): string | null {
+  return text(attributes.get('langfuse.observation.metadata.ls_model_name'), flags)?.replace(/^"(.*)"$/, '$1') ?? null;
 }
 
 const MAX_MESSAGE_CHARACTERS = 1024;
@@ -210,12 +215,17 @@ function isExperiment(attributes: Attributes): boolean {
 
 const ISO = /^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d{1,9})\d*)?(Z|[+-]\d\d:?\d\d)?$/;
 
-/** A moment in ISO 8601, in up to two pairs of quotes, without a zone UTC; its microseconds matter for short calls. */
 function ttftOf(value: AttributeValue | undefined): Inference['ttft'] {
+  const at_ns = momentOf(value);
+  return at_ns === null ? null : { at_ns };
+}
+
+/** Nanoseconds since the epoch, of a moment in ISO 8601, in up to two pairs of quotes, without a zone UTC; its microseconds matter for short calls. */
+export function momentOf(value: AttributeValue | undefined): bigint | null {
   if (typeof value !== 'string' || value.length > 64) return null;
   const match = ISO.exec(value.replace(/[\\"]/g, '').trim());
   if (match === null) return null;
   const [, date = '', time = '', fraction = '', zone = 'Z'] = match;
   const second_ms = Date.parse(`${date}T${time}${zone}`);
-  return Number.isNaN(second_ms) ? null : { at_ns: BigInt(second_ms) * 1_000_000n + BigInt(fraction.padEnd(9, '0')) };
+  return Number.isNaN(second_ms) ? null : BigInt(second_ms) * 1_000_000n + BigInt(fraction.padEnd(9, '0'));
 }

@@ -1,4 +1,5 @@
 import type { Attributes, AttributeValue } from '../../schemas/otlp.ts';
+import { firstToken } from './first-token.ts';
 import type { Dialect, Inference, Reading, RelativeReason, SpanSource, WireUsage } from './index.ts';
 import { errorOf, inferenceOf, readGenAi } from './otel-genai.ts';
 import { providerUsage, tokenDetails } from './provider-usage.ts';
@@ -61,7 +62,10 @@ function read(source: SpanSource): Reading {
   const operation = CALLS.get(kind);
   if (operation !== undefined) return { kind: 'inference', inference: inference(source, operation) };
   const reason = OTHERS.get(kind) ?? 'wrapper';
-  return isWrapper(reason) ? wrapper(reason, inference(source, 'chat')) : { kind: 'relative', reason };
+  if (!isWrapper(reason)) return { kind: 'relative', reason };
+  const said = inference(source, 'chat');
+  // Whatever a message passes through after the model has written it repeats what it used, beside the model's own span: only who names a model stands for one.
+  return said.request_model === null && said.response_model === null ? { kind: 'relative', reason } : wrapper(reason, said);
 }
 
 function inference(source: SpanSource, operation: string): Inference {
@@ -78,7 +82,8 @@ function inference(source: SpanSource, operation: string): Inference {
     response_model: standard.response_model ?? body?.model ?? null,
     response_id: standard.response_id ?? body?.id ?? null,
     finish_reason: standard.finish_reason ?? body?.finish_reason ?? null,
-    is_stream: firstTruth(attributes, ['langsmith.request.streaming']) ?? standard.is_stream,
+    is_stream: firstTruth(attributes, ['langsmith.request.streaming']) ?? standard.is_stream ?? body?.is_stream ?? null,
+    ttft: firstToken(span) ?? standard.ttft,
     // The status is OK whatever happened: an exception is recorded for a failed run, and only for one.
     error: errorOf(span, flags, false),
     usage: usageOf(attributes, standard.usage, body?.usage ?? null, flags),
@@ -91,17 +96,16 @@ function inference(source: SpanSource, operation: string): Inference {
 const USAGE_METADATA = ['langsmith.usage_metadata', 'langsmith.metadata.usage_metadata'];
 
 function usageOf(attributes: Attributes, standard: WireUsage, inBody: WireUsage | null, flags: Set<string>): WireUsage {
-  if (standard.input !== null || standard.output !== null) {
-    const details = tokenDetails(fieldsOf(attributes.get('gen_ai.usage.input_token_details'), flags), fieldsOf(attributes.get('gen_ai.usage.output_token_details'), flags));
-    return {
-      ...standard,
-      cache_read: standard.cache_read ?? details.cache_read,
-      cache_write: standard.cache_write ?? details.cache_write,
-      reasoning: standard.reasoning ?? details.reasoning,
-    };
-  }
   const metadata = USAGE_METADATA.map((key) => fieldsOf(attributes.get(key), flags)).find((fields) => fields !== null);
-  return metadata === undefined ? (inBody ?? standard) : providerUsage(metadata);
+  const counted = metadata === undefined ? inBody : providerUsage(metadata);
+  if (standard.input === null && standard.output === null) return counted ?? standard;
+  const details = tokenDetails(fieldsOf(attributes.get('gen_ai.usage.input_token_details'), flags), fieldsOf(attributes.get('gen_ai.usage.output_token_details'), flags));
+  return {
+    ...standard,
+    cache_read: standard.cache_read ?? details.cache_read ?? counted?.cache_read ?? null,
+    cache_write: standard.cache_write ?? details.cache_write ?? counted?.cache_write ?? null,
+    reasoning: standard.reasoning ?? details.reasoning ?? counted?.reasoning ?? null,
+  };
 }
 
 const ASKS_JSON = ['gen_ai.prompt', 'langsmith.metadata.ls_invocation_params', 'langsmith.metadata.invocation_params'];

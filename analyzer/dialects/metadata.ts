@@ -19,6 +19,8 @@ const CONTAINERS: readonly string[] = [
   'ai.telemetry.metadata',
   'ai.settings.context',
   'traceloop.association.properties',
+  'lmnr.association.properties',
+  'mastra.metadata',
   'litellm.metadata',
   'promptlayer.metadata',
   'braintrust.metadata',

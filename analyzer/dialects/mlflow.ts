@@ -99,8 +99,9 @@ function spoken(source: SpanSource, { operation, inputs, outputs }: Read): Infer
     ...told,
     operation: isFields(outputs) && isCompletion(outputs) ? 'text_completion' : operation,
     provider: quoted('mlflow.llm.provider') ?? told.provider,
-    request_model: asked ?? (error === null ? null : named),
-    response_model: (error === null ? (named ?? body?.model) : null) ?? told.response_model,
+    // Where only one model is named, failed and successful calls must agree on what was asked: they are compared by it.
+    request_model: asked ?? named,
+    response_model: (error === null ? (body?.model ?? named) : null) ?? told.response_model,
     response_id: body?.id ?? told.response_id ?? responseId(quoted('id')),
     finish_reason,
     is_stream: truth(quoted('stream')) ?? truth(inputs?.get('stream')) ?? told.is_stream ?? (ttft === null ? null : true),

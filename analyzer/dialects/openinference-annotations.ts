@@ -6,7 +6,7 @@ import { text } from './values.ts';
  * OpenInference's judgements: numbered groups of attributes, `evaluations.0.evaluation.name` and the like, on the span that is judged
  * or on a span of kind EVALUATOR that is linked to it. A word in front says that the trace or the session is meant.
  */
-const GROUP = /^(?:(trace|session)\.)?(?:evaluations|annotations)\.(\d{1,4})\.(?:evaluation|annotation)\.(name|score|label|explanation|annotator_kind)$/;
+const GROUP = /^(?:(trace|session)\.)?(?:evaluations|annotations)\.(\d{1,4})\.(?:evaluation|annotation)\.(name|score|label|explanation|annotator_kind|identifier)$/;
 /** Longer keys are none of these; and the pattern sees only keys that begin right. */
 const MAX_KEY_CHARACTERS = 80;
 const BEGINNINGS = ['evaluations.', 'annotations.', 'trace.', 'session.'];
@@ -35,6 +35,7 @@ export function annotationsOf(attributes: Attributes, flags: Set<string>): reado
       label: text(fields.get('label'), flags),
       explanation: text(fields.get('explanation'), flags, MAX_EXPLANATION_CHARACTERS),
       evaluator: text(fields.get('annotator_kind'), flags),
+      identifier: text(fields.get('identifier'), flags),
       target: group.startsWith('trace.') ? 'trace' : group.startsWith('session.') ? 'session' : 'span',
     });
   }

@@ -39,6 +39,7 @@ const RELATIVES: ReadonlyMap<string, RelativeReason> = new Map<string, RelativeR
 
 function read(source: SpanSource): Reading {
   const kind = kindOf(source.span.attributes, source.flags);
+  if (kind === 'LLM' && PREPARES.test(source.span.name)) return { kind: 'relative', reason: 'not_an_llm_call' };
   if (kind === 'LLM') return { kind: 'inference', inference: llm(source) };
   if (kind === 'EMBEDDING') return { kind: 'inference', inference: embedding(source) };
   const reason = RELATIVES.get(kind);
@@ -49,6 +50,9 @@ function read(source: SpanSource): Reading {
   }
   return wrapper(reason ?? 'wrapper', spoken(source, { operation: 'chat', body: null, parameters: null }));
 }
+
+/** LlamaIndex traces every method of a model's class as a model, also one that only puts a request together. */
+const PREPARES = /^\w{1,64}\._prepare_/;
 
 /** Stated, else what an older version's attributes show. */
 function kindOf(attributes: Attributes, flags: Set<string>): string {
@@ -74,7 +78,7 @@ function embedding(source: SpanSource): Inference {
   const { attributes } = source.span;
   const model = text(attributes.get('embedding.model_name'), source.flags);
   const said = spoken(source, { operation: 'embeddings', body: null, parameters: fieldsOf(attributes.get('embedding.invocation_parameters'), source.flags) });
-  return { ...said, response_model: said.error === null ? (said.response_model ?? model) : said.response_model, request_model: said.request_model ?? (said.error === null ? null : model) };
+  return { ...said, response_model: said.error === null ? (said.response_model ?? model) : said.response_model, request_model: said.request_model ?? model };
 }
 
 /** `body`: the provider's response; `parameters`: what was asked of it. Null where they are not on the wire, or not looked at. */
@@ -97,11 +101,12 @@ function spoken(source: SpanSource, { operation, body, parameters }: Read): Infe
   return {
     ...told,
     provider: firstText(attributes, ['llm.provider', 'llm.system'], flags) ?? told.provider,
-    request_model: asked ?? (error === null ? null : model),
+    // Where only one model is named, failed and successful calls must agree on what was asked: they are compared by it.
+    request_model: asked ?? model,
     response_model: served,
     response_id: told.response_id ?? body?.id ?? null,
     finish_reason,
-    is_stream: told.is_stream ?? truth(parameters?.get('stream')) ?? (ttft === null ? null : true),
+    is_stream: body?.is_stream ?? told.is_stream ?? truth(parameters?.get('stream')) ?? (ttft === null ? null : true),
     error,
     ttft,
     usage,

@@ -1,6 +1,6 @@
-import type { Dialect, Reading, RelativeReason, SpanSource } from './index.ts';
+import type { Dialect, Inference, Reading, RelativeReason, SpanSource } from './index.ts';
 import { classify, inferenceOf } from './otel-genai.ts';
-import { promptAt, promptOf } from './prompt-pair.ts';
+import { promptOf } from './prompt-pair.ts';
 import type { PromptReader } from './tags.ts';
 import { firstAmount, text } from './values.ts';
 import { isWrapper, wrapper } from './wrapper.ts';
@@ -28,34 +28,39 @@ const OWN_OPERATIONS: ReadonlyMap<string, RelativeReason> = new Map<string, Rela
   ['retrieve', 'retrieval'],
 ]);
 
-/** Until 2025 everything but the name was set after the answer: a call that failed is a name and an exception. */
-const CALL_BY_NAME = /^([a-z_]{1,32})\.(?:chat|chat\.completions|completions|messages|responses|generate_content|embeddings)$/;
+/** Everything but the name may be set after the answer: a call that failed is a name (until 2025 the provider's method) and an exception. */
+const CALL_BY_METHOD = /^([a-z_]{1,32})\.(?:chat|chat\.completions|completions|messages|responses|generate_content|embeddings)$/;
+const CALL_BY_NAME = /^(chat|embeddings|text_completion) (\S{1,200})$/;
+/** Their scopes end in their names. They leave cached tokens out of the input, and are copied as they are. */
+const EXCLUSIVE: ReadonlySet<string> = new Set(['anthropic', 'bedrock']);
 
 function read(source: SpanSource): Reading {
   const { span, flags } = source;
   const { attributes } = span;
   const own = OWN_OPERATIONS.get(text(attributes.get('gen_ai.operation.name'), flags)?.toLowerCase() ?? '');
   const operation = own === undefined ? classify(span, flags) : { kind: 'relative' as const, reason: own };
-  const provider = CALL_BY_NAME.exec(span.name.slice(0, 64))?.[1];
-  if (operation.kind === 'relative' && provider !== undefined && span.status_code === 2 && !attributes.has('gen_ai.operation.name')) {
-    return { kind: 'inference', inference: { ...inferenceOf(source, span.name.endsWith('embeddings') ? 'embeddings' : 'chat'), provider } };
+  const library = source.scope.name.slice(source.scope.name.lastIndexOf('.') + 1);
+  if (operation.kind === 'relative' && span.status_code === 2 && !attributes.has('gen_ai.operation.name')) {
+    const failed = failedCall(span.name.slice(0, 256), library);
+    if (failed !== null) return { kind: 'inference', inference: { ...inferenceOf(source, failed.operation), ...failed } };
   }
   if (operation.kind === 'relative' && !isWrapper(operation.reason)) return { kind: 'relative', reason: operation.reason };
   const told = inferenceOf(source, operation.kind === 'call' ? operation.name : 'invoke_agent');
   const inference = {
     ...told,
     cost_usd: told.cost_usd ?? firstAmount(attributes, ['gen_ai.usage.total_cost']),
+    usage: EXCLUSIVE.has(library) ? { ...told.usage, cache_counting: 'exclusive' as const } : told.usage,
     output: told.output ?? attributes.get('gen_ai.content.completion'),
   };
   return operation.kind === 'call' ? { kind: 'inference', inference } : wrapper(operation.reason === 'agent' ? 'agent' : 'wrapper', inference);
 }
 
-/** What an application passes to `using_attributes`: its prompts have names and versions there. */
-export const openLitPrompt: PromptReader = (attributes, flags) => {
-  const pair = promptAt(attributes, { name: 'prompt.name', version: 'prompt.version' }, flags);
-  // A version alone says too little under so plain a key.
-  return pair?.prompt_name === null ? null : pair;
-};
+function failedCall(name: string, library: string): Pick<Inference, 'operation' | 'provider' | 'request_model'> | null {
+  const provider = CALL_BY_METHOD.exec(name)?.[1];
+  if (provider !== undefined) return { operation: name.endsWith('embeddings') ? 'embeddings' : 'chat', provider, request_model: null };
+  const [, operation, request_model] = CALL_BY_NAME.exec(name) ?? [];
+  return operation === undefined || request_model === undefined ? null : { operation, provider: library, request_model };
+}
 
 /** A prompt that LangChain pulled from its hub: OpenLIT notes where it came from, but not which commit it was. */
 export const hubPrompt: PromptReader = (attributes, flags) => {

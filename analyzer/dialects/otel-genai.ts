@@ -164,6 +164,7 @@ const CACHE_WRITE_TOKENS = [
 const REASONING_TOKENS = [
   'gen_ai.usage.reasoning.output_tokens',
   'gen_ai.usage.reasoning_tokens',
+  'gen_ai.usage.reasoning_output_tokens',
   'gen_ai.usage.experimental.reasoning_tokens',
   'gen_ai.usage.completion_tokens_details.reasoning_tokens',
 ];
@@ -194,7 +195,7 @@ export function inferenceOf({ span, flags }: SpanSource, operation: string): Inf
     response_id,
     finish_reason,
     is_stream: firstTruth(attributes, STREAM),
-    error: errorOf(span, flags, response_id !== null || finish_reason !== null || usage.output !== null),
+    error: errorOf(span, flags, response_id !== null || finish_reason !== null || usage.output !== null) ?? (finish_reason === 'error' && usage.output === null ? UNTOLD : null),
     ttft: ttft_s === null ? null : { value: ttft_s, unit: 's' },
     usage,
     cost_usd: firstAmount(attributes, COST),
@@ -206,6 +207,9 @@ export function inferenceOf({ span, flags }: SpanSource, operation: string): Inf
     is_experiment: false,
   };
 }
+
+/** The status is OK, and the call ended in an error without a word of output. */
+const UNTOLD: Inference['error'] = { type: null, message: null };
 
 function finishReasonOf(attributes: Attributes, flags: Set<string>): string | null {
   for (const key of FINISH_REASON) {

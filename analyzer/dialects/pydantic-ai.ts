@@ -23,9 +23,10 @@ export const pydanticAi: Dialect = {
 function read(source: SpanSource): Reading {
   const { span, flags } = source;
   if (span.attributes.has(FEEDBACK_NAME)) return { kind: 'relative', reason: 'evaluator' };
-  // A stream's end is told again by a log, which is a span without a duration; a pending span foretells one.
   const type = span.attributes.get('logfire.span_type');
-  if (type === 'log' || type === 'pending_span') return { kind: 'relative', reason: 'not_an_llm_call' };
+  if (type === 'log' && isStreamEnd(source)) return { kind: 'inference', inference: streamed(source) };
+  // A pending span foretells one.
+  if (type === 'log' || type === 'pending_span' || isStreamBegin(source)) return { kind: 'relative', reason: 'not_an_llm_call' };
   const operation = providerCall(source) ?? classify(span, flags);
   if (operation.kind === 'call') return { kind: 'inference', inference: inference(source, operation.name) };
   const isRun = isWrapper(operation.reason) || span.attributes.has('model_name') || span.name === 'agent run';
@@ -44,6 +45,28 @@ const PROVIDERS: ReadonlyMap<string, string> = new Map([
   ['logfire.openai', 'openai'],
   ['logfire.anthropic', 'anthropic'],
 ]);
+
+/**
+ * Of a stream that Logfire instruments itself, the span ends with the response's head. What came of it is in a log of its own: a span
+ * without a length, which says how long the stream took.
+ */
+function isStreamEnd({ scope, span: { attributes } }: SpanSource): boolean {
+  return PROVIDERS.has(scope.name) && attributes.has('request_data') && amount(attributes.get('duration')) !== null;
+}
+
+function isStreamBegin({ scope, span: { attributes, status_code } }: SpanSource): boolean {
+  const isDone = PROVIDERS.has(scope.name) && attributes.has('request_data') && status_code !== 2 && !isLoggedAsError(attributes);
+  return isDone && !ANSWERS.some((key) => attributes.has(key));
+}
+
+const ANSWERS = ['response_data', 'gen_ai.response.id', 'gen_ai.output.messages', 'gen_ai.usage.input_tokens', 'events'];
+
+function streamed(source: SpanSource): Inference {
+  const { attributes } = source.span;
+  const operation = classify(source.span, source.flags);
+  const took_s = amount(attributes.get('duration'));
+  return { ...inference(source, operation.kind === 'call' ? operation.name : 'chat'), is_stream: true, ...(took_s !== null && took_s >= 0 && { took_ms: took_s * 1000 }) };
+}
 
 function inference(source: SpanSource, operation: string): Inference {
   const { attributes } = source.span;

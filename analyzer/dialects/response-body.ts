@@ -14,6 +14,8 @@ export type ResponseBody = {
   readonly model: string | null;
   /** Of the first choice. */
   readonly finish_reason: string | null;
+  /** It came in chunks, which were put together. Null where nothing tells. */
+  readonly is_stream: true | null;
   readonly usage: WireUsage | null;
   /** In a shape of `signals/answer.ts`. Undefined: nothing of this kind. */
   readonly messages: AttributeValue | undefined;
@@ -26,13 +28,14 @@ export function responseBody(body: Fields, flags: Set<string>): ResponseBody {
     id: came?.id ?? firstText(body, ['id', 'response_id', 'responseId'], flags),
     model: firstText(body, ['model', 'model_version', 'modelVersion'], flags) ?? came?.model ?? null,
     finish_reason: came?.finish_reason ?? null,
+    is_stream: came?.is_stream ?? null,
     usage: usage === null ? null : providerUsage(usage),
     messages: came?.messages,
   };
 }
 
 /** `id` and `model` where they stand deeper than in the body itself. */
-type Came = { readonly messages: AttributeValue; readonly finish_reason: string | null; readonly id?: string | null; readonly model?: string | null };
+type Came = { readonly messages: AttributeValue; readonly finish_reason: string | null; readonly id?: string | null; readonly model?: string | null; readonly is_stream?: true | null };
 
 function choices(body: Fields, flags: Set<string>): Came | null {
   const list = listOf(body.get('choices')).filter(isFields);
@@ -56,9 +59,11 @@ function generations(body: Fields, flags: Set<string>): Came | null {
   const stated = (keys: readonly string[]) => metadata.reduce<string | null>((found, fields) => found ?? (fields === null ? null : firstText(fields, keys, flags)), null);
   return {
     messages: list.map((generation) => sent(generation) ?? answer(generation.get('text') ?? null)),
-    finish_reason: stated(['finish_reason', 'stop_reason']),
+    // OpenAI's Responses have a status instead.
+    finish_reason: stated(['finish_reason', 'stop_reason']) ?? stated(['status']),
     id: stated(['id']),
     model: stated(['model_name', 'model']),
+    is_stream: text(first.get('type'), flags)?.endsWith('Chunk') === true ? true : null,
   };
 }
 

@@ -1,5 +1,6 @@
 import type { Dialect, Inference, Reading, SpanSource } from './index.ts';
 import { readGenAi } from './otel-genai.ts';
+import { NO_USAGE } from './provider-usage.ts';
 import { text } from './values.ts';
 
 /**
@@ -24,5 +25,7 @@ function read(source: SpanSource): Reading {
 
 function withoutNone(said: Inference): Inference {
   const known = (name: string | null): string | null => (name === 'none' ? null : name);
-  return { ...said, request_model: known(said.request_model), response_model: known(said.response_model), response_id: known(said.response_id), finish_reason: known(said.finish_reason) };
+  // What a stream was not asked to count is 0.
+  const usage = said.usage.input === 0 && said.usage.output === 0 ? NO_USAGE : said.usage;
+  return { ...said, usage, request_model: known(said.request_model), response_model: known(said.response_model), response_id: known(said.response_id), finish_reason: known(said.finish_reason) };
 }

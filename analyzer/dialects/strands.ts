@@ -27,13 +27,15 @@ function corrected({ span, flags }: SpanSource, said: Inference): Inference {
   const provider = providerOf(said.request_model) ?? said.provider;
   const ttft_ms = firstAmount(span.attributes, ['gen_ai.server.time_to_first_token']);
   const choice = eventAttribute(span, 'gen_ai.choice', 'message');
-  const isExclusive = provider === BEDROCK || said.request_model?.includes('claude') === true;
+  // Since it has the conventions' own keys for cached tokens, it adds them to the input as they want it.
+  const isInclusive = INCLUSIVE.some((key) => span.attributes.has(key));
+  const isExclusive = !isInclusive && (provider === BEDROCK || said.request_model?.includes('claude') === true);
   return {
     ...said,
     provider,
     ttft: ttft_ms === null ? said.ttft : { value: ttft_ms, unit: 'ms' },
     finish_reason: said.finish_reason ?? text(eventAttribute(span, 'gen_ai.choice', 'finish_reason'), flags),
-    usage: { ...said.usage, cache_counting: isExclusive ? 'exclusive' : said.usage.cache_counting },
+    usage: { ...said.usage, cache_counting: isExclusive ? 'exclusive' : isInclusive ? 'inclusive' : said.usage.cache_counting },
     output: said.output ?? answerOfBlocks(choice) ?? eventAttribute(span, DETAILS, 'gen_ai.output.messages'),
     prompt_text: {
       template: undefined,
@@ -43,6 +45,7 @@ function corrected({ span, flags }: SpanSource, said: Inference): Inference {
 }
 
 const DETAILS = 'gen_ai.client.inference.operation.details';
+const INCLUSIVE = ['gen_ai.usage.cache_read.input_tokens', 'gen_ai.usage.cache_creation.input_tokens'];
 const BEDROCK = 'aws.bedrock';
 /** `us.anthropic.claude-sonnet-4-20250514-v1:0`, `amazon.nova-pro-v1:0`, an ARN. */
 const BEDROCK_MODEL = /^(arn:aws[\w-]*:bedrock:|(\w{2,6}\.)?(anthropic|amazon|meta|mistral|cohere|ai21|deepseek|qwen|stability|writer|openai)\.)/;

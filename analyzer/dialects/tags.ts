@@ -14,7 +14,7 @@ import { litellmPrompt } from './litellm.ts';
 import { metadataPrompt } from './metadata.ts';
 import { mlflowPrompt } from './mlflow.ts';
 import { openInferencePrompt } from './openinference.ts';
-import { hubPrompt, openLitPrompt } from './openlit.ts';
+import { hubPrompt } from './openlit.ts';
 import { promptfooPrompt } from './promptfoo.ts';
 import { promptLayerPrompt } from './promptlayer.ts';
 import { logfirePrompt } from './pydantic-ai.ts';
@@ -66,7 +66,6 @@ const promptReaders: readonly PromptReader[] = [
   genkitPrompt,
   hubPrompt,
   litellmPrompt,
-  openLitPrompt,
   promptfooPrompt,
   metadataPrompt,
 ];
@@ -91,6 +90,9 @@ const SESSION = [
   'spring.ai.chat.client.conversation.id',
   'traceloop.association.properties.session_id',
   'traceloop.association.properties.sessionId',
+  'lmnr.association.properties.session_id',
+  'mastra.metadata.threadId',
+  'mastra.metadata.sessionId',
   'mlflow.trace.session',
   'promptlayer.metadata.session_id',
 ];
@@ -109,6 +111,8 @@ const USER = [
   'ag.meta.userId',
   'traceloop.association.properties.user_id',
   'traceloop.association.properties.userId',
+  'lmnr.association.properties.user_id',
+  'mastra.metadata.userId',
   'mlflow.trace.user',
   'promptlayer.metadata.user_id',
 ];

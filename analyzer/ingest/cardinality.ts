@@ -22,6 +22,10 @@ export type Cardinality = {
 export type SeenVersion = { readonly project: string; readonly prompt_name: string; readonly prompt_version: string };
 
 export const OTHER = '(other)';
+/** What of a call was past its limit: a flag of the call, and the `value` of rows of `versions` whose factor is OVER_LIMIT. */
+export const LIMIT_FLAGS = ['prompt_over_limit', 'version_over_limit', 'project_over_limit'] as const;
+export type LimitFlag = (typeof LIMIT_FLAGS)[number];
+export const OVER_LIMIT = 'over_limit';
 export const DEFAULT_LIMITS: CardinalityLimits = { promptsPerProject: 10_000, versionsPerPrompt: 1_000, versionsPerProject: 100_000 };
 
 const DAY_MS = 86_400_000;
@@ -43,7 +47,7 @@ export function createCardinality(limits: CardinalityLimits): Cardinality {
     projects = new Map();
   };
 
-  const limitOf = (project: string, name: string, version: string | null): 'prompt_over_limit' | 'version_over_limit' | null => {
+  const limitOf = (project: string, name: string, version: string | null): LimitFlag | null => {
     let seen = projects.get(project);
     if (seen === undefined) projects.set(project, (seen = { prompts: new Map(), versions: 0 }));
     let versions = seen.prompts.get(name);
@@ -52,7 +56,8 @@ export function createCardinality(limits: CardinalityLimits): Cardinality {
       seen.prompts.set(name, (versions = new Set()));
     }
     if (version === null || versions.has(version)) return null;
-    if (versions.size >= limits.versionsPerPrompt || seen.versions >= limits.versionsPerProject) return 'version_over_limit';
+    if (versions.size >= limits.versionsPerPrompt) return 'version_over_limit';
+    if (seen.versions >= limits.versionsPerProject) return 'project_over_limit';
     versions.add(version);
     seen.versions += 1;
     return null;

@@ -1,5 +1,6 @@
 import type { LlmCall } from '../../schemas/call.ts';
 import type { Score } from '../../schemas/score.ts';
+import { LIMIT_FLAGS, OVER_LIMIT } from './cardinality.ts';
 import { scoreKey, spanKey } from './identity.ts';
 import type { Role } from './nesting.ts';
 import { callEventSeconds, callRow, factsOf, scoreEventSeconds, scoreRow, type CallFacts } from './rows.ts';
@@ -40,6 +41,9 @@ export type FiledScore = { readonly score: Score; readonly place: Place; readonl
 /** Where a score stands: `joined` with the call that it is credited to. */
 export type Place = { readonly kind: 'pending' } | { readonly kind: 'ambiguous' } | { readonly kind: 'joined'; readonly call: CallFacts };
 
+/** What one batch brought to a project. */
+export type ProjectSummary = { readonly project: string; readonly calls: number; readonly scores: number; readonly prompts: readonly string[] };
+
 export type Draft = {
   /** While an ancestor may still bring what the call lacks. */
   waitingCall(filing: CallToFile): StoredSpan;
@@ -58,8 +62,10 @@ export type Draft = {
   readonly scores: ReadonlyMap<string, FiledScore>;
   /** Calls that become complete with this turn, by span. */
   readonly completed: ReadonlyMap<string, { readonly call: CallFacts; readonly slot: number }>;
-  /** Prompts of the completed calls. */
-  prompts(): string[];
+  /** Of all rows that have a slot; null: none has. */
+  earliestSlot(): number | null;
+  /** What is written of each project, and the prompts of its completed calls. */
+  projects(): ProjectSummary[];
   callRows(batch: number): object[];
   scoreRows(batch: number): object[];
   versionRows(stampMs: number): VersionRow[];
@@ -115,18 +121,46 @@ export function createDraft(): Draft {
     calls,
     scores,
     completed,
-    prompts: () => [...new Set([...completed.values()].flatMap(({ call }) => (call.prompt_name === null ? [] : [call.prompt_name])))],
+    earliestSlot() {
+      let earliest = Number.POSITIVE_INFINITY;
+      for (const files of [calls, scores]) for (const { stored } of files.values()) if (stored.slot > 0 && stored.slot < earliest) earliest = stored.slot;
+      return Number.isFinite(earliest) ? earliest : null;
+    },
+    projects() {
+      const found = new Map<string, { project: string; calls: number; scores: number; prompts: string[] }>();
+      const of = (project: string) => {
+        const known = found.get(project) ?? { project, calls: 0, scores: 0, prompts: [] };
+        found.set(project, known);
+        return known;
+      };
+      for (const { call } of calls.values()) of(call.project).calls += 1;
+      for (const { score } of scores.values()) of(score.project).scores += 1;
+      for (const { call } of completed.values()) {
+        const { prompts } = of(call.project);
+        if (call.prompt_name !== null && !prompts.includes(call.prompt_name)) prompts.push(call.prompt_name);
+      }
+      return [...found.values()];
+    },
     callRows: (batch) => [...calls.values()].map((drafted) => callRow(drafted.call, { ...drafted.stored, former_role: formerRole(drafted) }, batch)),
     scoreRows: (batch) => [...scores.values()].map((filed) => scoreRow(filed, batch)),
     versionRows(stampMs) {
       const rows = new Map<string, VersionRow>();
-      for (const { call } of completed.values()) {
-        const { project, environment, prompt_name, prompt_version, prompt_attribution } = call;
-        if (prompt_name === null || prompt_version === null || prompt_attribution === 'ambiguous') continue;
-        const key = `${project}\0${environment}\0${prompt_name}\0${prompt_version}`;
+      const see = (call: CallFacts, factor: string, value: string): void => {
+        const { project, environment } = call;
+        const prompt_name = call.prompt_name ?? '';
+        const key = JSON.stringify([project, environment, prompt_name, factor, value]);
         const row = rows.get(key);
-        if (row === undefined) rows.set(key, { project, environment, prompt_name, factor: 'prompt_version', value: prompt_version, first_seen_ms: stampMs, last_seen_ms: stampMs, calls: 1 });
+        if (row === undefined) rows.set(key, { project, environment, prompt_name, factor, value, first_seen_ms: stampMs, last_seen_ms: stampMs, calls: 1 });
         else rows.set(key, { ...row, calls: row.calls + 1 });
+      };
+      for (const [key, { call }] of completed) {
+        const { prompt_name, prompt_version, prompt_attribution } = call;
+        if (prompt_attribution !== 'ambiguous') {
+          if (prompt_name !== null && prompt_version !== null) see(call, 'prompt_version', prompt_version);
+          continue;
+        }
+        const flags = calls.get(key)?.call.flags ?? [];
+        for (const limit of LIMIT_FLAGS) if (flags.includes(limit)) see(call, OVER_LIMIT, limit);
       }
       return [...rows.values()];
     },

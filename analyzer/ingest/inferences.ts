@@ -37,7 +37,9 @@ export type Inferences = {
   changes(arrived: ReadonlyMap<string, { readonly stored: object | undefined }>): Changes;
   /** The calls that count at or below a span, or for it: as many as are remembered, at most 30. Undefined where the span is unknown. */
   standInsFor(key: string): readonly SpanIdentity[] | undefined;
-  /** Those of the wanted spans that this call alone stands for: its twins, and what stands above it. */
+  /** The call that counts for the very inference that a span is: itself, or its twin. Null: it is none, or nobody can say. Undefined where the span is unknown. */
+  callFor(key: string): SpanIdentity | null | undefined;
+  /** Those of the wanted spans that are the same inference as this call, which alone counts for them. */
   standsFor(span: SpanIdentity, isWanted: (key: string) => boolean): readonly string[];
 };
 
@@ -172,11 +174,16 @@ export function createInferences(store: Store, settings: { readonly capacity: nu
       const node = nesting.get(key);
       return node?.hasCome === true ? standInsOf(node).flatMap(({ inference }) => inference ?? []) : undefined;
     },
+    callFor(key) {
+      const node = nesting.get(key);
+      if (node?.hasCome !== true) return undefined;
+      const [call, ...others] = node.inference === null || isWrapper(node) ? [] : standInsOf(node);
+      return call === undefined || others.length > 0 ? null : call.inference;
+    },
     standsFor(span, isWanted) {
       const node = nesting.get(spanKey(span));
-      if (node === undefined) return [];
-      const twinsAndAbove = (node.twins?.members ?? [node]).flatMap((member) => (member === node ? nesting.above(member) : [member, ...nesting.above(member)]));
-      return [...new Set(twinsAndAbove)].filter((other) => isWanted(other.key) && other.hasCome && isOnly(standInsOf(other), node)).map((other) => other.key);
+      const twins = node?.twins?.members ?? [];
+      return twins.filter((other) => other !== node && isWanted(other.key) && other.hasCome && !isWrapper(other) && isOnly(standInsOf(other), node)).map((other) => other.key);
     },
   };
 }
@@ -218,7 +225,7 @@ function completionsOf(node: SpanNode): { call: SpanNode; others: readonly SpanN
   });
 }
 
-function isOnly(nodes: readonly SpanNode[], node: SpanNode): boolean {
+function isOnly(nodes: readonly SpanNode[], node: SpanNode | undefined): boolean {
   return nodes.length === 1 && nodes[0] === node;
 }
 

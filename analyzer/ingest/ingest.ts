@@ -5,11 +5,12 @@ import type { Store } from '../../schemas/store.ts';
 import { resolve as resolveFrom, type Resolution } from './ancestry.ts';
 import { arrivingCalls, type SpanArrival } from './arrivals.ts';
 import { createCardinality, dayStartMs, DEFAULT_LIMITS, type CardinalityLimits } from './cardinality.ts';
-import { createDraft, type Draft, type StoredSpan } from './draft.ts';
+import { createDraft, type Draft, type StoredSpan, type ProjectSummary } from './draft.ts';
 import { spanKey } from './identity.ts';
 import { createInferences } from './inferences.ts';
 import { createKnown } from './known.ts';
 import { createLate } from './late.ts';
+import { reassign } from './late-flags.ts';
 import { countRoles, createTally, type Tally } from './ledger.ts';
 import type { Normaliser, Relative } from '../normalise.ts';
 import { gather, readMessage, type Reading } from './reading.ts';
@@ -37,8 +38,11 @@ import { writeTurn } from './writing.ts';
  * by reading the store before anything else is done (`takeUp`).
  */
 export type Ingest = {
-  /** Takes up what an earlier process left: provisional calls, pending scores, a batch whose ledger was never written. */
-  start(nowMs: number): Promise<void>;
+  /**
+   * Takes up what an earlier process left: provisional calls, pending scores, a batch whose ledger was never written. `nowMs`: where the clock of the log
+   * stands; `storedUntilMs`: nothing that another process stored arrived later. They differ where the log is read long after it was written.
+   */
+  start(nowMs: number, storedUntilMs?: number): Promise<void>;
   /** What a message says, for `write`. It asks no store and changes no row, so any number may be read ahead of the batch that is being written, in the order of the log. Throws PermanentError where it cannot be read. */
   read(message: LogMessage): Reading;
   /** Writes a batch. Resolves when its rows and its ledger are durable. On an error nothing is acknowledged, and the same batch may come again. */
@@ -48,7 +52,7 @@ export type Ingest = {
   waiting(): { readonly calls: number; readonly scores: number };
 };
 
-export type BatchSummary = { readonly received: number; readonly calls: number; readonly scores: number; readonly prompts: readonly string[] };
+export type BatchSummary = { readonly received: number; readonly calls: number; readonly scores: number; readonly projects: readonly ProjectSummary[] };
 
 export type IngestSettings = {
   /** How long a call waits for an ancestor. */
@@ -68,8 +72,16 @@ export type IngestSettings = {
 /** Another process had the shard until just now, and its clock may run ahead of this one's: what is younger by so much is looked up as well. */
 const CLOCKS_APART_MS = 10_000;
 
+export type IngestDependencies = {
+  readonly store: Store;
+  readonly decode: (message: LogMessage) => Decoded;
+  readonly normaliser: Normaliser;
+  /** Waited for before rows are revised that have a slot already, of which this is the earliest: who must see closed slots as they were, holds it up. */
+  readonly beforeRevising?: (slot: number) => Promise<void>;
+};
+
 export function createIngest(
-  deps: { readonly store: Store; readonly decode: (message: LogMessage) => Decoded; readonly normaliser: Normaliser },
+  deps: IngestDependencies,
   settings: IngestSettings,
 ): Ingest {
   const { store } = deps;
@@ -98,7 +110,7 @@ export function createIngest(
   );
 
   const write = async (readings: readonly Reading[]): Promise<BatchSummary> => {
-    if (readings.length === 0) return { received: 0, calls: 0, scores: 0, prompts: [] };
+    if (readings.length === 0) return { received: 0, calls: 0, scores: 0, projects: [] };
     const nowMs = readings.reduce((newest, { stampMs }) => Math.max(newest, stampMs), 0);
     if (isInDoubt) await takeUp(nowMs);
     // 1. Put together what was read. A failure up to step 6 leaves nothing in the store.
@@ -108,29 +120,34 @@ export function createIngest(
     const whenDurable: (() => void)[] = [];
 
     // 2. Tell new from known. What was sent again is counted; only what is new or better goes on.
-    const calls = arrivingCalls(reading.calls, await known.find(reading.calls.map(({ item }) => item), nowMs), tally);
+    const sent = arrivingCalls(reading.calls, await known.find(reading.calls.map(({ item }) => item), nowMs), tally);
     const scores = await scoring.arriving(reading, tally, nowMs);
 
+    // 2b. Take spans of which a feature flag was logged afterwards as if they came again.
+    const { calls, relatives, spans: reassigned } = await reassign({ store, inferences }, reading.assignments, { calls: sent, relatives: reading.relatives });
+
     // 3. See all of it, ancestors first, so that the order inside a batch does not matter; and look up what stands around it.
-    await inferences.recall(reading.relatives.map(({ item }) => item), [...calls.values()].map(({ item }) => item), nowMs);
-    for (const { key, item } of reading.relatives) inferences.seeRelative(key, item);
+    await inferences.recall(relatives.map(({ item }) => item), [...calls.values()].map(({ item }) => item), nowMs);
+    for (const { key, item } of relatives) inferences.seeRelative(key, item);
     for (const [key, { item, reason }] of calls) inferences.seeInference(key, item, reason);
     await recallAncestors([...calls.values()].flatMap(({ item, stored }) => (stored === undefined ? [] : [item])));
 
     // 4. Tell which span counts for each inference; then draft calls, those that wait, or waited too long.
     const settled = await settle({ store, inferences, resolve }, calls, nowMs);
     for (const [key, arrival] of settled) draftCall(draft, key, arrival, whenDurable);
-    for (const { key, stampMs } of reading.relatives) draftWoken(draft, key, stampMs, whenDurable);
+    for (const { key, stampMs } of relatives) draftWoken(draft, key, stampMs, whenDurable);
     for (const [key, { stampMs }] of calls) draftWoken(draft, key, stampMs, whenDurable);
-    const arrived = [...reading.relatives.map(({ key }) => key), ...calls.keys()];
-    whenDurable.push(...(await late.correct(draft, arrived, (call) => cardinality.admit(call, nowMs))));
+    const arrived = [...relatives.map(({ key }) => key), ...calls.keys()];
+    const admit = (call: LlmCall): LlmCall => cardinality.admit(call, nowMs);
+    whenDurable.push(...(await late.correct(draft, arrived, admit)));
+    await late.reconsider(draft, reassigned, admit);
 
     // 5. Join scores with their calls, in both directions; and anew where another span counts than did, or an ancestor came late.
-    await scoring.draft(draft, scores, { relatives: reading.relatives, calls, nowMs });
+    await scoring.draft(draft, scores, { relatives, calls: sent, nowMs });
 
     // 6. Write the rows; 7. write the ledger, last; 8. remember. See `commit`.
-    await commit(draft, { relatives: reading.relatives.map(({ item }) => item), contents: reading.contents, tally, whenDurable, nowMs });
-    return { received: reading.received, calls: draft.calls.size, scores: draft.scores.size, prompts: draft.prompts() };
+    await commit(draft, { relatives: relatives.map(({ item }) => item), contents: reading.contents, tally, whenDurable, nowMs });
+    return { received: reading.received, calls: draft.calls.size, scores: draft.scores.size, projects: draft.projects() };
   };
 
   const advance = async (nowMs: number): Promise<void> => {
@@ -156,12 +173,12 @@ export function createIngest(
   };
 
   /** What is remembered is what the store says: at the start of a process, and after a write that failed. */
-  const takeUp = async (nowMs: number): Promise<void> => {
+  const takeUp = async (nowMs: number, storedUntilMs = nowMs): Promise<void> => {
     seenVersions.reset();
     const found = await reconcileLedger(store, shard);
     batch = Math.max(batch, found.lastBatch);
     openSlot = Math.max(openSlot, found.openSlot);
-    const bornMs = found.isEmpty && isAlone ? 0 : nowMs + (isAlone ? 0 : CLOCKS_APART_MS);
+    const bornMs = found.isEmpty && isAlone ? 0 : storedUntilMs + (isAlone ? 0 : CLOCKS_APART_MS);
     known = memory(bornMs);
     cardinality.restore(await loadVersionsSince(store, dayStartMs(nowMs)), nowMs);
 
@@ -188,6 +205,8 @@ export function createIngest(
     batch += 1;
     const { relatives, contents = [], tally, nowMs } = beside;
     countRoles(draft.calls.values(), tally);
+    const revised = draft.earliestSlot();
+    if (revised !== null && revised < openSlot) await deps.beforeRevising?.(revised);
     await writeTurn(store, { draft, relatives, contents, tally, shard, batch, versions: seenVersions.due(draft.versionRows(nowMs), nowMs), scoreNames: scoring.takeNewNames() });
     for (const [key, { stored }] of draft.calls) {
       known.remember(key, stored);
@@ -245,7 +264,7 @@ export function createIngest(
     return result;
   };
   return {
-    start: (nowMs) => inTurn(() => takeUp(nowMs)),
+    start: (nowMs, storedUntilMs) => inTurn(() => takeUp(nowMs, storedUntilMs)),
     read: (message) => readMessage(message, deps),
     write: (batch) => inTurn(() => write(batch)),
     advance: (nowMs) => inTurn(() => advance(nowMs)),

@@ -10,11 +10,11 @@ import { hasScope } from './scope.ts';
 
 /**
  * Scores meet their calls: by span where they name one, else by response id; whichever comes first waits for the other.
- * Recent calls are remembered; for older ones the store is asked once, when the score arrives. A score that names a span which does not
- * count itself (a wrapper, the second span of an inference) goes to the call that counts for it, where that is one.
+ * Recent calls are remembered; for older ones the store is asked once, when the score arrives. A score that names the second span of an
+ * inference goes to the call that counts for it.
  *
- * A score that names more than one call (a trace, a session, a span that is no call) waits a while for the others of its scope to be there too,
- * and is then credited (scope.ts). Where nothing is there yet it is tried again after twice the time, and so on for
+ * A score that may mean more than one call (of a trace, a session, a span that is no call) waits a while for the others of its scope to be there
+ * too, even where one is there already, and is then credited (scope.ts). Where nothing is there yet it is tried again after twice the time, and so on for
  * an hour; after that only the very call that it names would still find it.
  */
 export type PendingScore = { readonly score: Score; readonly stored: StoredScore };
@@ -115,7 +115,7 @@ function name(remembered: RememberedCall, names: { get(name: string): Named | un
  * @param settings.waitMs how long a score waits for the calls of its scope.
  */
 export function createJoin(
-  deps: { readonly store: Store; readonly inferences: Pick<Inferences, 'recallTraces' | 'standInsFor' | 'standsFor'> },
+  deps: { readonly store: Store; readonly inferences: Pick<Inferences, 'recallTraces' | 'callFor' | 'standsFor'> },
   settings: { readonly capacity: number; readonly waitMs: number },
 ): Join {
   const { store, inferences } = deps;
@@ -167,11 +167,11 @@ export function createJoin(
     return [...found];
   };
 
-  /** The span that is judged: the only call that counts for the named one; the named one itself, where nothing is known of it. */
+  /** The span that is judged: the call that counts for the named one; the named one itself, where nothing is known of it. Null: it is no call, so it has a scope. */
   const judgedSpan = (score: Score): SpanIdentity | null => {
     const span = spanOf(score);
-    const standIns = span === null ? undefined : inferences.standInsFor(spanKey(span));
-    return standIns === undefined ? span : standIns.length === 1 ? (standIns[0] ?? null) : null;
+    const call = span === null ? undefined : inferences.callFor(spanKey(span));
+    return call === undefined ? span : call;
   };
   const namedBy = (score: Score, named: (name: string) => Named | undefined): CallFacts | undefined => {
     const span = judgedSpan(score);
@@ -194,7 +194,7 @@ export function createJoin(
       const missed = missing(scores, (name) => calls.get(name));
       if (missed.length === 0) return found;
       // What the named spans are may have been forgotten as well.
-      await inferences.recallTraces(missed.flatMap((score) => spanOf(score) ?? []).filter((span) => inferences.standInsFor(spanKey(span)) === undefined));
+      await inferences.recallTraces(missed.flatMap((score) => spanOf(score) ?? []).filter((span) => inferences.callFor(spanKey(span)) === undefined));
       const ids = (of: (score: Score) => string | null): string[] => [...new Set(missed.flatMap((score) => of(score) ?? []))];
       const stored = new Map<string, Named>();
       for (const remembered of [

@@ -2,6 +2,7 @@ import type { LlmCall } from '../../schemas/call.ts';
 import type { LogMessage } from '../../schemas/log.ts';
 import type { Decoded } from '../../schemas/otlp.ts';
 import type { Score } from '../../schemas/score.ts';
+import type { Assignment } from '../dialects/feature-flags.ts';
 import { spanKey } from './identity.ts';
 import type { Outcome, Tally } from './ledger.ts';
 import type { Normaliser, Relative } from '../normalise.ts';
@@ -23,6 +24,8 @@ export type Reading = {
   readonly calls: readonly ReadCall[];
   readonly relatives: readonly Relative[];
   readonly scores: readonly Score[];
+  /** What feature flags that were logged say of spans. */
+  readonly assignments: readonly Assignment[];
   /** Empty unless content is to be stored. */
   readonly contents: readonly ContentOf[];
   /** What was rejected and ignored, by reason. What becomes of calls and scores is counted where it is decided (arrivals.ts). */
@@ -36,6 +39,7 @@ export function readMessage(message: LogMessage, { decode, normaliser }: { reado
   const calls: ReadCall[] = [];
   const relatives: Relative[] = [];
   const scores: Score[] = [];
+  const assignments: Assignment[] = [];
   const contents: ContentOf[] = [];
   const ignored = new Map<string, number>();
   const ignore = (reason: string): void => void ignored.set(reason, (ignored.get(reason) ?? 0) + 1);
@@ -65,6 +69,7 @@ export function readMessage(message: LogMessage, { decode, normaliser }: { reado
           const read = normaliser.record(context, resource, scope, record);
           if (read.kind === 'score') scores.push(read.score);
           else ignore(read.reason);
+          if (read.kind === 'ignored' && read.assignment !== undefined) assignments.push(read.assignment);
         }
       }
       break;
@@ -77,6 +82,7 @@ export function readMessage(message: LogMessage, { decode, normaliser }: { reado
     calls,
     relatives,
     scores,
+    assignments,
     contents,
     counts: [
       ...[...decoded.rejected].map(([reason, count]) => ({ outcome: 'rejected' as const, reason, count })),
@@ -86,7 +92,7 @@ export function readMessage(message: LogMessage, { decode, normaliser }: { reado
 }
 
 export type Placed<Item> = { readonly item: Item; readonly stampMs: number };
-type PlacedRelative = Placed<Relative> & { readonly key: string };
+export type PlacedRelative = Placed<Relative> & { readonly key: string };
 type PlacedCall = Placed<LlmCall> & { readonly reason: string };
 
 /** What a batch of messages says, in the order of the log. */
@@ -96,6 +102,7 @@ export type BatchReading = {
   readonly scores: readonly Placed<Score>[];
   /** The scores that were log records: they are counted with what becomes of them. A score on a span event belongs to its span. */
   readonly records: ReadonlySet<Score>;
+  readonly assignments: readonly Placed<Assignment>[];
   /** Empty unless content is to be stored. */
   readonly contents: readonly ContentOf[];
   readonly received: number;
@@ -107,6 +114,7 @@ export function gather(readings: readonly Reading[], tally: Tally): BatchReading
   const relatives: PlacedRelative[] = [];
   const scores: Placed<Score>[] = [];
   const records = new Set<Score>();
+  const assignments: Placed<Assignment>[] = [];
   const contents: ContentOf[] = [];
   let received = 0;
   for (const reading of readings) {
@@ -117,11 +125,12 @@ export function gather(readings: readonly Reading[], tally: Tally): BatchReading
     for (const { outcome, reason, count } of reading.counts) tally.count({ ...entry, outcome, reason }, count);
     for (const { call, reason } of reading.calls) calls.push({ item: call, stampMs, reason });
     contents.push(...reading.contents);
+    for (const item of reading.assignments) assignments.push({ item, stampMs });
     for (const item of reading.relatives) relatives.push({ key: spanKey(item), item, stampMs });
     for (const item of reading.scores) {
       scores.push({ item, stampMs });
       if (signal === 'logs') records.add(item);
     }
   }
-  return { calls, relatives, scores, records, contents, received };
+  return { calls, relatives, scores, records, assignments, contents, received };
 }

@@ -5,6 +5,7 @@ import type { FiledCall, Stored, StoredSpan } from './draft.ts';
 import { spanKey, type SpanIdentity } from './identity.ts';
 import { entryOf } from './ledger.ts';
 import type { Role } from './nesting.ts';
+import type { Relative } from '../normalise.ts';
 import { batchesOf, OF_SHARD, type BatchRange } from './shards.ts';
 
 /** What the ingest loop asks the store: at its start, after a failed write, and where its memory cannot tell. One function, one question. */
@@ -75,6 +76,28 @@ export async function loadFiledCalls(store: Store, calls: readonly SpanIdentity[
     { trace_ids: [...new Set(calls.map((call) => call.trace_id))], span_ids: [...new Set(calls.map((call) => call.span_id))] },
   );
   return rows.filter((row) => wanted.has(spanKey(row))).map(filedCall);
+}
+
+/** Complete calls of these traces, the first `limit` of each, in the order in which they began. */
+export async function loadCallsOfTraces(store: Store, traces: readonly Pick<SpanIdentity, 'project' | 'trace_id'>[], limit: number): Promise<FiledCall[]> {
+  const wanted = new Set(traces.map(({ project, trace_id }) => JSON.stringify([project, trace_id])));
+  const rows = await store.select<LlmCall & Filed>(
+    `SELECT * FROM (SELECT ${CALL_COLUMNS}, ${FILING} FROM calls WHERE trace_id IN {trace_ids:Array(String)} ORDER BY calls.revision DESC LIMIT 1 BY project, trace_id, span_id)
+     WHERE role = 'call' AND slot > 0 ORDER BY trace_id, start_time_ns, span_id LIMIT {limit:UInt32} BY project, trace_id`,
+    { trace_ids: [...new Set(traces.map((trace) => trace.trace_id))], limit },
+  );
+  return rows.filter(({ project, trace_id }) => wanted.has(JSON.stringify([project, trace_id]))).map(filedCall);
+}
+
+/** The rows that these spans have for the calls below them, by `spanKey`. */
+export async function loadRelatives(store: Store, spans: readonly SpanIdentity[]): Promise<Map<string, Relative>> {
+  const rows = await store.select<Relative>(
+    `SELECT project, trace_id, span_id, nullIf(parent_span_id, '') AS parent_span_id, prompt_name, prompt_version, prompt_version_source, prompt_label, prompt_attribution, session_id, user_id,
+            received_ms, reason, '0' AS start_time_ns
+     FROM relatives WHERE trace_id IN {trace_ids:Array(String)} AND span_id IN {span_ids:Array(String)} ORDER BY received_ms DESC LIMIT 1 BY project, trace_id, span_id`,
+    { trace_ids: [...new Set(spans.map((span) => span.trace_id))], span_ids: [...new Set(spans.map((span) => span.span_id))] },
+  );
+  return new Map(rows.map((row) => [spanKey(row), row]));
 }
 
 type Filed = Stored & { readonly role: Role; readonly reason: string };

@@ -85,7 +85,10 @@ export function createScoring(deps: { readonly store: Store; readonly inferences
   const draftJoined = (draft: Draft): void => {
     for (const { call, slot } of draft.completed.values()) {
       for (const { score, stored } of memory.join.waitingFor(call)) {
-        if (!draft.scores.has(scoreKey(score))) draft.placedScore(score, { kind: 'joined', call }, stored, { slot, now: slot });
+        if (draft.scores.has(scoreKey(score))) continue;
+        // Scores and spans may come through logs of their own: then the score can be read first although it arrived later.
+        const both = Math.max(slot, slotAt(score.received_time_ms));
+        draft.placedScore(score, { kind: 'joined', call }, stored, { slot: both, now: both });
       }
     }
   };
@@ -121,7 +124,10 @@ export function createScoring(deps: { readonly store: Store; readonly inferences
       for (const waited of pending) {
         const call = judged.get(scoreKey(waited.score));
         if (call === undefined) join.wait(waited, nowMs);
-        else draft.placedScore(waited.score, { kind: 'joined', call }, waited.stored, { slot: slotAt(nowMs), now: slotAt(nowMs) });
+        else {
+          const slot = Math.max(slotAt(nowMs), slotAt(waited.score.received_time_ms));
+          draft.placedScore(waited.score, { kind: 'joined', call }, waited.stored, { slot, now: slot });
+        }
       }
     },
     async arriving(reading, tally, nowMs) {
@@ -138,7 +144,10 @@ export function createScoring(deps: { readonly store: Store; readonly inferences
       const slotWith = (call: SpanIdentity, now: number) => ({ slot: Math.max(now, draft.completed.get(spanKey(call))?.slot ?? 0), now });
       for (const { score, stored } of waiting) {
         const call = judged.get(scoreKey(score));
-        if (call !== undefined) draft.placedScore(score, { kind: 'joined', call }, stored, slotWith(call, slotAt(nowMs)));
+        if (call === undefined) continue;
+        // One that came with this batch is complete in its own slot, wherever the batch ends.
+        const now = draft.completed.has(spanKey(call)) ? slotAt(score.received_time_ms) : slotAt(nowMs);
+        draft.placedScore(score, { kind: 'joined', call }, stored, slotWith(call, now));
       }
       for (const [key, { score, stampMs, stored }] of arrivals) {
         const now = slotAt(stampMs);

@@ -27,6 +27,12 @@ export async function recordPassed(store: Store, passed: readonly { readonly sha
   await store.insert('log_progress', passed);
 }
 
+/** How far a shard has come; 0 where it has said nothing yet. */
+export async function loadPassedOf(store: Store, shard: number): Promise<number> {
+  const [row] = await store.select<{ slot: number }>('SELECT max(log_progress.slot) AS slot FROM log_progress WHERE shard = {shard:UInt16}', { shard });
+  return row?.slot ?? 0;
+}
+
 /** The slot up to which all of the shards have passed; null where one has said nothing yet. */
 export async function loadPassed(store: Store, shards: number): Promise<number | null> {
   const rows = await store.select<{ shard: number; slot: number }>(

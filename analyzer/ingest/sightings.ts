@@ -33,7 +33,7 @@ export async function loadSightings(store: Store, traceIds: readonly string[]): 
     const trace_ids = traceIds.slice(from, from + CHUNK);
     const inferences = await store.select<Row>(`SELECT * FROM (SELECT ${INFERENCE} FROM calls WHERE trace_id IN {trace_ids:Array(String)} ${NEWEST}) LIMIT ${MOST_SPANS} BY project, trace_id`, { trace_ids });
     const relatives = await store.select<Omit<Sighting, 'inference' | 'role' | 'slot'>>(
-      `SELECT project, trace_id, span_id, nullIf(parent_span_id, '') AS parent_span_id, reason, ${TAGS} FROM relatives WHERE trace_id IN {trace_ids:Array(String)} LIMIT ${MOST_SPANS} BY project, trace_id`,
+      `SELECT project, trace_id, span_id, nullIf(parent_span_id, '') AS parent_span_id, reason, ${TAGS} FROM (SELECT * FROM relatives WHERE trace_id IN {trace_ids:Array(String)} ORDER BY received_ms DESC LIMIT 1 BY project, trace_id, span_id) LIMIT ${MOST_SPANS} BY project, trace_id`,
       { trace_ids },
     );
     for (const row of inferences) found.push(sighting(row));

@@ -6,8 +6,8 @@ import { slotOf } from '../slots.ts';
 export type AlertRecord = {
   current(): Alert | null;
   /** Files a transition with the rows to be written. */
-  change(alert: Alert, what: { readonly atMs: number; readonly reason: string }): Alert;
-  /** What people decided since the last look. */
+  change(alert: Alert, what: { readonly atMs: number; readonly reason: string; readonly event?: 'updated' }): Alert;
+  /** What people decided since the last look, or at its very moment: then it has the number of the look's own transition, and is the newer one. */
   adopt(state: AlertState | undefined): void;
   /** An alert that was durable before the process that raised it could tell: told when the look comes to its slot. */
   untoldIn(slot: number): Alert | null;
@@ -17,18 +17,19 @@ export type AlertRecord = {
 export function createAlertRecord(rows: LookRows, comparison_id: string, restored: AlertState | null = null): AlertRecord {
   let alert = restored?.alert ?? null;
   let sequence = restored?.sequence ?? 0;
+  let newest = restored?.transition_id ?? null;
   const untold = restored === null ? null : { slot: slotOf(restored.at_ms) - 1, alert: restored.alert };
   return {
     current: () => alert,
     change(next, what) {
       sequence += 1;
       alert = next;
-      rows.transition(comparison_id, sequence, next, what);
+      newest = rows.transition(comparison_id, sequence, next, what);
       return next;
     },
     adopt(state) {
-      if (state === undefined || state.sequence <= sequence) return;
-      ({ alert, sequence } = state);
+      if (state === undefined || state.sequence < sequence || state.transition_id === newest) return;
+      ({ alert, sequence, transition_id: newest } = state);
     },
     untoldIn: (slot) => (untold?.slot === slot ? untold.alert : null),
   };

@@ -88,11 +88,15 @@ function found(
   const bets = betStrata(strata, metric, ofMetric);
   const measured = effectOf(ofMetric, bets);
   if (measured === null) return null;
-  const onset = onsetOf(ofMetric, bets, settings.models);
+  return { grade, metric, settings: ofMetric, onsetMs: onsetMsOf(ofMetric, bets, settings), ...measured };
+}
+
+/** When it began, as far as these bets show. */
+export function onsetMsOf(metric: MetricSettings, bets: Parameters<typeof onsetOf>[1], settings: ComparisonSettings): number {
+  const onset = onsetOf(metric, bets, settings.models);
   const firstSlot = bets[0]?.begin_slot ?? settings.opened_slot;
   // A fault that is there from the first stratum came with the candidate's first call.
-  const onsetMs = onset === null || onset.slot <= firstSlot ? settings.opened_ms : slotStartMs(onset.slot);
-  return { grade, metric, settings: ofMetric, onsetMs, ...measured };
+  return onset === null || onset.slot <= firstSlot ? settings.opened_ms : slotStartMs(onset.slot);
 }
 
 export type Measured = Pick<Finding, 'effect' | 'baseline' | 'candidate'>;
@@ -186,7 +190,7 @@ export function alertOf(context: AlertContext): Alert {
     links: {
       alert: `${context.publicUrl}/alerts/${id}`,
       evidence: `${context.publicUrl}/v1/comparisons/${identity.comparison_id}/evidence`,
-      chart: `${context.publicUrl}/alerts/${id}#evidence`,
+      chart: `${context.publicUrl}/v1/alerts/${id}/chart.png`,
       rollback: null,
     },
     summary: summaryOf({
@@ -203,7 +207,7 @@ export function alertOf(context: AlertContext): Alert {
   };
 }
 
-function nameOf({ factor }: ComparisonIdentity, value: string): string {
+export function nameOf({ factor }: ComparisonIdentity, value: string): string {
   return factor === 'model' ? `on ${value}` : value;
 }
 

@@ -6,7 +6,8 @@ import { learnMetric, type MetricPolicy } from './references.ts';
 import { createStartWindows, type StartWindowState } from './start-windows.ts';
 import { advance, controlsOf, createEvidence, evidenceOf, pairsAfter, type EvidenceState } from '../statistics/evidence.ts';
 import { createUnits, type Past, type Routing, type UnitCounts } from './units.ts';
-import { createWindows, LONGEST as LONGEST_WINDOW, type WindowSchedule } from './windows.ts';
+import { LONGEST as LONGEST_WINDOW } from '../statistics/window-length.ts';
+import { createWindows, type WindowSchedule } from './windows.ts';
 
 /**
  * One comparison while it is open: a baseline and a candidate value of one factor of one prompt, fed slot by slot.
@@ -48,6 +49,8 @@ export type Comparison = {
   refillFrom(): number;
   evidence(): Evidence;
   unitCounts(): UnitCounts;
+  /** What was left out because there was too much of it, in words; empty: nothing. */
+  leftOut(): string;
   snapshot(): ComparisonSnapshot;
 };
 
@@ -160,6 +163,10 @@ export function createComparison(
     refillFrom: () => Math.min(slotNow + 1, windows.oldestOpenSlot()) - units.reachSlots,
     evidence: () => ({ ...evidenceOf(evidence, settings), controls: controlsOf(evidence, settings) }),
     unitCounts: units.counts,
+    leftOut: () => [
+      windows.leftOut() > 0 ? `${windows.leftOut()} units of very many routes or models are not compared` : '',
+      units.counts().forgotten_early > 0 ? `${units.counts().forgotten_early} units were forgotten before their day was over` : '',
+    ].filter((limit) => limit !== '').join('; '),
     snapshot: () => ({ slot: slotNow, evidence: { ...evidence, pairs: {} }, traffic, schedule: windows.schedule(), startWindows: startWindows.snapshot(), routing: units.routing(), learning: Object.fromEntries(learning) }),
   };
 }

@@ -128,7 +128,7 @@ export function driftAlertOf({ identity, model, baseline: before, finding, promp
     raised_at: new Date(raisedMs).toISOString(),
     resolved_at: null,
     examples: [],
-    links: { alert: `${publicUrl}/alerts/${id}`, evidence: `${publicUrl}/v1/comparisons/${comparison_id}/evidence`, chart: `${publicUrl}/alerts/${id}#evidence`, rollback: null },
+    links: { alert: `${publicUrl}/alerts/${id}`, evidence: `${publicUrl}/v1/comparisons/${comparison_id}/evidence`, chart: `${publicUrl}/v1/alerts/${id}/chart.png`, rollback: null },
     summary: summaryOf({
       prompt: model,
       candidate: `on ${prompts.length} prompts`,

@@ -7,8 +7,9 @@ import type { ComparisonIdentity } from './comparison.ts';
 import { driftAlertOf, findDrift, type Bystander } from './drift-alert.ts';
 import { readingOf, seriesName, seriesOf, type Series } from './drift-series.ts';
 import { loadAlertStates, loadDetectors, type AlertState, type LookRows } from './look-store.ts';
-import type { PromptKey } from './observations.ts';
+import { bySlot, type PromptKey } from './observations.ts';
 import { selectPulse, selectResponseModel, type Pulse } from './pulse.ts';
+import { createPulseMemory, HALF_HOUR, UNSETTLED } from './pulse-memory.ts';
 import type { MetricPolicy } from './references.ts';
 import { SLOT_MS, slotOf, slotStartMs, SLOTS_PER_DAY, SLOTS_PER_HOUR } from '../slots.ts';
 import { advanceDrift, driftEvidence, isGrouped, leftOutWith, noDrift, type DriftState } from '../statistics/drift.ts';
@@ -19,14 +20,15 @@ import { advanceDrift, driftEvidence, isGrouped, leftOutWith, noDrift, type Drif
  */
 export type DriftWatch = {
   /** One slot, in order, with the pulse of it. */
-  feed(slot: number, pulse: readonly Pulse[]): Promise<void>;
+  feed(slot: number, pulse: readonly Pulse[]): void;
   conclude(slot: number): Promise<DriftEvent[]>;
   /** The model page that stands over prompts on one of these request models: what they show while it does, and for an hour after, is the model's. */
   pageOver(place: { readonly project: string; readonly environment: string; readonly request_models: readonly string[] }, slot: number): ModelPage | null;
   keep(): void;
   alerted(): readonly string[];
   adopt(states: ReadonlyMap<string, AlertState>): void;
-  restore(): Promise<void>;
+  /** @param next the first slot that is not looked at yet; null: none was. */
+  restore(next: number | null): Promise<void>;
 };
 
 export type DriftEvent = { readonly kind: 'alert'; readonly slot: number; readonly comparison_id: string; readonly alert: Alert };
@@ -66,8 +68,6 @@ type Detector = {
   crossed: readonly { readonly metric: string; readonly e_value: number }[];
 };
 
-const HALF_HOUR = SLOTS_PER_HOUR / 2;
-const UNSETTLED = 10;
 /** Slots in thirty days: at most one false page in that time for each metric of each model, divided among them. */
 const SLOTS_PER_MONTH = 30 * SLOTS_PER_DAY;
 /** After the last sign of it a drift is over; and so long nothing new is paged. */
@@ -76,6 +76,7 @@ const QUIET = SLOTS_PER_HOUR;
 export function createDriftWatch(deps: { readonly store: Store; readonly rows: LookRows }, settings: DriftSettings): DriftWatch {
   const { store, rows } = deps;
   const detectors = new Map<string, Detector>();
+  const memory = createPulseMemory();
   const nameOf = ({ project, environment, candidate }: Pick<ComparisonIdentity, 'project' | 'environment' | 'candidate'>): string => `${project}\0${environment}\0${candidate}`;
   const placeOf = ({ identity }: Detector): { project: string; environment: string; request_model: string } => ({ project: identity.project, environment: identity.environment, request_model: identity.candidate });
 
@@ -102,8 +103,7 @@ export function createDriftWatch(deps: { readonly store: Store; readonly rows: L
     };
   };
 
-  const learn = async (detector: Detector, slot: number): Promise<void> => {
-    const earlier = await selectPulse(store, { from: Math.max(1, slot - SLOTS_PER_HOUR), to: Math.max(1, slot - UNSETTLED) }, placeOf(detector));
+  const learn = (detector: Detector, earlier: readonly Pulse[]): void => {
     detector.series = seriesOf(earlier, settings.metricPolicy);
     detector.watched = watchedMetrics(detector.series);
     detector.isGrouped = isGrouped(new Set([...detector.series.values()].map(({ prompt_name }) => prompt_name)).size);
@@ -171,12 +171,13 @@ export function createDriftWatch(deps: { readonly store: Store; readonly rows: L
     const alert = detector.record?.current() ?? null;
     if (detector.record === null || alarm_id === null || alert === null || !isOpen(detector) || crossed_slot === null || slot - crossed_slot < QUIET) return null;
     const atMs = slotStartMs(slot + 1);
-    const resolved = detector.record.change({ ...alert, state: 'resolved', resolved_at: new Date(atMs).toISOString() }, { atMs, reason: 'back to what it was: no sign of it for an hour' });
+    const resolved = detector.record.change({ ...alert, state: 'resolved', resolved_at: new Date(atMs).toISOString(), recovery: 'recovered' }, { atMs, reason: 'back to what it was: no sign of it for an hour' });
     return { kind: 'alert', slot, comparison_id: alarm_id, alert: resolved };
   };
 
   return {
-    async feed(slot, pulse) {
+    feed(slot, pulse) {
+      memory.record(slot, pulse);
       const seen = new Map<Detector, Pulse[]>();
       for (const each of pulse) {
         const detector = greet(each, slot);
@@ -195,7 +196,7 @@ export function createDriftWatch(deps: { readonly store: Store; readonly rows: L
         // A reference that holds an outage would call it normal.
         const isDue = slot % SLOTS_PER_HOUR === 0 ? !isOpen(detector) : detector.state.reference_slot === null;
         if (slot % HALF_HOUR === 0 && isDue && slot - detector.state.met_slot >= HALF_HOUR) {
-          await learn(detector, slot);
+          learn(detector, memory.hourBefore(slot, placeOf(detector)));
           detector.state = { ...detector.state, reference_slot: slot, since_slot: slot, states: {} };
         }
         step(detector, slot, seen.get(detector) ?? []);
@@ -226,15 +227,22 @@ export function createDriftWatch(deps: { readonly store: Store; readonly rows: L
     adopt(states) {
       for (const { record, state } of detectors.values()) record?.adopt(states.get(state.alarm_id ?? ''));
     },
-    async restore() {
+    async restore(next) {
       const stored = await loadDetectors(store);
       const states = await loadAlertStates(store, stored.flatMap(({ snapshot }) => (snapshot.alarm_id === null ? [] : [snapshot.alarm_id])));
       for (const { identity, snapshot } of stored) {
         const { alarm_id } = snapshot;
         const record = alarm_id === null ? null : createAlertRecord(rows, alarm_id, states.get(alarm_id) ?? null);
         const detector: Detector = { identity, state: snapshot, series: new Map(), watched: [], isGrouped: false, record, crossed: [] };
-        if (snapshot.reference_slot !== null) await learn(detector, snapshot.reference_slot);
+        const learnt = snapshot.reference_slot;
+        if (learnt !== null) learn(detector, await selectPulse(store, { from: Math.max(1, learnt - SLOTS_PER_HOUR), to: Math.max(1, learnt - UNSETTLED) }, placeOf(detector)));
         detectors.set(nameOf(identity), detector);
+      }
+      if (next === null) return;
+      // From an hour before the half hour that ends next on, a few slots at a time: a busy fleet has many readings.
+      for (let from = Math.ceil(next / HALF_HOUR) * HALF_HOUR - SLOTS_PER_HOUR; from < next; from += UNSETTLED) {
+        const range = { from: Math.max(1, from), to: Math.min(from + UNSETTLED, next) };
+        for (const [slot, pulses] of bySlot(await selectPulse(store, range))) memory.record(slot, pulses);
       }
     },
   };

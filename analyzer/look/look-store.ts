@@ -1,4 +1,4 @@
-import { Alert, transitionIdOf } from '../../schemas/alert.ts';
+import { Alert, NEWEST_TRANSITION, transitionRow } from '../../schemas/alert.ts';
 import { ComparisonSettings, type Evidence, type Stratum } from '../../schemas/evidence.ts';
 import { PermanentError } from '../../schemas/errors.ts';
 import type { Store } from '../../schemas/store.ts';
@@ -13,7 +13,8 @@ import { slotStartMs } from '../slots.ts';
 export type LookRows = {
   strata(comparison_id: string, slot: number, outcome: SlotOutcome): void;
   comparison(file: ComparisonFile, state: 'open' | 'closed', reason: string): void;
-  transition(comparison_id: string, sequence: number, alert: Alert, what: { readonly atMs: number; readonly reason: string }): void;
+  /** Returns the transition's id. `event`: told as that and not as its state. */
+  transition(comparison_id: string, sequence: number, alert: Alert, what: { readonly atMs: number; readonly reason: string; readonly event?: 'updated' }): string;
   /**
    * Writes what was gathered: evidence, what is concluded from it, and only then the comparison as it is after both. So a process that dies
    * in between is taken up from the comparison's older state, finds its strata and transitions, and comes to the same.
@@ -41,10 +42,10 @@ export function createLookRows(store: Store): LookRows {
         ...identity, opened_ms: settings.opened_ms, state, reason, slot: snapshot.slot, settings: JSON.stringify(settings), snapshot: JSON.stringify(snapshot),
       });
     },
-    transition(comparison_id, sequence, alert, { atMs, reason }) {
-      transitions.push({
-        transition_id: transitionIdOf(alert.id, sequence), alert_id: alert.id, sequence, project: alert.project, comparison_id, state: alert.state, at_ms: atMs, reason, body: JSON.stringify(alert),
-      });
+    transition(comparison_id, sequence, alert, { atMs, reason, event = alert.state }) {
+      const row = transitionRow(alert, { comparison_id, sequence, at_ms: atMs, reason, event });
+      transitions.push(row);
+      return row.transition_id;
     },
     async flush() {
       const rows = { strata, looks, transitions, comparisons };
@@ -125,16 +126,16 @@ export async function loadStrata(
   );
 }
 
-export type AlertState = { readonly alert: Alert; readonly sequence: number; readonly at_ms: number };
+export type AlertState = { readonly alert: Alert; readonly transition_id: string; readonly sequence: number; readonly at_ms: number };
 
 /** The newest transition of each comparison's alert. */
 export async function loadAlertStates(store: Store, comparison_ids: readonly string[]): Promise<Map<string, AlertState>> {
-  const rows = await store.select<{ comparison_id: string; sequence: number; at_ms: number; body: string }>(
-    `SELECT comparison_id, sequence, at_ms, body FROM alert_transitions WHERE comparison_id IN {comparison_ids:Array(String)}
-     ORDER BY sequence DESC LIMIT 1 BY comparison_id`,
+  const rows = await store.select<{ comparison_id: string; transition_id: string; sequence: number; at_ms: number; body: string }>(
+    `SELECT comparison_id, transition_id, sequence, at_ms, body FROM alert_transitions WHERE comparison_id IN {comparison_ids:Array(String)}
+     ORDER BY ${NEWEST_TRANSITION} DESC LIMIT 1 BY comparison_id`,
     { comparison_ids },
   );
-  return new Map(rows.map(({ comparison_id, sequence, at_ms, body }) => [comparison_id, { alert: Alert.parse(JSON.parse(body)), sequence, at_ms }]));
+  return new Map(rows.map(({ comparison_id, body, ...row }) => [comparison_id, { alert: Alert.parse(JSON.parse(body)), ...row }]));
 }
 
 /** A comparison's evidence as it was after a slot, with all that is needed to recompute it. */

@@ -94,7 +94,7 @@ export function createLook(deps: { readonly store: Store }, settings: LookSettin
       }
       await tapes.record(slot, rangeRows);
       for (const watch of busy) await watch.feed(slot, activeOn(watch), rangeRows);
-      await drift.feed(slot, pulses.get(slot) ?? []);
+      drift.feed(slot, pulses.get(slot) ?? []);
       events.push(...(await drift.conclude(slot)));
       for (const watch of busy) events.push(...(await watch.conclude(slot, activeOn(watch), rangeRows)));
     }
@@ -122,7 +122,7 @@ export function createLook(deps: { readonly store: Store }, settings: LookSettin
       watch.recallOpening(opened_slot);
       if (forgotten_slot > 0) watch.newcomersOf(factor, group).forget(value, forgotten_slot);
     }
-    await drift.restore();
+    await drift.restore(next);
     if (next === null) return;
     const since = Math.max(1, next - WAITING_SLOTS);
     for (const factor of FACTORS) {

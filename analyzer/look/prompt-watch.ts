@@ -41,8 +41,9 @@ export type PromptWatch = {
 };
 
 export type PromptEvent =
-  | { readonly kind: 'look'; readonly slot: number; readonly comparisons: readonly { readonly comparison_id: string; readonly e_value: number }[] }
-  | { readonly kind: 'alert'; readonly slot: number; readonly comparison_id: string; readonly alert: Alert };
+  | { readonly kind: 'look'; readonly project: string; readonly slot: number; readonly comparisons: readonly { readonly comparison_id: string; readonly e_value: number }[] }
+  /** alert: it opened, or its state changed. update: only its evidence grew. */
+  | { readonly kind: 'alert' | 'update'; readonly slot: number; readonly comparison_id: string; readonly alert: Alert };
 
 export type PromptSettings = RolloutSettings & {
   readonly alpha: number;
@@ -135,11 +136,12 @@ export function createPromptWatch(deps: { readonly store: Store; readonly rows: 
         const { comparison_id, factor, candidate } = rollout.comparison.identity;
         if (conclusion.e_value !== null) looked.push({ comparison_id, e_value: conclusion.e_value });
         for (const alert of conclusion.alerts) events.push({ kind: 'alert', slot, comparison_id, alert });
+        if (conclusion.update !== null) events.push({ kind: 'update', slot, comparison_id, alert: conclusion.update });
         if (conclusion.end === null) continue;
         rollouts.delete(name);
         if (conclusion.end === ALERT_RESOLVED) newcomersOf(factor, rollout.comparison.settings().group).forget(candidate, slot);
       }
-      if (looked.length > 0) events.push({ kind: 'look', slot, comparisons: looked });
+      if (looked.length > 0) events.push({ kind: 'look', project: key.project, slot, comparisons: looked });
       // Greet what is new: a comparison opens with the slot after the one that a value was first seen in.
       const calls = active.length === 0 ? [] : await rangeRows.calls(key, slot);
       for (const [of, values] of valuesIn(active)) of.greet(slot, values, (value) => firstStartMs(calls, { factor: of.factor, group: of.group, value }, slot));

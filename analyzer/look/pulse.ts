@@ -25,6 +25,9 @@ const OF = `({project:String} = '' OR (project = {project:String} AND environmen
 /** Latency in eighths of an octave, as everywhere (`statistics/badness.ts`). */
 const LATENCY = `toInt32(round(8 * log2(greatest((end_ns - start_ns) / 1e6, 0.001))))`;
 
+/** Named, here and of calls, because the engine takes 10 ms to think about a column list of forty, each time. */
+const SCORE_COLUMNS = 'slot, project, environment, prompt_name, request_model, stratum_attributes, name, data_type, bet_value, flags, deleted_slot, session_id, score_id, call_trace_id, call_span_id, call_start_ns';
+
 const NEARLY_ALL = 0.9;
 
 /** By slot; of scores, bins are fiftieths of their own unit. Rates have bins 0 and 1. */
@@ -39,7 +42,8 @@ export async function selectPulse(store: Store, range: PulseRange, of: PulseOf =
              ('format', if(is_error OR is_format_valid IS NULL, NULL, toInt32(NOT is_format_valid))),
              ('truncated', if(is_error OR finish_reason IS NULL, NULL, toInt32(finish_reason = 'length')))
            ])) AS reading, reading.1 AS metric, assumeNotNull(reading.2) AS bin
-    FROM (SELECT *, ${ROUTE} AS route FROM calls WHERE slot >= {from:UInt32} AND slot < {to:UInt32} AND prompt_name IS NOT NULL AND ${ATTRIBUTED} AND ${OF}
+    FROM (SELECT slot, project, environment, prompt_name, request_model, ${ROUTE} AS route, is_error, is_cache_hit, start_ns, end_ns, is_format_valid, finish_reason
+          FROM calls WHERE slot >= {from:UInt32} AND slot < {to:UInt32} AND prompt_name IS NOT NULL AND ${ATTRIBUTED} AND ${OF}
             AND (project, environment, prompt_name, ${HOUR}, ${UNIT('trace_id')}) NOT IN
               (SELECT project, environment, prompt_name, ${HOUR}, ${UNIT('trace_id')} FROM calls
                WHERE slot >= {hour:UInt32} AND slot < {from:UInt32} AND prompt_name IS NOT NULL AND ${ATTRIBUTED} AND ${OF})
@@ -47,8 +51,8 @@ export async function selectPulse(store: Store, range: PulseRange, of: PulseOf =
   const scores = `
     SELECT slot, project, environment, assumeNotNull(prompt_name) AS prompt_name, coalesce(scores.request_model, '') AS request_model, route,
            concat(if(data_type = 'boolean', 'pass:', 'score:'), name) AS metric, toInt32(if(data_type = 'boolean', bet_value >= 0.5, round(50 * least(greatest(assumeNotNull(bet_value), -600), 600)))) AS bin
-    FROM (SELECT *, ${ROUTE} AS route
-          FROM (SELECT * FROM scores WHERE slot >= {from:UInt32} AND slot < {to:UInt32} AND prompt_name IS NOT NULL AND ${ATTRIBUTED} AND ${OF} ORDER BY revision DESC LIMIT 1 BY project, score_id)
+    FROM (SELECT slot, project, environment, prompt_name, request_model, ${ROUTE} AS route, name, data_type, bet_value
+          FROM (SELECT ${SCORE_COLUMNS} FROM scores WHERE slot >= {from:UInt32} AND slot < {to:UInt32} AND prompt_name IS NOT NULL AND ${ATTRIBUTED} AND ${OF} ORDER BY revision DESC LIMIT 1 BY project, score_id)
           WHERE bet_value IS NOT NULL AND isFinite(assumeNotNull(bet_value)) AND ${JUDGED}
             AND (project, environment, prompt_name, ${HOUR}, name, ${UNIT('call_trace_id')}) NOT IN
               (SELECT project, environment, prompt_name, ${HOUR}, name, ${UNIT('call_trace_id')} FROM scores

@@ -15,6 +15,7 @@ import type { Newcomers } from './newcomers.ts';
 import { selectCalls, selectExamples, selectScores, type Activity, type PromptKey } from './observations.ts';
 import type { RangeRows } from './range-rows.ts';
 import { recoveryAfter, saysRecovery } from './recovery.ts';
+import { renewedAlert } from './renewal.ts';
 import { slotStartMs, SLOTS_PER_DAY, SLOTS_PER_HOUR } from '../slots.ts';
 import { countArms, planFromStore } from './taking-up.ts';
 import type { Tape } from './tape.ts';
@@ -38,6 +39,8 @@ export type Conclusion = {
   /** Null where no stratum was closed. */
   readonly e_value: number | null;
   readonly alerts: readonly Alert[];
+  /** An alert whose evidence grew: nobody is paged for it. */
+  readonly update: Alert | null;
   /** Why it is over. */
   readonly end: string | null;
 };
@@ -57,6 +60,8 @@ export const NOTHING_LEFT: Left = { settled: new Map(), state: null, reason: '' 
 const FOURTEEN_DAYS = 14 * SLOTS_PER_DAY;
 /** An alert resolves when its culprit had no traffic for this long, while the baseline had. */
 const RESOLVED_AFTER = SLOTS_PER_HOUR / 2;
+/** A recovery that cannot be told is waited for no longer than this. */
+const RECOVERY_AWAITED = 4 * SLOTS_PER_HOUR;
 const EXAMPLES = 5;
 /** Slots, ten minutes: how soon a guard is seen to fire, or to be silent again, where nothing is to be decided. */
 const GUARDED_EVERY = 20;
@@ -141,6 +146,14 @@ export async function createRollout(
       : record.change({ ...alert, state: known.state }, { atMs: raisedMs, reason: 'evidence past its threshold with controls as well' });
   };
 
+  /** What is told of an open alert is renewed as its evidence grows, where that is looked at: every ten minutes. */
+  const renew = async (slot: number): Promise<Alert | null> => {
+    const alert = record.current();
+    if (alert === null || alert.state === 'resolved' || slot % GUARDED_EVERY !== 0) return null;
+    const renewed = renewedAlert(alert, { identity: comparison.identity, settings: comparison.settings(), evidence: comparison.evidence(), strata: await readStrata(slot) });
+    return renewed === null ? null : record.change(renewed, { atMs: slotStartMs(slot + 1), reason: 'the evidence grew', event: 'updated' });
+  };
+
   /** A model page takes back what was said of its prompts shortly before. */
   const revise = (slot: number): Alert | null => {
     const alert = record.current();
@@ -154,12 +167,16 @@ export async function createRollout(
   const resolveSilent = async (slot: number): Promise<Alert | null> => {
     const alert = record.current();
     if (alert === null || alert.state === 'resolved') return null;
-    if (silentFor(candidate, slot) < RESOLVED_AFTER || silentFor(baseline, slot) >= RESOLVED_AFTER) return null;
+    const silent = silentFor(candidate, slot);
+    if (silent < RESOLVED_AFTER || silentFor(baseline, slot) >= RESOLVED_AFTER) return null;
+    // Tested at once, and then every ten minutes while it cannot be told.
+    if (silent !== RESOLVED_AFTER && slot % GUARDED_EVERY !== 0) return null;
     const atMs = slotStartMs(slot + 1);
     // What was seen since the candidate's last call, of which strata were durable long before.
     const range = { from: newcomers.lastSlot(candidate) + 1, to: slot + 1 };
     const recovery = recoveryAfter(alert, { arms, settings: comparison.settings(), strata: await readStrata(slot), calls: await selectCalls(store, key, range), scores: await selectScores(store, key, range) });
-    return record.change({ ...alert, state: 'resolved', resolved_at: new Date(atMs).toISOString() }, { atMs, reason: saysRecovery(recovery, alert) });
+    if (recovery === 'unknown' && silent < RECOVERY_AWAITED) return null;
+    return record.change({ ...alert, state: 'resolved', resolved_at: new Date(atMs).toISOString(), recovery }, { atMs, reason: saysRecovery(recovery, alert) });
   };
 
   /** Whether it is over, and why. With an open alert it goes on until that is resolved. */
@@ -198,12 +215,13 @@ export async function createRollout(
       // A decision reads what is durable, so the strata are written first. Then take back, resolve, close.
       const decided = fed.evidence === null ? null : await decide(slot, fed.evidence, context);
       const alerts = [decided, record.untoldIn(slot), revise(slot), await resolveSilent(slot)].filter((alert) => alert !== null);
+      const update = alerts.length === 0 ? await renew(slot) : null;
       const end = endOf(slot);
       if (end !== null) file('closed', end);
-      return { e_value: fed.evidence?.e_value ?? null, alerts, end };
+      return { e_value: fed.evidence?.e_value ?? null, alerts, update, end };
     },
     record: { alert: record.current, adopt: record.adopt },
-    keep: () => file('open', reason),
+    keep: () => file('open', reason === '' ? comparison.leftOut() : reason),
     tapes: () => held.values(),
   };
 }

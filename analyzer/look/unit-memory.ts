@@ -4,9 +4,13 @@ import { SLOTS_PER_DAY } from '../slots.ts';
 type Memory = { readonly arm: 'a' | 'b' | null; readonly firstSpan: string | null; readonly slot: number; readonly scored: ReadonlySet<string> };
 export const NO_NAMES: ReadonlySet<string> = new Set();
 
+/** Units that a comparison remembers, some 20 MB: beyond them the one that was met longest ago is forgotten before its day is over. */
+const MAX_REMEMBERED = 100_000;
+
 /** Units that were met within the last day and are no longer watched, each with the arm that it counted for. */
-export function createDayMemory() {
+export function createDayMemory(maximum = MAX_REMEMBERED) {
   const units = new Map<string, Memory>();
+  let forgottenEarly = 0;
   return {
     get(id: string, slot: number): Memory | null {
       const memory = units.get(id);
@@ -19,10 +23,14 @@ export function createDayMemory() {
     /** Nearly in the order of their slots; one that stands a little behind is not found either way. */
     forget(slot: number): void {
       for (const [id, memory] of units) {
-        if (slot - memory.slot < SLOTS_PER_DAY) break;
+        const isOver = slot - memory.slot >= SLOTS_PER_DAY;
+        if (!isOver && units.size <= maximum) break;
+        if (!isOver) forgottenEarly += 1;
         units.delete(id);
       }
     },
+    /** They would count again if they came again within the day. */
+    forgottenEarly: () => forgottenEarly,
   };
 }
 

@@ -55,7 +55,7 @@ export type Routing = { readonly again: ByArm; readonly elsewhere: ByArm; /** Un
 type ByArm = { readonly a: number; readonly b: number };
 
 /** Shown with a comparison: how clean its routing is. */
-export type UnitCounts = { counted: number; mixed: number; repeated_calls: number };
+export type UnitCounts = { counted: number; mixed: number; repeated_calls: number; forgotten_early: number };
 
 type Unit = UnitArm & {
   readonly id: string;
@@ -95,7 +95,7 @@ export function createUnits(settings: UnitSettings, restored: Routing | null = n
   const watched = new Map<string, Unit>();
   const memory = createDayMemory();
   const crowd = createCrowd();
-  const counts: UnitCounts = { counted: 0, mixed: 0, repeated_calls: 0 };
+  const counts: UnitCounts = { counted: 0, mixed: 0, repeated_calls: 0, forgotten_early: 0 };
   let started = { a: 0, b: 0 };
   const again = { ...(restored?.again ?? { a: 0, b: 0 }) };
   const elsewhere = { ...(restored?.elsewhere ?? { a: 0, b: 0 }) };
@@ -215,7 +215,7 @@ export function createUnits(settings: UnitSettings, restored: Routing | null = n
     },
     routing: () => ({ again: { ...again }, elsewhere: { ...elsewhere }, firstCallFrom }),
     started: () => started,
-    counts: () => counts,
+    counts: () => ({ ...counts, forgotten_early: memory.forgottenEarly() }),
     recall({ units, sessions }) {
       for (const { id, arm, first, slot, scored } of units) {
         const [counts, firstSpan] = isFirstCall(first.slot) ? [first.arm, first.span_id] : [arm, null];

@@ -1,5 +1,6 @@
 import type { Stratum } from '../../schemas/evidence.ts';
 import { SLOTS_PER_HOUR } from '../slots.ts';
+import { LONGEST, windowLength } from '../statistics/window-length.ts';
 
 /**
  * From units to strata. A *family* is what must be alike inside a stratum: what is measured, model, operation, route.
@@ -25,6 +26,8 @@ export type Windows = {
   schedule(): WindowSchedule;
   /** The first slot of any window that is still open. */
   oldestOpenSlot(): number;
+  /** Entries of families beyond the first so many: no bet is made on them. */
+  leftOut(): number;
 };
 
 /** What a restart needs: where each family's open window lies, and what the next ones are planned from. Its units are read again from the store. */
@@ -42,11 +45,9 @@ export type History = { readonly a: ArmHistory; readonly b: ArmHistory };
 export type ArmHistory = { readonly units: number; readonly slots: number };
 const NO_HISTORY: History = { a: { units: 0, slots: 0 }, b: { units: 0, slots: 0 } };
 
-const MIN_UNITS = 20;
-const MIN_RARER = 2;
-/** Powers of two up to ten minutes. */
-const LENGTHS = [1, 2, 4, 8, 16] as const;
-export const LONGEST = 16;
+
+/** A route, or a model, may be anything (an id in a path): past this many a comparison takes no new ones. */
+const MAX_FAMILIES = 1_000;
 
 type FamilyState = {
   readonly family: Family;
@@ -72,17 +73,28 @@ export function createWindows(openedSlot: number, schedule: WindowSchedule = [])
     while (state.counts.length > 0 && (state.counts[0]?.slot ?? 0) < first) state.counts.shift();
     const observed = Math.min(SLOTS_PER_HOUR, nextSlot - openedSlot - 1);
     const fading = Math.max(0, 1 - observed / SLOTS_PER_HOUR);
-    const expected = (arm: 'a' | 'b'): number =>
-      (state.counts.reduce((sum, count) => sum + count[arm], 0) + state.history[arm].units * fading + 1) / (observed + state.history[arm].slots * fading + 2);
-    const a = expected('a');
-    const b = expected('b');
-    return LENGTHS.find((length) => length * (a + b) >= MIN_UNITS && length * Math.min(a, b) >= MIN_RARER) ?? LONGEST;
+    const expectedOf = (arm: 'a' | 'b'): { readonly units: number; readonly isKnown: boolean } => {
+      const slots = observed + state.history[arm].slots * fading;
+      const units = state.counts.reduce((sum, count) => sum + count[arm], 0) + state.history[arm].units * fading;
+      return { units: (units + 1) / (slots + 2), isKnown: slots > 1 };
+    };
+    const arms = [expectedOf('a'), expectedOf('b')];
+    const both = arms.reduce((sum, { units }) => sum + units, 0);
+    // An arm that was met in the last slot may have had a moment of it only, so the rarer one is not guessed from that: a window of few units of the
+    // candidate among many of the baseline loses next to nothing, and one of four minutes, because the first call came a second before a slot's end, did.
+    const rarer = Math.min(...arms.filter(({ isKnown }) => isKnown).map(({ units }) => units));
+    return windowLength({ both, rarer });
   };
 
-  const found = (family: Family, slot: number): FamilyState => {
+  let leftOut = 0;
+  const found = (family: Family, slot: number): FamilyState | null => {
     const key = keyOf(family);
     const known = families.get(key);
     if (known !== undefined) return known;
+    if (families.size >= MAX_FAMILIES) {
+      leftOut += 1;
+      return null;
+    }
     // A family that nobody expected gets the longest windows of a grid that was fixed at the opening, then plans like the others.
     const begin = openedSlot + 1 + Math.floor((slot - openedSlot - 1) / LONGEST) * LONGEST;
     const state: FamilyState = { family, begin, length: LONGEST, entries: [], counts: [], history: NO_HISTORY };
@@ -92,12 +104,14 @@ export function createWindows(openedSlot: number, schedule: WindowSchedule = [])
 
   return {
     seed(family, history) {
+      if (families.size >= MAX_FAMILIES) return;
       const state: FamilyState = { family, begin: openedSlot + 1, length: LONGEST, entries: [], counts: [], history };
       state.length = planned(state, openedSlot + 1);
       families.set(keyOf(family), state);
     },
     add(family, slot, entry) {
       const state = found(family, slot);
+      if (state === null) return;
       let last = state.counts.at(-1);
       if (last?.slot !== slot) {
         last = { slot, a: 0, b: 0 };
@@ -123,6 +137,7 @@ export function createWindows(openedSlot: number, schedule: WindowSchedule = [])
     },
     schedule: () =>
       [...families.values()].map(({ family, begin, length, history, counts }) => ({ family, begin, length, history, counts: counts.map(({ slot, a, b }) => [slot, a, b] as const) })),
+    leftOut: () => leftOut,
     oldestOpenSlot: () => Math.min(...[...families.values()].map((state) => state.begin)),
   };
 }

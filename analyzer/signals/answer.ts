@@ -63,7 +63,7 @@ function answerOf(value: Value, maxTextBytes: number): Answer | 'over_limit' | n
     if (!isRecord(message)) continue;
     isMessages = true;
     const reason = field(message, 'finish_reason');
-    if (typeof reason === 'string') {
+    if (typeof reason === 'string' && reason !== '') {
       finishReason ??= reason;
       // LiteLLM leaves the tool call itself out of the message.
       if (finishReasonOf(reason) === 'tool_call') hasOtherPart = true;

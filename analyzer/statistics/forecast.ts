@@ -65,7 +65,8 @@ export const forecast = (metric: Metric, baseline: Reference, change: Change, tr
   };
 };
 
-const changed = (metric: Metric, before: ReadonlyMap<number, number>, { kind, size }: Change): ReadonlyMap<number, number> => {
+/** Shares by bin after the change. @throws RangeError where the change does not fit the metric. */
+export const changed = (metric: Metric, before: ReadonlyMap<number, number>, { kind, size }: Change): ReadonlyMap<number, number> => {
   if (metric.kind === 'rate' && kind === 'odds_ratio' && size > 0) return withOdds(metric, before, size);
   if (metric.kind === 'distribution' && kind === 'ratio' && size > 0) {
     return moved(before, (metric.direction === 'up' ? 8 : -8) * Math.log2(size), Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY);

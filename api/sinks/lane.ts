@@ -1,30 +1,33 @@
-import { Alert } from '../../schemas/alert.ts';
+import type { Alert } from '../../schemas/alert.ts';
 import type { Clock, RandomSource } from '../../schemas/clock.ts';
-import { WebhookEvent } from '../../schemas/webhook.ts';
 import { PermanentError } from '../../schemas/errors.ts';
 import type { Message, Outcome, Sink } from './index.ts';
-import type { AlertTransition, Attempt, Journal, Progress } from './journal.ts';
+import type { Attempt } from './journal.ts';
 import type { Post } from './post.ts';
+import { createReader, type Due, type ReaderDeps } from './reading.ts';
+import { createThrottle } from './throttle.ts';
 
 /**
  * The deliveries of one sink. One loop, one request at a time:
  *
- *     read on from the store, if there is room and more there → take the transition that is due first → send → record → …
+ *     read on from the store, and leave out what is not to be told now → take what is due first, and what can go with it → send → record → …
  *
  * until nothing is left (sleeps until `wake`), nothing is due (wakes itself then), the sink is disabled, or the store is away (wakes
- * itself 5 s later). An attempt whose row could not be written is kept and written then; it is not sent a second time.
+ * itself 5 s later). While much is due, attempts that were delivered are recorded some at a time, within a second. Attempts whose rows
+ * could not be written are kept and written then; they are not sent a second time.
  * Transitions of one alert keep their order: "resolved" never overtakes an "open" that waits for its retry.
  */
 
 /** Runs the task after the delay unless it is cancelled before. `deploy` passes setTimeout. */
 export type Schedule = (delayMs: number, task: () => void) => () => void;
 
-export type LaneDeps = {
-  journal: Journal;
+export type LaneDeps = ReaderDeps & {
   clock: Clock;
   random: RandomSource;
   schedule: Schedule;
   post: Post;
+  /** The chart of an alert as PNG; null where none can be drawn. */
+  picture: (alert: Alert) => Promise<Uint8Array | null>;
   /** Hears what a person should know: a sink that was disabled, a delivery that was given up, a store that is away. */
   warn: (message: string) => void;
 };
@@ -39,60 +42,81 @@ const HOUR_MS = 60 * MINUTE_MS;
 const WAIT_BEFORE_MS = [0, 5 * SECOND_MS, 5 * MINUTE_MS, 30 * MINUTE_MS, 2 * HOUR_MS, 5 * HOUR_MS, 10 * HOUR_MS, 14 * HOUR_MS, 20 * HOUR_MS, 24 * HOUR_MS] as const;
 /** Longer by up to this share, so that what failed together does not come back together. */
 const JITTER = 0.2;
-/** Older transitions are not taken up again: the longest series of attempts is over by then. */
-const HORIZON_MS = 7 * 24 * HOUR_MS;
-/** A new sink is told of what happened since this long before it was first seen, and not of the alerts of last year. */
-const NEW_SINK_LOOKS_BACK_MS = 10 * MINUTE_MS;
 const STORE_AWAY_WAIT_MS = 5 * SECOND_MS;
+const RECORDED_AT_ONCE = 50;
+/** A timer is never set further ahead: it would overflow after 24 days, and the clock may be put forward meanwhile. */
+const LONGEST_SLEEP_MS = HOUR_MS;
 
-type Item = {
-  transition: AlertTransition;
-  attempts: number;
-  dueMs: number;
-  /** An attempt that was made and is not in the journal yet. */
-  made: { outcome: Outcome; row: Attempt } | null;
-};
+type Item = Omit<Due, 'attempts' | 'last_ms'> & { attempts: number; dueMs: number };
+type Batch = readonly [Item, ...Item[]];
+type Made = { readonly batch: Batch; readonly outcome: Outcome; readonly rows: readonly Attempt[]; readonly atMs: number };
 
-export function createLane(sink: Sink, { journal, clock, random, schedule, post, warn }: LaneDeps, { waitingDeliveries }: { waitingDeliveries: number }) {
+const UNREADABLE: Outcome = { kind: 'failed', detail: 'the stored alert is not culprit.alert/1' };
+
+export function createLane(sink: Sink, { clock, random, schedule, post, picture, warn, ...reading }: LaneDeps, { waitingDeliveries }: { waitingDeliveries: number }) {
+  const { journal } = reading;
+  const reader = createReader(sink, reading);
   const waiting = new Map<string, Item>();
+  const throttle = createThrottle(sink.perMinute);
   /** The store may hold transitions that are not in memory. */
   let isBehind = true;
+  /** When what is held back is to be looked at again. */
+  let postponedMs: number | null = null;
+  /** When all that is open is to be said again. */
+  let refreshDueMs = 0;
+  /** Attempts that were made and are not in the journal yet. */
+  const made: Made[] = [];
   let state: SinkStatus['state'] = 'open';
   let lastProblem: string | null = null;
+  let lastMs = Number.NEGATIVE_INFINITY;
   let isClosed = false;
   let isWoken = false;
   let running: Promise<void> | null = null;
   let cancelWake = (): void => undefined;
 
-  function add(transition: AlertTransition, { attempts, last_ms }: Progress): void {
-    if (waiting.has(transition.transition_id)) return;
-    const dueMs = attempts === 0 ? clock() : last_ms + (WAIT_BEFORE_MS[attempts] ?? 0);
-    waiting.set(transition.transition_id, { transition, attempts, dueMs, made: null });
+  /** A clock that is set back must not make what is due in a minute due in an hour. */
+  function now(): number {
+    const nowMs = clock();
+    const setBackMs = lastMs - nowMs;
+    lastMs = nowMs;
+    if (setBackMs <= SECOND_MS || !Number.isFinite(setBackMs)) return nowMs;
+    for (const item of waiting.values()) item.dueMs -= setBackMs;
+    throttle.setBack(setBackMs);
+    refreshDueMs -= setBackMs;
+    return nowMs;
   }
 
   async function readOn(): Promise<void> {
-    const nowMs = clock();
-    const since = Math.max((await journal.knownSince(sink.name, nowMs)) - NEW_SINK_LOOKS_BACK_MS, nowMs - HORIZON_MS, 0);
-    // What is taken while the store answers is added beside its answer, so only a full answer leaves more behind.
+    // What comes while the store answers is behind its answer.
     isBehind = false;
-    const rows = await journal.notYetTold({ sink: sink.name, events: sink.events, since, limit: waitingDeliveries + 1 });
-    if (rows.length > waitingDeliveries) isBehind = true;
-    for (const { attempts, last_ms, ...transition } of rows.slice(0, waitingDeliveries)) add(transition, { attempts, last_ms });
+    const nowMs = now();
+    const { due, isMore, nextPostponedMs } = await reader.read(nowMs, { limit: waitingDeliveries, known: waiting });
+    if (isMore) isBehind = true;
+    postponedMs = nextPostponedMs;
+    for (const { last_ms, ...item } of due) waiting.set(item.transition.transition_id, { ...item, dueMs: item.attempts === 0 ? nowMs : last_ms + (WAIT_BEFORE_MS[item.attempts] ?? 0) });
   }
 
-  /** The one that is due first, of those that no earlier transition of the same alert stands before. */
-  function next(): Item | undefined {
+  /** What is due first, of those that no earlier transition of the same alert stands before, and what can go with it. */
+  function next(nowMs: number): Batch | null {
     const heads = new Map<string, Item>();
+    const unrecorded = new Set(made.flatMap(({ batch }) => batch.map(({ transition }) => transition.alert_id)));
     for (const item of waiting.values()) {
+      if (unrecorded.has(item.transition.alert_id)) continue;
       const head = heads.get(item.transition.alert_id);
       if (head === undefined || item.transition.sequence < head.transition.sequence) heads.set(item.transition.alert_id, item);
     }
-    return [...heads.values()].reduce<Item | undefined>((first, item) => (first === undefined || item.dueMs < first.dueMs ? item : first), undefined);
+    const first = [...heads.values()].reduce<Item | null>((best, item) => (best === null || item.dueMs < best.dueMs ? item : best), null);
+    if (first === null) return null;
+    const along = first.message === null || sink.most === 1 ? [] : [...heads.values()].filter((item) => item !== first && item.message !== null && item.group === first.group && item.dueMs <= nowMs);
+    return [first, ...along.slice(0, sink.most - 1)];
   }
 
-  async function send(transition: AlertTransition): Promise<Outcome> {
+  async function send(messages: readonly [Message, ...Message[]]): Promise<Outcome> {
     try {
-      const result = await post(sink.request(messageOf(transition), clock()), { timeoutMs: sink.timeoutMs });
+      const [first, ...more] = messages;
+      const image = sink.carriesPicture === true && more.length === 0 ? await picture(first.alert).catch(() => null) : null;
+      throttle.count(now());
+      const result = await post(sink.request(messages, { nowMs: clock(), picture: image }), { timeoutMs: sink.timeoutMs });
       switch (result.kind) {
         case 'answered':
           return sink.judge(result);
@@ -106,38 +130,71 @@ export function createLane(sink: Sink, { journal, clock, random, schedule, post,
     }
   }
 
-  async function attempt(item: Item): Promise<void> {
-    const { transition_id } = item.transition;
-    const number = item.attempts + 1;
-    if (item.made === null) {
-      const outcome = await send(item.transition);
-      item.made = { outcome, row: { transition_id, sink: sink.name, attempt: number, at_ms: clock(), outcome: wordFor(outcome, number), detail: outcome.detail } };
-    }
-    const { outcome, row } = item.made;
-    await journal.record(row);
+  async function attempt(batch: Batch): Promise<void> {
+    const [first, ...more] = batch;
+    const outcome = first.message === null ? UNREADABLE : await send([first.message, ...more.flatMap(({ message }) => message ?? [])]);
+    const detail = more.length === 0 ? outcome.detail : `${outcome.detail}, ${batch.length} together`;
+    const rows = batch.map(({ transition, attempts }) => ({ transition_id: transition.transition_id, sink: sink.name, attempt: attempts + 1, at_ms: clock(), outcome: wordFor(outcome, attempts + 1), detail }));
+    made.push({ batch, outcome, rows, atMs: now() });
+  }
 
-    item.made = null;
-    item.attempts = number;
+  const isTimeToRecord = (): boolean => {
+    const [first] = made;
+    return first !== undefined && (made.length >= RECORDED_AT_ONCE || now() - first.atMs >= SECOND_MS || made.at(-1)?.outcome.kind !== 'delivered');
+  };
+
+  async function record(): Promise<void> {
+    await journal.record(made.flatMap(({ rows }) => rows));
+    for (const each of made.splice(0)) conclude(each);
+  }
+
+  function conclude({ batch, outcome, rows }: Made): void {
     lastProblem = outcome.kind === 'delivered' ? null : outcome.detail;
-    if (row.outcome !== 'retry') waiting.delete(transition_id);
-    if (outcome.kind === 'retry') item.dueMs = clock() + Math.max((WAIT_BEFORE_MS[number] ?? 0) * (1 + JITTER * random()), outcome.retryAfterMs);
-    if (outcome.kind === 'gone') {
-      state = 'disabled';
-      warn(`sink ${sink.name} wants nothing more (${outcome.detail}) and is disabled; correct or remove it in the configuration, then restart`);
-    } else if (row.outcome === 'failed') {
-      warn(`sink ${sink.name}: gave up on transition ${transition_id} after ${number} attempts (${outcome.detail})`);
+    const chance = random();
+    for (const [index, item] of batch.entries()) {
+      item.attempts += 1;
+      const { transition_id } = item.transition;
+      const word = rows[index]?.outcome;
+      if (word !== 'retry') waiting.delete(transition_id);
+      if (outcome.kind === 'retry') item.dueMs = now() + Math.max((WAIT_BEFORE_MS[item.attempts] ?? 0) * (1 + JITTER * chance), outcome.retryAfterMs);
+      if (word === 'failed' && outcome.kind !== 'gone') warn(`sink ${sink.name}: gave up on transition ${transition_id} after ${item.attempts} attempts (${outcome.detail})`);
+    }
+    if (outcome.kind !== 'gone') return;
+    state = 'disabled';
+    warn(`sink ${sink.name} wants nothing more (${outcome.detail}) and is disabled; correct or remove it in the configuration, then restart`);
+  }
+
+  /** Says again all that is open, where the receiver would forget it. In the loop, so that it never overtakes an end that was told. */
+  async function refresh(refreshMs: number): Promise<void> {
+    refreshDueMs = now() + refreshMs;
+    for await (const [first, ...more] of reader.open(now())) {
+      const outcome = first === undefined ? null : await send([first, ...more]);
+      if (outcome !== null) lastProblem = outcome.kind === 'delivered' ? null : outcome.detail;
     }
   }
 
   async function work(): Promise<void> {
     while (!isClosed && state === 'open') {
-      if (isBehind && waiting.size <= waitingDeliveries / 2) await readOn();
-      const item = next();
-      if (item === undefined) return;
-      const waitMs = item.dueMs - clock();
-      if (waitMs > 0) return wakeIn(waitMs);
-      await attempt(item);
+      if (isTimeToRecord()) await record();
+      if (postponedMs !== null && postponedMs <= now()) isBehind = true;
+      if (isBehind && waiting.size <= waitingDeliveries / 2) {
+        // What is decided next depends on what was told.
+        if (made.length > 0) await record();
+        await readOn();
+      }
+      if (sink.refreshMs !== undefined && refreshDueMs <= now()) await refresh(sink.refreshMs);
+      const nowMs = now();
+      const batch = next(nowMs);
+      if (made.length > 0 && (batch === null || batch[0].dueMs > nowMs || throttle.freeMs(nowMs) > nowMs)) {
+        await record();
+        continue;
+      }
+      const dueMs = batch === null ? Number.POSITIVE_INFINITY : Math.max(batch[0].dueMs, throttle.freeMs(nowMs));
+      const wakeMs = Math.min(dueMs, postponedMs ?? Number.POSITIVE_INFINITY, sink.refreshMs === undefined ? Number.POSITIVE_INFINITY : refreshDueMs);
+      if (batch === null || dueMs > nowMs) return Number.isFinite(wakeMs) ? wakeIn(Math.max(0, wakeMs - nowMs)) : undefined;
+      await attempt(batch);
     }
+    if (made.length > 0) await record();
   }
 
   async function run(): Promise<void> {
@@ -164,21 +221,19 @@ export function createLane(sink: Sink, { journal, clock, random, schedule, post,
 
   function wakeIn(delayMs: number): void {
     cancelWake();
-    if (!isClosed) cancelWake = schedule(delayMs, wake);
+    const sleepMs = Math.min(delayMs, LONGEST_SLEEP_MS);
+    const slept = (): void => {
+      // A timer is not deceived by a clock that was set back meanwhile.
+      lastMs += sleepMs;
+      wake();
+    };
+    if (!isClosed) cancelWake = schedule(sleepMs, slept);
   }
 
   return {
-    wake,
-    /** For when the store cannot say now what became of the transitions that were to be taken. */
-    readLater() {
+    /** There may be something new in the store. */
+    wake() {
       isBehind = true;
-      wakeIn(STORE_AWAY_WAIT_MS);
-    },
-    take(transition: AlertTransition, progress: Progress) {
-      if (!sink.events.some((event) => event === `alert.${transition.state}`)) return;
-      // Once behind, only the store knows the order: what comes now is read after what is there already.
-      if (waiting.size >= waitingDeliveries) isBehind = true;
-      if (!isBehind) add(transition, progress);
       wake();
     },
     status: (): SinkStatus => ({ sink: sink.name, state, waiting: waiting.size, last_problem: lastProblem }),
@@ -202,13 +257,5 @@ function wordFor(outcome: Outcome, attempts: number): Attempt['outcome'] {
     case 'failed':
     case 'gone':
       return 'failed';
-  }
-}
-
-function messageOf({ transition_id, state, at_ms, body }: AlertTransition): Message {
-  try {
-    return { id: transition_id, type: WebhookEvent.parse(`alert.${state}`), timestamp: new Date(at_ms).toISOString(), alert: Alert.parse(JSON.parse(body)) };
-  } catch (error) {
-    throw new PermanentError('the stored alert is not culprit.alert/1', { cause: error });
   }
 }

@@ -3,13 +3,14 @@ import { request as httpRequest } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { BlockList, isIP, isIPv6, type LookupFunction } from 'node:net';
 import type { Clock } from '../../schemas/clock.ts';
-import type { SinkRequest, SinkResponse } from './index.ts';
+import type { HttpRequest, SinkRequest, SinkResponse } from './index.ts';
+import { sendMail } from './mail.ts';
 
 /** An answer, or why there is none. */
 export type PostResult = ({ kind: 'answered' } & SinkResponse) | { kind: 'unanswered'; reason: string };
 export type Post = (request: SinkRequest, limits: { timeoutMs: number }) => Promise<PostResult>;
 
-type Address = { address: string; family: number };
+export type Address = { address: string; family: number };
 /** All addresses of a host name. */
 export type Resolve = (hostname: string) => Promise<readonly Address[]>;
 
@@ -17,46 +18,57 @@ const LONGEST_RETRY_AFTER_MS = 24 * 3_600_000;
 const LONGEST_ANSWER_BYTES = 65_536;
 
 /**
- * Sends one POST to an address that a user configured, without letting it reach what only this machine can reach.
+ * Sends one request, or one mail, to an address that a user configured, without letting it reach what only this machine can reach.
  *
  * The name is resolved once, every address is checked, and the connection goes to the addresses that were checked: a name that
  * answers differently the second time (DNS rebinding) is never asked a second time. Redirects are not followed. The
  * answer's body is read away up to 64 KiB and not kept. `timeoutMs` covers all of it.
  */
 export function createPost({ clock, resolve = (hostname) => lookup(hostname, { all: true }) }: { clock: Clock; resolve?: Resolve }, settings: { allowPrivateAddresses: boolean }): Post {
-  return async ({ url, headers, body }, { timeoutMs }) => {
-    const target = new URL(url);
-    // WHATWG URLs have 2130706433, 0x7f.1 and the like as 127.0.0.1 already.
+  return async (request, { timeoutMs }) => {
+    const target = new URL(request.url);
+    // WHATWG URLs have 2130706433, 0x7f.1 and the like as 127.0.0.1 already; those of smtp have them as they are written.
     const hostname = target.hostname.replace(/^\[|\]$/g, '');
     const deadline = AbortSignal.timeout(timeoutMs);
+    const silence = `no answer in ${timeoutMs / 1000} s`;
     let addresses: readonly Address[];
     try {
       addresses = isIP(hostname) > 0 ? [{ address: hostname, family: isIP(hostname) }] : await beforeDeadline(resolve(hostname), deadline);
     } catch (error) {
-      return { kind: 'unanswered', reason: deadline.aborted ? `no answer in ${timeoutMs / 1000} s` : `host name not resolved (${codeOf(error)})` };
+      return { kind: 'unanswered', reason: deadline.aborted ? silence : `host name not resolved (${codeOf(error)})` };
     }
-    if (addresses.length === 0) return { kind: 'unanswered', reason: 'host name not resolved (no address)' };
+    const [first] = addresses;
+    if (first === undefined) return { kind: 'unanswered', reason: 'host name not resolved (no address)' };
     if (!settings.allowPrivateAddresses && !addresses.every(({ address }) => isPublicAddress(address))) {
       return { kind: 'unanswered', reason: 'refused: private address; set allow_private_addresses if this is meant' };
     }
-    return new Promise((settle) => {
-      const send = target.protocol === 'https:' ? httpsRequest : httpRequest;
-      const outgoing = send(target, { method: 'POST', headers: { ...headers, 'content-length': Buffer.byteLength(body) }, agent: false, lookup: pinned(addresses), signal: deadline });
-      outgoing.on('error', (error) => settle({ kind: 'unanswered', reason: deadline.aborted ? `no answer in ${timeoutMs / 1000} s` : codeOf(error) }));
-      outgoing.on('response', (response) => {
-        const answer: PostResult = { kind: 'answered', status: response.statusCode ?? 0, retryAfterMs: retryAfterMs(response.headers['retry-after'], clock()) };
-        let read = 0;
-        response.on('data', (chunk: Buffer) => {
-          read += chunk.length;
-          if (read > LONGEST_ANSWER_BYTES) response.destroy();
-        });
-        // The status is the answer, even where the body breaks off or takes too long.
-        response.on('error', () => settle(answer));
-        response.on('close', () => settle(answer));
-      });
-      outgoing.end(body);
-    });
+    try {
+      if ('mail' in request) return { kind: 'answered', retryAfterMs: 0, status: await sendMail(request, { hostname, address: first, deadline }) };
+      return { kind: 'answered', ...(await sendHttp(request, { target, addresses, deadline, clock })) };
+    } catch (error) {
+      return { kind: 'unanswered', reason: deadline.aborted ? silence : codeOf(error) };
+    }
   };
+}
+
+function sendHttp({ headers, body }: HttpRequest, { target, addresses, deadline, clock }: { target: URL; addresses: readonly Address[]; deadline: AbortSignal; clock: Clock }): Promise<SinkResponse> {
+  return new Promise((settle, reject) => {
+    const send = target.protocol === 'https:' ? httpsRequest : httpRequest;
+    const outgoing = send(target, { method: 'POST', headers: { ...headers, 'content-length': Buffer.byteLength(body) }, agent: false, lookup: pinned(addresses), signal: deadline });
+    outgoing.on('error', reject);
+    outgoing.on('response', (response) => {
+      const answer: SinkResponse = { status: response.statusCode ?? 0, retryAfterMs: retryAfterMs(response.headers['retry-after'], clock()) };
+      let read = 0;
+      response.on('data', (chunk: Buffer) => {
+        read += chunk.length;
+        if (read > LONGEST_ANSWER_BYTES) response.destroy();
+      });
+      // The status is the answer, even where the body breaks off or takes too long.
+      response.on('error', () => settle(answer));
+      response.on('close', () => settle(answer));
+    });
+    outgoing.end(body);
+  });
 }
 
 function beforeDeadline<Value>(promise: Promise<Value>, deadline: AbortSignal): Promise<Value> {

@@ -2,6 +2,7 @@
 import type { Decoded } from '../../schemas/otlp.ts';
 import type { Answer } from '../intake.ts';
 import { field, varint } from './protobuf-writer.ts';
+import { createCursor, LENGTH, readTag, readText } from './wire.ts';
 
 /**
  * What is sent back, in the encoding of the request. Source: OTLP specification 1.11, "OTLP/HTTP Response".
@@ -21,6 +22,7 @@ const MAX_MESSAGE_LENGTH = 1024;
 const CODES: Readonly<Record<number, number>> = { 400: 3, 401: 16, 403: 7, 404: 5, 405: 12, 413: 8, 415: 3, 429: 8, 503: 14 };
 const UNKNOWN = 2;
 
+const RETRY_INFO = 'type.googleapis.com/google.rpc.RetryInfo';
 const BAD_REQUEST = 'type.googleapis.com/google.rpc.BadRequest';
 
 /** 200: everything was taken, or everything but what `decoded.rejected` counts. */
@@ -47,6 +49,19 @@ export function failure(wire: Wire, status: number, problem: string, headers: Re
   const parts = [Buffer.from([1 << 3, code]), field(2, message)];
   if (status === 400) parts.push(field(3, Buffer.concat([field(1, BAD_REQUEST), field(2, field(1, field(2, message)))])));
   return answer(status, wire, Buffer.concat(parts), headers);
+}
+
+/** Code and message of a google.rpc.Status that `failure` wrote. */
+export function statusOf(body: Uint8Array): { readonly code: number; readonly message: string } {
+  const [, code = UNKNOWN] = body;
+  const cursor = createCursor(body.subarray(2));
+  return { code, message: cursor.end > 0 && readTag(cursor, 'Status') === ((2 << 3) | LENGTH) ? readText(cursor, 'Status.message') : '' };
+}
+
+/** The same Status with a google.rpc.RetryInfo among its details. */
+export function withRetryDelay(body: Uint8Array, seconds: number): Uint8Array {
+  const retryInfo = field(1, Buffer.concat([Buffer.from([1 << 3]), varint(seconds)]));
+  return Buffer.concat([body, field(3, Buffer.concat([field(1, RETRY_INFO), field(2, retryInfo)]))]);
 }
 
 function answer(status: number, wire: Wire, body: string | Uint8Array, headers: Record<string, string> = {}): Answer {

@@ -37,7 +37,7 @@ export function otlpIntake(path: string, header: ReadHeader): Intake | null {
       const wire = declared ?? sniff(body);
       const decoded = decode({ signal, encoding: wire.encoding, body });
       // Spans that were refused travel along to the ledger.
-      return { message: decoded.received === 0 ? null : { signal, encoding: wire.encoding, body, decoded }, answer: success(wire, decoded) };
+      return { message: decoded.received === 0 ? null : { signal, encoding: wire.encoding, body, decoded }, answer: success(wire, decoded), unstorable: (reason) => success(wire, { ...decoded, groups: [], rejected: new Map([[reason, decoded.received]]) }) };
     },
   };
 }

@@ -168,15 +168,21 @@ function writeKeyValue(writer: BackwardWriter, key: string, value: AttributeValu
   writer.text(1, key);
 }
 
-/** An AnyValue; null is one that is not set. Whole numbers are written as integers: once decoded they are not told apart. */
+/** An AnyValue; null is one that is not set. */
 function writeValue(writer: BackwardWriter, value: AttributeValue): void {
   if (value === null) return;
   if (typeof value === 'string') writer.text(1, value);
   else if (typeof value === 'boolean') writer.varint(2, value ? 1 : 0);
   else if (typeof value === 'bigint') writer.int64(3, value);
-  else if (typeof value === 'number' && Number.isSafeInteger(value)) value < 0 || Object.is(value, -0) ? writer.int64(3, BigInt(value)) : writer.varint(3, value);
-  else if (typeof value === 'number') writer.double(4, value);
+  else if (typeof value === 'number') writeNumber(writer, value);
   else if (value instanceof Uint8Array) writer.bytes(7, value);
   else if (value instanceof Map) writer.message(6, () => writeAttributes(writer, 1, value));
   else if (Array.isArray(value)) writer.message(5, () => eachFromEnd(value, (element: AttributeValue) => writer.message(1, () => writeValue(writer, element))));
+}
+
+/** Whole numbers are written as integers: once decoded they are not told apart. */
+function writeNumber(writer: BackwardWriter, value: number): void {
+  if (!Number.isSafeInteger(value)) writer.double(4, value);
+  else if (value < 0) writer.int64(3, BigInt(value));
+  else writer.varint(3, Math.abs(value));
 }

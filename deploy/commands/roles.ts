@@ -7,7 +7,7 @@ import { dependencies, untilStopped } from './serve.ts';
 export async function runCollector({ config }: Invocation): Promise<number> {
   const server = await startCollectorRole(config, dependencies(config));
   const stopped = untilStopped(server);
-  console.log(`\n  The collector is running.\n\n  send OTLP to   ${server.url}   (/v1/traces and /v1/logs, HTTP, protobuf or JSON)\n  it goes to     ${config.kafka.brokers.join(', ')}\n`);
+  console.log(`\n  The collector is running.\n\n  send OTLP to   ${server.url}   (/v1/traces and /v1/logs, HTTP, protobuf or JSON)${server.grpc === null ? '' : `\n                 ${server.grpc}   (gRPC)`}\n  it goes to     ${config.kafka.brokers.join(', ')}\n`);
   await stopped;
   return 0;
 }

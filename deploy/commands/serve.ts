@@ -24,12 +24,13 @@ export function dependencies(config: Config): ServerDependencies {
   };
 }
 
-export function banner({ url }: RunningServer, config: Config): string {
+export function banner({ url, grpc }: RunningServer, config: Config): string {
   return [
     '',
     `  Culprit is running.`,
     '',
     `  send OTLP to   ${url}   (/v1/traces and /v1/logs, HTTP, protobuf or JSON)`,
+    ...(grpc === null ? [] : [`                 ${grpc}   (gRPC)`]),
     `  look at        ${url}/`,
     `  data lies in   ${resolve(config.data)}`,
     '',

@@ -92,13 +92,17 @@ export async function startConsumer<Opened extends Shard>(deps: ConsumerDeps<Ope
   };
 
   const takeBatch = async ({ batch, heartbeat, resolveOffset, commitOffsetsIfNecessary, isRunning, isStale }: EachBatchPayload): Promise<void> => {
-    let lost: unknown = null;
+    /** Why another member goes on from here. */
+    let lost: Error | null = null;
+    const throwIfLost = (): void => {
+      if (lost !== null) throw lost;
+    };
     const beat = async (): Promise<void> => {
       try {
         await heartbeat();
         heardOfMs = clock();
       } catch (error) {
-        lost ??= error;
+        lost ??= error instanceof Error ? error : new Error(String(error));
       }
     };
     const beating = setInterval(() => void beat(), HEARTBEAT_MS);
@@ -106,7 +110,7 @@ export async function startConsumer<Opened extends Shard>(deps: ConsumerDeps<Ope
     const persist = async <Result>(attempt: string, work: () => Promise<Result>): Promise<Result> => {
       for (let waitMs = FIRST_RETRY_MS; ; waitMs = Math.min(LONGEST_RETRY_MS, waitMs * 2)) {
         if (clock() - heardOfMs > HEARD_OF_MS) await beat();
-        if (lost !== null) throw lost;
+        throwIfLost();
         try {
           return await work();
         } catch (error) {
@@ -128,7 +132,7 @@ export async function startConsumer<Opened extends Shard>(deps: ConsumerDeps<Ope
         const next = String(BigInt(last.offset) + 1n);
         await commitOffsetsIfNecessary({ topics: [{ topic: batch.topic, partitions: [{ partition: batch.partition, offset: next }] }] });
         positions.moved(batch.topic, batch.partition, { next: BigInt(next), stampMs: Math.min(clock(), Number(last.timestamp)) });
-        if (lost !== null) throw lost;
+        throwIfLost();
       }
     } finally {
       clearInterval(beating);

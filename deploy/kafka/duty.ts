@@ -25,8 +25,16 @@ export async function shareDuty(
   consumer.on(consumer.events.CRASH, ({ payload }) => {
     on.lost();
     if (payload.restart || isClosed) return;
-    const again = (): void => void setTimeout(() => run().catch((error: unknown) => (on.warn('the group that shares the duty cannot be joined', error), again())), RESTART_MS).unref();
-    again();
+    const again = async (): Promise<void> => {
+      try {
+        if (!isClosed) await run();
+      } catch (error) {
+        on.warn('the group that shares the duty cannot be joined', error);
+        later();
+      }
+    };
+    const later = (): void => void setTimeout(() => void again(), RESTART_MS).unref();
+    later();
   });
   await run();
   return {

@@ -1,4 +1,4 @@
-import kafkajs, { type Kafka } from 'kafkajs';
+import kafkajs, { type CompressionTypes as CompressionType, type Kafka } from 'kafkajs';
 import type { KafkaSettings } from '../../schemas/kafka.ts';
 import { typedKafkaError } from './client.ts';
 import type { OutgoingRecord } from './records.ts';
@@ -16,7 +16,8 @@ export type Sender = {
 /** Of the brokers, for the replicas of a record to have it. */
 const ACK_TIMEOUT_MS = 15_000;
 
-const COMPRESSION: Readonly<Record<KafkaSettings['compression'], number>> = { none: 0, gzip: 1, snappy: 2, lz4: 3, zstd: 4 };
+const { CompressionTypes } = kafkajs;
+const COMPRESSION: Readonly<Record<KafkaSettings['compression'], CompressionType>> = { none: CompressionTypes.None, gzip: CompressionTypes.GZIP, snappy: CompressionTypes.Snappy, lz4: CompressionTypes.LZ4, zstd: CompressionTypes.ZSTD };
 
 /** @param maxBatchBytes of the records of one partition in one request: the topic refuses more. */
 export async function openSender(kafka: Kafka, settings: Pick<KafkaSettings, 'compression'>, maxBatchBytes: number): Promise<Sender> {

@@ -1,5 +1,6 @@
 import type { Admin, Kafka } from 'kafkajs';
 import kafkajs from 'kafkajs';
+import { MAX_SHARDS } from '../../analyzer/ingest/shards.ts';
 import { PermanentError } from '../../schemas/errors.ts';
 import type { KafkaSettings } from '../../schemas/kafka.ts';
 import { typedKafkaError } from './client.ts';
@@ -36,6 +37,7 @@ export async function prepareTopics(kafka: Kafka, settings: KafkaSettings): Prom
     if (ofSpans !== ofLogs) {
       throw new PermanentError(`${spans} has ${ofSpans} partitions and ${logs} has ${ofLogs}: spans and scores of a trace must meet in one partition, so give both the same number`);
     }
+    if ((ofSpans ?? 0) > MAX_SHARDS) throw new PermanentError(`${spans} has ${ofSpans} partitions: more than ${MAX_SHARDS} are not supported`);
     const limits = await Promise.all([spans, logs].map((topic) => maxMessageBytesOf(admin, topic)));
     return { spans, logs, parked, duties, shards: ofSpans ?? 1, maxMessageBytes: Math.min(...limits) };
   } catch (error) {

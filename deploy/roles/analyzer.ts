@@ -1,4 +1,4 @@
-import { loadPassed, recordPassed } from '../../analyzer/ingest/shards.ts';
+import { loadPassed, loadPassedOf, recordPassed } from '../../analyzer/ingest/shards.ts';
 import type { Ingest } from '../../analyzer/ingest/ingest.ts';
 import { slotOf, slotStartMs } from '../../analyzer/slots.ts';
 import type { Config } from '../../schemas/config.ts';
@@ -15,7 +15,9 @@ export type IngestShard = Shard & Pick<Ingest, 'advance'> & { readonly shard: nu
 
 export async function openIngestShard(store: Store, config: Config, of: { readonly shard: number; readonly sharedBy: number }, nowMs: number): Promise<IngestShard> {
   const ingest = createIngestFor(store, config, of);
-  await ingest.start(nowMs);
+  const passed = await loadPassedOf(store, of.shard);
+  // The clock of the log goes on where it stood, however late that is read; but its last owner may have stored what came until just now.
+  await ingest.start(passed === 0 ? nowMs : slotStartMs(passed), nowMs);
   return {
     shard: of.shard,
     read(message: LogMessage, rejected) {
@@ -31,7 +33,7 @@ export async function openIngestShard(store: Store, config: Config, of: { readon
 }
 
 /** Who has this shard looks at closed slots. Two that both think so do no harm: all that is concluded has derived ids, and comes to the same. */
-const LOOKS = 0;
+export const LOOKS = 0;
 
 /** One tick of the arrival clock, over all shards that are here. */
 export function createTick(deps: { readonly store: Store; readonly consumer: LogConsumer<IngestShard>; readonly shards: number }, config: Config, { warn }: ServerDependencies) {

@@ -1,133 +1,162 @@
-import type { OpenAPIHono } from '@hono/zod-openapi';
+import type { Hono } from 'hono';
 import type { BatchSummary } from '../../analyzer/ingest/ingest.ts';
-import { createApi, defaultApiSettings, type Status } from '../../api/app.ts';
+import type { Access } from '../../api/access/access.ts';
+import { createGate } from '../../api/access/gate.ts';
+import type { RequestBindings } from '../../api/access/identity.ts';
+import { createApi, defaultApiSettings, type ApiDeps, type ApiSettings, type Status } from '../../api/app.ts';
+import { createCharts, type Charts } from '../../api/chart/charts.ts';
 import { createDelivery, type Delivery } from '../../api/deliver.ts';
-import type { ApiEvent } from '../../api/events.ts';
 import { LOOPBACK_NAMES } from '../../api/host.ts';
+import { createRouting } from '../../api/routing.ts';
+import { createSilences } from '../../api/silences.ts';
 import { createSinks } from '../../api/sinks/index.ts';
-import type { AlertTransition } from '../../api/sinks/journal.ts';
+import { createJournal } from '../../api/sinks/journal.ts';
 import { createPost } from '../../api/sinks/post.ts';
+import { createVersionNews } from '../../api/sinks/version-news.ts';
 import { createTransition } from '../../api/transition.ts';
 import type { Alert } from '../../schemas/alert.ts';
 import type { Config } from '../../schemas/config.ts';
-import type { Store } from '../../schemas/store.ts';
+import type { AnalystStore, Store } from '../../schemas/store.ts';
+import { createArrivals, createEvents } from '../events.ts';
+import { auditInThread } from '../audit-thread.ts';
+import { createAudits } from '../audits.ts';
 import { publicUrlOf } from '../pipeline.ts';
-import type { ServerDependencies } from '../running.ts';
+import { repeat, type ServerDependencies } from '../running.ts';
+import { createTurns } from '../turns.ts';
 import { VERSION } from '../version.ts';
 
 /** The api role: queries and pages, and who is told of what happens: pages that are open, and sinks. */
 export type ApiRole = {
-  readonly app: OpenAPIHono;
+  readonly app: Hono<{ Bindings: RequestBindings }>;
+  /** Where people reach it, once that is known. */
+  reachedAt(url: string): void;
+  /** Ends streams whose key or login has ended. */
+  cutEnded(): void;
   /** Something was concluded. It is in the store already, so that nothing is told that a crash could take back. */
-  announce(events: readonly Concluded[]): Promise<void>;
+  announce(events: readonly Concluded[]): void;
   /** Calls or scores came in; pages hear of it with the next `tellArrived`. */
-  arrived(batch: BatchSummary): void;
+  arrived(batch: Pick<BatchSummary, 'projects'>): void;
   tellArrived(): void;
-  /** This process tells the sinks from now on, beginning with what nobody was told; of several processes one at a time should. */
+  /** Of several api processes one delivers: this one, from now on. */
   beginDelivering(): void;
   stopDelivering(): Promise<void>;
   close(): Promise<void>;
 };
 
-/** What a look came to, as far as pages and sinks hear of it. */
-export type Concluded = { readonly kind: 'alert'; readonly alert: Alert } | { readonly kind: 'look'; readonly slot: number; readonly comparisons: readonly object[] };
+/** What a look came to, as far as pages and sinks hear of it. `update`: only the evidence grew. */
+export type Concluded =
+  | { readonly kind: 'alert' | 'update'; readonly alert: Alert }
+  | { readonly kind: 'look'; readonly project: string; readonly slot: number; readonly comparisons: readonly object[] };
 
-/** Prompts that are named to a page as those that something came in for. */
-const MAX_NAMED_PROMPTS = 100;
+const NEWS_EVERY_MS = 15_000;
 
 /**
  * @param stores.own what deliveries and changes of alerts go through; `queries` what people ask, so that their slow ones stand before nothing.
  */
-export function startApi(stores: { readonly own: Store; readonly queries: Store }, status: () => Status, config: Config, deps: ServerDependencies): ApiRole {
+export function startApi(
+  stores: { readonly own: Store; readonly queries: Store; readonly analyst: AnalystStore },
+  { status, access, replay }: { readonly status: () => Status; readonly access: Access; readonly replay: ApiDeps['replay'] },
+  config: Config,
+  deps: ServerDependencies,
+): ApiRole {
   const { own: store } = stores;
   const { clock } = deps;
   const events = createEvents();
+  const arrivals = createArrivals(events);
   const post = createPost({ clock }, { allowPrivateAddresses: config.allow_private_addresses });
   const schedule = (delayMs: number, task: () => void): (() => void) => {
     const timer = setTimeout(task, delayMs);
     timer.unref();
     return () => clearTimeout(timer);
   };
-  let delivery: Delivery | null = null;
-
-  const tell = async (alertIds: readonly string[]): Promise<void> => {
-    if (alertIds.length === 0 || delivery === null) return;
-    await delivery.deliver(
-      await store.select<AlertTransition>(
-        `SELECT transition_id, alert_id, sequence, state, at_ms, body FROM alert_transitions FINAL WHERE alert_id IN {alertIds:Array(String)}
-         ORDER BY alert_id, sequence DESC LIMIT 1 BY alert_id`,
-        { alertIds },
-      ),
-    );
-  };
-  let arrived = { calls: 0, scores: 0, prompts: new Set<string>() };
-  const app = createApi({
-    store: stores.queries,
-    clock,
-    events,
-    settings: {
-      ...defaultApiSettings,
-      project: config.project,
-      version: VERSION,
-      content: { mode: config.content, days: config.retention.content_days },
-      hosts: [...LOOPBACK_NAMES, new URL(publicUrlOf(config)).hostname],
-    },
-    status,
-    transition: createTransition({ store, clock }, (alert) => {
-      events.publish('alert', { id: alert.id, state: alert.state, summary: alert.summary });
-      void tell([alert.id]).catch((error: unknown) => deps.warn('a delivery waits for the next one', error));
-    }),
-    onFailure: (error, request) => deps.warn(`${request.method} ${request.path} failed`, error),
+  const settingsOf = (project: string): ApiSettings => ({
+    ...defaultApiSettings,
+    project,
+    version: VERSION,
+    registries: config.registries,
+    content: { mode: config.content, days: config.retention.content_days },
+    // The gate looks at the names that this server is reached by.
+    hosts: null,
   });
-
+  const charts = new Map<string, Charts>();
+  const chartsOf = (project: string): Charts => {
+    const known = charts.get(project) ?? createCharts({ store: stores.queries, clock, settings: settingsOf(project) });
+    charts.set(project, known);
+    return known;
+  };
+  const sinks = createSinks(config);
+  let delivering: { readonly delivery: Delivery; close(): Promise<void> } | null = null;
+  const wake = (): void => delivering?.delivery.wake();
+  const beginDelivering = (): void => {
+    if (delivering !== null) return;
+    const delivery = createDelivery(
+      { store, sinks, post, schedule, clock, random: deps.random, warn: deps.warn, routing: createRouting(config.routes), silences: silences.active, picture: (alert) => chartsOf(alert.project).png(alert) },
+      { waitingDeliveries: config.limits.waiting_deliveries },
+    );
+    const news = createVersionNews({ store, sinks, post, clock });
+    const telling = repeat(() => news.round(), { everyMs: NEWS_EVERY_MS, onError: (error) => deps.warn('a new version is told of in the next round', error) });
+    delivering = {
+      delivery,
+      async close() {
+        await telling.close();
+        await delivery.close();
+      },
+    };
+    delivery.wake();
+  };
   const stopDelivering = async (): Promise<void> => {
-    const stopping = delivery;
-    delivery = null;
+    const stopping = delivering;
+    delivering = null;
     await stopping?.close();
   };
+  const silences = createSilences({ store, clock }, async (id) => {
+    await createJournal(store).release(id, clock());
+    wake();
+  });
+
+  const onFailure = (error: unknown, request: { method: string; path: string }): void => deps.warn(`${request.method} ${request.path} failed`, error);
+  const transition = createTransition({ store, clock }, (alert) => {
+    events.publish(alert.project, { type: 'alert', data: { id: alert.id, state: alert.state, summary: alert.summary } });
+    wake();
+  });
+  /** An audit takes a core for a minute or two: one at a time, of all projects. */
+  const auditTurns = createTurns({ atOnce: 1, maxWaiting: 16 });
+  /** One API for each project, so that which rows a handler sees is not a matter of its care. */
+  const apiOf = (project: string) =>
+    createApi({
+      store: stores.queries,
+      analyst: stores.analyst,
+      clock,
+      events: events.of(project),
+      settings: settingsOf(project),
+      silences,
+      charts: chartsOf(project),
+      sinks: () => ({ sinks: (delivering?.delivery.status() ?? []).map((each) => ({ ...each, kind: config.sinks.find(({ name }) => name === each.sink)?.kind ?? 'webhook' })), routes: config.routes }),
+      status,
+      transition,
+      audits: createAudits({ store, clock, work: (job) => auditTurns.take(() => auditInThread(job)), warn: deps.warn }, { ...config, project }),
+      replay,
+      access,
+      onFailure,
+    });
+  let publicUrl = publicUrlOf(config);
+  const gate = createGate({ access, clock, publicUrl: () => publicUrl, apiOf, hosts: [...LOOPBACK_NAMES, new URL(publicUrl).hostname], onFailure });
 
   return {
-    app,
-    beginDelivering() {
-      if (delivery !== null) return;
-      delivery = createDelivery(
-        { store, sinks: createSinks({ webhooks: config.webhooks }), post, schedule, clock, random: deps.random, warn: deps.warn },
-        { waitingDeliveries: config.limits.waiting_deliveries },
-      );
-      delivery.start();
-    },
-    stopDelivering,
-    async announce(concluded) {
+    app: gate.app,
+    reachedAt: (url) => void (publicUrl = url),
+    cutEnded: gate.cutEnded,
+    announce(concluded) {
       for (const event of concluded) {
-        events.publish(event.kind, event.kind === 'alert' ? { id: event.alert.id, state: event.alert.state, summary: event.alert.summary } : { slot: event.slot, comparisons: event.comparisons });
+        if (event.kind === 'look') events.publish(event.project, { type: 'look', data: { slot: event.slot, comparisons: event.comparisons } });
+        else events.publish(event.alert.project, { type: 'alert', data: { id: event.alert.id, state: event.alert.state, summary: event.alert.summary } });
       }
-      await tell(concluded.flatMap((event) => (event.kind === 'alert' ? [event.alert.id] : [])));
+      if (concluded.some(({ kind }) => kind !== 'look')) wake();
     },
-    arrived({ calls, scores, prompts }) {
-      arrived.calls += calls;
-      arrived.scores += scores;
-      for (const prompt of prompts) if (arrived.prompts.size < MAX_NAMED_PROMPTS) arrived.prompts.add(prompt);
-    },
-    tellArrived() {
-      if (arrived.calls + arrived.scores === 0) return;
-      events.publish('calls', { calls: arrived.calls, scores: arrived.scores, prompts: [...arrived.prompts] });
-      arrived = { calls: 0, scores: 0, prompts: new Set() };
-    },
+    arrived: ({ projects }) => arrivals.add(projects),
+    tellArrived: arrivals.tell,
+    beginDelivering,
+    stopDelivering,
     close: stopDelivering,
-  };
-}
-
-function createEvents() {
-  const listeners = new Set<(event: ApiEvent) => void>();
-  let last = 0;
-  return {
-    subscribe(listener: (event: ApiEvent) => void) {
-      listeners.add(listener);
-      return () => void listeners.delete(listener);
-    },
-    publish(type: ApiEvent['type'], data: unknown) {
-      last += 1;
-      for (const listener of listeners) listener({ id: String(last), type, data });
-    },
   };
 }

@@ -1,15 +1,9 @@
-import { createHash } from 'node:crypto';
-import { readdirSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
-import { createNormaliser } from '../../analyzer/normalise.ts';
 import type { LlmCall } from '../../schemas/call.ts';
-import { readCapture, readSpans, type ExpectedCall } from '../golden/captures.ts';
+import { readCapture, type ExpectedCall } from '../golden/captures.ts';
+import { callsOf, FINISH_REASONS, hashedUser, normalisedCapture } from './capture.ts';
 
-/** Words of providers that mean the same, as in `analyzer/dialects/vocabulary.ts`, told again so that a wrong table shows. */
-const FINISH: Readonly<Record<string, string>> = {
-  stop: 'stop', length: 'length', tool_calls: 'tool_call', tool_call: 'tool_call', 'tool-calls': 'tool_call', content_filter: 'content_filter', 'content-filter': 'content_filter',
-};
+/** As in `analyzer/dialects/vocabulary.ts`. */
 const PROVIDER: Readonly<Record<string, string>> = { 'openai.chat': 'openai', 'openai.responses': 'openai', 'openai.embedding': 'openai' };
 
 export type CaptureTest = {
@@ -20,18 +14,10 @@ export type CaptureTest = {
 };
 
 /** Every span of a capture through the real decoder and normaliser: exactly the calls that were made, and what each says. */
-export function normalisedCapture(client: string) {
-  const files = readdirSync(fileURLToPath(new URL(`../golden/${client}/`, import.meta.url))).filter((file) => file.endsWith('-traces.bin')).sort();
-  const normaliser = createNormaliser({ stratumAttributes: [] });
-  return files.flatMap((file) =>
-    readSpans(client, file).map(({ resource, scope, span }) => normaliser.span({ project: 'p', received_ms: Number(span.end_ns / 1_000_000n) + 1000 }, resource, scope, span)),
-  );
-}
-
 export function describeCapture({ client, dialect, promptIn = () => 'own_keys' }: CaptureTest): void {
   const { calls: expected, traps, duplicates = [] } = readCapture(client);
   const normalised = normalisedCapture(client);
-  const calls = new Map<string, LlmCall>(normalised.flatMap((result) => (result.kind === 'call' ? [[result.call.span_id, result.call]] : [])));
+  const calls = callsOf(normalised);
   const relatives = normalised.flatMap((result) => (result.kind === 'relative' ? [result.relative] : []));
 
   it('has exactly the calls that were made, and reads no trap as one', () => {
@@ -67,11 +53,11 @@ function stated(wire: ExpectedCall): Partial<LlmCall> {
     ['input_tokens', wire.input_tokens],
     ['output_tokens', wire.output_tokens],
     ['cache_read_tokens', wire.cached_input_tokens],
-    ['finish_reason', wire.finish_reasons === null ? null : FINISH[wire.finish_reasons[0] ?? '']],
+    ['finish_reason', wire.finish_reasons === null ? null : FINISH_REASONS[wire.finish_reasons[0] ?? '']],
     ['is_stream', wire.is_streaming],
     ['environment', wire.environment],
     ['session_id', wire.session_id_on === 'self' ? wire.session_id : null],
-    ['user_id', wire.user_id_on === 'self' && wire.user_id !== null ? createHash('sha256').update(wire.user_id).digest('hex').slice(0, 16) : null],
+    ['user_id', wire.user_id_on === 'self' && wire.user_id !== null ? hashedUser(wire.user_id) : null],
   ];
   return Object.fromEntries(entries.filter(([, value]) => value !== null && value !== undefined));
 }

@@ -1,4 +1,6 @@
 import { createHash } from 'node:crypto';
+import { readdirSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { expect } from 'vitest';
 import { createNormaliser, type NormalisedSpan } from '../../analyzer/normalise.ts';
 import type { LlmCall } from '../../schemas/call.ts';
@@ -12,16 +14,29 @@ export type NormalisedCapture = {
   readonly relatives: readonly Extract<NormalisedSpan, { kind: 'relative' }>[];
 };
 
-export function normaliseCapture(client: string, files: readonly string[]): NormalisedCapture {
-  const { calls, traps } = readCapture(client);
+/** @param files those of the capture that hold the spans; all that hold traces, unless some are asked for. */
+export function normalisedCapture(client: string, files: readonly string[] = tracesOf(client)): NormalisedSpan[] {
   const normaliser = createNormaliser({ stratumAttributes: [] });
-  const normalised = files
+  return files
     .flatMap((file) => readSpans(client, file))
     .map(({ resource, scope, span }) => normaliser.span({ project: 'p', received_ms: Number(span.end_ns / 1_000_000n) + 1000 }, resource, scope, span));
+}
+
+function tracesOf(client: string): string[] {
+  return readdirSync(fileURLToPath(new URL(`../golden/${client}/`, import.meta.url))).filter((file) => file.endsWith('-traces.bin')).sort();
+}
+
+export function callsOf(normalised: readonly NormalisedSpan[]): Map<string, LlmCall> {
+  return new Map(normalised.flatMap((result) => (result.kind === 'call' ? [[result.call.span_id, result.call]] : [])));
+}
+
+export function normaliseCapture(client: string, files: readonly string[]): NormalisedCapture {
+  const { calls, traps } = readCapture(client);
+  const normalised = normalisedCapture(client, files);
   return {
     expected: calls,
     traps: traps.map(({ span_id }) => span_id),
-    calls: new Map(normalised.flatMap((result) => (result.kind === 'call' ? [[result.call.span_id, result.call]] : []))),
+    calls: callsOf(normalised),
     relatives: normalised.filter((result) => result.kind === 'relative'),
   };
 }
@@ -33,7 +48,8 @@ export function expectTheCallsThatWereMade({ calls, expected, relatives, traps }
   expect(traps.filter((trap) => !others.has(trap))).toEqual([]);
 }
 
-const FINISH_REASONS: Readonly<Record<string, string>> = {
+/** Words of providers that mean the same, as in `analyzer/dialects/vocabulary.ts`, told again so that a wrong table shows. */
+export const FINISH_REASONS: Readonly<Record<string, string>> = {
   stop: 'stop',
   end_turn: 'stop',
   completed: 'stop',
@@ -41,9 +57,16 @@ const FINISH_REASONS: Readonly<Record<string, string>> = {
   max_tokens: 'length',
   tool_calls: 'tool_call',
   tool_call: 'tool_call',
+  'tool-calls': 'tool_call',
   tool_use: 'tool_call',
   content_filter: 'content_filter',
+  'content-filter': 'content_filter',
 };
+
+/** As users are stored. */
+export function hashedUser(id: string): string {
+  return createHash('sha256').update(id).digest('hex').slice(0, 16);
+}
 
 /**
  * Everything that the wire says of a call on its own span; what stands above it is not the dialect's to read. Where the wire is
@@ -67,7 +90,7 @@ export function expectWhatIsOnTheWire(call: LlmCall | undefined, wire: ExpectedC
     is_error: wire.is_error,
     error_type: wire.error_type,
     session_id: wire.session_id_on === 'self' ? wire.session_id : null,
-    user_id: wire.user_id_on === 'self' && wire.user_id !== null ? createHash('sha256').update(wire.user_id).digest('hex').slice(0, 16) : null,
+    user_id: wire.user_id_on === 'self' && wire.user_id !== null ? hashedUser(wire.user_id) : null,
     environment: wire.environment ?? 'default',
     flags: [],
   });

@@ -25,3 +25,13 @@ it.each([
 ])('finds no prompt in %s', (_case, prompt, flags) => {
   expect(callOf({ ...chat, ...tracked(prompt) })).toMatchObject({ prompt_name: null, prompt_version: null, prompt_attribution: 'none', flags });
 });
+
+/** As ddtrace 4.16.0 exports them; what a whole run looks like is in `golden/recorded/ddtrace`. */
+const traced = { '_dd.llmobs.span_kind': 'llm', component: 'openai', 'gen_ai.operation.name': 'llm', 'gen_ai.provider.name': 'unknown', 'gen_ai.request.model': 'gpt-4o-2024-08-06', 'openai.request.model': 'gpt-4o', '_dd.llmobs.model_name': 'gpt-4o-2024-08-06', 'gen_ai.usage.reasoning_output_tokens': 3 };
+
+it("reads the spans of Datadog's tracer", () => {
+  expect(callOf(traced)).toMatchObject({ dialect: 'datadog', operation: 'chat', provider: 'openai', request_model: 'gpt-4o', response_model: 'gpt-4o-2024-08-06', reasoning_tokens: 3, is_error: false });
+  expect(callOf({ ...traced, 'error.type': 'openai.BadRequestError' }, { status_code: 2 })).toMatchObject({ is_error: true, request_model: 'gpt-4o', error_type: 'openai.BadRequestError' });
+  expect(callOf({ ...traced, '_dd.llmobs.span_kind': 'embedding' })).toMatchObject({ operation: 'embeddings' });
+  for (const [kind, reason] of [['agent', 'agent'], ['workflow', 'wrapper'], ['tool', 'tool'], ['retrieval', 'retrieval'], ['experiment', 'not_an_llm_call']]) expect(relativeOf({ ...traced, '_dd.llmobs.span_kind': kind ?? '' })).toMatchObject({ reason });
+});

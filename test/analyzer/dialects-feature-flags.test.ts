@@ -57,7 +57,7 @@ describe('an evaluation that was logged', () => {
 
   it('counts for the span that it names, which comes later, and for no other', () => {
     const { log, read } = open();
-    expect(log(logged)).toEqual({ kind: 'ignored', reason: 'feature_flag' });
+    expect(log(logged)).toMatchObject({ kind: 'ignored', reason: 'feature_flag', assignment: { prompt: REFUND_V2 } });
     expect(read()).toEqual({ name: 'refund-agent', version: 'v2', attribution: 'direct' });
     expect(read('another project')).toMatchObject({ name: null });
     // A second delivery of the span reads the same.

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { describeCapture, normalisedCapture } from './capture-suite.ts';
+import { normalisedCapture } from './capture.ts';
+import { describeCapture } from './capture-suite.ts';
 import { anySpanOf, callIn, relativeIn } from './spans.ts';
 
 const scope = 'langsmith';
@@ -121,8 +122,11 @@ describe('what is no llm run, whatever gen_ai.operation.name says', () => {
     expect(callIn(scope, { 'langsmith.span.kind': 'embedding', 'gen_ai.request.model': 'text-embedding-3-small' })).toMatchObject({ operation: 'embeddings' });
   });
 
-  it('a chain that repeats the usage may stand for its runs', () => {
-    expect(relativeIn(scope, { 'langsmith.span.kind': 'chain', 'gen_ai.usage.input_tokens': 10, 'gen_ai.usage.output_tokens': 2 })).toMatchObject({ candidate: { input_tokens: 10 } });
+  it('a chain that repeats the usage may stand for its runs where it names their model', () => {
+    const chain = { 'langsmith.span.kind': 'chain', 'gen_ai.usage.input_tokens': 10, 'gen_ai.usage.output_tokens': 2 };
+    expect(relativeIn(scope, { ...chain, 'gen_ai.request.model': 'gpt-4o' })).toMatchObject({ candidate: { input_tokens: 10 } });
+    // LangChain's _check_refusal: the message passes through it beside the model's own span.
+    expect(relativeIn(scope, chain)).toMatchObject({ candidate: null });
   });
 });
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { LlmCall } from '../../schemas/call.ts';
-import { describeCapture, normalisedCapture } from './capture-suite.ts';
+import { normalisedCapture } from './capture.ts';
+import { describeCapture } from './capture-suite.ts';
 import { anySpanOf, callIn, normaliseIn, relativeIn } from './spans.ts';
 
 const scope = 'litellm';

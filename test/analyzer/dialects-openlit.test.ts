@@ -1,11 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { hubPrompt, openLit, openLitPrompt } from '../../analyzer/dialects/openlit.ts';
+import { hubPrompt, openLit } from '../../analyzer/dialects/openlit.ts';
 import { createNormaliser } from '../../analyzer/normalise.ts';
 import { readRecords } from '../golden/captures.ts';
 import { attributeBag, expectNothingMadeUp } from './attribute-bags.ts';
 import { expectTheCallsThatWereMade, expectWhatIsOnTheWire, normaliseCapture } from './capture.ts';
-import { span, STARTED_MS } from './spans.ts';
+import { normalise, span, STARTED_MS } from './spans.ts';
 
 const scope = { name: 'openlit.instrumentation.langchain', version: '', attributes: new Map() };
 const read = (attributes: Parameters<typeof span>[0], changed: Parameters<typeof span>[1] = {}) => openLit.read({ resource: new Map(), scope, span: span(attributes, changed), flags: new Set() });
@@ -67,8 +67,8 @@ it('reads a failed call of an older version, which has nothing but its name', ()
 });
 
 it('reads the prompt that the application names, or the repository that it was pulled from', () => {
-  expect(openLitPrompt(new Map<string, string | number>([['prompt.name', 'a'], ['prompt.version', 2]]), new Set())).toMatchObject({ prompt_name: 'a', prompt_version: '2', prompt_version_source: 'explicit' });
-  expect(openLitPrompt(new Map([['prompt.version', '2']]), new Set())).toBeNull();
+  // What is passed to `using_attributes`; the keys are those that applications choose themselves.
+  expect(normalise(span({ 'telemetry.sdk.name': 'openlit', 'prompt.name': 'a', 'prompt.version': 2 }))).toMatchObject({ relative: { prompt_name: 'a', prompt_version: '2', prompt_version_source: 'explicit' } });
   expect(hubPrompt(new Map([['gen_ai.hub.owner', 'rlm'], ['gen_ai.hub.repo', 'rag-prompt']]), new Set())).toMatchObject({ prompt_name: 'rlm/rag-prompt', prompt_version: null, prompt_version_source: 'none' });
 });
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { describeCapture, normalisedCapture } from './capture-suite.ts';
+import { normalisedCapture } from './capture.ts';
+import { describeCapture } from './capture-suite.ts';
 import { anySpanOf, callIn, relativeIn } from './spans.ts';
 
 const scope = 'promptfoo.providers';

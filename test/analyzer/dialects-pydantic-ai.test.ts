@@ -65,6 +65,10 @@ it('reads what Logfire writes of a provider, once for each stream', () => {
   const data = JSON.stringify({ message: { role: 'assistant', content: '' }, usage: { prompt_tokens: 10, completion_tokens: 2, prompt_tokens_details: { cached_tokens: 4 } } });
   expect(openai({ ...request, response_data: data })).toMatchObject({ kind: 'call', call: { dialect: 'pydantic_ai', operation: 'chat', is_stream: true, input_tokens: 10, output_tokens: 2, cache_read_tokens: 4, is_empty: true } });
   expect(openai({ ...request, response_data: data, 'logfire.span_type': 'log' })).toMatchObject({ kind: 'relative', reason: 'not_an_llm_call' });
+  // A stream's span ends with the head of the response; what came is told by a log at its end, with the time that it took.
+  expect(openai(request)).toMatchObject({ kind: 'relative', reason: 'not_an_llm_call' });
+  const end = { 'gen_ai.system': 'openai', 'gen_ai.request.model': 'gpt-4o', request_data: '{"model": "gpt-4o"}', 'logfire.span_type': 'log', duration: 0.25, 'gen_ai.response.id': 'chatcmpl-1', 'gen_ai.usage.output_tokens': 7 };
+  expect(openai(end)).toMatchObject({ kind: 'call', call: { is_stream: true, duration_ms: 250, response_id: 'chatcmpl-1', output_tokens: 7 } });
   // Until it has answered, nothing says that it is a call but what was asked.
   const { 'gen_ai.system': _, ...failed } = request;
   const error = { status_code: 2, status_message: 'RateLimitError: 429' };

@@ -208,3 +208,30 @@ describe('judgements in the attributes of a span', () => {
     expect(inputOf({ role: 'judge', session_id: null })).toEqual({ scores: [], ignored_scores: ['score_without_target'] });
   });
 });
+
+describe('an identifier of the sender', () => {
+  const idOf = (key: string | null, changed: Record<string, AttributeValue> = {}) => scoreOf({ ...value(0.8), ...(key === null ? {} : { 'openlit.score.idempotency_key': key }), ...changed }).score_id;
+
+  it('of OpenLIT tells two judgements of one judge apart, and the same one is the same whatever its value', () => {
+    expect(idOf('run-1')).not.toBe(idOf('run-2'));
+    expect(idOf('run-1')).not.toBe(idOf(null));
+    expect(idOf('run-1', value(0.1))).toBe(idOf('run-1'));
+  });
+
+  it('of an OpenInference annotation does so on one span', () => {
+    const annotated = (identifiers: readonly (string | null)[]) =>
+      normalise(
+        span({
+          'openinference.span.kind': 'LLM',
+          ...Object.fromEntries(
+            identifiers.flatMap((identifier, index) => [
+              [`annotations.${index}.annotation.name`, 'tone'],
+              [`annotations.${index}.annotation.score`, index],
+              ...(identifier === null ? [] : [[`annotations.${index}.annotation.identifier`, identifier]]),
+            ]),
+          ),
+        }),
+      ).scores.map(({ score_id }) => score_id);
+    expect(new Set(annotated(['mira', 'noor', 'mira', null])).size).toBe(3);
+  });
+});

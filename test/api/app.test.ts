@@ -205,11 +205,11 @@ describe('alerts', () => {
     expect((await act('resolve', {})).status).toBe(400);
     expect((await act('resolve', { reason: '  ' })).status).toBe(400);
     expect(await (await act('acknowledge', { by: 'mira' })).json()).toMatchObject({ state: 'acknowledged' });
-    expect(await (await act('acknowledge', {})).json()).toMatchObject({ transitions: [{ state: 'open' }, { state: 'acknowledged', reason: 'mira' }] });
+    expect(await (await act('acknowledge', {})).json()).toMatchObject({ transitions: [{ state: 'open' }, { state: 'acknowledged', by: 'mira', reason: '' }] });
     expect(await (await act('resolve', { reason: 'rolled back', by: 'mira' })).json()).toMatchObject({ state: 'resolved' });
     expect((await act('acknowledge', {})).status).toBe(409);
     const alert = await get(`/v1/alerts/${refund.alertId}`);
-    expect(alert.transitions.map((transition: Json) => [transition.state, transition.reason])).toEqual([['open', 'evidence reached its threshold'], ['acknowledged', 'mira'], ['resolved', 'mira: rolled back']]);
+    expect(alert.transitions.map((transition: Json) => [transition.state, transition.by, transition.reason])).toEqual([['open', '', 'evidence reached its threshold'], ['acknowledged', 'mira', ''], ['resolved', 'mira', 'rolled back']]);
     expect((await get('/v1/alerts?state=open')).alerts).toHaveLength(0);
     expect((await get('/v1/alerts?state=resolved')).alerts).toHaveLength(1);
   });

@@ -5,17 +5,18 @@ import { Webhook as Verifier } from 'standardwebhooks';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createDelivery, type Delivery } from '../../api/deliver.ts';
 import { createSinks, type Sink } from '../../api/sinks/index.ts';
-import type { AlertTransition } from '../../api/sinks/journal.ts';
+import { createRouting } from '../../api/routing.ts';
+import { createSilences } from '../../api/silences.ts';
 import { createPost, type Post } from '../../api/sinks/post.ts';
 import { endlessRetention, migrate } from '../../deploy/migrate.ts';
 import { openEmbeddedStore } from '../../deploy/store-embedded.ts';
 import type { Alert } from '../../schemas/alert.ts';
 import { RetryableError } from '../../schemas/errors.ts';
 import type { Store } from '../../schemas/store.ts';
+import { hook, secret } from './delivering.ts';
 import { alertAt } from './sinks/alert.ts';
 import { receiver as listen, type Answer, type Received } from './sinks/receiver.ts';
 
-const secret = `whsec_${Buffer.alloc(32, 'not a secret').toString('base64')}`;
 const directory = mkdtempSync(join(tmpdir(), 'culprit-deliver-'));
 
 let store: Store;
@@ -50,8 +51,8 @@ async function receiver(answer?: Answer) {
   return listening;
 }
 
-function webhook(name: string, url: string, more: { timeout_s?: number; events?: ('alert.open' | 'alert.acknowledged' | 'alert.resolved')[] } = {}): Sink {
-  const [sink] = createSinks({ webhooks: [{ name, url, secret, events: ['alert.open', 'alert.acknowledged', 'alert.resolved'], timeout_s: 15, ...more }] });
+function webhook(name: string, url: string, more: Parameters<typeof hook>[2] = {}): Sink {
+  const [sink] = createSinks({ webhooks: [hook(name, url, { timeout_s: 15, ...more })] });
   if (sink === undefined) throw new Error('no sink');
   return sink;
 }
@@ -63,12 +64,10 @@ function deliveryTo(sinks: Sink[], more: { store?: Store; waitingDeliveries?: nu
   const schedule = (delayMs: number, task: () => void) => {
     const entry = { dueMs: nowMs + delayMs, task };
     tasks.push(entry);
-    return () => {
-      tasks = tasks.filter((other) => other !== entry);
-    };
+    return () => void (tasks = tasks.filter((other) => other !== entry));
   };
   const delivery = createDelivery(
-    { store: more.store ?? store, clock, random: () => 0.5, schedule, sinks, post: more.post ?? openPost, warn: (message) => warnings.push(message) },
+    { routing: createRouting([]), silences: createSilences({ store: more.store ?? store, clock }, async () => undefined).active, picture: async () => null, store: more.store ?? store, clock, random: () => 0.5, schedule, sinks, post: more.post ?? openPost, warn: (message) => warnings.push(message) },
     { waitingDeliveries: more.waitingDeliveries ?? 100 },
   );
   cleanups.push(() => delivery.close());
@@ -89,10 +88,16 @@ async function pass(durationMs: number, delivery: Delivery): Promise<void> {
   nowMs = endMs;
 }
 
-async function raise(alertId: string, sequence = 1, state: Alert['state'] = 'open'): Promise<AlertTransition> {
-  const transition = { transition_id: `${alertId}-${sequence}`, alert_id: alertId, sequence, state, at_ms: nowMs, body: JSON.stringify(alertAt(alertId, state, nowMs)) };
-  await store.insert('alert_transitions', [{ ...transition, project: 'default', comparison_id: 'c', reason: '' }]);
+async function raise(alertId: string, sequence = 1, state: Alert['state'] = 'open', more: { reason?: string; who?: string; event?: string; body?: string } = {}): Promise<{ transition_id: string }> {
+  const transition = { transition_id: `${alertId}-${sequence}`, alert_id: alertId, sequence, at_ms: nowMs, body: JSON.stringify(alertAt(alertId, state, nowMs)), reason: '', ...more };
+  await store.insert('alert_transitions', [{ ...transition, state, project: 'default', comparison_id: 'c' }]);
   return transition;
+}
+
+async function told(delivery: Delivery, alertId?: string): Promise<void> {
+  if (alertId !== undefined) await raise(alertId);
+  delivery.wake();
+  await delivery.settled();
 }
 
 async function journal(sink: string) {
@@ -108,11 +113,10 @@ describe('delivery', () => {
   it('tells a sink of each transition once, signed so that the standard verifier takes it', async () => {
     const { url, received } = await receiver();
     const delivery = deliveryTo([webhook('ops', url)]);
-    delivery.start();
-    await delivery.deliver([await raise('a')]);
-    await delivery.settled();
-    await delivery.deliver([await raise('a', 2, 'resolved')]);
-    await delivery.settled();
+    delivery.wake();
+    await told(delivery, 'a');
+    await raise('a', 2, 'resolved');
+    await told(delivery);
 
     expect(ids(received)).toEqual(['a-1', 'a-2']);
     const [first] = received;
@@ -131,9 +135,9 @@ describe('delivery', () => {
   it('does not send again what is offered again', async () => {
     const { url, received } = await receiver();
     const delivery = deliveryTo([webhook('ops', url)]);
-    const transition = await raise('a');
+    await raise('a');
     for (let time = 0; time < 3; time += 1) {
-      await delivery.deliver([transition]);
+      delivery.wake();
       await pass(60_000, delivery);
     }
     expect(ids(received)).toEqual(['a-1']);
@@ -142,7 +146,8 @@ describe('delivery', () => {
   it('tries again after 5 seconds with the same id and body, and a fresh signature', async () => {
     const { url, received } = await receiver((response, count) => response.writeHead(count === 1 ? 500 : 200).end());
     const delivery = deliveryTo([webhook('ops', url)]);
-    await delivery.deliver([await raise('a')]);
+    await raise('a');
+    delivery.wake();
     await pass(4_999, delivery);
     expect(received).toHaveLength(1);
     await pass(1_001, delivery);
@@ -156,7 +161,8 @@ describe('delivery', () => {
     const { url, received } = await receiver((response) => response.writeHead(500).end());
     const delivery = deliveryTo([webhook('ops', url)]);
     const startMs = nowMs;
-    await delivery.deliver([await raise('a')]);
+    await raise('a');
+    delivery.wake();
     await pass(5 * 24 * 3_600_000, delivery);
     const sentAtS = received.map(({ headers }) => Number(headers['webhook-timestamp']) - Math.floor(startMs / 1000));
     // 0, 5 s, 5 min, 30 min, 2, 5, 10, 14, 20 and 24 h, each 10 % longer by the injected chance of 0.5.
@@ -174,7 +180,8 @@ describe('delivery', () => {
   ])('comes back no earlier than Retry-After says, in %s', async (_, header) => {
     const { url, received } = await receiver((response, count) => (count === 1 ? response.writeHead(429, { 'retry-after': header() }).end() : response.writeHead(200).end()));
     const delivery = deliveryTo([webhook('ops', url)]);
-    await delivery.deliver([await raise('a')]);
+    await raise('a');
+    delivery.wake();
     await pass(118_000, delivery);
     expect(received).toHaveLength(1);
     await pass(3_000, delivery);
@@ -185,9 +192,9 @@ describe('delivery', () => {
     let isGone = true;
     const { url, received } = await receiver((response) => response.writeHead(isGone ? 410 : 200).end());
     const delivery = deliveryTo([webhook('ops', url)]);
-    await delivery.deliver([await raise('a')]);
-    await delivery.settled();
-    await delivery.deliver([await raise('b')]);
+    await told(delivery, 'a');
+    await raise('b');
+    delivery.wake();
     await pass(3_600_000, delivery);
     expect(ids(received)).toEqual(['a-1']);
     expect(delivery.status()[0]).toMatchObject({ state: 'disabled' });
@@ -196,7 +203,7 @@ describe('delivery', () => {
 
     isGone = false;
     const restarted = deliveryTo([webhook('ops', url)]);
-    restarted.start();
+    restarted.wake();
     await restarted.settled();
     expect(ids(received)).toEqual(['a-1', 'b-1']);
   });
@@ -204,14 +211,15 @@ describe('delivery', () => {
   it('goes on after a restart where it was, without those that are done', async () => {
     const { url, received } = await receiver((response, count) => response.writeHead(count === 1 ? 200 : 500).end());
     const before = deliveryTo([webhook('ops', url)]);
-    await before.deliver([await raise('a'), await raise('b')]);
+    for (const id of ['a', 'b']) await raise(id);
+    before.wake();
     await before.settled();
     await before.close();
     expect(ids(received)).toEqual(['a-1', 'b-1']);
     await raise('c');
 
     const after = deliveryTo([webhook('ops', url)]);
-    after.start();
+    after.wake();
     await after.settled();
     expect(ids(received)).toEqual(['a-1', 'b-1', 'c-1']);
     await pass(5_000, after);
@@ -229,12 +237,13 @@ describe('delivery', () => {
       },
     };
     const before = deliveryTo([webhook('ops', url)], { store: crashing });
-    await before.deliver([await raise('a')]);
+    await raise('a');
+    before.wake();
     await before.close();
     expect(ids(received)).toEqual(['a-1']);
 
     const after = deliveryTo([webhook('ops', url)]);
-    after.start();
+    after.wake();
     await after.settled();
     expect(ids(received)).toEqual(['a-1', 'a-1']);
     expect(await journal('ops')).toHaveLength(1);
@@ -245,23 +254,16 @@ describe('delivery', () => {
     let isAway = false;
     const flaky: Store = {
       ...store,
-      insert: async (table, rows) => {
-        if (isAway) throw new RetryableError('the store is away');
-        await store.insert(table, rows);
-      },
-      select: async (sql, parameters) => {
-        if (isAway) throw new RetryableError('the store is away');
-        return store.select(sql, parameters);
-      },
+      insert: (table, rows) => (isAway ? Promise.reject(new RetryableError('the store is away')) : store.insert(table, rows)),
+      select: (sql, parameters) => (isAway ? Promise.reject(new RetryableError('the store is away')) : store.select(sql, parameters)),
     };
     const delivery = deliveryTo([webhook('ops', url)], { store: flaky });
-    const [a, b] = [await raise('a'), await raise('b')];
-    delivery.start();
-    await delivery.settled();
+    for (const id of ['a', 'b']) await raise(id);
+    await told(delivery);
     expect(ids(received)).toEqual(['a-1', 'b-1']);
     isAway = true;
-    const c = await raise('c');
-    await delivery.deliver([a, b, c]);
+    await raise('c');
+    delivery.wake();
     await pass(20_000, delivery);
     expect(received).toHaveLength(2);
     isAway = false;
@@ -289,7 +291,8 @@ describe('delivery', () => {
       arrive();
     });
     const delivery = deliveryTo([webhook('dead', dead.url), webhook('alive', alive.url)]);
-    await delivery.deliver([await raise('a'), await raise('b'), await raise('c')]);
+    for (const id of ['a', 'b', 'c']) await raise(id);
+    delivery.wake();
     await allArrived;
     expect(ids(alive.received)).toEqual(['a-1', 'b-1', 'c-1']);
     expect(ids(dead.received)).toEqual(['a-1']);
@@ -300,17 +303,17 @@ describe('delivery', () => {
   it('counts a sink that does not answer in time as a failed attempt', async () => {
     const { url } = await receiver(() => undefined);
     const delivery = deliveryTo([webhook('slow', url, { timeout_s: 0.05 })]);
-    await delivery.deliver([await raise('a')]);
-    await delivery.settled();
+    await told(delivery, 'a');
     expect(await journal('slow')).toEqual([{ transition_id: 'a-1', attempt: 1, outcome: 'retry', detail: 'no answer in 0.05 s' }]);
   });
 
   it('never lets "resolved" overtake an "open" that waits, nor an alert wait for another', async () => {
     const { url, received } = await receiver((response, count) => response.writeHead(count === 1 ? 503 : 200).end());
     const delivery = deliveryTo([webhook('ops', url)]);
-    await delivery.deliver([await raise('a')]);
-    await delivery.settled();
-    await delivery.deliver([await raise('a', 2, 'resolved'), await raise('b')]);
+    await told(delivery, 'a');
+    await raise('a', 2, 'resolved');
+    await raise('b');
+    delivery.wake();
     await pass(60_000, delivery);
     expect(ids(received)).toEqual(['a-1', 'b-1', 'a-1', 'a-2']);
   });
@@ -318,11 +321,10 @@ describe('delivery', () => {
   it('holds a bounded number in memory and leaves none behind', async () => {
     const { url, received } = await receiver();
     const delivery = deliveryTo([webhook('ops', url)], { waitingDeliveries: 4 });
-    const transitions: AlertTransition[] = [];
+    const transitions: { transition_id: string }[] = [];
     for (let index = 0; index < 25; index += 1) transitions.push(await raise(`alert${String(index).padStart(2, '0')}`));
-    const offered = delivery.deliver(transitions);
+    delivery.wake();
     expect(delivery.status()[0]?.waiting).toBeLessThanOrEqual(4);
-    await offered;
     await delivery.settled();
     expect(new Set(ids(received))).toEqual(new Set(transitions.map(({ transition_id }) => transition_id)));
     expect(received).toHaveLength(25);
@@ -342,7 +344,8 @@ describe('delivery', () => {
       },
     };
     const delivery = deliveryTo([webhook('ops', url)], { store: full });
-    await delivery.deliver([await raise('a')]);
+    await raise('a');
+    delivery.wake();
     await pass(60_000, delivery);
     expect(ids(received)).toEqual(['a-1']);
     expect(refusals).toBe(0);
@@ -352,8 +355,9 @@ describe('delivery', () => {
   it('tells a sink only of the events that it wants', async () => {
     const { url, received } = await receiver();
     const delivery = deliveryTo([webhook('ops', url, { events: ['alert.resolved'] })]);
-    await delivery.deliver([await raise('a'), await raise('a', 2, 'resolved')]);
-    await delivery.settled();
+    await raise('a');
+    await raise('a', 2, 'resolved');
+    await told(delivery);
     expect(ids(received)).toEqual(['a-2']);
   });
 
@@ -362,26 +366,27 @@ describe('delivery', () => {
     nowMs += 3_600_000;
     const { url, received } = await receiver();
     const delivery = deliveryTo([webhook('new', url)]);
-    delivery.start();
-    await delivery.deliver([await raise('fresh')]);
-    await delivery.settled();
+    delivery.wake();
+    await raise('fresh');
+    await told(delivery);
     expect(ids(received)).toEqual(['fresh-1']);
   });
 
   it('gives up at once on a stored alert that nobody could read', async () => {
     const { url, received } = await receiver();
     const delivery = deliveryTo([webhook('ops', url)]);
-    await delivery.deliver([{ ...(await raise('a')), body: '{}' }]);
+    await raise('a');
+    delivery.wake();
     await store.insert('alert_transitions', [{ transition_id: 'x', alert_id: 'x', sequence: 1, state: 'open', at_ms: nowMs, body: 'no JSON', project: 'default', comparison_id: '', reason: '' }]);
-    await delivery.deliver([{ transition_id: 'x', alert_id: 'x', sequence: 1, state: 'open', at_ms: nowMs, body: 'no JSON' }]);
-    await delivery.settled();
+    await told(delivery);
     expect((await journal('ops')).find(({ transition_id }) => transition_id === 'x')).toMatchObject({ outcome: 'failed', detail: 'the stored alert is not culprit.alert/1' });
     expect(ids(received)).toEqual(['a-1']);
   });
 
   it('names no secret and no path of an address where things fail', async () => {
     const delivery = deliveryTo([webhook('ops', 'http://127.0.0.1:9/T0KEN-in-path')]);
-    await delivery.deliver([await raise('a')]);
+    await raise('a');
+    delivery.wake();
     await pass(5 * 24 * 3_600_000, delivery);
     const said = JSON.stringify([await journal('ops'), delivery.status(), warnings]);
     expect(said).toContain('ECONNREFUSED');

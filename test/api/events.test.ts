@@ -46,6 +46,14 @@ test('clients are bounded, and a place that was left is free', async () => {
   await second.reader.cancel();
 });
 
+test('who asks for the headers only takes no place', async () => {
+  for (let asked = 0; asked < 3; asked += 1) expect((await api.app.request('/v1/events', { method: 'HEAD' })).status).toBe(200);
+  expect(api.listeners.size).toBe(0);
+  const { response, reader } = await connect();
+  expect(response.status).toBe(200);
+  await reader.cancel();
+});
+
 test('a client that does not read is cut off, and the others go on', async () => {
   await connect();
   const { reader } = await connect();

@@ -138,6 +138,28 @@ describe('the page', { timeout: 60_000 }, () => {
       expect(await page.evaluate('document.activeElement.textContent')).toContain('Latency');
     });
 
+    test('by keyboard alone: silence, with what it matches; it is shown, and ended with a reason', async () => {
+      const page = await open(`/alerts/${alertId}`);
+      await page.getByRole('button', { name: 'Silence…' }).focus();
+      await page.keyboard.press('Enter');
+      await page.waitForSelector('dialog[open] [role=status]:has-text("matches 1 of")');
+      await page.keyboard.press('ArrowDown');
+      await page.keyboard.press('ArrowDown');
+      await page.waitForSelector('dialog [role=status]:has-text("prompt=refund-agent: matches 1 of")');
+      await page.locator('#silence-reason').focus();
+      await page.keyboard.type('load test');
+      await page.keyboard.press('Tab');
+      await page.keyboard.press('Tab');
+      await page.keyboard.press('Enter');
+      await page.waitForSelector('.notice:has-text("prompt=refund-agent for another")');
+      const list = await open('/alerts');
+      await list.getByRole('button', { name: 'End the silence of prompt=refund-agent' }).click();
+      await list.keyboard.type('over');
+      await list.getByRole('button', { name: 'End', exact: true }).click();
+      await list.waitForSelector('.silences', { state: 'detached' });
+      expect(api.released).toHaveLength(1);
+    });
+
     test('by keyboard alone: skip link, chart readout, numbers, resolve with a reason', async () => {
       const page = await open(`/alerts/${alertId}`);
       await page.keyboard.press('Tab');
@@ -165,6 +187,15 @@ describe('the page', { timeout: 60_000 }, () => {
       await page.keyboard.press('Enter');
       await page.waitForSelector('.chip:has-text("resolved")');
       expect(await page.textContent('.past')).toMatch(/open.*acknowledged.*resolved.*rolled back to v1/s);
+    });
+
+    test('who was told, and what else changed, stand on the alert', async () => {
+      const atMs = nowMs - 60_000;
+      await api.store.insert('deliveries', [{ transition_id: `${alertId}-1`, sink: 'on-call', attempt: 1, at_ms: atMs, outcome: 'delivered', detail: 'HTTP 202' }]);
+      await api.store.insert('calls', [{ ...callRow({ at_ms: nowMs - 92 * 60_000, id: 'new app' }), service_version: '2026.6.2' }]);
+      const page = await open(`/alerts/${alertId}`);
+      expect(await page.textContent('main')).toMatch(/Who was told.*on-calltoldHTTP 202/s);
+      expect(await page.locator('.card', { hasText: 'What changed around then' }).textContent()).toContain('shop-backend 2026.6.2 app version, 1 call');
     });
 
     test('navigation is by links: overview, prompt, back; focus goes to the heading', async () => {
@@ -203,6 +234,17 @@ describe('the page', { timeout: 60_000 }, () => {
         const found = await page.evaluate<{ violations: { id: string; nodes: { html: string; failureSummary: string }[] }[] }>('axe.run(document, { resultTypes: ["violations"] })');
         expect(found.violations.map((violation) => `${path} ${violation.id}: ${violation.nodes[0]?.html} ${violation.nodes[0]?.failureSummary}`)).toEqual([]);
       }
+    });
+
+    test('axe finds nothing in the silence dialog', async () => {
+      const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+      const page = await open('/alerts', { bypassCSP: true });
+      await page.locator('article:not(.resolved) a').first().click();
+      await page.getByRole('button', { name: 'Silence…' }).click();
+      await page.waitForSelector('dialog[open] [role=status]:has-text("matches")');
+      await page.evaluate(axe);
+      const found = await page.evaluate<{ violations: { id: string; nodes: { html: string }[] }[] }>('axe.run(document, { resultTypes: ["violations"] })');
+      expect(found.violations.map((violation) => `${violation.id}: ${violation.nodes[0]?.html}`)).toEqual([]);
     });
 
     test('a phone is never wider than its screen', async () => {

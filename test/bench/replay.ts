@@ -3,7 +3,6 @@
  * of four prompts, half of the calls judged, with a canary of one prompt in the second half that answers worse, then runs
  * `culprit replay --json` over it. Prints one JSON line; fails unless every call was read and every round printed the same bytes.
  */
-import { spawn } from 'node:child_process';
 import { createWriteStream } from 'node:fs';
 import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { once } from 'node:events';
@@ -12,7 +11,7 @@ import { join } from 'node:path';
 import { seeded } from '../statistics/traffic.ts';
 import { hexOf, judgementsOf, lognormal, spanOf, tracesOf, type Judgement } from './rig/calls.ts';
 import { rounded } from './rig/load.ts';
-import { BINARY, cpuSecondsOf, machineTimes, memoryOf, nodeFlags } from './rig/server.ts';
+import { cpuSecondsOf, machineTimes, memoryOf, spawnBinary } from './rig/server.ts';
 
 const calls = Number(process.argv[2] ?? 120_000);
 const seed = Number(process.argv[3] ?? 1);
@@ -60,10 +59,10 @@ async function writeRecording(path: string): Promise<void> {
 
 async function replay(path: string): Promise<{ alerts: string; summary: string; seconds: number; cpuSeconds: number; peakMib: number }> {
   const begunMs = performance.now();
-  const child = spawn(process.execPath, [...nodeFlags(), BINARY, 'replay', path, '--json'], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawnBinary(['replay', path, '--json'], 'pipe');
   const said = { alerts: '', summary: '' };
-  child.stdout.setEncoding('utf8').on('data', (chunk: string) => (said.alerts += chunk));
-  child.stderr.setEncoding('utf8').on('data', (chunk: string) => (said.summary += chunk));
+  child.stdout?.setEncoding('utf8').on('data', (chunk: string) => (said.alerts += chunk));
+  child.stderr?.setEncoding('utf8').on('data', (chunk: string) => (said.summary += chunk));
   // The kernel forgets a process when it ends: the last look at it is at most 100 ms old.
   let last = { cpuSeconds: 0, peakMib: 0 };
   const looking = setInterval(() => {

@@ -1,50 +1,17 @@
-import { createComparison } from '../../analyzer/look/comparison.ts';
-import { factorNamed } from '../../analyzer/look/factors.ts';
-import { bySlot } from '../../analyzer/look/observations.ts';
-import { openComparison } from '../../analyzer/look/opening.ts';
-import { SLOTS_PER_HOUR } from '../../analyzer/slots.ts';
+import { rehearse, type Rehearsal, type RehearsalRequest } from '../../analyzer/look/rehearsal.ts';
 import { ConfigFile } from '../../schemas/config.ts';
 import { metricSettingsFor } from '../../schemas/metric-settings.ts';
 import { observationsOf, type Call } from '../simulation/traffic.ts';
 
-/**
- * One rollout from its traffic to its evidence, by the code that the look runs: opened when v2 is first seen, fed slot by
- * slot, and looked at after every slot. Pure: no store, no clock.
- */
-export type RolloutResult = { readonly largest: number; readonly crossed: boolean; readonly strata: number; readonly mixed: number; readonly metrics: Readonly<Record<string, number>> };
+/** A rollout of v2 in simulated traffic. */
+export type RolloutResult = Rehearsal & { readonly crossed: boolean };
 
 const config = ConfigFile.parse({});
 
-export function rollout(calls: readonly Call[], { alpha }: { readonly alpha: number }): RolloutResult {
-  const observed = observationsOf(calls);
-  const [opened] = observed.calls.filter((call) => call.version === 'v2');
-  if (opened === undefined) throw new RangeError('no call of v2');
-  const { slot } = opened;
-  const started = observed.calls.filter((call) => call.slot === slot && call.version === 'v2').map((call) => call.start_ms);
-  const past = observed.calls.filter((call) => call.slot <= slot);
-  const policy = (name: string, kind: 'signal' | 'numeric' | 'boolean') => metricSettingsFor(config, 'refund-agent', name, kind === 'boolean' ? 'rate' : 'score');
-  const ofHour = (row: { readonly slot: number }): boolean => row.slot <= slot && row.slot > slot - SLOTS_PER_HOUR;
-  const opening = openComparison({
-    factor: factorNamed('prompt_version'), group: '', slot, baseline: 'v1', candidate: 'v2', opened_ms: Math.min(...started), alpha, stake: 1, session_window_s: config.session_window_s, policy,
-    calls: observed.calls.filter(ofHour), scores: observed.scores.filter(ofHour),
-  });
-  const identity = { project: 'default', environment: 'production', prompt_name: 'refund-agent', factor: 'prompt_version', baseline: 'v1', candidate: 'v2', epoch: 0, comparison_id: 'c' } as const;
-  const comparison = createComparison(identity, { ...opening, policy });
-  comparison.recall({
-    units: past.map((call) => ({ id: call.session_id === null ? `t:${call.trace_id}` : `s:${call.session_id}`, arm: null, first: { slot: call.slot, span_id: call.span_id, arm: null }, slot: call.slot, scored: [] })),
-    sessions: past.map((call) => call.session_id),
-  });
-  const callsIn = bySlot(observed.calls);
-  const scoresIn = bySlot(observed.scores);
-  const last = Math.max(...callsIn.keys(), ...scoresIn.keys()) + 24;
-  let largest = 0;
-  let strata = 0;
-  for (let now = slot + 1; now <= last; now += 1) {
-    const outcome = comparison.feed(now, callsIn.get(now) ?? [], scoresIn.get(now) ?? [], new Map());
-    strata += outcome.strata.length;
-    largest = Math.max(largest, outcome.e_value);
-  }
-  return { largest, crossed: largest >= 1 / alpha, strata, mixed: comparison.unitCounts().mixed, metrics: comparison.evidence().metrics };
+export function rollout(calls: readonly Call[], request: Pick<RehearsalRequest, 'alpha' | 'onLook'> & Partial<Pick<RehearsalRequest, 'candidate' | 'stake'>>): RolloutResult {
+  const policy: RehearsalRequest['policy'] = (name, kind) => metricSettingsFor(config, 'refund-agent', name, kind === 'boolean' ? 'rate' : 'score');
+  const found = rehearse({ baseline: 'v1', candidate: 'v2', stake: 1, sessionWindowS: config.session_window_s, policy, ...request, ...observationsOf(calls) });
+  return { ...found, crossed: found.largest >= 1 / request.alpha };
 }
 
 /** The fewest of `runs` that would be reached or passed by chance, at this chance each, less than once in a thousand times. */

@@ -32,7 +32,7 @@ async function read(incoming: IncomingMessage): Promise<Request> {
   const type = incoming.headers['content-type'] ?? '';
   if (type.startsWith('multipart/form-data')) {
     const form = await new Response(body, { headers: { 'content-type': type } }).formData();
-    for (const [name, value] of form) fields.set(name, String(value));
+    for (const [name, value] of form) fields.set(name, typeof value === 'string' ? value : await value.text());
     data = Buffer.alloc(0);
   }
   const entries = [...fields].filter(([name]) => !NOT_OURS.has(name));

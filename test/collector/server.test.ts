@@ -213,7 +213,18 @@ describe('refusals', () => {
     expect(errors).toEqual([]);
   });
 
-  it.each([new Error('a bug'), new PermanentError('the rows do not fit the table')])('answers 503 to %s, tells onError and keeps the message to itself', async (failure) => {
+  it('answers that nothing was taken, not to be sent again, where the log can never store it', async () => {
+    const { post, errors } = collect({ append: async () => Promise.reject(new PermanentError('parked as prk_1')) });
+    const response = await post('/v1/traces', traces([span(1), span(2)]));
+    expect(response.status).toBe(200);
+    expect(Buffer.from(await response.arrayBuffer()).toString()).toContain('2 of 2 refused (parked as prk_1: 2)');
+    expect(errors).toEqual([]);
+    const score = await post('/v1/scores', JSON.stringify({ name: 'quality', value: 1, trace_id: '0af7651916cd43dd8448eb211c80319c' }), { 'content-type': 'application/json' });
+    expect(score.status).toBe(400);
+  });
+
+  it('answers 503 to any other failure, tells onError and keeps the message to itself', async () => {
+    const failure = new Error('a bug');
     const { post, errors, collector } = collect({ append: async () => Promise.reject(failure) });
     const response = await post('/v1/traces', traces([span(1)]));
     expect(response.status).toBe(503);

@@ -2,7 +2,7 @@ import { dependencies } from '../../deploy/commands/serve.ts';
 import { ConfigFile } from '../../schemas/config.ts';
 import { clockContract, randomContract } from '../contracts/clock.ts';
 
-const { clock, random } = dependencies({ ...ConfigFile.parse({}), webhooks: [] });
+const { clock, random } = dependencies({ ...ConfigFile.parse({}), webhooks: [], sinks: [], registries: [] });
 
 clockContract('of this machine', () => ({
   clock,

@@ -53,10 +53,11 @@ describe('precedence', () => {
   });
 
   it.each(SETTINGS.map((setting) => [setting.key, setting] as const))('reads %s in all three ways', (_, { path, flag, variable, key, node }) => {
-    const value = node.enum?.[0] ?? { integer: 2048, number: 0.25, boolean: true, array: ['x.y', 'z'], string: key === 'public_url' ? 'https://culprit.example.com' : 'some text' }[String(node.type)];
+    const special: Record<string, string | string[]> = { public_url: 'https://culprit.example.com', 'access.trusted_proxies': ['10.0.0.0/8', '::1'] };
+    const value = special[key] ?? node.enum?.[0] ?? { integer: 2048, number: 0.25, boolean: true, array: ['x.y', 'z'], string: 'some text' }[String(node.type)];
     const text = Array.isArray(value) ? value.join(',') : String(value);
     const written = path.reduceRight<unknown>((inner, name) => ({ [name]: inner }), value);
-    const read = (given: Given) => path.reduce<unknown>((at, name) => (typeof at === 'object' && at !== null ? Reflect.get(at, name) : undefined), configOf(given));
+    const read = (given: Given) => path.reduce<unknown>((at, name) => (typeof at === 'object' && at !== null ? Reflect.get(at, name) : undefined), configOf({ ...given, files: { ...given.files, 'some text': 'k'.repeat(40) } }));
     expect(read({ argv: [`${flag}=${text}`] })).toEqual(value);
     expect(read({ environment: { [variable]: text } })).toEqual(value);
     expect(read(yaml(JSON.stringify(written)))).toEqual(value);
@@ -142,9 +143,43 @@ describe('refusals', () => {
     const text = 'webhooks: [{name: a, url: "https://x.example", secret_file: hook}, {name: b, url: "https://y.example", secret_env: HOOK, events: [alert.open]}]';
     const config = configOf({ argv: ['--config=c'], environment: { HOOK: secret }, files: { c: text, hook: `${secret}\n` } });
     expect(config.webhooks).toEqual([
-      { name: 'a', url: 'https://x.example', secret, events: ['alert.open', 'alert.acknowledged', 'alert.resolved'], timeout_s: 15 },
-      { name: 'b', url: 'https://y.example', secret, events: ['alert.open'], timeout_s: 15 },
+      { name: 'a', url: 'https://x.example', secret, events: ['alert.open', 'alert.acknowledged', 'alert.resolved'], format: 'standard', timeout_s: 15 },
+      { name: 'b', url: 'https://y.example', secret, events: ['alert.open'], format: 'standard', timeout_s: 15 },
     ]);
+  });
+
+  it('reads sinks with their secrets, and routes', () => {
+    const text = `
+sinks:
+  - { name: team, kind: slack, url_env: SLACK }
+  - { name: on-call, kind: pagerduty, routing_key_file: key, per_minute: 60 }
+  - { name: am, kind: alertmanager, url: "http://am:9093" }
+  - { name: mail, kind: email, url: "smtp://mail.example.com", from: culprit@example.com, to: [a@example.com], user: u, password: hunter2 }
+routes:
+  - { match: ["severity=page"], sinks: [on-call], continue: true, escalate: [{ after_s: 900, sinks: [mail] }] }
+  - { sinks: [team, am] }`;
+    const config = configOf({ argv: ['--config=c'], environment: { SLACK: 'https://hooks.slack.com/services/x' }, files: { c: text, key: 'R123\n' } });
+    expect(config.sinks).toMatchObject([
+      { kind: 'slack', url: 'https://hooks.slack.com/services/x', per_minute: 30 },
+      { kind: 'pagerduty', routing_key: 'R123', per_minute: 60, url: 'https://events.pagerduty.com' },
+      { kind: 'alertmanager', url: 'http://am:9093', refresh_s: 60 },
+      { kind: 'email', password: 'hunter2', tls: 'required' },
+    ]);
+    expect(JSON.stringify(config.sinks)).not.toMatch(/_env|_file/);
+    expect(config.routes).toMatchObject([{ match: ['severity=page'], sinks: ['on-call'], continue: true, group_by: [] }, { match: [], continue: false, escalate: [] }]);
+  });
+
+  it.each([
+    ['a kind that there is not', 'sinks: [{ name: a, kind: slak, url: "https://x.example" }]', 'sinks.0.kind (culprit.yaml line 1) does not fit; give one of slack, pagerduty, alertmanager, email.'],
+    ['a key that there is not', 'sinks: [{ name: a, kind: slack, url: "https://x.example", per_minit: 3 }]', 'sinks.0.per_minit (culprit.yaml line 1) is not a setting; did you mean per_minute?'],
+    ['a sink without its secret', 'sinks: [{ name: a, kind: slack }]', 'sinks.0.url (culprit.yaml line 1) must be given once; set exactly one of url, url_file and url_env.'],
+    ['a secret that does not fit', 'sinks: [{ name: a, kind: slack, url_env: HOOK }]', 'sinks.0.url_env (culprit.yaml line 1) of a is not an http(s) URL; write it in full, like https://hooks.example.com/culprit.'],
+    ['a sink of a name that a webhook has', `webhooks: [{name: a, url: "https://x.example", secret: ${secret}}]\nsinks: [{ name: a, kind: alertmanager, url: "https://x.example" }]`, 'sinks.0.name (culprit.yaml line 2) is used twice; give each sink a name of its own.'],
+    ['a route to nowhere', 'routes: [{ sinks: [b] }]', 'routes.0 (culprit.yaml line 1) names the sink "b", which there is not; sinks are none.'],
+    ['a label that there is not', 'sinks: [{ name: a, kind: alertmanager, url: "https://x.example" }]\nroutes: [{ match: ["promt=x"], sinks: [a] }]', 'routes.0.match.0 (culprit.yaml line 2) has no label "promt" to match; labels are project, environment, prompt, version, metric, severity, factor, culprit, baseline, owner, grade, alert.'],
+  ])('refuses %s', (_, text, sentence) => {
+    const given = { ...yaml(text), environment: { HOOK: 'ftp://hunter2.example' } };
+    expect(problemOf(given)).toBe(sentence);
   });
 
   it('answers any text with a configuration or a PermanentError', () => {

@@ -6,8 +6,27 @@ import { logContract, message } from '../contracts/log.ts';
 
 const SETTINGS = { maxPendingBytes: 10_000_000, maxBatchBytes: 50_000 };
 
+type Read = LogMessage & { readonly received: number };
+const read = (message: LogMessage): Read => ({ ...message, received: 1 });
+
+/** Keeps what is parked, unless it is told to fail. */
+function lot() {
+  const parked: { bytes: number; records: number; reason: string }[] = [];
+  const state = { isAway: false };
+  return {
+    parked,
+    state,
+    parking: {
+      async park({ body }: LogMessage, why: { readonly records: number; readonly reason: string }) {
+        if (state.isAway) throw new RetryableError('nowhere to park');
+        parked.push({ bytes: body.byteLength, ...why });
+      },
+    },
+  };
+}
+
 /** A consumer that takes messages as they are. */
-const unread = (write: (messages: readonly LogMessage[]) => Promise<void>) => ({ read: (message: LogMessage) => message, write });
+const unread = (write: (messages: readonly Read[]) => Promise<void>, { parking } = lot()) => ({ read, write, parking });
 
 logContract('direct', async (consume) => {
   const log = createDirectLog(unread(consume), SETTINGS);
@@ -79,38 +98,67 @@ describe('direct log', () => {
     expect(log.pending()).toEqual({ messages: 0, bytes: 0 });
   });
 
-  it('takes a batch that fails for good apart, so that one bad message fails alone', async () => {
+  /** Writes all but messages of 13 bytes, and of any size while `isBroken`. */
+  const unlucky = (parking = lot(), state = { isBroken: false }) => {
     const written: number[] = [];
-    const log = createDirectLog(
-      unread(async (messages) => {
-        if (messages.some(({ body }) => body.byteLength === 13)) throw new PermanentError('unlucky');
-        written.push(...messages.map(({ body }) => body.byteLength));
-      }),
-      SETTINGS,
-    );
+    const write = async (messages: readonly Read[]): Promise<void> => {
+      if (state.isBroken || messages.some(({ body }) => body.byteLength === 13)) throw new PermanentError('unlucky');
+      written.push(...messages.map(({ body }) => body.byteLength));
+    };
+    return { log: createDirectLog(unread(write, parking), SETTINGS), written, ...parking };
+  };
+
+  it('takes a batch that fails for good apart, so that one bad message fails alone, and is parked', async () => {
+    const { log, written, parked } = unlucky();
     const outcomes = await Promise.allSettled([11, 12, 13, 14].map((bytes) => log.append(sized(bytes))));
     expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled', 'rejected', 'fulfilled']);
     expect(written).toEqual([11, 12, 14]);
+    expect(outcomes[2]).toMatchObject({ reason: expect.any(PermanentError) });
+    expect(parked).toEqual([{ bytes: 13, records: 1, reason: 'unlucky' }]);
   });
 
-  it('reads a message when it arrives, while the batch before it is being written, and refuses alone what cannot be read', async () => {
+  it('refuses for now what can be parked nowhere', async () => {
+    const { log, state, parked } = unlucky();
+    state.isAway = true;
+    await expect(log.append(sized(13))).rejects.toBeInstanceOf(RetryableError);
+    state.isAway = false;
+    await expect(log.append(sized(13))).rejects.toBeInstanceOf(PermanentError);
+    expect(parked).toHaveLength(1);
+  });
+
+  it('takes it for a fault of the store where one message after another fails, and for none once one is stored', async () => {
+    const store = { isBroken: true };
+    const { log, parked } = unlucky(lot(), store);
+    for (let sent = 0; sent < 10; sent += 1) await expect(log.append(sized(11))).rejects.toBeInstanceOf(PermanentError);
+    for (let sent = 0; sent < 10; sent += 1) await expect(log.append(sized(11))).rejects.toBeInstanceOf(RetryableError);
+    expect(parked).toHaveLength(10);
+    store.isBroken = false;
+    await log.append(sized(11));
+    await expect(log.append(sized(13))).rejects.toBeInstanceOf(PermanentError);
+    expect(parked).toHaveLength(11);
+  });
+
+  it('reads a message when it arrives, while the batch before it is being written, and parks alone what cannot be read', async () => {
     const gate = gated();
-    const read: number[] = [];
+    const parking = lot();
+    const seen: number[] = [];
     const log = createDirectLog(
       {
         read(message: LogMessage) {
           if (message.body.byteLength === 13) throw new PermanentError('unlucky');
-          read.push(message.body.byteLength);
-          return message;
+          seen.push(message.body.byteLength);
+          return read(message);
         },
         write: gate.consume,
+        parking: parking.parking,
       },
       SETTINGS,
     );
     const first = log.append(sized(1));
     const second = log.append(sized(2));
-    await expect(log.append(sized(13))).rejects.toThrow('unlucky');
-    expect(read).toEqual([1, 2]);
+    await expect(log.append(sized(13))).rejects.toThrow(/^it cannot be stored and was parked as prk_[0-9a-f]{20}$/);
+    expect(parking.parked).toEqual([{ bytes: 13, records: 0, reason: 'unlucky' }]);
+    expect(seen).toEqual([1, 2]);
     expect(gate.batches.length).toBe(1);
     expect(log.pending()).toEqual({ messages: 2, bytes: 3 });
     gate.next();

@@ -2,6 +2,7 @@ import { readdirSync } from 'node:fs';
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { VIEWS } from '../../api/query-guard.ts';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { defaultRetention, endlessRetention, migrate, splitStatements, type MigrationSettings } from '../../deploy/migrate.ts';
 import { openEmbeddedStore } from '../../deploy/store-embedded.ts';
@@ -11,7 +12,8 @@ import { makeCalls } from '../bench/made-up-calls.ts';
 
 const schema = join(import.meta.dirname, '../../schemas/clickhouse');
 const names = readdirSync(schema).sort();
-const tablesOfSchema = ['alert_transitions', 'calls', 'comparisons', 'contents', 'deliveries', 'ledger', 'look_progress', 'looks', 'migrations', 'relatives', 'score_names', 'scores', 'strata', 'versions'];
+const tablesOfSchema = ['aa_audits', 'access_records', 'alert_transitions', 'audit_log', 'calls', 'comparisons', 'contents', 'deliveries', 'key_uses', 'ledger', 'look_progress', 'looks', 'migrations', 'parked', 'relatives', 'score_names', 'scores', 'silences', 'strata', 'version_events', 'versions'];
+const viewsOfSchema = VIEWS.toSorted();
 
 let root: string;
 let store: Store;
@@ -31,11 +33,16 @@ beforeEach(async () => {
   settings = { directory, cluster: null, retention: endlessRetention };
 });
 afterEach(async () => {
+  for (const name of await views()) await store.command(`DROP VIEW ${name} SYNC`);
   for (const { name } of await tables()) await store.command(`DROP TABLE ${name} SYNC`);
 });
 
 async function tables(): Promise<{ name: string; ttl: string }[]> {
-  return store.select(`SELECT name, extract(create_table_query, ' TTL (.+?)(?: SETTINGS |$)') AS ttl FROM system.tables WHERE database = currentDatabase() ORDER BY name`);
+  return store.select(`SELECT name, extract(create_table_query, ' TTL (.+?)(?: SETTINGS |$)') AS ttl FROM system.tables WHERE database = currentDatabase() AND engine != 'View' ORDER BY name`);
+}
+
+async function views(): Promise<string[]> {
+  return (await store.select<{ name: string }>(`SELECT name FROM system.tables WHERE database = currentDatabase() AND engine = 'View' ORDER BY name`)).map(({ name }) => name);
 }
 
 /** The same store, which also remembers the commands that it was given. */
@@ -53,6 +60,7 @@ describe('migrations', () => {
   it('creates the schema once; a second start changes nothing', async () => {
     expect(await migrate(store, { ...settings, retention: defaultRetention })).toEqual({ applied: names });
     expect((await tables()).map(({ name }) => name)).toEqual(tablesOfSchema);
+    expect(await views()).toEqual(viewsOfSchema);
     const commands: string[] = [];
     expect(await migrate(recording(commands), { ...settings, retention: defaultRetention })).toEqual({ applied: [] });
     expect(commands.filter((sql) => !sql.startsWith('CREATE TABLE IF NOT EXISTS migrations'))).toEqual([]);
@@ -117,9 +125,9 @@ describe('migrations', () => {
     const ttls = async (): Promise<Record<string, string>> => Object.fromEntries((await tables()).filter(({ ttl }) => ttl !== '').map(({ name, ttl }) => [name, ttl]));
     await migrate(store, { ...settings, retention: defaultRetention });
     const relatives = 'toDateTime(intDiv(received_ms, 1000)) + toIntervalDay(1)';
-    expect(await ttls()).toEqual({ calls: 'event_time + toIntervalDay(30)', relatives, scores: 'event_time + toIntervalDay(30)', strata: 'closed_at + toIntervalDay(400)', looks: 'at + toIntervalDay(400)', contents: 'event_time + toIntervalDay(7)' });
+    expect(await ttls()).toEqual({ calls: 'event_time + toIntervalDay(30)', relatives, scores: 'event_time + toIntervalDay(30)', strata: 'closed_at + toIntervalDay(400)', looks: 'at + toIntervalDay(400)', contents: 'event_time + toIntervalDay(7)', parked: 'toDateTime(intDiv(received_ms, 1000)) + toIntervalDay(7)' });
     await migrate(store, { ...settings, retention: { calls: 7, scores: null, evidence: 400, content: 3 } });
-    expect(await ttls()).toEqual({ calls: 'event_time + toIntervalDay(7)', relatives, strata: 'closed_at + toIntervalDay(400)', looks: 'at + toIntervalDay(400)', contents: 'event_time + toIntervalDay(3)' });
+    expect(await ttls()).toEqual({ calls: 'event_time + toIntervalDay(7)', relatives, strata: 'closed_at + toIntervalDay(400)', looks: 'at + toIntervalDay(400)', contents: 'event_time + toIntervalDay(3)', parked: 'toDateTime(intDiv(received_ms, 1000)) + toIntervalDay(3)' });
     await migrate(store, { ...settings, retention: endlessRetention });
     expect(await ttls()).toEqual({});
     await expect(migrate(store, { ...settings, retention: { ...defaultRetention, calls: 0 } })).rejects.toThrow('retention is 0 days');
@@ -150,10 +158,10 @@ describe('migrations', () => {
     const commands: string[] = [];
     const server: Store = { ...store, select: async () => [], insert: async () => undefined, command: async (sql) => void commands.push(sql) };
     await migrate(server, { ...settings, cluster: 'main' });
-    const creating = commands.filter((sql) => sql.startsWith('CREATE'));
+    const creating = commands.filter((sql) => sql.startsWith('CREATE TABLE'));
     expect(creating.length).toBe(tablesOfSchema.length);
     for (const sql of creating) expect(sql).toMatch(/^CREATE TABLE IF NOT EXISTS \w+ ON CLUSTER main\s[\s\S]*\sENGINE = Replicated(Replacing|Aggregating)MergeTree/);
-    for (const sql of commands) if (!creating.includes(sql)) expect(sql).toMatch(/^ALTER TABLE \w+ ON CLUSTER main\s/);
+    for (const sql of commands) if (!creating.includes(sql)) expect(sql).toMatch(/^(?:ALTER TABLE|CREATE VIEW IF NOT EXISTS) \w+ ON CLUSTER main\s/);
     await expect(migrate(server, { ...settings, cluster: 'main; DROP' })).rejects.toThrow('is not a plain name');
   });
 });

@@ -75,7 +75,7 @@ export function createServers() {
   };
 }
 
-export type SentSpan = { readonly trace_id: string; readonly span_id: string; readonly parent_span_id?: string };
+export type SentSpan = { readonly trace_id: string; readonly span_id: string; readonly parent_span_id?: string; readonly version?: string };
 
 /** One OTLP/JSON request with a chat call for each span. */
 export function tracesBody(spans: readonly SentSpan[], nowMs: number): string {
@@ -87,7 +87,7 @@ export function tracesBody(spans: readonly SentSpan[], nowMs: number): string {
         scopeSpans: [
           {
             scope: { name: 'a-library' },
-            spans: spans.map(({ trace_id, span_id, parent_span_id }) => ({
+            spans: spans.map(({ trace_id, span_id, parent_span_id, version = 'v1' }) => ({
               traceId: trace_id,
               spanId: span_id,
               ...(parent_span_id === undefined ? {} : { parentSpanId: parent_span_id }),
@@ -95,7 +95,7 @@ export function tracesBody(spans: readonly SentSpan[], nowMs: number): string {
               kind: 3,
               startTimeUnixNano: `${nowMs - 1_000}000000`,
               endTimeUnixNano: `${nowMs}000000`,
-              attributes: [text('gen_ai.operation.name', 'chat'), text('gen_ai.request.model', 'gpt-4o'), text('gen_ai.prompt.name', 'refund'), text('gen_ai.prompt.version', 'v1'), text('session.id', trace_id)],
+              attributes: [text('gen_ai.operation.name', 'chat'), text('gen_ai.request.model', 'gpt-4o'), text('gen_ai.prompt.name', 'refund'), text('gen_ai.prompt.version', version), text('session.id', trace_id)],
             })),
           },
         ],

@@ -5,7 +5,6 @@ import { createServer } from 'node:net';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { AddressInfo } from 'node:net';
-import { vi } from 'vitest';
 
 /**
  * One real Apache Kafka node (KRaft: broker and controller in one process), from Maven Central. The jars (43 MB) are kept outside the
@@ -63,25 +62,22 @@ export async function startBroker(overrides: Readonly<Record<string, string>> = 
   let running: { child: ChildProcess; ended: Promise<void> } | null = null;
   const launch = async (): Promise<void> => {
     const child = spawn('java', [`-Xms${HEAP}`, `-Xmx${HEAP}`, '-XX:+UseG1GC', '-XX:TieredStopAtLevel=1', '-XX:+ExitOnOutOfMemoryError', '-cp', `${CACHE}/*`, 'kafka.Kafka', properties], { stdio: ['ignore', 'pipe', 'pipe'] });
-    let said = '';
-    // Bounded: a broker talks all day.
-    const hear = (chunk: unknown): void => void (said = `${said}${String(chunk)}`.slice(-20_000));
-    let isStarted = false;
-    child.stdout.on('data', hear);
-    child.stderr.on('data', (chunk) => {
-      hear(chunk);
-      isStarted ||= said.includes('Kafka Server started');
-    });
-    const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));
-    running = { child, ended };
+    running = { child, ended: new Promise((resolve) => child.once('close', () => resolve())) };
     process.once('exit', () => child.kill('SIGKILL'));
-    await vi.waitFor(
-      () => {
-        if (child.exitCode !== null || child.signalCode !== null) throw new Error(`the broker ended: ${said.slice(-3_000)}`);
-        if (!isStarted && !said.includes('Kafka Server started')) throw new Error(`the broker has not started: ${said.slice(-1_000)}`);
-      },
-      { timeout: START_TIMEOUT_MS, interval: 50 },
-    );
+    let said = '';
+    await new Promise<void>((resolve, reject) => {
+      const timer = setTimeout(() => reject(new Error(`the broker has not started: ${said.slice(-1_000)}`)), START_TIMEOUT_MS);
+      child.once('close', () => reject(new Error(`the broker ended: ${said.slice(-3_000)}`)));
+      const hear = (chunk: unknown): void => {
+        // Bounded: a broker talks all day.
+        said = `${said}${String(chunk)}`.slice(-20_000);
+        if (!said.includes('Kafka Server started')) return;
+        clearTimeout(timer);
+        resolve();
+      };
+      child.stdout.on('data', hear);
+      child.stderr.on('data', hear);
+    });
   };
   const end = async (signal: NodeJS.Signals): Promise<void> => {
     running?.child.kill(signal);

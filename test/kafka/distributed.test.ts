@@ -1,4 +1,7 @@
+import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { startFront, type Front } from '../clickhouse/front.ts';
 import { allCalls, ledgerOf, post, tracesBody, type SentSpan } from '../deploy/server-process.ts';
@@ -33,6 +36,8 @@ beforeEach((context) => {
 const spans = (count: number): SentSpan[] => Array.from({ length: count }, () => ({ trace_id: randomBytes(16).toString('hex'), span_id: randomBytes(8).toString('hex') }));
 const nameOf = ({ trace_id, span_id }: SentSpan): string => `${trace_id}/${span_id}`;
 const sent = new Set<string>();
+/** Score records, which the ledger counts as well. */
+let scored = 0;
 
 async function settled(): Promise<void> {
   await vi.waitFor(
@@ -40,7 +45,7 @@ async function settled(): Promise<void> {
       const found = await allCalls(api.url);
       expect([...sent].filter((span) => !found.includes(span)).length).toBe(0);
       expect(found.length).toBe(sent.size);
-      expect(await ledgerOf(api.url)).toMatchObject({ balanced: true, stored: sent.size, waiting: 0 });
+      expect(await ledgerOf(api.url)).toMatchObject({ balanced: true, stored: sent.size + scored, waiting: 0 });
     },
     { timeout: 60_000, interval: 500 },
   );
@@ -81,6 +86,30 @@ describe('roles in processes of their own, over a real broker', { timeout: 240_0
     await settled();
   });
 
+  it('takes what the OpenTelemetry SDK sends: calls, and what a judge says of them', async () => {
+    const application = spawn(process.execPath, ['--import', 'tsx', join(import.meta.dirname, '../deploy/send-with-sdk.ts'), collector.url], { stdio: ['ignore', 'inherit', 'inherit'] });
+    expect(await once(application, 'exit')).toEqual([0, null]);
+    const calls = await vi.waitFor(
+      async () => {
+        const found = ((await (await fetch(`${api.url}/v1/calls?prompt_name=refund%20agent`)).json()) as { calls: { trace_id: string; span_id: string; prompt_attribution: string; session_id: string }[] }).calls;
+        expect(found.map(({ prompt_attribution }) => prompt_attribution)).toEqual(['inherited', 'inherited', 'inherited', 'inherited']);
+        return found;
+      },
+      { timeout: 30_000, interval: 300 },
+    );
+    for (const call of calls) {
+      await vi.waitFor(
+        async () => {
+          const { scores } = (await (await fetch(`${api.url}/v1/scores?trace_id=${call.trace_id}`)).json()) as { scores: { value: number; span_id: string }[] };
+          expect(scores).toMatchObject([{ value: Number(call.session_id.at(-1)) / 4, span_id: call.span_id }]);
+        },
+        { timeout: 30_000, interval: 300 },
+      );
+      sent.add(nameOf(call));
+    }
+    scored += calls.length;
+  });
+
   it('gives a child the prompt of a parent that comes in another request, whichever analyzer has it', async () => {
     const [parent] = spans(1);
     if (parent === undefined) throw new Error('no span');
@@ -98,6 +127,17 @@ describe('roles in processes of their own, over a real broker', { timeout: 240_0
     const at = loading.requests();
     await vi.waitFor(() => expect(loading.requests()).toBeGreaterThan(at + 40), { timeout: 60_000 });
     analyzers[0] = await roles.start('analyzer');
+    await loading.stop();
+    await settled();
+  });
+
+  it('goes on taking while the store is away, and has everything once when it is back', async () => {
+    const loading = load();
+    await vi.waitFor(() => expect(loading.requests()).toBeGreaterThan(20), { timeout: 30_000 });
+    await front.kill();
+    const at = loading.requests();
+    await vi.waitFor(() => expect(loading.requests()).toBeGreaterThan(at + 40), { timeout: 60_000 });
+    await front.start();
     await loading.stop();
     await settled();
   });

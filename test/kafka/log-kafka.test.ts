@@ -1,17 +1,24 @@
-import { randomUUID } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import kafkajs from 'kafkajs';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { decode } from '../../collector/otlp/decode.ts';
+import { encodeRequest } from '../../collector/otlp/protobuf-encode.ts';
 import { createKafka } from '../../deploy/kafka/client.ts';
 import { createKafkaLog, createRecordCutter } from '../../deploy/kafka/log.ts';
 import { prepareTopics } from '../../deploy/kafka/topics.ts';
 import { openSender } from '../../deploy/kafka/sender.ts';
 import { startConsumer, type Shard } from '../../deploy/kafka/consumer.ts';
 import { createTopicParking } from '../../deploy/kafka/parking.ts';
+import { createPlacement } from '../../deploy/kafka/records.ts';
 import type { Reading } from '../../analyzer/ingest/reading.ts';
 import { KafkaSettings } from '../../schemas/kafka.ts';
 import type { LogMessage } from '../../schemas/log.ts';
 import { logContract } from '../contracts/log.ts';
+import { tracesBody, type SentSpan } from '../deploy/server-process.ts';
 import { startBroker, whyNoBroker, type Broker } from './broker.ts';
+
+// Each test has topics of its own, which take their time to come up.
+vi.setConfig({ testTimeout: 120_000 });
 
 const missing = whyNoBroker();
 let broker: Broker;
@@ -36,7 +43,7 @@ logContract('kafka', async (consume) => {
   const messages = new Map<Reading, LogMessage>();
   const shard: Shard = {
     read(message) {
-      const reading: Reading = { project: message.project, signal: message.signal, stampMs: message.received_ms, received: 1, calls: [], relatives: [], scores: [], contents: [], counts: [] };
+      const reading: Reading = { project: message.project, signal: message.signal, stampMs: message.received_ms, received: 1, calls: [], relatives: [], scores: [], contents: [], counts: [], assignments: [] };
       messages.set(reading, message);
       return reading;
     },
@@ -60,7 +67,7 @@ logContract('kafka', async (consume) => {
             const [ofGroup] = await admin.fetchOffsets({ groupId: settings.group, topics: [topic] });
             for (const { partition, high } of ends) {
               if (high === '0') continue;
-              expect(ofGroup?.partitions.find((one) => one.partition === partition)?.offset, `${topic}/${partition}`).toBe(high);
+              if (ofGroup?.partitions.find((one) => one.partition === partition)?.offset !== high) throw new Error(`${topic}/${partition} is not read to its end`);
             }
           }
         },
@@ -74,6 +81,95 @@ logContract('kafka', async (consume) => {
       await admin.disconnect();
     },
   };
+});
+
+/** The log with both ends, over topics of its own: what came out, by shard. */
+async function openBothEnds() {
+  const settings = settingsFor(randomUUID());
+  const kafka = createKafka(settings, () => undefined);
+  const topics = await prepareTopics(kafka, settings);
+  const sender = await openSender(kafka, settings, topics.maxMessageBytes);
+  const came: { readonly shard: number; readonly message: LogMessage; readonly spans: readonly string[]; readonly rejected: ReadonlyMap<string, number> }[] = [];
+  const consumer = await startConsumer<Shard>(
+    {
+      kafka, topics, sender, cut: createRecordCutter(topics), parking: createTopicParking(sender, topics.parked), clock: Date.now, warn: () => undefined,
+      openShard: async (shard) => ({
+        read(message, rejected) {
+          const decoded = decode(message);
+          const spans = decoded.signal === 'traces' ? decoded.groups.flatMap((group) => group.spans.map(({ trace_id, span_id }) => `${trace_id}/${span_id}`)) : [];
+          came.push({ shard, message, spans, rejected });
+          return { project: message.project, signal: message.signal, stampMs: message.received_ms, received: spans.length, calls: [], relatives: [], scores: [], contents: [], counts: [], assignments: [] };
+        },
+        write: async () => undefined,
+      }),
+    },
+    { group: settings.group, project: 'of-the-configuration', concurrency: 3 },
+  );
+  const close = async (): Promise<void> => {
+    await consumer.close();
+    await sender.close();
+  };
+  return { settings, kafka, topics, sender, came, close };
+}
+
+const spans = (count: number): SentSpan[] => Array.from({ length: count }, () => ({ trace_id: randomBytes(16).toString('hex'), span_id: randomBytes(8).toString('hex') }));
+const nameOf = ({ trace_id, span_id }: SentSpan): string => `${trace_id}/${span_id}`;
+
+describe('topics that somebody else writes', () => {
+  it.each(['protobuf', 'json'] as const)('are read as they are (%s, gzip): each span comes once, in the shard of its trace, with the stamp of its record', async (encoding) => {
+    const { kafka, topics, came, close } = await openBothEnds();
+    const sent = spans(40);
+    const json = Buffer.from(tracesBody(sent, Date.now()));
+    const value = encoding === 'json' ? json : Buffer.from(encodeRequest(decode({ signal: 'traces', encoding: 'json', body: json })));
+    const stamp = Date.now() - 5_000;
+    const producer = kafka.producer({ createPartitioner: kafkajs.Partitioners.DefaultPartitioner });
+    await producer.connect();
+    await producer.send({ topic: topics.spans, compression: kafkajs.CompressionTypes.GZIP, messages: [{ value, partition: 1, timestamp: String(stamp) }] });
+    await producer.disconnect();
+    await vi.waitFor(() => expect(came.flatMap((one) => one.spans).sort()).toEqual(sent.map(nameOf).sort()), { timeout: 10_000, interval: 50 });
+    const placeOf = createPlacement(topics.shards);
+    for (const { shard, message, spans: names } of came) {
+      for (const name of names) expect(placeOf(name.slice(0, 32))).toBe(shard);
+      expect(message).toMatchObject({ project: 'of-the-configuration', received_ms: stamp });
+    }
+    await close();
+  });
+
+  it('may hold what nobody can read: it is parked with the reason, and what is behind it goes on', async () => {
+    const { kafka, topics, came, close } = await openBothEnds();
+    const sent = spans(1);
+    const [span] = sent;
+    const partition = createPlacement(topics.shards)(span?.trace_id ?? '');
+    const producer = kafka.producer({ createPartitioner: kafkajs.Partitioners.DefaultPartitioner });
+    await producer.connect();
+    await producer.send({ topic: topics.spans, messages: [{ value: 'this is no span', partition, headers: { theirs: 'kept' } }, { value: tracesBody(sent, Date.now()), partition }] });
+    await producer.disconnect();
+    await vi.waitFor(() => expect(came.flatMap((one) => one.spans)).toEqual(sent.map(nameOf)), { timeout: 10_000, interval: 50 });
+    const parked: { value: string; headers: Record<string, string> }[] = [];
+    const reader = kafka.consumer({ groupId: randomUUID() });
+    await reader.connect();
+    await reader.subscribe({ topics: [topics.parked], fromBeginning: true });
+    await reader.run({ eachMessage: async ({ message }) => void parked.push({ value: String(message.value), headers: Object.fromEntries(Object.entries(message.headers ?? {}).map(([name, value]) => [name, String(value)])) }) });
+    await vi.waitFor(() => expect(parked).toMatchObject([{ value: 'this is no span', headers: { theirs: 'kept', 'culprit-source': `${topics.spans}/${partition}/0`, 'culprit-reason': expect.stringContaining('malformed') } }]), { timeout: 10_000, interval: 50 });
+    await reader.disconnect();
+    await close();
+  });
+});
+
+describe('the collector\'s end', () => {
+  it('cuts a request that is larger than the topic takes, and names what was rejected in it', async () => {
+    const { topics, sender, came, close } = await openBothEnds();
+    const log = createKafkaLog(sender, topics, { maxPendingBytes: 64 * 1024 * 1024, maxWaitMs: 20_000 });
+    const sent = spans(16_000);
+    const body = Buffer.from(tracesBody([...sent, { trace_id: '0'.repeat(32), span_id: '0'.repeat(16) }], Date.now()));
+    await log.append({ signal: 'traces', project: 'large', received_ms: Date.now(), encoding: 'json', body });
+    await vi.waitFor(() => expect(came.reduce((sum, one) => sum + one.spans.length, 0)).toBe(sent.length), { timeout: 20_000, interval: 100 });
+    // 3 MB and more of protobuf in each third.
+    expect(came.length).toBeGreaterThan(topics.shards);
+    expect(came.flatMap(({ rejected }) => [...rejected])).toEqual([['zero_trace_id', 1]]);
+    expect(new Set(came.map(({ message }) => `${message.project} ${message.encoding}`))).toEqual(new Set(['large protobuf']));
+    await close();
+  });
 });
 
 describe('codecs', () => {

@@ -33,7 +33,9 @@ describe('differenceOf', () => {
     expect(armsOf(quality, [stratum]).candidate).toEqual({ units: 100, value: expect.closeTo(mean(arm('b')), 12) as number });
 
     // The formula of the confidence sequence, written out. One stratum: Σw = w, V = w²(v_A/300 + v_B/100).
-    const smoothed = (values: number[]): number => (variance(values) * values.length + 1 / 16) / (values.length + 1);
+    const center = mean(units.map(({ value }) => value));
+    const farthest = Math.max(...units.map(({ value }) => Math.abs(value - center)));
+    const smoothed = (values: number[]): number => (variance(values) * values.length + farthest ** 2) / (values.length + 1);
     const weight = (100 * 300) / 400;
     const clock = weight ** 2 * (smoothed(arm('a')) / 300 + smoothed(arm('b')) / 100);
     const rho = (clock * 5) / 10.8;

@@ -1,17 +1,9 @@
 /** Seeded units and strata for the tests of the statistics. */
 import { binOf } from '../../analyzer/statistics/badness.ts';
+import { seeded } from '../../analyzer/statistics/random.ts';
 import type { MetricBet, Reference, Scale, Settings, Stratum } from '../../analyzer/statistics/types.ts';
 
-/** Mulberry32: uniform in [0, 1), the same for a seed everywhere. */
-export const seeded = (seed: number): (() => number) => {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-};
+export { seeded };
 
 /** Standard normal by Box and Muller. */
 export const normal = (random: () => number): number => Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());

@@ -1,13 +1,15 @@
 import { comparisonCharts, resultsTable } from './comparison.js';
 import { h, link } from './element.js';
-import { change, count, duration, factorName, metricName, odds, quantity, time, timeInFull } from './format.js';
+import { change, count, counted, duration, factorName, metricName, odds, quantity, time, timeInFull } from './format.js';
 import { act, ask, readJson } from './request.js';
+import { askSilence, silenceList } from './silence.js';
+import { renderFault } from './fault.js';
 
 /** The page that a person is woken for, in the order of the questions: what, since when, who, how sure, who not, what to do. */
 
 /** The sentence up to its figures, which stand in the line below; the summary itself where it has another shape. */
 export function headline(alert) {
-  const short = alert.summary.replace(/\s*\([^()]*\)/, '').replace(/ since \d\d:\d\d( UTC)?$/, '');
+  const short = alert.summary.replace(/\s*\([^()]*\)/, '').replace(/,? since \d\d:\d\d( UTC)?$/, '');
   return short.length > 8 ? short : alert.summary;
 }
 
@@ -21,6 +23,11 @@ export function chip(alert, nowMs) {
   return h('span', { class: `chip ${alert.state === 'resolved' ? 'ok' : alert.severity === 'page' ? 'bad' : 'mid'}` }, text);
 }
 
+/** A fault of Culprit itself: nothing is compared, and nobody accused. */
+export function isFault(alert) {
+  return alert.culprit.factor === 'pipeline';
+}
+
 /** A model that moved on several prompts at once: nobody's version is compared. */
 function isWatch(alert) {
   return alert.prompt === null;
@@ -31,11 +38,13 @@ export async function loadAlert({ id, choice }) {
   const metric = choice.metric ?? alert.metric;
   const path = `/v1/comparisons/${encodeURIComponent(alert.comparison_id)}`;
   // A watch over a model compares no two arms; what is known of it is in the alert itself.
-  const found = isWatch(alert) ? null : await Promise.all([readJson(path), readJson(`${path}/series?metric=${encodeURIComponent(metric)}`), readJson(`${path}/looks`)]).catch((error) => ({ error }));
-  return { alert, metric, found };
+  const around = readJson(`/v1/alerts/${encodeURIComponent(id)}/changes`).catch((error) => ({ error }));
+  const found = isWatch(alert) || isFault(alert) ? null : await Promise.all([readJson(path), readJson(`${path}/series?metric=${encodeURIComponent(metric)}`), readJson(`${path}/looks`)]).catch((error) => ({ error }));
+  return { alert, metric, found, around: await around };
 }
 
-export function renderAlert({ alert, metric, found }, { nowMs, choose, reload }) {
+export function renderAlert({ alert, metric, found, around }, { nowMs, choose, reload }) {
+  if (isFault(alert)) return renderFault(alert, { nowMs, reload });
   const [comparison, series, looks] = Array.isArray(found) ? found : [null, null, null];
   return {
     title: headline(alert),
@@ -45,8 +54,8 @@ export function renderAlert({ alert, metric, found }, { nowMs, choose, reload })
         comparison === null
           ? found === null ? beforeAndSince(alert) : h('p', { class: 'notice' }, `The comparison cannot be read: ${found.error.message}`)
           : [comparisonCharts({ comparison, series, looks, metric, alert, nowMs }), resultsTable({ comparison, metric, onChoose: (name) => choose({ metric: name }) })],
-        history(alert, nowMs)),
-      h('aside', { 'aria-label': 'Who did it, who did not, and examples' }, culprit(alert), innocent(alert), examples(alert), certainty(alert, { comparison, nowMs })),
+        history(alert, nowMs), told(alert, nowMs)),
+      h('aside', { 'aria-label': 'Who did it, who did not, and examples' }, culprit(alert), changed(alert, around, nowMs), innocent(alert), examples(alert), certainty(alert, { comparison, nowMs })),
     ),
   };
 }
@@ -80,11 +89,37 @@ function top(alert, { nowMs, reload }) {
     h('div', null,
       chip(alert, nowMs),
       h('h1', { tabindex: '-1' }, headline(alert)),
-      h('p', { class: 'lead' }, figures, ', since ', h('b', null, stamp(onset, nowMs)), `. Found ${duration(Date.parse(alert.raised_at) - onset)} later; by then ${count(evidence.candidate.units)} units had met ${who.value}.`)),
+      h('p', { class: 'lead' }, figures, ', since ', h('b', null, stamp(onset, nowMs)), `. Found ${duration(Date.parse(alert.raised_at) - onset)} later; ${count(evidence.candidate.units)} units have met ${who.value}.`),
+      alert.recovery === undefined ? null : h('p', { class: `lead ${RECOVERY[alert.recovery].tone}` }, RECOVERY[alert.recovery].text(alert)),
+      alert.silences.length === 0 ? null : h('div', { class: 'notice' }, h('b', null, 'Silenced'), silenceList(alert.silences, { nowMs, end: (silence) => endSilence(silence, reload) }))),
     actions(alert, reload));
 }
 
-function actions(alert, reload) {
+/** What the test of the metric said before the alert was closed. */
+const RECOVERY = {
+  recovered: { tone: 'ok', text: ({ metric, culprit: who }) => `Tested before it was closed: without ${who.value}, ${metricName(metric).toLowerCase()} recovered.` },
+  not_recovered: { tone: 'bad', text: ({ metric, culprit: who }) => `Tested before it was closed: without ${who.value}, ${metricName(metric).toLowerCase()} did not recover. It was not the culprit, or not alone.` },
+  unknown: { tone: 'mid', text: ({ metric }) => `Tested before it was closed: too little traffic since then to tell whether ${metricName(metric).toLowerCase()} recovered.` },
+};
+
+export function endSilence(silence, reload) {
+  ask({
+    title: 'End this silence',
+    text: 'What it held back and is still open is told now.',
+    label: 'Why does it end?',
+    submit: 'End',
+    onSubmit: async (reason) => {
+      try {
+        await act(`/v1/silences/${encodeURIComponent(silence.id)}/end`, { reason });
+        await reload();
+      } catch (error) {
+        document.getElementById('announcement').textContent = `Not done: ${error.message}`;
+      }
+    },
+  });
+}
+
+export function actions(alert, reload) {
   const message = h('p', { class: 'mute', role: 'status' });
   const send = async (action, body) => {
     message.textContent = 'Sending…';
@@ -95,14 +130,15 @@ function actions(alert, reload) {
       message.textContent = `Not done: ${error.message}`;
     }
   };
-  if (alert.state === 'resolved') return h('div', { class: 'actions' }, h('p', { class: 'mute' }, `Resolved. ${alert.transitions.at(-1)?.reason ?? ''}`));
+  if (alert.state === 'resolved') return h('div', { class: 'actions' }, h('p', { class: 'mute' }, `Resolved${alert.transitions.at(-1)?.by ? ` by ${alert.transitions.at(-1).by}` : ''}. ${alert.transitions.at(-1)?.reason ?? ''}`));
   return h('div', { class: 'actions' },
     h('div', { class: 'buttons' },
       alert.links.rollback === null ? null : link(alert.links.rollback, { class: 'button go' }, `Roll back to ${alert.culprit.baseline}`),
       alert.state === 'open' ? h('button', { type: 'button', class: alert.links.rollback === null ? 'go' : null, 'data-key': 'acknowledge', onclick: () => send('acknowledge', {}) }, 'Acknowledge') : null,
+      h('button', { type: 'button', 'data-key': 'silence', onclick: () => askSilence(alert, reload) }, 'Silence…'),
       h('button', { type: 'button', 'data-key': 'resolve', onclick: () => ask({
         title: 'Resolve this alert',
-        text: `The reason is kept. If ${alert.culprit.value} gets worse again, a new alert opens.`,
+        text: isFault(alert) ? 'The reason is kept. If it is still so in 24 hours, a new alert opens.' : `The reason is kept. If ${alert.culprit.value} gets worse again, a new alert opens.`,
         label: 'Why is it resolved?',
         submit: 'Resolve',
         onSubmit: (reason) => send('resolve', { reason }),
@@ -110,7 +146,7 @@ function actions(alert, reload) {
     message);
 }
 
-function card(title, note, ...children) {
+export function card(title, note, ...children) {
   return h('section', { class: 'card' }, h('h2', null, title, note ? h('small', null, ' ', note) : null), children);
 }
 
@@ -131,7 +167,7 @@ function innocent(alert) {
     h('li', null, h('span', { class: 'ok', 'aria-hidden': 'true' }, '✓'), h('div', null, h('b', null, one.value), ' ', h('span', { class: 'mute' }, factorName(one.factor), ': ', one.reason, one.e_value === null ? '' : ` (odds ${odds(one.e_value)})`))))));
 }
 
-function examples(alert) {
+export function examples(alert) {
   const query = new URLSearchParams({ ...(alert.prompt === null ? {} : { prompt_name: alert.prompt }), ...(alert.prompt_version === null ? {} : { prompt_version: alert.prompt_version }), ...(alert.metric === 'error_rate' ? { is_error: 'true' } : {}), from: alert.onset });
   return card('Example calls', null,
     alert.examples.length === 0 ? h('p', { class: 'mute' }, 'None was kept.') : h('ul', { class: 'examples' }, alert.examples.map((one) =>
@@ -159,6 +195,25 @@ function certainty(alert, { comparison, nowMs }) {
     alert.comparison_id === '' ? null : h('p', null, link(`/v1/comparisons/${encodeURIComponent(alert.comparison_id)}/evidence`, { download: `evidence-${alert.comparison_id}.json` }, 'Evidence file'), h('span', { class: 'mute' }, ', recompute with '), h('code', null, 'culprit verify')));
 }
 
-function history(alert, nowMs) {
-  return h('section', { class: 'past' }, h('h2', null, 'History'), h('ol', null, alert.transitions.map((one) => h('li', null, stamp(one.at_ms, nowMs), h('b', null, one.state), h('span', { class: 'mute' }, one.reason)))));
+export function history(alert, nowMs) {
+  return h('section', { class: 'past' }, h('h2', null, 'History'), h('ol', null, alert.transitions.map((one) =>
+    h('li', null, stamp(one.at_ms, nowMs), h('b', null, one.event), h('span', { class: 'mute' }, [one.by, one.reason].filter((part) => part !== '').join(': '))))));
+}
+
+const outcomes = { delivered: 'told', retry: 'tried again', failed: 'given up', withheld: 'not told', postponed: 'later' };
+
+function told(alert, nowMs) {
+  if (alert.told.length === 0) return null;
+  return h('section', { class: 'past' }, h('h2', null, 'Who was told'), h('ol', null, alert.told.map((one) =>
+    h('li', null, stamp(one.at_ms, nowMs), h('b', null, one.sink), h('span', { class: one.outcome === 'failed' ? 'bad' : one.outcome === 'retry' ? 'mid' : null }, outcomes[one.outcome]), h('span', { class: 'mute' }, one.until_ms === null ? one.detail : [`at ${time(one.until_ms, nowMs)}, ${one.detail}`])))));
+}
+
+/** What else was new when it began: it may be the culprit's companion, or nothing. */
+function changed(alert, around, nowMs) {
+  if (around.error !== undefined) return card('What changed around then', null, h('p', { class: 'mute' }, `Cannot be read: ${around.error.message}`));
+  const others = around.changes.filter((one) => !one.is_culprit);
+  if (others.length === 0) return card('What changed around then', null, h('p', { class: 'mute' }, 'Nothing else: no other version, model, provider or application version was new.'));
+  const shown = others.slice(0, 6);
+  return card('What changed around then', others.length > shown.length ? `the nearest ${shown.length} of ${others.length}` : null, h('ul', { class: 'changes' }, shown.map((one) =>
+    h('li', null, stamp(Date.parse(one.first_seen), nowMs), h('div', null, h('b', null, one.value), ' ', h('span', { class: 'mute' }, `${factorName(one.factor)}${one.prompt === null || one.prompt === alert.prompt ? '' : ` on ${one.prompt}`}, ${counted(one.calls, 'call')}`))))));
 }

@@ -5,6 +5,7 @@ import { duration } from './format.js';
 import { loadAlerts, loadHome, renderAlerts, renderHome } from './home.js';
 import { createLive } from './live.js';
 import { loadPrompt, renderPrompt } from './prompt.js';
+import { showWho } from './who.js';
 
 /**
  * The page: a path is a view, a view is `load` (reads the API) and `render` (data to nodes). It is drawn anew when something
@@ -118,3 +119,4 @@ createLive({
   },
 });
 void show({ isNew: true });
+void showWho(document.getElementById('me'));

@@ -1,17 +1,18 @@
 import { h, s, scrolling } from './element.js';
-import { count, percent } from './format.js';
+import { count, counted, percent } from './format.js';
 import { readJson } from './request.js';
 
 const outcomes = [
   ['stored', 'Stored', 'a call, a score or a span around one'],
   ['duplicate', 'Duplicate', 'sent again, kept once'],
   ['ignored', 'Ignored', 'understood and not needed, by reason'],
-  ['rejected', 'Rejected', 'malformed; the sender was told'],
+  ['rejected', 'Rejected', 'malformed, or unstorable; the sender was told'],
   ['waiting', 'Waiting', 'stored, for a relative that may still come (30 s)'],
 ];
 
-export function loadData() {
-  return readJson('/v1/ledger');
+export async function loadData() {
+  const [ledger, audit] = await Promise.all([readJson('/v1/ledger'), readJson('/v1/audit')]);
+  return { ...ledger, audit };
 }
 
 export function renderData(ledger) {
@@ -29,6 +30,8 @@ export function renderData(ledger) {
             h('tr', { class: 'total' }, h('th', { scope: 'row' }, h('span', { class: `key key-${key}`, 'aria-hidden': 'true' }), name), h('td', { class: 'mute' }, text), h('td', null), h('td', { class: 'number' }, h('b', null, count(ledger[key]))), h('td', { class: 'number' }, ledger.received === 0 ? '–' : percent(ledger[key] / ledger.received))),
             (ledger.by_outcome[key] ?? []).map((entry) => h('tr', null, h('td', null), h('td', null, entry.reason === '' ? '–' : entry.reason), h('td', { class: 'mute' }, entry.signal), h('td', { class: 'number' }, count(entry.count)), h('td', { class: 'number mute' }, ledger.received === 0 ? '–' : percent(entry.count / ledger.received)))))))),
       scoresLine(ledger.scores),
+      auditLine(ledger.audit),
+      parkedLine(ledger.parked),
       h('p', { class: 'mute' }, 'Counted in durable rows, written with the data itself. ', h('a', { href: '/v1/ledger' }, 'As JSON'), ' · ', h('a', { href: '/openapi.json' }, 'API'))),
   };
 }
@@ -44,6 +47,20 @@ const places = [
 function scoresLine(scores) {
   const shown = places.filter(([key]) => scores[key] > 0);
   return shown.length === 0 ? null : h('p', { class: 'scores' }, 'Of the scores ', shown.map(([key, text], index) => [index === 0 ? '' : ', ', h('b', null, count(scores[key])), ` ${text}`]), '. ', scores.pending === 0 ? null : h('a', { href: '/v1/scores?join_state=pending' }, 'Those that wait'));
+}
+
+/** The false-page rate that was measured on this traffic, beside the promised one. */
+function auditLine({ running, audits }) {
+  if (running !== null) return h('p', { class: 'audit' }, 'False pages on this traffic: an audit of ', h('b', null, running.prompt), ' is running.');
+  const [newest] = audits;
+  if (newest === undefined) return h('p', { class: 'audit mute' }, 'False pages on this traffic: not measured yet. ', h('code', null, 'culprit audit --prompt NAME'), ' gives fake versions to the history, many times.');
+  const { told, runs, alpha } = newest;
+  return h('p', { class: newest.is_kept ? 'audit' : 'audit bad' }, 'False pages on this traffic: ', h('b', null, `${told.found} of ${runs}`), ` fake rollouts of ${newest.prompt} (${percent(told.low)} to ${percent(told.high)}), promised at most ${percent(alpha)}. `, h('a', { href: '/v1/audit' }, 'As JSON'));
+}
+
+function parkedLine(parked) {
+  if (parked.messages === 0) return null;
+  return h('p', { class: 'notice' }, h('b', null, counted(parked.messages, 'message')), ` with ${counted(parked.records, 'record')} could not be stored and ${parked.messages === 1 ? 'is' : 'are'} kept aside, to be taken again once the fault is mended: `, h('a', { href: '/v1/parked' }, 'why'), ', ', h('code', null, 'culprit parked'), '.');
 }
 
 function stackedBar(ledger) {

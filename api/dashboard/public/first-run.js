@@ -7,10 +7,13 @@ function randomHex(bytes) {
   return [...crypto.getRandomValues(new Uint8Array(bytes))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
+/** Where a key belongs that `culprit keys create` made. */
+const key = 'YOUR_API_KEY';
+
 /** Made once a visit, so that a redraw does not change what somebody is copying. */
 let example = null;
 
-function curlExample(endpoint, nowMs) {
+function curlExample(endpoint, { nowMs, needsKey }) {
   const attribute = (key, value) => ({ key, value: typeof value === 'number' ? { intValue: String(value) } : { stringValue: value } });
   const attributes = [
     attribute('gen_ai.operation.name', 'chat'),
@@ -24,7 +27,7 @@ function curlExample(endpoint, nowMs) {
   const service = JSON.stringify(attribute('service.name', 'try-out'));
   const span = JSON.stringify({ traceId: randomHex(16), spanId: randomHex(8), name: 'chat gpt-4o', kind: 3 }).slice(0, -1);
   return [
-    `curl ${endpoint}/v1/traces -H 'content-type: application/json' -d '`,
+    `curl ${endpoint}/v1/traces -H 'content-type: application/json' ${needsKey ? `-H 'x-api-key: ${key}' ` : ''}-d '`,
     `{"resourceSpans":[{"resource":{"attributes":[${service}]},`,
     ` "scopeSpans":[{"scope":{"name":"curl"},"spans":[`,
     `  ${span},`,
@@ -48,7 +51,7 @@ function codeBlock(text, label) {
 
 export function firstRun({ ledger, status, nowMs }) {
   const endpoint = status.ingest_url ?? location.origin;
-  example ??= curlExample(endpoint, nowMs);
+  example ??= curlExample(endpoint, { nowMs, needsKey: status.needs_key });
   const step = (title, ...children) => h('li', null, h('h2', null, title), children);
   const attribute = (name, text) => [h('dt', null, h('code', null, name)), h('dd', null, text)];
   return h('div', { class: 'first' },
@@ -57,7 +60,7 @@ export function firstRun({ ledger, status, nowMs }) {
     h('p', { class: 'lead' }, 'Send OpenTelemetry traces of your LLM calls here. This page shows the first one the moment it arrives.'),
     ledger.received === 0 ? null : h('p', { class: 'notice' }, 'What became of them: ', [...ledger.by_outcome.ignored, ...ledger.by_outcome.rejected].slice(0, 5).map((entry, index) => `${index === 0 ? '' : '; '}${count(entry.count)} × ${entry.reason}`), '. ', link('/data', null, 'All of it')),
     h('ol', { class: 'steps' },
-      step('Point your exporter here', h('p', null, 'Any OpenTelemetry SDK or Collector, over HTTP:'), codeBlock(`OTEL_EXPORTER_OTLP_ENDPOINT=${endpoint}\nOTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf`, 'environment of your service')),
+      step('Point your exporter here', h('p', null, 'Any OpenTelemetry SDK or Collector, over HTTP:'), codeBlock(`OTEL_EXPORTER_OTLP_ENDPOINT=${endpoint}\nOTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf${status.needs_key ? `\nOTEL_EXPORTER_OTLP_HEADERS=x-api-key=${key}` : ''}`, 'environment of your service')),
       step('Set three attributes on every LLM span', h('dl', { class: 'attributes' },
         attribute('gen_ai.prompt.name', 'which prompt it was: refund-agent'),
         attribute('gen_ai.prompt.version', 'which version of it: v2, a date, a commit'),

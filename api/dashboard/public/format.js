@@ -39,7 +39,7 @@ function dollars(usd) {
   return `${tick(short(usd * 100))}${narrow}¢`;
 }
 
-const units = { error_rate: 'share', format: 'share', truncated: 'share', content_filter: 'share', empty: 'share', latency: 'ms', ttft: 'ms', cost: 'usd', input_tokens: 'tokens', output_tokens: 'tokens' };
+const units = { error_rate: 'share', format: 'share', truncated: 'share', content_filter: 'share', empty: 'share', latency: 'ms', ttft: 'ms', cost: 'usd', input_tokens: 'tokens', output_tokens: 'tokens', cardinality: 'tokens', ledger: 'tokens', parked: 'tokens', lag: 'ms' };
 
 const metricNames = {
   error_rate: 'Error rate',
@@ -52,6 +52,10 @@ const metricNames = {
   empty: 'Empty answers',
   input_tokens: 'Input tokens',
   output_tokens: 'Output tokens',
+  cardinality: 'Calls under (other)',
+  ledger: 'Records not accounted for',
+  lag: 'Behind the clock',
+  parked: 'Records kept aside',
 };
 
 export function metricName(name) {

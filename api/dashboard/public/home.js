@@ -1,9 +1,10 @@
-import { chip, headline, measured, stamp } from './alert.js';
+import { chip, endSilence, headline, isFault, measured, stamp } from './alert.js';
 import { sparkline } from './chart.js';
 import { h, link, s, scrolling } from './element.js';
 import { change, count, counted, duration, odds, percent, quantity, versionName } from './format.js';
 import { firstRun, firstSpan } from './first-run.js';
 import { readJson } from './request.js';
+import { readSilences, silenceList } from './silence.js';
 
 export async function loadHome({ choice }) {
   const [{ alerts: open }, { alerts: acknowledged }, overview] = await Promise.all([readJson('/v1/alerts?state=open'), readJson('/v1/alerts?state=acknowledged'), readJson('/v1/prompts')]);
@@ -32,6 +33,12 @@ export function renderHome({ alerts, overview, isEmpty, ledger, status, first },
 }
 
 export function alertRow(alert, nowMs) {
+  if (isFault(alert)) {
+    return h('article', { class: `card alert-row ${alert.state}` },
+      chip(alert, nowMs),
+      h('h2', null, link(`/alerts/${encodeURIComponent(alert.id)}`, null, headline(alert))),
+      h('p', { class: 'mute' }, 'A fault of Culprit itself, since ', stamp(Date.parse(alert.onset), nowMs), `, ${alert.environment}`));
+  }
   const { evidence, metric } = alert;
   const onset = Date.parse(alert.onset);
   const kind = evidence.effect.kind === 'difference' ? undefined : 'distribution';
@@ -110,14 +117,16 @@ function meter({ e_value, threshold }) {
 }
 
 export async function loadAlerts() {
-  return readJson('/v1/alerts?limit=200');
+  const [listed, silences] = await Promise.all([readJson('/v1/alerts?limit=200'), readSilences()]);
+  return { ...listed, silences };
 }
 
-export function renderAlerts({ alerts, unreadable }, { nowMs }) {
+export function renderAlerts({ alerts, unreadable, silences }, { nowMs, reload }) {
   return {
     title: 'Alerts',
     node: h('div', { class: 'home' },
       h('h1', { tabindex: '-1' }, 'Alerts'),
+      silences.length === 0 ? null : h('section', { class: 'card', 'aria-label': 'Silences' }, h('h2', null, 'Silences'), silenceList(silences, { nowMs, end: (silence) => endSilence(silence, reload) })),
       unreadable === 0 ? null : h('p', { class: 'notice' }, `${unreadable} stored alerts cannot be read by this version.`),
       alerts.length === 0 ? h('p', { class: 'mute' }, 'None was ever raised. An alert opens when a version is proved worse than the one before it.') : h('section', { class: 'alerts', 'aria-label': 'All alerts, newest first' }, alerts.map((alert) => alertRow(alert, nowMs)))),
   };

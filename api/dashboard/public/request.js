@@ -4,6 +4,8 @@ import { h } from './element.js';
 async function answerOf(response) {
   const body = await response.json().catch(() => null);
   if (response.ok) return body;
+  // The login is over: back here after the next one.
+  if (response.status === 401) location.assign(`/login?next=${encodeURIComponent(location.pathname + location.search)}`);
   const error = new Error(body?.detail ?? `the server answered ${response.status}`);
   error.status = response.status;
   throw error;

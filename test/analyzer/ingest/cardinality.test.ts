@@ -26,7 +26,7 @@ describe('cardinality', () => {
     admit('b', 'v1');
     expect(admit('c', 'v1')).toEqual({ prompt_name: OTHER, prompt_version: OTHER, prompt_attribution: 'ambiguous', flags: ['prompt_over_limit'] });
     expect(admit('b', 'v2')).toMatchObject({ prompt_version: 'v2', flags: [] });
-    expect(admit('a', 'v2')).toMatchObject({ prompt_name: 'a', prompt_version: OTHER, flags: ['version_over_limit'] });
+    expect(admit('a', 'v2')).toMatchObject({ prompt_name: 'a', prompt_version: OTHER, flags: ['project_over_limit'] });
     expect(admit('c', 'v1', 'q')).toMatchObject({ prompt_name: 'c', prompt_version: 'v1', flags: [] });
     expect(admit(null, null)).toMatchObject({ prompt_name: null, prompt_version: null, flags: [] });
   });

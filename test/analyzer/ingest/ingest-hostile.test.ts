@@ -68,7 +68,7 @@ describe('hostile input', () => {
       await ingest.write([traces(Array.from({ length: 5_000 }, (_, index) => inference(from + index + 1, { ...TAGS, 'gen_ai.prompt.version': `request-${from + index}` })))]);
     }
     const other = { version: OTHER, calls: spans - DEFAULT_LIMITS.versionsPerPrompt };
-    const [counts] = await on.store.select(`SELECT uniqExact(prompt_version) AS versions, countIf(prompt_version = '${OTHER}' AND has(flags, 'version_over_limit')) AS beyond, (SELECT uniqExact(value) FROM versions) AS known FROM calls FINAL`);
+    const [counts] = await on.store.select(`SELECT uniqExact(prompt_version) AS versions, countIf(prompt_version = '${OTHER}' AND has(flags, 'version_over_limit')) AS beyond, (SELECT uniqExact(value) FROM versions WHERE factor = 'prompt_version') AS known FROM calls FINAL`);
     expect(counts).toEqual({ versions: DEFAULT_LIMITS.versionsPerPrompt + 1, beyond: other.calls, known: DEFAULT_LIMITS.versionsPerPrompt });
     const compared = await selectActivity(on.store, { from: 0, to: ARRIVED_SLOT + 1 });
     expect(compared).toHaveLength(DEFAULT_LIMITS.versionsPerPrompt);

@@ -75,6 +75,24 @@ describe('a score of a trace', () => {
 });
 
 describe('a score of a span that is no call', () => {
+  it.each([
+    ['another version: it is ambiguous', V1, { join_state: 'ambiguous', prompt_version: null, call_span_id: '' }],
+    ['the same one: it stands on the first', TAGS, { join_state: 'joined', prompt_version: 'v2', call_span_id: id(1) }],
+  ])('waits where there is one call below it, for the second may have %s', async (_case, tags, expected) => {
+    for (const order of ['score last', 'score first']) {
+      const ingest = await on.fresh();
+      const spans = traces([inference(1, TAGS, below(9, 0)), wrapper(9)]);
+      const score = logs([judgement(9, 0.25)]);
+      for (const message of order === 'score last' ? [spans, score] : [score, spans]) await ingest.write([message]);
+      expect(await on.scores()).toMatchObject([{ join_state: 'pending', slot: 0 }]);
+      await ingest.write([traces([inference(2, tags, below(9, 5))], ARRIVED_MS + 20_000)]);
+      expect(await on.scores()).toMatchObject([{ join_state: 'pending', slot: 0 }]);
+      await ingest.advance(WAITED);
+      expect(await on.scores()).toMatchObject([{ ...expected, slot: ARRIVED_SLOT + 1 }]);
+      await expectExactLedger(on);
+    }
+  });
+
   it.each(['with its trace', 'by its id alone', 'by its id alone, after a restart'])('named %s goes to the calls below it', async (how) => {
     const ingest = await on.fresh();
     await ingest.write([traces([inference(1, TAGS, below(9, 1)), inference(2, TAGS, below(8, 0)), inference(3, V1, starting(0)), wrapper(8, {}, { parent_span_id: id(9) }), wrapper(9)])]);

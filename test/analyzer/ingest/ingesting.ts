@@ -62,14 +62,16 @@ export function judgement(spanNumber: number | null, value: AttributeValue, chan
 /** The loop, given messages as they come out of a log. */
 export type MessageIngest = Omit<Ingest, 'write'> & { write(messages: readonly LogMessage[]): Promise<BatchSummary> };
 
+type Settings = Partial<IngestSettings> & { readonly featureFlags?: Readonly<Record<string, string>> };
+
 export type Ingesting = Awaited<ReturnType<typeof openIngesting>>;
 
 export async function openIngesting() {
   const api = await openApi({}, ARRIVED_MS);
   const { store } = api;
-  const start = async (settings: Partial<IngestSettings> = {}, nowMs = ARRIVED_MS, through: Store = store): Promise<MessageIngest> => {
+  const start = async ({ featureFlags = {}, ...settings }: Settings = {}, nowMs = ARRIVED_MS, through: Store = store): Promise<MessageIngest> => {
     const ingest = createIngest(
-      { store: through, decode, normaliser: createNormaliser({ stratumAttributes: ['app.route'] }) },
+      { store: through, decode, normaliser: createNormaliser({ stratumAttributes: ['app.route'], featureFlags }) },
       { resolveWaitMs: RESOLVE_WAIT_MS, maxWaiting: 1_000, rememberedSpans: 10_000, rememberedCalls: 10_000, ...settings },
     );
     await ingest.start(nowMs);
@@ -79,7 +81,7 @@ export async function openIngesting() {
     store,
     start,
     /** A store that has nothing, under a loop that was just started. */
-    async fresh(settings: Partial<IngestSettings> = {}): Promise<MessageIngest> {
+    async fresh(settings: Settings = {}): Promise<MessageIngest> {
       for (const table of ['calls', 'relatives', 'scores', 'score_names', 'ledger', 'versions', 'look_progress']) await store.command(`TRUNCATE TABLE ${table}`);
       return start(settings);
     },

@@ -115,7 +115,7 @@ describe('in the ingest loop', () => {
   it('a call that nobody tagged has a prompt by its text (golden case 2)', async () => {
     const ingest = await on.fresh();
     const summary = await ingest.write([traces([inference(1, { 'gen_ai.prompt.0.role': 'system', 'gen_ai.prompt.0.content': 'You are terse.', 'agent.name': 'support' })])]);
-    expect(summary.prompts).toEqual(['support']);
+    expect(summary.projects).toMatchObject([{ calls: 1, prompts: ['support'] }]);
     expect(await on.store.select('SELECT prompt_name, prompt_version, prompt_version_source, prompt_fingerprint, prompt_attribution FROM calls FINAL', {})).toEqual([
       { prompt_name: 'support', prompt_version: 's:06920731084121f6', prompt_version_source: 'system_fp', prompt_fingerprint: 's:06920731084121f6', prompt_attribution: 'none' },
     ]);

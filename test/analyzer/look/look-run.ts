@@ -26,7 +26,7 @@ export async function openStore(): Promise<{ readonly store: Store; readonly clo
 }
 
 export function configOf(settings: object = {}): Config {
-  return { ...ConfigFile.parse(settings), webhooks: [] };
+  return { ...ConfigFile.parse(settings), webhooks: [], sinks: [], registries: [] };
 }
 
 /** Writes OTLP/JSON lines as if each had arrived at the newest time in it. Returns when the last one did. */

@@ -34,7 +34,7 @@ describe('a unit', () => {
     const trace_id = 'a'.repeat(32);
     const first = call(1, { trace_id, is_error: true });
     expect(feedTo(9, [first, call(1, { trace_id }), call(3, { trace_id }), call(3, { version: 'v2' })])).toEqual(['1 errors a error_rate=50', '3 errors b error_rate=0']);
-    expect(units.counts()).toEqual({ counted: 2, mixed: 0, repeated_calls: 2 });
+    expect(units.counts()).toEqual({ counted: 2, mixed: 0, repeated_calls: 2, forgotten_early: 0 });
   });
 
   it('is the session where one is known: the mean of what started within 180 s of its first call, complete six slots later', () => {

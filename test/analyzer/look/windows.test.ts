@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { createDayMemory, NO_NAMES } from '../../../analyzer/look/unit-memory.ts';
 import { createWindows, type Entry, type Family } from '../../../analyzer/look/windows.ts';
 import { seeded } from '../../statistics/traffic.ts';
 
@@ -35,6 +36,21 @@ describe('the length of a window', () => {
       return windows.schedule()[0]?.length;
     };
     expect([lengthOf(20, 4), lengthOf(12, 3), lengthOf(6, 6), lengthOf(20, 0.6), lengthOf(20, 0.3), lengthOf(20, 0.2), lengthOf(1, 1), lengthOf(0, 0)]).toEqual([1, 2, 2, 4, 8, 16, 16, 16]);
+  });
+
+  it('does not hang on how much of a slot was left when the candidate was met in it (the demo once took four minutes)', () => {
+    const firstOf = (units: number): number | undefined => {
+      const windows = createWindows(0);
+      windows.seed(family, { a: { units: 20 * 120, slots: 120 }, b: { units, slots: 1 } });
+      return windows.schedule()[0]?.length;
+    };
+    expect([0, 1, 2, 3, 20].map(firstOf)).toEqual([1, 1, 1, 1, 1]);
+    // From the next window on it is known.
+    const windows = createWindows(0);
+    windows.seed(family, { a: { units: 20 * 120, slots: 120 }, b: { units: 1, slots: 1 } });
+    for (let n = 0; n < 20; n += 1) windows.add(family, 1, unit('a'));
+    windows.close(1, together);
+    expect(windows.schedule()).toMatchObject([{ begin: 2, length: 8 }]);
   });
 
   it('is fixed before it begins: what arrives in it moves its own end by nothing (seeds by fast-check)', () => {
@@ -144,5 +160,28 @@ describe('a restart', () => {
         expect(restarted.close(slot, together), `seed ${seed}, restart at slot ${cut}, slot ${slot}`).toEqual(undisturbed.close(slot, together));
       });
     }
+  });
+});
+
+describe('bounds', () => {
+  it('takes no more than a thousand families, and counts what it leaves out', () => {
+    const windows = createWindows(0);
+    for (let route = 0; route < 1_005; route += 1) {
+      for (const arm of ['a', 'b'] as const) windows.add({ group: 'errors', model: 'm', operation: 'chat', route: `/order/${route}` }, 1, { unit: { arm, mixed: false }, startMs: 0, bins: [['error_rate', 0]] });
+    }
+    expect(windows.leftOut()).toBe(10);
+    expect(windows.schedule()).toHaveLength(1_000);
+    const strata = Array.from({ length: 16 }, (_, slot) => windows.close(slot + 1, () => 0)).flat();
+    expect(strata).toHaveLength(1_000);
+  });
+});
+
+describe('the memory of a day', () => {
+  it('forgets whom it met longest ago when it is full, and says so', () => {
+    const memory = createDayMemory(3);
+    for (const [slot, id] of ['s:1', 's:2', 's:3', 's:4', 's:5'].entries()) memory.keep(id, { arm: 'a', firstSpan: null, slot, scored: NO_NAMES });
+    memory.forget(5);
+    expect(memory.forgottenEarly()).toBe(2);
+    expect([memory.get('s:2', 5), memory.get('s:3', 5)]).toEqual([null, expect.objectContaining({ slot: 2 })]);
   });
 });

@@ -1,12 +1,18 @@
-import { spawn } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** Culprit as a user starts it, in a process of its own with an empty data directory; measured from outside by /proc (Linux). */
-export const BINARY = fileURLToPath(new URL('../../../deploy/bin.cjs', import.meta.url));
+/** Culprit as a user starts it (`words`: command and flags), in a process of its own with an empty data directory; measured from outside by /proc (Linux). */
+const BINARY = fileURLToPath(new URL('../../../deploy/bin.cjs', import.meta.url));
+
+/** As its first line starts it, with flags for `node` itself where there are any. */
+export function spawnBinary(args: readonly string[], stderr: 'pipe' | 'inherit'): ChildProcess {
+  const [, words = ''] = /^#!\/usr\/bin\/env -S (.*)/.exec(readFileSync(BINARY, 'utf8')) ?? [];
+  return spawn('/usr/bin/env', [...words.split(' '), ...nodeFlags(), BINARY, ...args], { stdio: ['ignore', 'pipe', stderr] });
+}
 
 export type MeasuredServer = {
   readonly url: string;
@@ -15,13 +21,13 @@ export type MeasuredServer = {
   close(): Promise<void>;
 };
 
-export async function startMeasuredServer(flags: readonly string[] = []): Promise<MeasuredServer> {
+export async function startMeasuredServer(words: readonly string[] = []): Promise<MeasuredServer> {
   const directory = await mkdtemp(join(tmpdir(), 'culprit-bench-'));
-  const child = spawn(process.execPath, [...nodeFlags(), BINARY, '--data', directory, '--port', '0', '--log-level', 'error', ...flags], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawnBinary([...words, '--data', directory, '--port', '0', '--log-level', 'error'], 'inherit');
   const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()));
   const url = await new Promise<string>((resolve, reject) => {
     let banner = '';
-    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    child.stdout?.setEncoding('utf8').on('data', (text: string) => {
       banner += text;
       const found = /send OTLP to\s+(http:\S+)/.exec(banner)?.[1];
       if (found !== undefined) resolve(found);
@@ -45,7 +51,7 @@ export async function startMeasuredServer(flags: readonly string[] = []): Promis
 }
 
 /** For `node` itself, to profile what a benchmark runs: CULPRIT_BENCH_NODE_FLAGS="--cpu-prof --cpu-prof-dir=DIR". */
-export function nodeFlags(): string[] {
+function nodeFlags(): string[] {
   return (process.env['CULPRIT_BENCH_NODE_FLAGS'] ?? '').split(' ').filter((flag) => flag !== '');
 }
 

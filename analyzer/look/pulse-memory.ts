@@ -1,0 +1,68 @@
+import { seriesName } from './drift-series.ts';
+import type { Pulse } from './pulse.ts';
+import { SLOTS_PER_HOUR } from '../slots.ts';
+
+/**
+ * The pulse of the last hour, summed over slots for each metric, prompt and route. What a model is held against is learnt from it at every half hour,
+ * and asking the store for it again cost a quarter of a replay. The newest slots are kept apart: what is not settled yet is no reference.
+ *
+ * A pulse counts a unit by the hour of the clock, whatever range of slots it is read in, so these sums are those of one SELECT over the same slots.
+ */
+export type PulseMemory = {
+  /** What was seen in a slot; slots come in order. */
+  record(slot: number, pulses: readonly Pulse[]): void;
+  /** The sums of slots [slot − 120, slot − 10) of one request model, for a slot that begins a half hour. */
+  hourBefore(slot: number, place: Place): Pulse[];
+};
+
+export type Place = Pick<Pulse, 'project' | 'environment' | 'request_model'>;
+
+export const HALF_HOUR = SLOTS_PER_HOUR / 2;
+/** Slots. */
+export const UNSETTLED = 10;
+/** Series in one half hour; only a route that is different in every call makes so many, and none of those would be a reference. */
+const MOST_SERIES = 100_000;
+
+/** Three make the hour before; the fourth is the newest five minutes, the fifth is being recorded. */
+const PARTS_KEPT = 5;
+
+/** By place and series. */
+type Sums = { readonly places: Map<string, Map<string, { readonly first: Pulse; readonly counts: Map<number, number> }>>; series: number };
+
+export function createPulseMemory(): PulseMemory {
+  /** Two parts a half hour: its first 25 minutes and its last five, which are too new to be a reference when it ends. */
+  const parts = new Map<number, Sums>();
+  const placeName = ({ project, environment, request_model }: Place): string => `${project}\0${environment}\0${request_model}`;
+  const partOf = (slot: number): number => 2 * Math.floor(slot / HALF_HOUR) + (slot % HALF_HOUR < HALF_HOUR - UNSETTLED ? 0 : 1);
+
+  return {
+    record(slot, pulses) {
+      const part = partOf(slot);
+      let sums = parts.get(part);
+      if (sums === undefined) {
+        parts.set(part, (sums = { places: new Map(), series: 0 }));
+        for (const known of parts.keys()) if (known < part - PARTS_KEPT) parts.delete(known);
+      }
+      for (const pulse of pulses) {
+        const place = placeName(pulse);
+        let ofPlace = sums.places.get(place);
+        if (ofPlace === undefined) sums.places.set(place, (ofPlace = new Map()));
+        const name = seriesName(pulse);
+        let series = ofPlace.get(name);
+        if (series === undefined) {
+          if (sums.series >= MOST_SERIES) continue;
+          sums.series += 1;
+          ofPlace.set(name, (series = { first: pulse, counts: new Map() }));
+        }
+        for (const [cell, bin] of pulse.bins.entries()) series.counts.set(bin, (series.counts.get(bin) ?? 0) + (pulse.counts[cell] ?? 0));
+      }
+    },
+    hourBefore(slot, place) {
+      const now = partOf(slot);
+      const name = placeName(place);
+      return [now - 4, now - 3, now - 2].flatMap((part) =>
+        [...(parts.get(part)?.places.get(name)?.values() ?? [])].map(({ first, counts }) => ({ ...first, bins: [...counts.keys()], counts: [...counts.values()] })),
+      );
+    },
+  };
+}

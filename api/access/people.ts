@@ -1,0 +1,74 @@
+import argon2 from 'argon2';
+import type { Role } from '../../schemas/access.ts';
+import type { Clock } from '../../schemas/clock.ts';
+import { ProblemError } from '../problem.ts';
+import type { Held, Records } from './records.ts';
+
+/** People who log in with a password of Culprit's own. Passwords are kept as argon2id, with the parameters of RFC 9106 for little memory (64 MiB, 3 passes). */
+export type Person = { readonly name: string; readonly role: Role; readonly project: string; readonly added_ms: number };
+
+export type People = {
+  list(): Person[];
+  find(name: string): Held<'person'> | null;
+  /** Throws ProblemError 409 where the name is taken. */
+  add(person: { readonly name: string; readonly role: Role; readonly project: string; readonly password: string }, by: string): Promise<Person>;
+  /** Ends the person's sessions. Throws ProblemError 404. */
+  changePassword(name: string, change: { readonly password: string; readonly by: string }): Promise<Person>;
+  /** Ends the person's sessions. Throws ProblemError 404. */
+  remove(name: string, by: string): Promise<void>;
+  /** Takes as long for a name that nobody has. Throws ProblemError 503 where too many are verified at once. */
+  verify(name: string, password: string): Promise<boolean>;
+};
+
+/** Each takes 64 MiB and a core for a moment: a flood of logins must not take the machine. */
+const MAX_AT_ONCE = 4;
+const OPTIONS = { type: argon2.argon2id, memoryCost: 65_536, timeCost: 3, parallelism: 4 } as const;
+
+export function createPeople({ clock, records }: { readonly clock: Clock; readonly records: Records }): People {
+  let verifying = 0;
+  /** Of a password that nobody has. */
+  let decoy: Promise<string> | null = null;
+
+  const active = (name: string): Held<'person'> | null => {
+    const found = records.find('person', name);
+    return found?.state === 'active' ? found : null;
+  };
+  const existing = (name: string): Held<'person'> => {
+    const found = active(name);
+    if (found === null) throw new ProblemError(404, `There is nobody called ${JSON.stringify(name.slice(0, 200))}; GET /v1/users lists them.`);
+    return found;
+  };
+  const shown = ({ id, at_ms, body }: Held<'person'>): Person => ({ name: id, role: body.role, project: body.project, added_ms: at_ms });
+
+  return {
+    list: () => records.all('person').filter(({ state }) => state === 'active').map(shown),
+    find: active,
+    async add({ name, role, project, password }, by) {
+      if (active(name) !== null) throw new ProblemError(409, `There is somebody called ${JSON.stringify(name)} already.`);
+      const password_hash = await argon2.hash(password, OPTIONS);
+      await records.write('person', name, { state: 'active', by, body: { role, project, password_hash, password_ms: clock() } });
+      return shown(existing(name));
+    },
+    async changePassword(name, { password, by }) {
+      const { body } = existing(name);
+      const password_hash = await argon2.hash(password, OPTIONS);
+      await records.write('person', name, { state: 'active', by, body: { ...body, password_hash, password_ms: clock() } });
+      return shown(existing(name));
+    },
+    async remove(name, by) {
+      await records.write('person', name, { state: 'revoked', by, body: existing(name).body });
+    },
+    async verify(name, password) {
+      if (verifying >= MAX_AT_ONCE) throw new ProblemError(503, 'Too many people are logging in at this moment; try again.');
+      verifying += 1;
+      try {
+        decoy ??= argon2.hash('nobody has this password', OPTIONS);
+        const found = active(name);
+        const isRight = await argon2.verify(found?.body.password_hash ?? (await decoy), password);
+        return isRight && found !== null;
+      } finally {
+        verifying -= 1;
+      }
+    },
+  };
+}

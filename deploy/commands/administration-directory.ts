@@ -1,0 +1,47 @@
+import { userInfo } from 'node:os';
+import { join } from 'node:path';
+import { OpenAPIHono } from '@hono/zod-openapi';
+import { actionOf, targetOf } from '../../api/access/audit.ts';
+import type { Identity, RequestBindings } from '../../api/access/identity.ts';
+import { registerAccess } from '../../api/access/resources.ts';
+import { errorResponse, validationHook } from '../../api/problem.ts';
+import type { Config } from '../../schemas/config.ts';
+import { createAccessFor } from '../access.ts';
+import type { DirectoryClaim } from '../data-directory.ts';
+import { migrate, MIGRATIONS } from '../migrate.ts';
+import { openEmbeddedStore } from '../store-embedded.ts';
+import type { Send } from './administration.ts';
+
+/** The data directory of a server that is stopped, administered by the handlers of its API; what is done is in the audit log as done by a command. */
+export async function openDirectory(config: Config, claim: DirectoryClaim): Promise<{ readonly send: Send; close(): Promise<void> }> {
+  const undo: (() => Promise<void> | void)[] = [() => claim.release()];
+  const close = async (): Promise<void> => {
+    for (const step of undo.splice(0).reverse()) await step();
+  };
+  try {
+    const store = await openEmbeddedStore({ directory: join(config.data, 'store') });
+    undo.push(() => store.close());
+    const { calls_days, content_days, evidence_days } = config.retention;
+    await migrate(store, { directory: MIGRATIONS, cluster: null, retention: { calls: calls_days, scores: calls_days, evidence: evidence_days, content: content_days } });
+    const access = createAccessFor(store, config, { clock: Date.now, warn: (message) => console.error(`culprit: ${message}`) });
+    await access.start();
+    const app = new OpenAPIHono({ defaultHook: validationHook });
+    app.onError(errorResponse);
+    registerAccess(app, { store, clock: Date.now, access });
+    const actor = { id: '', name: userInfo().username, address: '', project: config.project };
+    const identity: Identity = { ...actor, kind: 'person', scopes: ['admin'], seesEveryProject: true };
+    return {
+      async send(path, init) {
+        const bindings: RequestBindings = { identity, note: {} };
+        const response = await app.request(path, init, bindings);
+        const { target = targetOf(path), detail = '' } = bindings.note ?? {};
+        if (init.method !== 'GET' && response.ok) await access.audit({ actor: { ...actor, kind: 'command' }, action: actionOf(init.method, path), target, detail });
+        return response;
+      },
+      close,
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}

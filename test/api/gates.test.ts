@@ -1,0 +1,116 @@
+import { readFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { serve } from '@hono/node-server';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parseAllDocuments } from 'yaml';
+import { z } from 'zod';
+import { openApi, type TestApi } from './server.ts';
+import { randomFrom, seedRollout } from './traffic.ts';
+
+/** What rollout controllers and scripts ask, of a server with one version that is worse and one of which nothing is known yet. */
+const nowMs = Date.parse('2026-06-01T10:00:00Z');
+const ROLLOUTS = join(import.meta.dirname, '../../deploy/rollouts');
+let api: TestApi;
+let url: string;
+let stop: () => Promise<void>;
+
+beforeAll(async () => {
+  api = await openApi({}, nowMs);
+  const arm = { version: 'v1', share: 0.9, errorRate: 0.011, medianMs: 900, quality: 0.86 };
+  const time = { fromMs: nowMs - 120 * 60_000, toMs: nowMs };
+  const random = randomFrom(7);
+  await seedRollout(api.store, { prompt: 'refund-agent', baseline: arm, candidate: { ...arm, version: 'v2', share: 0.1, errorRate: 0.09 }, beganMs: nowMs - 90 * 60_000, callsPerMinute: 60, raisesAlert: true }, time, random);
+  await seedRollout(api.store, { prompt: 'a "quoted"\nname', baseline: arm, candidate: { ...arm, version: 'v2', share: 0.1 }, beganMs: nowMs - 90 * 60_000, callsPerMinute: 10, raisesAlert: false }, time, random);
+  const server = serve({ fetch: api.app.fetch, port: 0, hostname: '127.0.0.1' });
+  await once(server, 'listening');
+  // A server that listens on a port has an address with one.
+  url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  stop = () => new Promise((resolve) => void server.close(() => resolve()));
+}, 60_000);
+afterAll(async () => {
+  await stop();
+  await api.close();
+});
+
+const post = (path: string, metadata: object): Promise<Response> =>
+  fetch(url + path, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ name: 'checkout', namespace: 'shop', phase: 'Progressing', checksum: '85d557f47b', buildId: 'new in some version', metadata }) });
+
+describe("Flagger's webhooks", () => {
+  it.each([
+    ['gate', { prompt: 'refund-agent', candidate: 'v2' }, 409, 'regressed'],
+    ['gate', { prompt: 'refund-agent', candidate: 'v9' }, 200, 'no_data'],
+    ['gate', { prompt: 'refund-agent', candidate: 'v9', require: 'not_worse' }, 409, 'no_data'],
+    ['rollback', { prompt: 'refund-agent', candidate: 'v2' }, 200, 'regressed'],
+    ['rollback', { prompt: 'refund-agent', candidate: 'v9' }, 409, 'no_data'],
+  ])('%s of %j: %i', async (hook, metadata, status, verdict) => {
+    const response = await post(`/v1/flagger/${hook}`, metadata);
+    expect(response.status).toBe(status);
+    expect(await response.json()).toMatchObject({ verdict, reason: expect.stringMatching(/\w/) });
+  });
+
+  it('says what is missing', async () => {
+    const response = await post('/v1/flagger/gate', { prompt: 'refund-agent' });
+    expect(response.status).toBe(400);
+    expect(await response.json()).toMatchObject({ errors: [{ path: 'metadata.candidate' }] });
+  });
+});
+
+describe('/metrics', () => {
+  it('has the gauges of each open comparison, whatever its name', async () => {
+    const text = await (await fetch(`${url}/metrics`)).text();
+    const worse = '{environment="production",prompt="refund-agent",factor="prompt_version",baseline="v1",candidate="v2"}';
+    expect(text).toContain(`culprit_comparison_regressed${worse} 1`);
+    expect(text).toContain(`culprit_comparison_threshold${worse} 100`);
+    expect(Number(/culprit_comparison_metric_e_value\{.*prompt="refund-agent".*metric="error_rate"\} (\S+)/.exec(text)?.[1])).toBeGreaterThan(100);
+    expect(text).toMatch(/culprit_comparison_regressed\{environment="production",prompt="a \\"quoted\\"\\nname",.*\} 0/);
+  });
+});
+
+describe('culprit verdict', () => {
+  const run = async (...args: string[]): Promise<{ status: number | null; output: string }> => {
+    const child = spawn(process.execPath, [join(import.meta.dirname, '../../deploy/bin.cjs'), 'verdict', '--server', url, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+    let output = '';
+    child.stdout.on('data', (chunk) => (output += String(chunk)));
+    child.stderr.on('data', (chunk) => (output += String(chunk)));
+    await once(child, 'close');
+    return { status: child.exitCode, output };
+  };
+
+  it('says by its exit status what is known', { timeout: 60_000 }, async () => {
+    expect(await run('--prompt', 'refund-agent', '--candidate', 'v2', '--wait', '5m')).toMatchObject({ status: 1, output: expect.stringContaining('regressed: evidence against') });
+    const json = await run('--prompt', 'refund-agent', '--candidate', 'v2', '--json');
+    expect([json.status, JSON.parse(json.output)]).toMatchObject([1, { verdict: 'regressed', threshold: 100 }]);
+    expect((await run('--prompt', 'a "quoted"\nname', '--candidate', 'v2', '--metric', 'error_rate')).status).toBe(2);
+    expect((await run('--prompt', 'refund-agent', '--candidate', 'v9')).status).toBe(3);
+  });
+
+  it('never takes its own trouble for a verdict', { timeout: 60_000 }, async () => {
+    expect(await run('--prompt', 'refund-agent')).toMatchObject({ status: 2, output: expect.stringContaining('--candidate') });
+    expect(await run('--prompt', 'p', '--candidate', 'c', '--wait', 'long')).toMatchObject({ status: 2, output: expect.stringContaining('like 30m') });
+    expect(await run('--prompt', 'p', '--candidate', 'c', '--server', 'http://127.0.0.1:1')).toMatchObject({ status: 2, output: expect.stringContaining('cannot be reached') });
+  });
+});
+
+/** What of these documents Culprit answers for: that they ask what it serves. */
+const Argo = z.object({ spec: z.object({ metrics: z.array(z.object({ successCondition: z.string(), failureCondition: z.string(), provider: z.object({ web: z.object({ url: z.string(), jsonPath: z.literal('{$.verdict}') }) }) })) }) });
+const Flagger = z.object({ spec: z.object({ analysis: z.object({ webhooks: z.array(z.object({ type: z.string(), url: z.string(), metadata: z.record(z.string(), z.string()) })) }) }) });
+const documentOf = (name: string): unknown => parseAllDocuments(readFileSync(join(ROLLOUTS, name), 'utf8'))[0]?.toJS();
+
+describe('the templates for rollout controllers', () => {
+  it("Argo's asks for a verdict that decides its conditions", async () => {
+    const [metric] = Argo.parse(documentOf('argo-analysis-template.yaml')).spec.metrics;
+    const filled = metric?.provider.web.url.replaceAll('{{args.url}}', url).replaceAll('{{args.prompt}}', 'refund-agent').replaceAll('{{args.candidate}}', 'v2') ?? '';
+    const { verdict } = z.object({ verdict: z.string() }).parse(await (await fetch(filled)).json());
+    expect(metric?.failureCondition).toBe(`result == "${verdict}"`);
+    expect(metric?.successCondition).toBe('result == "not_worse"');
+  });
+
+  it("Flagger's stops, does not promote, and rolls back a version that is worse", async () => {
+    const { webhooks } = Flagger.parse(documentOf('flagger-canary.yaml')).spec.analysis;
+    const statuses = await Promise.all(webhooks.map(async ({ type, url: address, metadata }) => [type, (await post(new URL(address).pathname, metadata)).status]));
+    expect(statuses).toEqual([['rollout', 409], ['confirm-promotion', 409], ['rollback', 200]]);
+  });
+});

@@ -1,0 +1,86 @@
+import { afterEach, expect, it } from 'vitest';
+import { z } from 'zod';
+import type { Message } from '../../../api/sinks/index.ts';
+import { hostileAlert, messageAt } from './alert.ts';
+import { receiver, type Answer } from './receiver.ts';
+import { sending } from './sending.ts';
+
+/** Slack's incoming webhook, against a server that refuses what Slack's block kit refuses (docs.slack.dev/reference/block-kit). */
+
+const plainText = (most: number) => z.strictObject({ type: z.literal('plain_text'), text: z.string().min(1).max(most), emoji: z.boolean().optional() });
+const Button = z.strictObject({ type: z.literal('button'), text: plainText(75), url: z.url({ protocol: /^https?$/ }).max(3000) });
+const Block = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('header'), text: plainText(150) }),
+  z.strictObject({ type: z.literal('section'), text: plainText(3000).optional(), fields: z.array(plainText(2000)).min(1).max(10).optional(), accessory: Button.optional() }).refine(({ text, fields }) => (text ?? fields) !== undefined),
+  z.strictObject({ type: z.literal('image'), image_url: z.url({ protocol: /^https$/ }).max(3000), alt_text: z.string().min(1).max(2000) }),
+  z.strictObject({ type: z.literal('actions'), elements: z.array(Button).min(1).max(25) }),
+]);
+const Payload = z.strictObject({ text: z.string().min(1).max(40_000), attachments: z.array(z.strictObject({ color: z.string().regex(/^#[0-9a-f]{6}$/), blocks: z.array(Block).min(1).max(50) })).max(20) });
+
+const like: Answer = (response, _count, { body }) => (Payload.safeParse(JSON.parse(body)).success ? response.writeHead(200).end('ok') : response.writeHead(400).end('invalid_blocks'));
+const cleanups: (() => Promise<void>)[] = [];
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0)) await cleanup();
+});
+
+async function slack(answer: Answer = like) {
+  const { url, received, close } = await receiver(answer);
+  cleanups.push(close);
+  const { send, sink } = sending({ kind: 'slack', name: 'team', url, events: ['alert.open'], per_minute: 30, timeout_s: 5 });
+  return { sink, send, last: () => Payload.parse(JSON.parse(received.at(-1)?.body ?? '')) };
+}
+
+it('takes an alert, with its colour, its figures, its chart and its links', async () => {
+  const { send, last } = await slack();
+  expect(await send([messageAt()])).toEqual({ kind: 'delivered', detail: 'HTTP 200' });
+  const [attachment] = last().attachments;
+  expect(attachment?.color).toBe('#dc3545');
+  const blocks = JSON.stringify(attachment?.blocks);
+  for (const said of ['refund-agent v2 fails', 'prompt version v2, against v1', '1,230 to 1, threshold 100 to 1', 'https://culprit.example.com/v1/alerts/alr_1/chart.png', 'https://culprit.example.com/alerts/alr_1']) expect(blocks).toContain(said);
+});
+
+it('shows no picture that Slack could not fetch', async () => {
+  const { send, last } = await slack();
+  for (const chart of ['http://127.0.0.1:4318/x.png', 'https://localhost/x.png', 'https://10.0.0.1/x.png', 'https://[::1]/x.png', 'https://culprit.internal/x.png', 'http://culprit.example.com/x.png', '']) {
+    const alert = messageAt().alert;
+    await send([messageAt({ change: { links: { ...alert.links, chart } } })]);
+    expect(JSON.stringify(last())).not.toContain('image_url');
+  }
+});
+
+it('says who did what and why', async () => {
+  const { send, last } = await slack();
+  await send([messageAt({ type: 'alert.resolved', who: 'mira', reason: 'rolled back' })]);
+  expect(last().attachments[0]?.color).toBe('#28a745');
+  expect(JSON.stringify(last())).toContain('mira: rolled back');
+  await send([messageAt({ escalated_after_s: 900 })]);
+  expect(last().text).toMatch(/^Not acknowledged for 15 min: /);
+});
+
+it('mentions nobody and is no markup, whatever a name says', async () => {
+  const { send, last } = await slack();
+  expect(await send([messageAt({ change: hostileAlert(), reason: '<!everyone>', type: 'alert.acknowledged' })])).toMatchObject({ kind: 'delivered' });
+  const { text } = last();
+  expect(text).not.toMatch(/<|(^|\s)@(here|channel|everyone)/);
+  expect(text).toContain('&lt;!channel&gt;');
+  expect(JSON.stringify(last())).not.toContain('mrkdwn');
+  expect(JSON.stringify(last())).not.toContain('javascript:');
+});
+
+it('puts as many alerts as it takes into one message, and names each', async () => {
+  const { send, last, sink } = await slack();
+  const many = Array.from({ length: sink.most }, (_, index) => messageAt({ id: `trn_${index}`, change: { summary: `regression ${index} of many` } }));
+  expect(await send(many as [Message, ...Message[]])).toMatchObject({ kind: 'delivered' });
+  for (const index of many.keys()) expect(JSON.stringify(last())).toContain(`regression ${index} of many`);
+  expect(await send(many.map((message) => ({ ...message, alert: { ...message.alert, ...hostileAlert() } })) as [Message, ...Message[]])).toMatchObject({ kind: 'delivered' });
+});
+
+it.each([
+  [429, { kind: 'retry', detail: 'HTTP 429', retryAfterMs: 30_000 }],
+  [500, { kind: 'retry', detail: 'HTTP 500', retryAfterMs: 30_000 }],
+  [404, { kind: 'failed', detail: 'HTTP 404' }],
+  [400, { kind: 'failed', detail: 'HTTP 400' }],
+])('knows what is worth a retry: %i', async (status, outcome) => {
+  const { send } = await slack((response) => response.writeHead(status, { 'retry-after': '30' }).end());
+  expect(await send([messageAt()])).toEqual(outcome);
+});

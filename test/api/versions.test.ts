@@ -1,0 +1,132 @@
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { serve } from '@hono/node-server';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { promptOfFile } from '../../schemas/registry.ts';
+import { openApi, type TestApi } from './server.ts';
+import { randomFrom, seedRollout } from './traffic.ts';
+
+const nowMs = Date.parse('2026-06-01T10:00:00Z');
+let api: TestApi;
+let url: string;
+let stop: () => Promise<void>;
+let repository: string;
+
+beforeAll(async () => {
+  api = await openApi({}, nowMs);
+  const server = serve({ fetch: api.app.fetch, port: 0, hostname: '127.0.0.1' });
+  await once(server, 'listening');
+  // A server that listens on a port has an address with one.
+  url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  stop = () => new Promise((resolve) => void server.close(() => resolve()));
+  repository = mkdtempSync(join(tmpdir(), 'culprit-git-'));
+}, 60_000);
+afterAll(async () => {
+  await stop();
+  await api.close();
+  rmSync(repository, { recursive: true, force: true });
+});
+
+type Listed = { versions: { version: string; environment: string | null; is_registered: boolean; first_seen_ms: number | null; facts: Record<string, string> }[] };
+const listed = async (prompt: string): Promise<Listed['versions']> => ((await (await fetch(`${url}/v1/versions?prompt=${encodeURIComponent(prompt)}`)).json()) as Listed).versions; // Described by its route.
+const register = async (...versions: object[]): Promise<[number, unknown]> => {
+  const response = await fetch(`${url}/v1/versions`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ versions }) });
+  return [response.status, await response.json()];
+};
+
+describe('versions', () => {
+  it('are known from traffic, from being registered, or from both; and an alert says who wrote its culprit', { timeout: 60_000 }, async () => {
+    const arm = { version: 'v1', share: 0.9, errorRate: 0.011, medianMs: 900, quality: 0.86 };
+    const { alertId } = await seedRollout(api.store, { prompt: 'refund-agent', baseline: arm, candidate: { ...arm, version: 'v2', share: 0.1, errorRate: 0.09 }, beganMs: nowMs - 90 * 60_000, callsPerMinute: 60, raisesAlert: true }, { fromMs: nowMs - 120 * 60_000, toMs: nowMs }, randomFrom(7));
+    expect(await listed('refund-agent')).toMatchObject([{ version: 'v2', is_registered: false }, { version: 'v1', is_registered: false }]);
+
+    const v2 = { prompt: 'refund-agent', version: 'v2', commit: '4f2a91c7d05e', author: 'mira', owner: '@shop/payments', diff_url: 'https://git.example/shop/compare/v1...v2', at: '2026-06-01T08:00:00Z' };
+    expect(await register(v2, { prompt: 'refund-agent', version: 'v3' })).toEqual([200, { registered: 2 }]);
+    expect(await register(v2)).toEqual([200, { registered: 0 }]);
+    // Another word on one fact leaves the others as they are.
+    expect(await register({ prompt: 'refund-agent', version: 'v2', owner: '@shop/refunds', at: '2026-06-01T09:00:00Z' })).toEqual([200, { registered: 1 }]);
+    expect((await listed('refund-agent')).find(({ version }) => version === 'v2')).toMatchObject({ is_registered: true, facts: { author: 'mira', owner: '@shop/refunds' } });
+
+    const shown = await (await fetch(`${url}/v1/alerts/${alertId ?? ''}`)).json();
+    // The alert of this traffic names commit and owner itself, and keeps them.
+    expect(shown).toMatchObject({ culprit: { value: 'v2', commit: '4f2a91c7d05e', author: 'mira', owner: 'payments' } });
+  });
+
+  it('refuse what does not fit, and say where', async () => {
+    expect(await register({ prompt: 'p', version: 'v', diff_url: 'javascript:alert(1)' })).toMatchObject([400, { errors: [{ path: 'versions.0.diff_url' }] }]);
+    expect(await register({ prompt: 'p' })).toMatchObject([400, { errors: [{ path: 'versions.0.version' }] }]);
+    expect(await register()).toMatchObject([400, {}]);
+  });
+
+  it('are not told by a registry that is not configured', async () => {
+    const response = await fetch(`${url}/v1/hooks/github`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{}' });
+    expect([response.status, await response.json()]).toMatchObject([404, { detail: expect.stringContaining('registries') }]);
+  });
+
+  it('that are commits are found by their short form', async () => {
+    const commit = 'abcdef0123456789abcdef0123456789abcdef01';
+    await register({ prompt: 'by-commit', version: commit, commit, author: 'mira' });
+    await api.store.insert('versions', [{ project: 'default', environment: 'production', prompt_name: 'by-commit', factor: 'prompt_version', value: 'abcdef0', first_seen_ms: nowMs, last_seen_ms: nowMs, calls: 1 }]);
+    expect(await listed('by-commit')).toMatchObject([{ version: 'abcdef0', is_registered: true, facts: { author: 'mira' } }]);
+  });
+});
+
+describe('culprit versions push', () => {
+  const git = (...args: string[]): string => execFileSync('git', ['-C', repository, '-c', 'user.name=Mira', '-c', 'user.email=mira@shop.example', '-c', 'commit.gpgsign=false', ...args], { encoding: 'utf8' });
+  const push = async (...args: string[]): Promise<{ status: number | null; output: string }> => {
+    const child = spawn(process.execPath, [join(import.meta.dirname, '../../deploy/bin.cjs'), 'versions', 'push', '--server', url, ...args], { cwd: repository, stdio: ['ignore', 'pipe', 'pipe'] });
+    let output = '';
+    child.stdout.on('data', (chunk) => (output += String(chunk)));
+    child.stderr.on('data', (chunk) => (output += String(chunk)));
+    await once(child, 'close');
+    return { status: child.exitCode, output };
+  };
+
+  it('tells commit, author, owner and what changed', { timeout: 60_000 }, async () => {
+    git('init', '-q', '-b', 'main');
+    git('remote', 'add', 'origin', 'git@github.com:shop/backend.git');
+    mkdirSync(join(repository, 'prompts/support'), { recursive: true });
+    writeFileSync(join(repository, 'CODEOWNERS'), '* @shop/everybody\n/prompts/ @shop/prompts # all of them\n/prompts/support/ @shop/support @mira\n');
+    writeFileSync(join(repository, 'prompts/refund.md'), 'Be brief.\n');
+    writeFileSync(join(repository, 'prompts/support/answer.md'), 'Answer.\n');
+    git('add', '.');
+    git('commit', '-qm', 'first prompts');
+    const first = git('rev-parse', 'HEAD').trim();
+    expect(await push('--files', 'prompts/{prompt}.md')).toMatchObject({ status: 0, output: expect.stringContaining('2 told, 2 of them news') });
+
+    writeFileSync(join(repository, 'prompts/refund.md'), 'Be brief and friendly.\n');
+    git('commit', '-qam', 'friendlier tone (#812)');
+    const second = git('rev-parse', 'HEAD').trim();
+    expect(await push('--files', 'prompts/{prompt}.md', '--prompt', 'refund', '--version', 'v2')).toMatchObject({ status: 0, output: expect.stringContaining('refund v2: friendlier tone (#812) (Mira, owned by @shop/prompts)') });
+
+    const [v2, v1] = await listed('refund');
+    expect(v1).toMatchObject({ version: first.slice(0, 12), facts: { commit: first, owner: '@shop/prompts' } });
+    expect(v2).toMatchObject({
+      version: 'v2',
+      facts: { commit: second, author: 'Mira', message: 'friendlier tone (#812)', pull_request_url: 'https://github.com/shop/backend/pull/812', diff_url: `https://github.com/shop/backend/compare/${first}...${second}`, diff: expect.stringContaining('+Be brief and friendly.') },
+    });
+    expect(await listed('support/answer')).toMatchObject([{ facts: { owner: '@shop/support @mira' } }]);
+  });
+
+  it('says what is missing', { timeout: 60_000 }, async () => {
+    expect(await push('--files', 'nothing/{prompt}.md')).toMatchObject({ status: 1, output: expect.stringContaining('no file under version control fits') });
+    expect(await push('--version', 'v2')).toMatchObject({ status: 1, output: expect.stringContaining('--prompt') });
+  });
+});
+
+describe('files that are prompts', () => {
+  it.each([
+    ['prompts/{prompt}.md', 'prompts/refund.md', 'refund'],
+    ['prompts/{prompt}.md', 'prompts/support/answer.md', 'support/answer'],
+    ['prompts/{prompt}.*', 'prompts/refund.prompt.yaml', 'refund'],
+    ['*/prompts/{prompt}/system.md', 'shop/prompts/refund/system.md', 'refund'],
+    ['prompts/{prompt}.md', 'src/prompts/refund.md', null],
+    ['a(b/{prompt}.md', 'a(b/refund.md', 'refund'],
+  ])('%s of %s is %s', (pattern, path, prompt) => {
+    expect(promptOfFile(pattern, path)).toBe(prompt);
+  });
+});

@@ -1,0 +1,99 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { createKafka } from '../../deploy/kafka/client.ts';
+import { createKafkaLog } from '../../deploy/kafka/log.ts';
+import { openSender } from '../../deploy/kafka/sender.ts';
+import { prepareTopics } from '../../deploy/kafka/topics.ts';
+import { openRecording } from '../../deploy/recording.ts';
+import { KafkaSettings } from '../../schemas/kafka.ts';
+import { startFront, type Front } from '../clickhouse/front.ts';
+import { receiver } from '../api/sinks/receiver.ts';
+import { ledgerOf } from '../deploy/server-process.ts';
+import { callsOf, linesOf, scenario } from '../simulation/traffic.ts';
+import { startBroker, whyNoBroker, type Broker } from './broker.ts';
+import { createRoles } from './processes.ts';
+
+/** The same traffic through a replay in one process, and through Kafka, two analyzers and a store over HTTP: the same verdict, to the last bit. */
+
+const missing = whyNoBroker();
+const BINARY = join(import.meta.dirname, '../../deploy/bin.cjs');
+let broker: Broker;
+let front: Front;
+let roles: ReturnType<typeof createRoles>;
+let directory: string;
+
+beforeAll(async () => {
+  if (missing !== null) return;
+  directory = await mkdtemp(join(tmpdir(), 'culprit-verdicts-'));
+  [broker, front] = await Promise.all([startBroker(), startFront()]);
+  roles = createRoles({ broker, front });
+}, 180_000);
+afterAll(async () => {
+  await roles?.end();
+  await front?.remove();
+  await broker?.remove();
+  if (missing === null) await rm(directory, { recursive: true, force: true });
+});
+beforeEach((context) => {
+  if (missing !== null) context.skip(missing);
+});
+
+async function asked(sql: string): Promise<unknown[]> {
+  const answer = await fetch(front.url, { method: 'POST', body: `${sql} FORMAT JSONEachRow` });
+  const text = await answer.text();
+  if (!answer.ok) throw new Error(text);
+  return text.split('\n').filter((line) => line !== '').map((line): unknown => JSON.parse(line));
+}
+
+type Told = { readonly id: string; readonly state: string; readonly onset: string; readonly metric: string; readonly evidence: { readonly e_value: number }; readonly culprit: { readonly value: string } };
+const essence = ({ id, state, onset, metric, evidence, culprit }: Told) => ({ id, state, onset, metric, e_value: evidence.e_value, culprit: culprit.value });
+
+describe('verdicts over Kafka', { timeout: 300_000 }, () => {
+  it('are those of a replay, although an analyzer is killed on the way', async () => {
+    // Of the last hour, so that the clock of the log has not far to go from its end to now.
+    const beginMs = Math.floor((Date.now() - 58 * 60_000) / 60_000) * 60_000;
+    const traffic = scenario({ beginMs, minutes: 45, callsPerMinute: 60, versions: [[0, { v1: 1 }], [15, { v1: 0.5, v2: 0.5 }]], changes: [{ version: 'v2', error: 0.25 }] });
+    const calls = callsOf(traffic, 71);
+    const file = join(directory, 'traffic.jsonl');
+    await writeFile(file, `${linesOf(traffic, calls).join('\n')}\n`);
+    const { stdout } = await promisify(execFile)(process.execPath, [BINARY, 'replay', '--json', file]);
+    const expected = stdout.trimEnd().split('\n').map((line) => essence(JSON.parse(line) as Told));
+    expect(expected.length).toBeGreaterThan(0);
+
+    const settings = KafkaSettings.parse({ brokers: [broker.address], topics: { partitions: 4 } });
+    const kafka = createKafka(settings, () => undefined);
+    const topics = await prepareTopics(kafka, settings);
+    const sender = await openSender(kafka, settings, topics.maxMessageBytes);
+    const log = createKafkaLog(sender, topics, { maxPendingBytes: 64 * 1024 * 1024, maxWaitMs: 20_000 });
+    for await (const message of (await openRecording([file], 'default')).messages()) await log.append(message);
+    await log.close();
+    await sender.close();
+
+    const hook = await receiver();
+    const config = join(directory, 'culprit.yaml');
+    await writeFile(config, `allow_private_addresses: true\nwebhooks: [{ name: hook, url: '${hook.url}', secret: whsec_${Buffer.alloc(32, 7).toString('base64')} }]\n`);
+    // Two that could deliver: one does.
+    const [api] = await Promise.all([roles.start('api', ['--config', config]), roles.start('api', ['--config', config])]);
+    const [mortal] = await Promise.all([roles.start('analyzer'), roles.start('analyzer')]);
+    await vi.waitFor(async () => expect((await ledgerOf(api.url)).stored).toBeGreaterThan(0), { timeout: 60_000, interval: 100 });
+    await mortal.kill();
+    const read = async () => ((await (await fetch(`${api.url}/v1/alerts`)).json()) as { alerts: Told[] }).alerts.map(essence);
+    await vi.waitFor(async () => expect((await read()).length).toBe(expected.length), { timeout: 120_000, interval: 500 });
+    expect(await ledgerOf(api.url)).toMatchObject({ balanced: true, waiting: 0 });
+    // Each is in the slot of its arrival; a score in the later one of its own and its call's.
+    const slot = 'intDiv(received_ms, 30000)';
+    expect(await asked(`SELECT slot - ${slot} AS off, count() AS calls FROM calls FINAL WHERE off != 0 GROUP BY off`)).toEqual([]);
+    expect(
+      await asked(`SELECT s.slot - greatest(intDiv(s.received_ms, 30000), c.slot) AS off, s.revision AS revision, count() AS scores FROM scores AS s FINAL INNER JOIN (SELECT trace_id, span_id, slot FROM calls FINAL) AS c
+        ON s.call_trace_id = c.trace_id AND s.call_span_id = c.span_id WHERE off != 0 GROUP BY off, revision`),
+    ).toEqual([]);
+    expect(await read()).toEqual(expected);
+    await vi.waitFor(() => expect(hook.received.length).toBeGreaterThan(0), { timeout: 20_000, interval: 100 });
+    expect(hook.received.map(({ headers }) => headers['webhook-id'])).toEqual([expect.any(String)]);
+    await hook.close();
+  });
+});
