@@ -2,7 +2,7 @@ import { dependencies } from '../../deploy/commands/serve.ts';
 import { ConfigFile } from '../../schemas/config.ts';
 import { clockContract, randomContract } from '../contracts/clock.ts';
 
-const { clock, random } = dependencies({ ...ConfigFile.parse({}), webhooks: [], sinks: [], registries: [] });
+const { clock, random } = dependencies('culprit', { ...ConfigFile.parse({}), webhooks: [], sinks: [], registries: [] }, {}).deps;
 
 clockContract('of this machine', () => ({
   clock,
