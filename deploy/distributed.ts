@@ -167,7 +167,7 @@ export function startApiRole(config: Config, deps: ServerDependencies): Promise<
     undo.push(() => cutting.close());
     metrics.watchSinks(api.sinks);
     metrics.watchLook(() => status().behind_ms);
-    watchStore(metrics.registry, { store, clock: deps.clock }, config.sinks.map(({ name }) => name));
+    watchStore(metrics.registry, { store, clock: deps.clock }, [...config.webhooks, ...config.sinks].map(({ name }) => name));
     operations.started({ store: () => store.select('SELECT 1 AS one') }, undo);
     return { url: listener.url, grpc: null, operations: operationsUrl, close: undo.unwind };
   });

@@ -98,7 +98,7 @@ export async function startServer(config: Config, deps: ServerDependencies): Pro
     metrics.watchCollector(collector);
     metrics.watchSinks(api.sinks);
     metrics.watchLook(() => status().behind_ms);
-    watchStore(metrics.registry, { store, clock: deps.clock }, config.sinks.map(({ name }) => name));
+    watchStore(metrics.registry, { store, clock: deps.clock }, [...config.webhooks, ...config.sinks].map(({ name }) => name));
     operations.started({ store: () => store.select('SELECT 1 AS one') }, undo);
     return { url: listener.url, grpc: grpc.address, operations: operationsUrl, close: undo.unwind };
   } catch (error) {
