@@ -69,6 +69,12 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     flags: { '--prompt': 'value', '--environment': 'value', '--server': 'value', '--runs': 'value', '--seed': 'value', '--json': 'switch' },
     run: async (invocation) => (await import('./commands/audit.ts')).runAuditCommand(invocation),
   },
+  doctor: {
+    usage: 'culprit doctor [--server URL] [--json]',
+    does: 'checks what this configuration stands on (data directory; brokers, topics, lag; ClickHouse, schema, clocks, disks) or a running server, and says what to do; exit status 1 where something is wrong',
+    flags: { '--server': 'value', '--json': 'switch' },
+    run: async (invocation) => (await import('./commands/doctor.ts')).runDoctor(invocation),
+  },
   parked: {
     usage: 'culprit parked [--replay [ID…]]',
     does: 'lists the messages that a running server (--server URL, key in CULPRIT_API_KEY) could not store, or has it take them again',
