@@ -194,7 +194,8 @@ export async function startConsumer<Opened extends Shard>(deps: ConsumerDeps<Ope
       maxBytes: 32 * 1024 * 1024,
       maxWaitTimeInMs: 250,
       allowAutoTopicCreation: false,
-      retry: { initialRetryTime: 100, maxRetryTime: 1_000, retries: 10 },
+      // By default it starts itself again even after it was told to disconnect, and the process never ends.
+      retry: { initialRetryTime: 100, maxRetryTime: 1_000, retries: 10, restartOnFailure: async () => !isClosed },
     });
     consumer = started;
     started.on(started.events.GROUP_JOIN, ({ payload }) => assigned(payload.memberId, shardsIn(payload.memberAssignment)));

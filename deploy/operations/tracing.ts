@@ -1,54 +1,10 @@
-import { networkInterfaces } from 'node:os';
 import { SpanKind, SpanStatusCode, type Attributes, type Tracer } from '@opentelemetry/api';
-import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
-import { resources, tracing } from '@opentelemetry/sdk-node';
 import type { MiddlewareHandler } from 'hono';
-import type { Config } from '../../schemas/config.ts';
-import { PermanentError } from '../../schemas/errors.ts';
-import { VERSION } from '../version.ts';
-import type { Role } from './metrics.ts';
 
-/**
- * Our own spans: a request, a batch that is written, a look. They go where OTEL_EXPORTER_OTLP_ENDPOINT says, by OTLP/HTTP, and never into our own
- * ingest, where each would make another: an endpoint that is this process is refused at the start, and a request that brings such spans, whichever
- * way it came, is refused by what it carries. Nothing is registered for the whole process: the demo has an SDK of its own in it.
- */
-export type Tracing = { readonly tracer: Tracer; close(): Promise<void> };
+/** Our own spans: a request, a batch that is written, a look. Where they go is in `trace-export.ts`. */
 
-type Environment = Readonly<Record<string, string | undefined>>;
-
-const OWN = 'culprit-own-spans';
-const LOOPBACK = new Set(['127.0.0.1', '::1', '[::1]', 'localhost', '0.0.0.0']);
-
-/** Null where the environment names no endpoint. Throws PermanentError where that is ourselves. */
-export function startTracing(role: Role, config: Config, environment: Environment): Tracing | null {
-  const endpoint = environment['OTEL_EXPORTER_OTLP_TRACES_ENDPOINT'] || environment['OTEL_EXPORTER_OTLP_ENDPOINT'];
-  if (endpoint === undefined || endpoint === '' || environment['OTEL_SDK_DISABLED'] === 'true') return null;
-  refuseOurselves(endpoint, config);
-  const provider = new tracing.BasicTracerProvider({
-    resource: resources.resourceFromAttributes({ 'service.name': environment['OTEL_SERVICE_NAME'] || 'culprit', 'service.version': VERSION, 'culprit.role': role }),
-    // The exporter reads the endpoint and its headers from the environment.
-    spanProcessors: [new tracing.BatchSpanProcessor(new OTLPTraceExporter({ headers: { [OWN]: '1' } }))],
-  });
-  // What cannot be sent at the end is no reason to end badly.
-  return { tracer: provider.getTracer('culprit', VERSION), close: () => provider.shutdown().catch(() => undefined) };
-}
-
-function refuseOurselves(endpoint: string, config: Config): void {
-  let at: URL;
-  try {
-    at = new URL(endpoint);
-  } catch {
-    throw new PermanentError('OTEL_EXPORTER_OTLP_ENDPOINT is not a URL; write it in full, like http://otel-collector:4318');
-  }
-  const port = Number(at.port || (at.protocol === 'https:' ? 443 : 80));
-  const own = [config.port, config.grpc_port ?? config.port - 1];
-  const isHere = LOOPBACK.has(at.hostname) || at.hostname === config.host || Object.values(networkInterfaces()).some((addresses) => addresses?.some(({ address }) => address === at.hostname));
-  const known = config.public_url === undefined ? null : new URL(config.public_url);
-  if ((isHere && own.includes(port)) || (known !== null && known.host === at.host)) {
-    throw new PermanentError('OTEL_EXPORTER_OTLP_ENDPOINT is this Culprit itself, which would trace the taking of its own traces for ever; name another receiver, or unset it');
-  }
-}
+/** The header that our own spans come with. */
+export const OWN = 'culprit-own-spans';
 
 /** Before everything that takes spans. 400, so that the exporter drops them and does not come again. */
 export const refuseOwnSpans: MiddlewareHandler = async (context, next) => {
