@@ -60,7 +60,7 @@ export function createMetrics(role: Role): Metrics {
       command: (sql, parameters) => timed('command', () => store.command(sql, parameters)),
     }),
     watchCollector(collector) {
-      new Counter({
+      void new Counter({
         name: 'culprit_requests_total',
         help: 'Requests of senders that were answered, by status and reason',
         labelNames: ['status', 'reason'],
@@ -77,7 +77,7 @@ export function createMetrics(role: Role): Metrics {
       gaugeOf('culprit_request_bytes_in_flight', 'Bytes of the bodies of these requests', () => collector.load().bytes);
     },
     watchSinks(status) {
-      new Gauge({
+      void new Gauge({
         name: 'culprit_deliveries_waiting',
         help: 'Transitions of alerts that a sink has not been told of yet, as far as they are in memory',
         labelNames: ['sink'],
@@ -87,7 +87,7 @@ export function createMetrics(role: Role): Metrics {
           for (const { sink, waiting } of status()) this.set({ sink }, waiting);
         },
       });
-      new Gauge({
+      void new Gauge({
         name: 'culprit_sink_failing',
         help: '1 where the last attempt of a sink failed, or it was disabled; else 0',
         labelNames: ['sink', 'state'],
@@ -105,7 +105,7 @@ export function createMetrics(role: Role): Metrics {
       });
     },
     watchLag(lag) {
-      new Gauge({
+      void new Gauge({
         name: 'culprit_kafka_consumer_lag',
         help: 'Messages of a partition that are not stored yet, as this analyzer, which has it, last saw',
         labelNames: ['topic', 'partition'],
@@ -120,7 +120,7 @@ export function createMetrics(role: Role): Metrics {
   };
 
   function gaugeOf(name: string, help: string, read: () => number | null): void {
-    new Gauge({
+    void new Gauge({
       name,
       help,
       registers,

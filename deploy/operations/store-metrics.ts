@@ -52,7 +52,7 @@ export function watchStore(registry: Registry, { store, clock }: { readonly stor
   gauge('culprit_delivery_attempts', 'Attempts to tell a sink in the last 24 hours, by outcome', ['sink', 'outcome'], (each, { deliveries }) => {
     for (const { sink, outcome, attempts } of deliveries) each.set({ sink, outcome }, attempts);
   });
-  new Gauge({
+  void new Gauge({
     name: 'culprit_store_up',
     help: '1 where the store has answered, else 0',
     registers: [registry],

@@ -51,7 +51,7 @@ async function doctor(): Promise<{ code: number | null; findings: Finding[] }> {
   return { code: child.exitCode, findings: (JSON.parse(said) as { findings: Finding[] }).findings };
 }
 
-describe('roles in processes of their own', { timeout: 120_000 }, () => {
+describe('roles in processes of their own', { timeout: 240_000 }, () => {
   it('are ready, each by what it needs', async () => {
     for (const role of [collector, analyzer, api]) await expect.poll(() => readiness(role), { timeout: 20_000 }).toBe('200 ok');
     // Also where senders and people come.
