@@ -14,6 +14,7 @@ import { createJournal } from '../../api/sinks/journal.ts';
 import type { SinkStatus } from '../../api/sinks/lane.ts';
 import { createPost } from '../../api/sinks/post.ts';
 import { createVersionNews } from '../../api/sinks/version-news.ts';
+import { createVersionEvents } from '../../api/version-events.ts';
 import { createTransition } from '../../api/transition.ts';
 import type { Alert } from '../../schemas/alert.ts';
 import type { Config } from '../../schemas/config.ts';
@@ -87,6 +88,7 @@ export function startApi(
     charts.set(project, known);
     return known;
   };
+  const versionEvents = createVersionEvents(store);
   const sinks = createSinks(config);
   let delivering: { readonly delivery: Delivery; close(): Promise<void> } | null = null;
   const sinkStatus = (): readonly SinkStatus[] => delivering?.delivery.status() ?? [];
@@ -94,7 +96,7 @@ export function startApi(
   const beginDelivering = (): void => {
     if (delivering !== null) return;
     const delivery = createDelivery(
-      { store, sinks, post, schedule, clock, random: deps.random, warn: deps.warn, routing: createRouting(config.routes), silences: silences.active, picture: (alert) => chartsOf(alert.project).png(alert) },
+      { store, sinks, post, schedule, clock, random: deps.random, warn: deps.warn, routing: createRouting(config.routes), silences: silences.active, complete: versionEvents.complete, picture: (alert) => chartsOf(alert.project).png(alert) },
       { waitingDeliveries: config.limits.waiting_deliveries },
     );
     const news = createVersionNews({ store, sinks, post, clock });
