@@ -11,7 +11,8 @@ export async function runTraffic({ config, positionals, flags, environment }: In
   const { deps, close } = await dependencies('culprit', config, environment);
   const file = flags['--key-file'];
   const key = typeof file === 'string' ? readSecretFile('--key-file', file).trim() : environment['CULPRIT_API_KEY'];
-  const traffic = await sendSampleTraffic(url.replace(/\/+$/, ''), { clock: deps.clock, random: deps.random, say: (line) => console.log(`  ${line}`), ...(key ? { key } : {}) });
-  await untilStopped(traffic, close);
+  const sending = sendSampleTraffic(url.replace(/\/+$/, ''), { clock: deps.clock, random: deps.random, say: (line) => console.log(`  ${line}`), ...(key ? { key } : {}) });
+  // It may be told to end while the history is still on its way.
+  await Promise.all([sending, untilStopped({ close: async () => (await sending).close() }, close)]);
   return 0;
 }

@@ -32,12 +32,9 @@ export function startTracing(role: Role, endpoint: string, config: Config, envir
 }
 
 function refuseOurselves(endpoint: string, config: Config): void {
-  let at: URL;
-  try {
-    at = new URL(endpoint);
-  } catch {
-    throw new PermanentError('OTEL_EXPORTER_OTLP_ENDPOINT is not a URL; write it in full, like http://otel-collector:4318');
-  }
+  // `otel-collector:4318` is a URL, too, of the scheme otel-collector.
+  if (!URL.canParse(endpoint) || !/^https?:/i.test(endpoint)) throw new PermanentError('OTEL_EXPORTER_OTLP_ENDPOINT is not an http(s) URL; write it in full, like http://otel-collector:4318');
+  const at = new URL(endpoint);
   const port = Number(at.port || (at.protocol === 'https:' ? 443 : 80));
   const own = [config.port, config.grpc_port ?? config.port - 1];
   const isHere = LOOPBACK.has(at.hostname) || at.hostname === config.host || Object.values(networkInterfaces()).some((addresses) => addresses?.some(({ address }) => address === at.hostname));

@@ -69,7 +69,7 @@ describe('own spans', { timeout: 60_000 }, () => {
     expect(code).toBe(1);
     const config = { ...ConfigFile.parse({ port: 4318, public_url: 'https://culprit.example.com' }), webhooks: [], sinks: [], registries: [] };
     for (const endpoint of ['http://127.0.0.1:4318/', 'http://[::1]:4318', 'http://127.0.0.1:4317', 'https://culprit.example.com/otlp']) expect(() => startTracing('api', endpoint, config, {}), endpoint).toThrow('this Culprit itself');
-    expect(() => startTracing('api', 'otel-collector:4318 please', config, {})).toThrow('is not a URL');
+    for (const endpoint of ['otel-collector:4318', 'nowhere']) expect(() => startTracing('api', endpoint, config, {}), endpoint).toThrow('is not an http(s) URL');
     await startTracing('api', 'http://127.0.0.1:14318', config, {}).close();
   });
 
