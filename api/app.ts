@@ -98,6 +98,8 @@ export type ApiDeps = {
   audits: Audits;
   /** Appends a message to the log, as the collector does. Throws PermanentError where it cannot be stored. */
   replay: (message: LogMessage) => Promise<void>;
+  /** What the process tells Prometheus of itself, where this API may show it. */
+  ownMetrics?: () => Promise<string>;
   /** Told of every error that is answered 500 or 503, with what was asked. */
   onFailure: (error: unknown, request: { method: string; path: string }) => void;
 };

@@ -3,7 +3,7 @@ import { Gauge, Registry } from 'prom-client';
 import type { ApiDeps } from './app.ts';
 import { readComparisons } from './comparisons.ts';
 
-/** Comparisons as Prometheus gauges, for rollout controllers and dashboards that ask Prometheus. The newest, as many as can be read in one go. */
+/** Comparisons as Prometheus gauges, for rollout controllers and dashboards that ask Prometheus: the newest, as many as can be read in one go. Behind them what the process tells of itself. */
 const MOST_COMPARISONS = 200;
 
 const LABELS = ['environment', 'prompt', 'factor', 'baseline', 'candidate'] as const;
@@ -23,6 +23,7 @@ export function registerPrometheus(app: OpenAPIHono, deps: ApiDeps): void {
       regressed.set(labels, comparison.verdict === 'regressed' ? 1 : 0);
       for (const [metric, value] of Object.entries(comparison.metrics)) metricEValue.set({ ...labels, metric }, value);
     }
-    return context.body(await registry.metrics(), 200, { 'content-type': registry.contentType, 'cache-control': 'no-store' });
+    const own = deps.ownMetrics === undefined ? '' : await deps.ownMetrics();
+    return context.body(`${await registry.metrics()}${own}`, 200, { 'content-type': registry.contentType, 'cache-control': 'no-store' });
   });
 }

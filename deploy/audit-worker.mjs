@@ -1,5 +1,11 @@
-// A worker inherits no loader for TypeScript: it registers its own, then becomes audit-worker.ts.
-import { register } from 'tsx/esm/api';
+// A worker inherits no loader for TypeScript: it registers its own, then becomes audit-worker.ts. What was built needs none.
+import { existsSync } from 'node:fs';
 
-register();
-await import('./audit-worker.ts');
+const built = new URL('./audit-worker.js', import.meta.url);
+if (existsSync(built)) {
+  await import(built.href);
+} else {
+  const { register } = await import('tsx/esm/api');
+  register();
+  await import('./audit-worker.ts');
+}

@@ -7,11 +7,10 @@
 'use strict';
 // The engine's statements run on libuv's thread pool; with its 4 threads, slow SELECTs would hold up file reads (deploy/store-embedded.ts).
 process.env.UV_THREADPOOL_SIZE ??= '16';
-import('tsx/esm/api')
-  .then(({ register }) => {
-    register();
-    return import('./main.ts');
-  })
+// Sources run as they are; what `npm run build` made is JavaScript and needs no loader.
+const isBuilt = require('node:fs').existsSync(require('node:path').join(__dirname, 'main.js'));
+const loaded = isBuilt ? import('./main.js') : import('tsx/esm/api').then(({ register }) => (register(), import('./main.ts')));
+loaded
   .then((program) => program.main())
   .catch((error) => {
     console.error(error);

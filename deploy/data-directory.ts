@@ -44,6 +44,12 @@ export function claimDirectory(directory: string): DirectoryClaim {
   };
 }
 
+/** The process that has the directory now; null where none has. Changes nothing. */
+export function holderOf(directory: string): { readonly pid: number } | null {
+  const holder = readHolder(join(directory, 'culprit.lock'));
+  return holder !== null && isAlive(holder) ? holder : null;
+}
+
 function prepare(directory: string): void {
   try {
     createWithParents(resolve(directory));

@@ -10,11 +10,16 @@ import { createKafka } from './kafka/client.ts';
 import { startConsumer, type LogConsumer } from './kafka/consumer.ts';
 import { shareDuty } from './kafka/duty.ts';
 import { createKafkaLog, createRecordCutter } from './kafka/log.ts';
-import { createTopicParking } from './kafka/parking.ts';
+import { createTopicParking, type Parking } from './kafka/parking.ts';
+import { createPresence } from './kafka/presence.ts';
 import { openSender } from './kafka/sender.ts';
 import { prepareTopics } from './kafka/topics.ts';
 import { listen, listenGrpc } from './listen.ts';
 import { migrateBesideOthers } from './migrate.ts';
+import { createOperations } from './operations/operations.ts';
+import type { Metrics } from './operations/metrics.ts';
+import { watchStore } from './operations/store-metrics.ts';
+import { refuseOwnSpans, traced, tracedRequests } from './operations/tracing.ts';
 import type { IngestShard } from './roles/analyzer.ts';
 import { createCollectorFor } from './roles/collector.ts';
 import { createUndo, repeat, type RunningServer, type ServerDependencies } from './running.ts';
@@ -48,27 +53,39 @@ async function startRole<Result>(start: (undo: ReturnType<typeof createUndo>) =>
 
 export function startCollectorRole(config: Config, deps: ServerDependencies): Promise<RunningServer> {
   return startRole(async (undo) => {
-    const access = await openAccess(config.clickhouse.url === undefined ? KEYS_OF_THE_CONFIGURATION : await openStore(config, undo), config, deps, undo);
+    const { metrics, ...operations } = createOperations('collector', config);
+    const operationsUrl = await operations.listen(undo);
+    const access = await openAccess(config.clickhouse.url === undefined ? KEYS_OF_THE_CONFIGURATION : await openStore(config, metrics, undo), config, deps, undo);
     const kafka = createKafka(config.kafka, deps.warn);
     const topics = await prepareTopics(kafka, config.kafka);
     const sender = await openSender(config.kafka, topics.maxMessageBytes);
     undo.push(() => sender.close());
     const log = createKafkaLog(sender, topics, { maxPendingBytes: config.limits.in_flight_bytes, maxWaitMs: APPEND_WAIT_MS });
     undo.push(() => log.close());
-    const { app } = createCollectorFor({ log, access, look: skim }, config, deps);
-    const listener = await listen(app, config);
+    const presence = createPresence(kafka);
+    undo.push(() => presence.close());
+    const collector = createCollectorFor({ log, access, look: skim }, config, deps);
+    const app = new Hono<CollectorEnvironment>();
+    app.use('*', refuseOwnSpans, tracedRequests(deps.tracer));
+    app.route('/', operations.probes);
+    app.route('/', collector.app);
+    const listener = await listen(app, config, () => collector.load().requests);
     undo.push(() => listener.close());
-    const grpc = await listenGrpc(app, config);
+    const grpc = await listenGrpc(collector.app, config);
     undo.push(() => grpc.close());
-    return { url: listener.url, grpc: grpc.address, close: undo.unwind };
+    metrics.watchCollector(collector);
+    operations.started({ kafka: presence.ask }, undo);
+    return { url: listener.url, grpc: grpc.address, operations: operationsUrl, close: undo.unwind };
   });
 }
 
-export function startAnalyzerRole(config: Config, deps: ServerDependencies): Promise<Pick<RunningServer, 'close'>> {
+export function startAnalyzerRole(config: Config, deps: ServerDependencies): Promise<Pick<RunningServer, 'operations' | 'close'>> {
   return startRole(async (undo) => {
     const { createTick, LOOKS, openIngestShard } = await import('./roles/analyzer.ts');
     const { createSelfWatchFor } = await import('./pipeline.ts');
-    const store = await openStore(config, undo);
+    const { metrics, ...operations } = createOperations('analyzer', config);
+    const operationsUrl = await operations.listen(undo);
+    const store = await openStore(config, metrics, undo);
     const kafka = createKafka(config.kafka, deps.warn);
     const topics = await prepareTopics(kafka, config.kafka);
     const sender = await openSender(config.kafka, topics.maxMessageBytes);
@@ -80,10 +97,13 @@ export function startAnalyzerRole(config: Config, deps: ServerDependencies): Pro
         topics,
         sender,
         cut: createRecordCutter(topics),
-        parking: createTopicParking(sender, topics.parked),
+        parking: counted(createTopicParking(sender, topics.parked), metrics),
         clock: deps.clock,
         warn: deps.warn,
-        openShard: (shard) => openIngestShard(store, config, { shard, sharedBy: consumer?.owned().length ?? topics.shards }, deps.clock()),
+        openShard: async (shard) => {
+          const opened = await openIngestShard(store, config, { shard, sharedBy: consumer?.owned().length ?? topics.shards }, deps.clock());
+          return { ...opened, write: (batch) => traced(deps.tracer, 'write batch', { 'culprit.shard': shard, 'culprit.messages': batch.length }, () => opened.write(batch)) };
+        },
       },
       { group: config.kafka.group, project: config.project, concurrency: CONCURRENT_BATCHES },
     );
@@ -96,16 +116,22 @@ export function startAnalyzerRole(config: Config, deps: ServerDependencies): Pro
     const selfWatch = createSelfWatchFor(store, config, deps.clock());
     const watching = repeat(async () => void (running.owned().includes(LOOKS) ? await selfWatch.look(deps.clock()) : null), { everyMs: SELF_WATCH_MS, onError: (error) => deps.warn('the watch over itself failed and is tried again', error) });
     undo.push(() => watching.close());
-    return { close: undo.unwind };
+    const presence = createPresence(kafka);
+    undo.push(() => presence.close());
+    metrics.watchLag(() => running.lag());
+    operations.started({ kafka: presence.ask, store: () => store.select('SELECT 1 AS one') }, undo);
+    return { operations: operationsUrl, close: undo.unwind };
   });
 }
 
 export function startApiRole(config: Config, deps: ServerDependencies): Promise<RunningServer> {
   return startRole(async (undo) => {
     const { startApi } = await import('./roles/api.ts');
-    const store = await openStore(config, undo);
+    const { metrics, ...operations } = createOperations('api', config);
+    const operationsUrl = await operations.listen(undo);
+    const store = await openStore(config, metrics, undo);
     const access = await openAccess(store, config, deps, undo);
-    const queries = store.lane({ connections: 8, maxSeconds: 20 });
+    const queries = metrics.measured(store.lane({ connections: 8, maxSeconds: 20 }));
     undo.push(() => queries.close());
     const kafka = createKafka(config.kafka, deps.warn);
     const topics = await prepareTopics(kafka, config.kafka);
@@ -115,7 +141,7 @@ export function startApiRole(config: Config, deps: ServerDependencies): Promise<
     undo.push(() => log.close());
     let lookedMs: number | null = null;
     const status = () => ({ behind_ms: lookedMs === null ? null : Math.max(0, deps.clock() - lookedMs) });
-    const api = startApi({ own: store, queries, analyst: store.analyst }, { status, access, replay: (message) => log.append(message) }, config, deps);
+    const api = startApi({ own: store, queries, analyst: store.analyst }, { status, access, replay: (message) => log.append(message), ownMetrics: () => metrics.registry.metrics() }, config, deps);
     undo.push(() => api.close());
     const duty = await shareDuty(
       kafka,
@@ -136,13 +162,19 @@ export function startApiRole(config: Config, deps: ServerDependencies): Promise<
     );
     undo.push(() => following.close());
     const app = new Hono<CollectorEnvironment>();
+    app.use('*', tracedRequests(deps.tracer));
+    app.route('/', operations.probes);
     app.route('/', api.app);
     const listener = await listen(app, config);
     undo.push(() => listener.close());
     api.reachedAt(listener.url);
     const cutting = repeat(async () => api.cutEnded(), { everyMs: ACCESS_MS, onError: (error) => deps.warn('streams whose key ended go on', error) });
     undo.push(() => cutting.close());
-    return { url: listener.url, grpc: null, close: undo.unwind };
+    metrics.watchSinks(api.sinks);
+    metrics.watchLook(() => status().behind_ms);
+    watchStore(metrics.registry, { store, clock: deps.clock }, [...config.webhooks, ...config.sinks].map(({ name }) => name));
+    operations.started({ store: () => store.select('SELECT 1 AS one') }, undo);
+    return { url: listener.url, grpc: null, operations: operationsUrl, close: undo.unwind };
   });
 }
 
@@ -159,8 +191,18 @@ async function openAccess(store: Store, config: Config, deps: ServerDependencies
 /** A collector that is not told of a ClickHouse server knows the keys of its configuration only, and needs none to be there. */
 const KEYS_OF_THE_CONFIGURATION: Store = { select: async () => [], insert: async () => undefined, command: async () => undefined, close: async () => undefined };
 
-async function openStore(config: Config, undo: ReturnType<typeof createUndo>): Promise<ServerStore> {
-  const store = openServerStore(config.clickhouse);
+/** Messages that are parked are counted. */
+function counted(parking: Parking, metrics: Metrics): Parking {
+  return {
+    async park(record, at) {
+      await parking.park(record, at);
+      metrics.parked();
+    },
+  };
+}
+
+async function openStore(config: Config, metrics: Metrics, undo: ReturnType<typeof createUndo>): Promise<ServerStore> {
+  const store = metrics.measured(openServerStore(config.clickhouse));
   undo.push(() => store.close());
   const { url, username, database, cluster = null } = config.clickhouse;
   try {

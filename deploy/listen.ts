@@ -10,14 +10,20 @@ import { publicUrlOf } from './pipeline.ts';
 /** What gRPC holds before admission sees it is at most the product. The OpenTelemetry Collector takes 4 MiB a message. */
 const GRPC_MESSAGE_BYTES = 16 * 1024 * 1024;
 const GRPC_ARRIVING = 64;
-/** Requests that are being answered when the server closes may finish; then connections are cut. */
+/** Requests that are being answered when the server closes may finish: those of pages for so long; streams of events never would. */
 const LAST_ANSWERS_MS = 2_000;
+/** And those of senders for so long: what they wait for (log, store) has a limit of its own below this. */
+const LAST_APPENDS_MS = 12_000;
+const LOOKED_AT_MS = 50;
 
 /** `url`: http://HOST:PORT, with the port that was really taken. */
 export type Listener = { readonly url: string; close(): Promise<void> };
 
-/** Throws PermanentError where the port is taken or not allowed. */
-export async function listen(app: Hono<CollectorEnvironment>, config: Config): Promise<Listener> {
+/**
+ * Throws PermanentError where the port is taken or not allowed.
+ * @param appending how many requests of senders are under way; they are waited for at the end.
+ */
+export async function listen(app: Hono<CollectorEnvironment>, config: Pick<Config, 'host' | 'port' | 'public_url'>, appending: () => number = () => 0): Promise<Listener> {
   const { server, url } = await new Promise<{ server: ServerType; url: string }>((resolve, reject) => {
     const server = serve({ fetch: app.fetch, hostname: config.host, port: config.port }, (address: AddressInfo) =>
       resolve({ server, url: publicUrlOf({ ...config, port: address.port }) }),
@@ -32,8 +38,16 @@ export async function listen(app: Hono<CollectorEnvironment>, config: Config): P
     url,
     close: () =>
       new Promise<void>((resolve) => {
-        server.close(() => resolve());
-        if ('closeAllConnections' in server) setTimeout(() => server.closeAllConnections(), LAST_ANSWERS_MS).unref();
+        const beganMs = performance.now();
+        const looking = setInterval(() => {
+          const tookMs = performance.now() - beganMs;
+          if (tookMs < LAST_ANSWERS_MS || (appending() > 0 && tookMs < LAST_APPENDS_MS)) return;
+          if ('closeAllConnections' in server) server.closeAllConnections();
+        }, LOOKED_AT_MS);
+        server.close(() => {
+          clearInterval(looking);
+          resolve();
+        });
       }),
   };
 }

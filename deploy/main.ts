@@ -30,6 +30,12 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   analyzer: { usage: 'culprit analyzer', does: 'reads Kafka, writes to a ClickHouse server, and compares versions; any number, up to the partitions', flags: {}, run: async (invocation) => (await import('./commands/roles.ts')).runAnalyzer(invocation) },
   api: { usage: 'culprit api', does: 'pages, API and deliveries over a ClickHouse server; any number', flags: {}, run: async (invocation) => (await import('./commands/roles.ts')).runApi(invocation) },
   demo: { usage: 'culprit demo', does: 'the same, with sample traffic in which v2 of a prompt breaks refund answers', flags: {}, run: async (invocation) => (await import('./commands/demo.ts')).runDemo(invocation) },
+  traffic: {
+    usage: 'culprit traffic URL [--key-file FILE]',
+    does: 'only the sample traffic of the demo, to a collector that runs elsewhere (key in CULPRIT_API_KEY or a file)',
+    flags: { '--key-file': 'value' },
+    run: async (invocation) => (await import('./commands/traffic.ts')).runTraffic(invocation),
+  },
   replay: {
     usage: 'culprit replay FILE… [--json] [--evidence DIR]',
     does: 'runs recorded traffic (OTLP File Exporter lines, .jsonl or .jsonl.gz) in event time and prints its alerts',
@@ -68,6 +74,12 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     does: 'measures false pages on your own traffic: fake versions by lot, many times, beside the promise; of recorded files, or in the background of a running server',
     flags: { '--prompt': 'value', '--environment': 'value', '--server': 'value', '--runs': 'value', '--seed': 'value', '--json': 'switch' },
     run: async (invocation) => (await import('./commands/audit.ts')).runAuditCommand(invocation),
+  },
+  doctor: {
+    usage: 'culprit doctor [--server URL] [--json]',
+    does: 'checks what this configuration stands on (data directory; brokers, topics, lag; ClickHouse, schema, clocks, disks) or a running server, and says what to do; exit status 1 where something is wrong',
+    flags: { '--server': 'value', '--json': 'switch' },
+    run: async (invocation) => (await import('./commands/doctor.ts')).runDoctor(invocation),
   },
   parked: {
     usage: 'culprit parked [--replay [ID…]]',

@@ -79,6 +79,22 @@ export async function migrate(store: Store, settings: MigrationSettings): Promis
   return { applied };
 }
 
+/** How the schema of a store stands to this code. Changes nothing. `foreign`: why this code cannot use it; null where it can. */
+export async function readSchemaState(store: Store): Promise<{ readonly newest: string | null; readonly pending: readonly string[]; readonly foreign: string | null }> {
+  const known = await readMigrations(MIGRATIONS);
+  const [table] = await store.select<{ tables: number }>(`SELECT count() AS tables FROM system.tables WHERE database = currentDatabase() AND name = 'migrations'`);
+  const recorded = table?.tables === 1 ? await store.select<{ name: string; checksum: string }>('SELECT name, checksum FROM migrations FINAL ORDER BY name') : [];
+  const done = new Set(recorded.map(({ name }) => name));
+  const state = { newest: recorded.at(-1)?.name ?? null, pending: known.filter(({ name }) => !done.has(name)).map(({ name }) => name) };
+  try {
+    refuseForeignSchema(known, recorded);
+    return { ...state, foreign: null };
+  } catch (error) {
+    if (!(error instanceof PermanentError)) throw error;
+    return { ...state, foreign: error.message };
+  }
+}
+
 async function readMigrations(directory: string): Promise<Migration[]> {
   const names = (await readdir(directory)).filter((name) => name.endsWith('.sql')).sort();
   const migrations = await Promise.all(

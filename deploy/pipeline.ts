@@ -54,7 +54,7 @@ export function createSelfWatchFor(store: Store, config: Config, startedMs: numb
 }
 
 /** How people reach this server; links in alerts begin with it. */
-export function publicUrlOf(config: Config): string {
+export function publicUrlOf(config: Pick<Config, 'host' | 'port' | 'public_url'>): string {
   const host = config.host.includes(':') ? `[${config.host}]` : config.host;
   return (config.public_url ?? `http://${host}:${config.port}`).replace(/\/+$/, '');
 }

@@ -1,3 +1,4 @@
+import type { Tracer } from '@opentelemetry/api';
 import type { Clock, RandomSource } from '../schemas/clock.ts';
 
 /** What a process of Culprit needs from where it runs. */
@@ -5,6 +6,8 @@ export type ServerDependencies = {
   readonly clock: Clock;
   readonly random: RandomSource;
   readonly warn: (message: string, error?: unknown) => void;
+  /** Where our own spans go; without it there are none. */
+  readonly tracer?: Tracer;
 };
 
 /** A process, or all roles in one. */
@@ -13,6 +16,8 @@ export type RunningServer = {
   readonly url: string;
   /** HOST:PORT of OTLP/gRPC; null where it is not taken. */
   readonly grpc: string | null;
+  /** http://HOST:PORT of probes and metrics of this process; null where there is none. */
+  readonly operations: string | null;
   /** Resolves when what was acknowledged is durable, and everything is let go. */
   close(): Promise<void>;
 };

@@ -28,10 +28,11 @@ const QUESTIONS = [
 
 export async function sendSampleTraffic(
   url: string,
-  deps: { readonly clock: Clock; readonly random: RandomSource; readonly say: (line: string) => void },
+  deps: { readonly clock: Clock; readonly random: RandomSource; readonly say: (line: string) => void; readonly key?: string },
 ): Promise<SampleTraffic> {
-  const spans = new tracing.BatchSpanProcessor(new OTLPTraceExporter({ url: `${url}/v1/traces` }), { maxQueueSize: 8_192, maxExportBatchSize: 512, scheduledDelayMillis: 500 });
-  const records = new logs.BatchLogRecordProcessor({ exporter: new OTLPLogExporter({ url: `${url}/v1/logs` }), maxQueueSize: 8_192, maxExportBatchSize: 512, scheduledDelayMillis: 500 });
+  const headers = deps.key === undefined ? {} : { authorization: `Bearer ${deps.key}` };
+  const spans = new tracing.BatchSpanProcessor(new OTLPTraceExporter({ url: `${url}/v1/traces`, headers }), { maxQueueSize: 8_192, maxExportBatchSize: 512, scheduledDelayMillis: 500 });
+  const records = new logs.BatchLogRecordProcessor({ exporter: new OTLPLogExporter({ url: `${url}/v1/logs`, headers }), maxQueueSize: 8_192, maxExportBatchSize: 512, scheduledDelayMillis: 500 });
   const sdk = new NodeSDK({
     autoDetectResources: false,
     resource: resources.resourceFromAttributes({ 'service.name': 'shop-assistant', 'service.version': '2026.11.0', 'deployment.environment.name': 'production' }),

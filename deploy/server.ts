@@ -13,6 +13,9 @@ import { startApi } from './roles/api.ts';
 import { createCollectorFor } from './roles/collector.ts';
 import { createStoreParking, parkingLimitsOf } from './parking-store.ts';
 import { createUndo, repeat, type RunningServer, type ServerDependencies } from './running.ts';
+import { createOperations } from './operations/operations.ts';
+import { watchStore } from './operations/store-metrics.ts';
+import { refuseOwnSpans, traced, tracedRequests } from './operations/tracing.ts';
 import { openEmbeddedStore } from './store-embedded.ts';
 
 /** All roles in one process, over the embedded store and the direct log, on one port. */
@@ -28,9 +31,12 @@ export async function startServer(config: Config, deps: ServerDependencies): Pro
   const claim = claimDirectory(config.data);
   const undo = createUndo();
   undo.push(() => claim.release());
+  const operations = createOperations('culprit', config);
+  const { metrics } = operations;
   try {
+    const operationsUrl = await operations.listen(undo);
     // 2. The store, with the schema that this code knows.
-    const store = await openEmbeddedStore({ directory: join(config.data, 'store') });
+    const store = metrics.measured(await openEmbeddedStore({ directory: join(config.data, 'store') }));
     undo.push(() => store.close());
     await migrateFor(store, config, { cluster: null });
     const access = createAccessFor(store, config, deps);
@@ -47,19 +53,21 @@ export async function startServer(config: Config, deps: ServerDependencies): Pro
     let lookedMs: number | null = null;
     const status = () => ({ behind_ms: lookedMs === null ? null : Math.max(0, deps.clock() - lookedMs) });
     const replay: Parameters<typeof startApi>[1]['replay'] = (message) => log.append(message);
-    const api = startApi({ own: store, queries: store.lane({ connections: 2, maxSeconds: 20 }), analyst: store.analyst }, { status, access, replay }, config, deps);
+    const api = startApi({ own: store, queries: metrics.measured(store.lane({ connections: 2, maxSeconds: 20 })), analyst: store.analyst }, { status, access, replay, ownMetrics: () => metrics.registry.metrics() }, config, deps);
     undo.push(() => api.close());
     api.beginDelivering();
 
     // 5. Collector and API on one port. An append resolves when the store has the rows.
-    const write = async (batch: Parameters<typeof ingest.write>[0]): Promise<void> => api.arrived(await ingest.write(batch));
+    const write = async (batch: Parameters<typeof ingest.write>[0]): Promise<void> => api.arrived(await traced(deps.tracer, 'write batch', { 'culprit.messages': batch.length }, () => ingest.write(batch)));
     const log = createDirectLog({ read: ingest.read, write, parking: createStoreParking({ store, clock: deps.clock }, parkingLimitsOf(config)) }, { maxPendingBytes: config.limits.in_flight_bytes, maxBatchBytes: MAX_BATCH_BYTES });
     undo.push(() => log.close());
     const collector = createCollectorFor({ log, access }, config, deps);
     const app = new Hono<CollectorEnvironment>();
+    app.use('*', refuseOwnSpans, tracedRequests(deps.tracer));
+    app.route('/', operations.probes);
     app.route('/', collector.app);
     app.route('/', api.app);
-    const listener = await listen(app, config);
+    const listener = await listen(app, config, () => collector.load().requests);
     undo.push(() => listener.close());
     api.reachedAt(listener.url);
 
@@ -70,7 +78,7 @@ export async function startServer(config: Config, deps: ServerDependencies): Pro
     const tick = async (): Promise<void> => {
       const watermarkMs = collector.watermark();
       await ingest.advance(watermarkMs);
-      api.announce(await look.advance(watermarkMs));
+      api.announce(await traced(deps.tracer, 'look', {}, () => look.advance(watermarkMs)));
       lookedMs = watermarkMs;
       api.tellArrived();
     };
@@ -85,7 +93,14 @@ export async function startServer(config: Config, deps: ServerDependencies): Pro
     const selfWatch = createSelfWatchFor(store, config, deps.clock());
     const watching = repeat(async () => api.announce(await selfWatch.look(deps.clock())), { everyMs: SELF_WATCH_MS, onError: (error) => deps.warn('the watch over itself failed and is tried again', error) });
     undo.push(() => watching.close());
-    return { url: listener.url, grpc: grpc.address, close: undo.unwind };
+
+    // 9. What it tells of itself. Pushed last, so the end begins with it.
+    metrics.watchCollector(collector);
+    metrics.watchSinks(api.sinks);
+    metrics.watchLook(() => status().behind_ms);
+    watchStore(metrics.registry, { store, clock: deps.clock }, [...config.webhooks, ...config.sinks].map(({ name }) => name));
+    operations.started({ store: () => store.select('SELECT 1 AS one') }, undo);
+    return { url: listener.url, grpc: grpc.address, operations: operationsUrl, close: undo.unwind };
   } catch (error) {
     await undo.unwind();
     throw error;

@@ -5,6 +5,7 @@ import { FactorSettings } from './factor-settings.ts';
 import { HookEntry, hookFaults, RollbackLimits } from './hooks.ts';
 import { KafkaSettings } from './kafka.ts';
 import { builtIn, MetricRule, PromptRule } from './metric-settings.ts';
+import { OperationsSettings } from './operations.ts';
 import { MAX_PATTERN_CHARACTERS, MAX_PATTERNS, patternFault } from './redaction.ts';
 import { RegistryEntry, type Registry } from './registry.ts';
 import { RouteEntry } from './routes.ts';
@@ -71,6 +72,7 @@ export const ConfigFile = z
     access: AccessSection.prefault({}),
     kafka: KafkaSettings.prefault({}),
     clickhouse: ClickHouseSettings.prefault({}),
+    operations: OperationsSettings.prefault({}),
     feature_flags: z.record(z.string().min(1).max(256), z.string().min(1).max(256)).default({}).describe('Prompts whose versions are picked by a feature flag: the flag key, and the prompt.'),
     metrics: z.record(z.string().min(1), MetricRule).default({}),
     prompts: z.record(z.string().min(1), PromptRule).default({}),

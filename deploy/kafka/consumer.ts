@@ -3,6 +3,7 @@ import type { Reading } from '../../analyzer/ingest/reading.ts';
 import type { Clock } from '../../schemas/clock.ts';
 import { PermanentError } from '../../schemas/errors.ts';
 import type { LogMessage } from '../../schemas/log.ts';
+import type { PartitionLag } from '../operations/metrics.ts';
 import { createPositions } from './positions.ts';
 import type { RecordCutter } from './log.ts';
 import type { Parking } from './parking.ts';
@@ -45,6 +46,8 @@ export type LogConsumer<Opened extends Shard> = {
   shard(number: number): Promise<Opened>;
   /** Up to when each of our shards has been read and written: every message stamped before is in the store, but for those that were long on their way. */
   passed(): Promise<ReadonlyMap<number, number>>;
+  /** Of our shards, as of the last `passed`. */
+  lag(): readonly PartitionLag[];
   close(): Promise<void>;
 };
 
@@ -191,7 +194,8 @@ export async function startConsumer<Opened extends Shard>(deps: ConsumerDeps<Ope
       maxBytes: 32 * 1024 * 1024,
       maxWaitTimeInMs: 250,
       allowAutoTopicCreation: false,
-      retry: { initialRetryTime: 100, maxRetryTime: 1_000, retries: 10 },
+      // By default it starts itself again even after it was told to disconnect, and the process never ends.
+      retry: { initialRetryTime: 100, maxRetryTime: 1_000, retries: 10, restartOnFailure: async () => !isClosed },
     });
     consumer = started;
     started.on(started.events.GROUP_JOIN, ({ payload }) => assigned(payload.memberId, shardsIn(payload.memberAssignment)));
@@ -221,6 +225,7 @@ export async function startConsumer<Opened extends Shard>(deps: ConsumerDeps<Ope
     owned: () => owned,
     shard: shardOf,
     passed: () => positions.passed(owned, clock),
+    lag: () => positions.lag(owned),
     async close() {
       isClosed = true;
       await consumer?.disconnect();

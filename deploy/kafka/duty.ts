@@ -14,7 +14,7 @@ export async function shareDuty(
   names: { readonly group: string; readonly topic: string },
   on: { readonly taken: () => void; readonly lost: () => void; readonly warn: (message: string, error?: unknown) => void },
 ): Promise<Duty> {
-  const consumer = kafka.consumer({ groupId: names.group, sessionTimeout: SESSION_TIMEOUT_MS, heartbeatInterval: 1_000, maxWaitTimeInMs: 1_000, allowAutoTopicCreation: false });
+  const consumer = kafka.consumer({ groupId: names.group, sessionTimeout: SESSION_TIMEOUT_MS, heartbeatInterval: 1_000, maxWaitTimeInMs: 1_000, allowAutoTopicCreation: false, retry: { restartOnFailure: async () => !isClosed } });
   let isClosed = false;
   const run = async (): Promise<void> => {
     await consumer.connect();

@@ -1,5 +1,6 @@
 import type { Kafka } from 'kafkajs';
 import type { Clock } from '../../schemas/clock.ts';
+import type { PartitionLag } from '../operations/metrics.ts';
 
 /**
  * How far each partition has been read, held against where it ends: up to when everything that was appended is in the store.
@@ -16,6 +17,8 @@ export async function createPositions(kafka: Kafka, settings: { readonly group: 
   const admin = kafka.admin();
   await admin.connect();
   const known = new Map<string, Position>();
+  /** Where each partition ended when that was last asked. */
+  const ends = new Map<string, bigint>();
   const keyOf = (topic: string, partition: number): string => `${topic}/${partition}`;
 
   /** Where the group stands in partitions that nothing has been read from yet. */
@@ -40,10 +43,11 @@ export async function createPositions(kafka: Kafka, settings: { readonly group: 
       const askedMs = clock();
       const marks = new Map<number, number[]>();
       for (const topic of settings.topics) {
-        const ends = await admin.fetchTopicOffsets(topic);
-        await recall(topic, shards, new Map(ends.map(({ partition, low }) => [partition, BigInt(low)])));
-        for (const { partition, high } of ends) {
+        const found = await admin.fetchTopicOffsets(topic);
+        await recall(topic, shards, new Map(found.map(({ partition, low }) => [partition, BigInt(low)])));
+        for (const { partition, high } of found) {
           if (!shards.includes(partition)) continue;
+          ends.set(keyOf(topic, partition), BigInt(high));
           const position = known.get(keyOf(topic, partition));
           if (position === undefined) continue;
           const mark = position.next >= BigInt(high) ? askedMs : position.stampMs;
@@ -52,6 +56,15 @@ export async function createPositions(kafka: Kafka, settings: { readonly group: 
       }
       // Of both topics, or nothing is known.
       return new Map([...marks].filter(([, ofTopics]) => ofTopics.length === settings.topics.length).map(([shard, ofTopics]) => [shard, Math.min(...ofTopics)]));
+    },
+    /** Messages of these shards that are not stored, as of the last `passed`. */
+    lag(shards: readonly number[]): PartitionLag[] {
+      return settings.topics.flatMap((topic) =>
+        shards.flatMap((partition) => {
+          const [position, end] = [known.get(keyOf(topic, partition)), ends.get(keyOf(topic, partition))];
+          return position === undefined || end === undefined ? [] : [{ topic, partition, messages: Math.max(0, Number(end - position.next)) }];
+        }),
+      );
     },
     close: () => admin.disconnect(),
   };

@@ -6,6 +6,7 @@ import type { LogMessage } from '../../schemas/log.ts';
 import type { Store } from '../../schemas/store.ts';
 import type { LogConsumer, Shard } from '../kafka/consumer.ts';
 import { startLookThread, type LookThread } from '../look-thread.ts';
+import { traced } from '../operations/tracing.ts';
 import { createIngestFor } from '../pipeline.ts';
 import type { ServerDependencies } from '../running.ts';
 
@@ -36,7 +37,7 @@ export async function openIngestShard(store: Store, config: Config, of: { readon
 export const LOOKS = 0;
 
 /** One tick of the arrival clock, over all shards that are here. */
-export function createTick(deps: { readonly store: Store; readonly consumer: LogConsumer<IngestShard>; readonly shards: number }, config: Config, { warn }: ServerDependencies) {
+export function createTick(deps: { readonly store: Store; readonly consumer: LogConsumer<IngestShard>; readonly shards: number }, config: Config, { warn, tracer }: ServerDependencies) {
   const { store, consumer } = deps;
   const recorded = new Map<number, number>();
   let look: LookThread | null = null;
@@ -72,8 +73,8 @@ export function createTick(deps: { readonly store: Store; readonly consumer: Log
       const slot = await loadPassed(store, deps.shards);
       if (slot === null) return;
       try {
-        look ??= await startLookThread(store, config);
-        await look.advance(slotStartMs(slot));
+        const running = (look ??= await startLookThread(store, config));
+        await traced(tracer, 'look', {}, () => running.advance(slotStartMs(slot)));
       } catch (error) {
         // A thread that ended is begun anew, from the store.
         warn('a look failed and is begun anew', error);

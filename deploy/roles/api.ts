@@ -15,6 +15,7 @@ import { createRouting } from '../../api/routing.ts';
 import { createSilences } from '../../api/silences.ts';
 import { createSinks } from '../../api/sinks/index.ts';
 import { createJournal } from '../../api/sinks/journal.ts';
+import type { SinkStatus } from '../../api/sinks/lane.ts';
 import { createPost } from '../../api/sinks/post.ts';
 import { createVersionNews } from '../../api/sinks/version-news.ts';
 import { createVersionEvents } from '../../api/version-events.ts';
@@ -47,6 +48,8 @@ export type ApiRole = {
   /** Of several api processes one delivers: this one, from now on. */
   beginDelivering(): void;
   stopDelivering(): Promise<void>;
+  /** Of the process that delivers; none in others. */
+  sinks(): readonly SinkStatus[];
   close(): Promise<void>;
 };
 
@@ -63,7 +66,7 @@ const ROLLBACKS_EVERY_MS = 1_000;
  */
 export function startApi(
   stores: { readonly own: Store; readonly queries: Store; readonly analyst: AnalystStore },
-  { status, access, replay }: { readonly status: () => Status; readonly access: Access; readonly replay: ApiDeps['replay'] },
+  { status, access, replay, ownMetrics }: { readonly status: () => Status; readonly access: Access; readonly replay: ApiDeps['replay']; readonly ownMetrics: () => Promise<string> },
   config: Config,
   deps: ServerDependencies,
 ): ApiRole {
@@ -103,6 +106,7 @@ export function startApi(
   };
   const rollbacks = createRollbackDesk({ store, clock, hooks }, rollbackSettings, changed);
   let delivering: { readonly delivery: Delivery; close(): Promise<void> } | null = null;
+  const sinkStatus = (): readonly SinkStatus[] => delivering?.delivery.status() ?? [];
   const wake = (): void => delivering?.delivery.wake();
   const beginDelivering = (): void => {
     if (delivering !== null) return;
@@ -154,12 +158,14 @@ export function startApi(
       rollbacks,
       flags,
       charts: chartsOf(project),
-      sinks: () => ({ sinks: (delivering?.delivery.status() ?? []).map((each) => ({ ...each, kind: config.sinks.find(({ name }) => name === each.sink)?.kind ?? 'webhook' })), routes: config.routes }),
+      sinks: () => ({ sinks: sinkStatus().map((each) => ({ ...each, kind: config.sinks.find(({ name }) => name === each.sink)?.kind ?? 'webhook' })), routes: config.routes }),
       status,
       transition,
       audits: createAudits({ store, clock, work: (job) => auditTurns.take(() => auditInThread(job)), warn: deps.warn }, { ...config, project }),
       replay,
       access,
+      // They are of the whole process: for whoever has the project that is its own.
+      ...(project === config.project ? { ownMetrics } : {}),
       onFailure,
     });
   let publicUrl = publicUrlOf(config);
@@ -180,6 +186,7 @@ export function startApi(
     tellArrived: arrivals.tell,
     beginDelivering,
     stopDelivering,
+    sinks: sinkStatus,
     close: stopDelivering,
   };
 }

@@ -1,8 +1,8 @@
-import { dependencies } from '../../deploy/commands/serve.ts';
+import { dependencies } from '../../deploy/lifecycle.ts';
 import { ConfigFile } from '../../schemas/config.ts';
 import { clockContract, randomContract } from '../contracts/clock.ts';
 
-const { clock, random } = dependencies({ ...ConfigFile.parse({}), webhooks: [], sinks: [], registries: [] });
+const { clock, random } = (await dependencies('culprit', { ...ConfigFile.parse({}), webhooks: [], sinks: [], registries: [] }, {})).deps;
 
 clockContract('of this machine', () => ({
   clock,

@@ -49,9 +49,9 @@ export function createServers() {
       directories.push(directory);
       return directory;
     },
-    async start(data: string, args: readonly string[] = []): Promise<ServerProcess> {
+    async start(data: string, args: readonly string[] = [], env: Readonly<Record<string, string>> = {}): Promise<ServerProcess> {
       const began = performance.now();
-      const launched = launch(['--data', data, '--port', '0', ...args]);
+      const launched = launch(['--data', data, '--port', '0', ...args], env);
       processes.push(launched);
       const { child, exited, output } = launched;
       const url = await vi.waitFor(

@@ -1,0 +1,43 @@
+# Two images of one build: `culprit` has the embedded store and runs alone; `culprit-roles` is for collector, analyzer and api over
+# Kafka and a ClickHouse server, and leaves out the engine (546 MB).
+#   docker build --target culprit-roles -t culprit-roles .
+FROM node:22-bookworm-slim AS build
+WORKDIR /src
+COPY package.json package-lock.json ./
+RUN npm ci --no-audit --no-fund --omit=optional --ignore-scripts && npm install --no-save --no-audit --no-fund --ignore-scripts typescript@7.0.2
+COPY tsconfig.json tsconfig.build.json ./
+COPY schemas schemas
+COPY collector collector
+COPY analyzer analyzer
+COPY api api
+COPY deploy deploy
+RUN npm run build
+
+FROM node:22-bookworm-slim AS dependencies-of-roles
+WORKDIR /app
+COPY package.json package-lock.json ./
+RUN npm ci --no-audit --no-fund --omit=dev --omit=optional
+
+FROM node:22-bookworm-slim AS dependencies
+WORKDIR /app
+COPY package.json package-lock.json ./
+RUN npm ci --no-audit --no-fund --omit=dev
+
+FROM node:22-bookworm-slim AS runtime
+ENV NODE_ENV=production
+WORKDIR /app
+COPY --from=build /src/dist ./
+RUN mkdir /data && chown node:node /data
+USER node
+EXPOSE 4317 4318
+# The process is told of the end of the container, and keeps what it acknowledged before it goes.
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["node", "deploy/bin.cjs"]
+
+FROM runtime AS culprit-roles
+COPY --from=dependencies-of-roles /app/node_modules ./node_modules
+
+FROM runtime AS culprit
+COPY --from=dependencies /app/node_modules ./node_modules
+ENV CULPRIT_DATA=/data CULPRIT_HOST=0.0.0.0
+VOLUME /data
