@@ -16,6 +16,19 @@ export type Effect = z.infer<typeof Effect>;
 
 export const ArmSummary = z.object({ units: z.number().int(), value: z.number().nullable() }).openapi('ArmSummary');
 
+export const Slice = z
+  .object({
+    dimension: z.string().openapi({ description: 'model, operation, or the name of an attribute' }),
+    value: z.string(),
+    baseline: ArmSummary,
+    candidate: ArmSummary,
+    effect: Effect,
+    e_value: z.number().openapi({ description: 'of this slice alone, against "harmless in all of it"' }),
+    is_worse: z.boolean().openapi({ description: 'named: of the slices of a metric that are, the expected share in which the candidate is harmless is at most 5 % (e-BH), however often one looks' }),
+  })
+  .openapi('Slice');
+export type Slice = z.infer<typeof Slice>;
+
 export const Alert = z
   .object({
     id: z.string(),
@@ -50,6 +63,7 @@ export const Alert = z
     }),
     exonerated: z.array(z.object({ factor: z.string(), value: z.string(), reason: z.string(), e_value: z.number().nullable() })),
     recent_changes: z.array(z.object({ factor: z.string(), value: z.string(), at: z.string() })).optional().openapi({ description: 'What changed on the prompt in the day before, where nothing that changed is to blame.' }),
+    slices: z.array(Slice).optional().openapi({ description: 'the headline metric by model, operation, and each attribute that strata are kept apart by, of which there are two values or more; worst first' }),
     onset: z.string(),
     raised_at: z.string(),
     resolved_at: z.string().nullable(),

@@ -3,7 +3,7 @@ import type { ComparisonSettings, Stratum } from '../../schemas/evidence.ts';
 import type { Store } from '../../schemas/store.ts';
 import { judge, takenBack } from './adjudication.ts';
 import { createAlertRecord } from './alert-record.ts';
-import { alertOf, CONTROLS_MOVED, findingOf, isPastThreshold } from './alerting.ts';
+import { alertOf, findingOf, isPastThreshold } from './alerting.ts';
 import { lastSlotOf, strataOver } from './before-after.ts';
 import { coincidenceOf, type Change } from './coincidence.ts';
 import type { Comparison, Evidence } from './comparison.ts';
@@ -21,6 +21,7 @@ import { slotStartMs, SLOTS_PER_DAY, SLOTS_PER_HOUR } from '../slots.ts';
 import { countArms, planFromStore } from './taking-up.ts';
 import type { Tape } from './tape.ts';
 import type { Tapes } from './tapes.ts';
+import { CONTROLS_MOVED } from '../statistics/evidence.ts';
 
 /** One comparison while it is open, and the alert that may come of it. */
 export type Rollout = {

@@ -1,4 +1,4 @@
-import { comparisonCharts, resultsTable } from './comparison.js';
+import { comparisonCharts, resultsTable, slicesTable } from './comparison.js';
 import { h, link } from './element.js';
 import { change, count, counted, duration, factorName, metricName, odds, quantity, time, timeInFull } from './format.js';
 import { act, ask, readJson } from './request.js';
@@ -53,7 +53,7 @@ export function renderAlert({ alert, metric, found, around }, { nowMs, choose, r
       h('div', { class: 'evidence' },
         comparison === null
           ? found === null ? beforeAndSince(alert) : h('p', { class: 'notice' }, `The comparison cannot be read: ${found.error.message}`)
-          : [comparisonCharts({ comparison, series, looks, metric, alert, nowMs }), resultsTable({ comparison, metric, onChoose: (name) => choose({ metric: name }) })],
+          : [comparisonCharts({ comparison, series, looks, metric, alert, nowMs }), resultsTable({ comparison, metric, onChoose: (name) => choose({ metric: name }) }), slicesTable({ comparison, metric })],
         history(alert, nowMs), told(alert, nowMs)),
       h('aside', { 'aria-label': 'Who did it, who did not, and examples' }, culprit(alert), changed(alert, around, nowMs), innocent(alert), examples(alert), certainty(alert, { comparison, nowMs })),
     ),
