@@ -3,6 +3,7 @@ import { AccessSection } from './access.ts';
 import { ClickHouseSettings } from './clickhouse-settings.ts';
 import { FactorSettings } from './factor-settings.ts';
 import { KafkaSettings } from './kafka.ts';
+import { MixSettings } from './mix-settings.ts';
 import { builtIn, MetricRule, PromptRule } from './metric-settings.ts';
 import { MAX_PATTERN_CHARACTERS, MAX_PATTERNS, patternFault } from './redaction.ts';
 import { RegistryEntry, type Registry } from './registry.ts';
@@ -66,6 +67,7 @@ export const ConfigFile = z
       })
       .prefault({}),
     factors: FactorSettings.prefault({}),
+    mix: MixSettings.prefault({}),
     keys: TagKeys.prefault({}),
     access: AccessSection.prefault({}),
     kafka: KafkaSettings.prefault({}),
