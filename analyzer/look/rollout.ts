@@ -173,9 +173,13 @@ export async function createRollout(
     return renewed === null ? null : record.change(renewed, { atMs: slotStartMs(slot + 1), reason: 'the evidence grew', event: 'updated' });
   };
 
-  /** A model page takes back what was said of its prompts shortly before. */
+  /** A model page takes back what was said of its prompts shortly before; a shifted mix is over with what it is told by. */
   const revise = (slot: number): Alert | null => {
     const alert = record.current();
+    const plan = comparison.settings().before_after;
+    if (alert !== null && alert.state !== 'resolved' && isOfMix(alert) && plan !== null && slot > lastSlotOf(plan)) {
+      return record.change({ ...alert, state: 'resolved', resolved_at: new Date(slotStartMs(slot + 1)).toISOString() }, { atMs: slotStartMs(slot + 1), reason: 'no earlier traffic is left to compare with, and the mix explained all of it' });
+    }
     const page = alert === null ? null : settings.pageOver(comparison.settings().before_after?.request_models ?? [], slot);
     const revision = alert === null || page === null ? null : takenBack(alert, page, slot);
     return revision === null ? null : record.change(revision.alert, { atMs: slotStartMs(slot + 1), reason: revision.reason });
