@@ -56,6 +56,8 @@ export type RolloutSettings = {
   readonly mix: MixSettings;
   readonly owner: string | null;
   readonly split: Split;
+  /** Whether a hook is configured for the prompt that may be asked to roll it back. */
+  readonly canRollBack: boolean;
   /** The page that stands over models of this project and environment. */
   readonly pageOver: (request_models: readonly string[], slot: number) => ModelPage | null;
 };
@@ -156,8 +158,8 @@ export async function createRollout(
       ...key, group: frozen.group, value: candidate, metric: finding.metric, direction: finding.settings.direction, onset_ms: finding.onsetMs, to_slot: slot, limit: EXAMPLES,
     });
     const raisedMs = slotStartMs(slot + 1);
-    const { owner, publicUrl } = settings;
-    const found = alertOf({ identity: comparison.identity, settings: frozen, evidence, strata, finding, confounded_with: judgement.confounded_with, apart: coincidence.apart, examples, raisedMs, version, owner, publicUrl });
+    const { owner, publicUrl, canRollBack } = settings;
+    const found = alertOf({ identity: comparison.identity, settings: frozen, evidence, strata, finding, confounded_with: judgement.confounded_with, apart: coincidence.apart, examples, raisedMs, version, owner, publicUrl, canRollBack });
     const alert = withMix(found, mix);
     if (known !== null && isOfMix(known)) return record.change({ ...alert, state: known.state }, { atMs: raisedMs, reason: 'the mix of its traffic does not explain it any more' });
     return known === null
