@@ -65,6 +65,8 @@ export type NormaliserSettings = {
   readonly stratumAttributes: readonly string[];
   /** Attributes whose values are compared with each other, looked for in the same way. Default: none. */
   readonly factorAttributes?: readonly string[];
+  /** Attributes that describe the traffic. */
+  readonly mixAttributes?: readonly string[];
   /** A project's own names for what tags a span. Default: none. */
   readonly keys?: TagKeys;
   /** The prompt whose version a feature flag picks, by flag key. Default: none. */
@@ -155,7 +157,7 @@ function callOf(
   const cost = costOf(inference, provider, usage, at_ms, pricer);
   const ttft_ms = ttftMs(inference.ttft, span.start_ns, duration_ms, flags);
   const stratum_attributes = attributesNamed(settings.stratumAttributes, attributes, resource, flags);
-  const { factorAttributes = [] } = settings;
+  const { factorAttributes = [], mixAttributes = [] } = settings;
   return {
     project: context.project,
     trace_id: span.trace_id,
@@ -198,6 +200,7 @@ function callOf(
     is_format_valid: isFormatValid(answer, inference.asks_json ? 'asks_json' : 'asks_text'),
     stratum_attributes,
     ...(factorAttributes.length === 0 ? {} : { factor_attributes: attributesNamed(factorAttributes, attributes, resource, flags) }),
+    ...(mixAttributes.length === 0 ? {} : { mix_attributes: attributesNamed(mixAttributes, attributes, resource, flags) }),
     flags: [...flags],
   };
 }

@@ -156,7 +156,7 @@ export async function findComparisons({ store, settings }: Pick<ApiDeps, 'store'
     ),
     store.select<{ comparison_id: string; last_alert_id: string; is_accusation: 0 | 1 }>(
       `SELECT comparison_id, argMax(alert_id, at_ms) AS last_alert_id,
-         argMax(JSONExtractString(body, 'evidence', 'grade') != 'alone' AND NOT startsWith(reason, 'revised'), (at_ms, sequence)) AS is_accusation FROM alert_transitions
+         argMax(JSONExtractString(body, 'evidence', 'grade') != 'alone' AND JSONExtractString(body, 'culprit', 'factor') != 'mix' AND NOT startsWith(reason, 'revised'), (at_ms, sequence)) AS is_accusation FROM alert_transitions
        WHERE project = {project:String} AND comparison_id IN {ids:Array(String)} GROUP BY comparison_id`,
       { project: settings.project, ids },
     ),

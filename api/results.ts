@@ -4,7 +4,8 @@ import { armsOf, betStrata, differenceOf, worseningOf } from '../analyzer/statis
 import { notWorseCurve } from '../analyzer/statistics/not-worse.ts';
 import { quantileRatioOf } from '../analyzer/statistics/quantile-ratio.ts';
 import type { Stratum } from '../analyzer/statistics/types.ts';
-import { Effect } from '../schemas/alert.ts';
+import { slicesOf } from '../analyzer/statistics/slices.ts';
+import { Effect, Slice } from '../schemas/alert.ts';
 import { MetricKind, type MetricSettings } from '../schemas/evidence.ts';
 import type { ApiDeps } from './app.ts';
 import type { Found } from './comparisons.ts';
@@ -35,6 +36,7 @@ export const MetricResult = z
     baseline: Arm,
     candidate: Arm,
     effects: z.array(Effect),
+    slices: z.array(Slice).openapi({ description: 'by model, operation, and each attribute that strata are kept apart by, of which there are two values or more; worst first' }),
     strata: z.number().int(),
     forecast: Forecast.nullable(),
   })
@@ -94,6 +96,7 @@ async function compute(deps: ApiDeps, { comparison, settings }: Found): Promise<
       tolerated: toleratedOf(metric),
       ...quantiledArms(metric, bets),
       effects: effectsOf(metric, bets),
+      slices: slicesOf(strata, { name, metric, settings }),
       strata: bets.length,
       forecast: forecastOf(metric, bets, { comparison, settings }),
     });

@@ -9,10 +9,11 @@ const MAX_CONTENT_BYTES = 256 * 1024;
 
 /** The reader of spans as the configuration wants it: the same for a server, a replay and an inspection. */
 export function createNormaliserFor(config: Config): Normaliser {
-  const { content: mode, redact, strata, factors } = config;
+  const { content: mode, redact, strata, factors, mix } = config;
   return createNormaliser({
     stratumAttributes: strata.attributes,
     factorAttributes: factors.attributes,
+    mixAttributes: mix.attributes,
     keys: config.keys,
     featureFlags: config.feature_flags,
     labels: (name) => scoreLabelsFor(config, name),

@@ -43,6 +43,7 @@ export function createLookFor(store: Store, config: Config, settings: { readonly
       publicUrl: publicUrlOf(config),
       slotsPerRead: settings.slotsPerRead,
       factorAttributes: config.factors.attributes,
+      mix: config.mix,
       promptPolicy: (prompt) => promptSettingsFor(config, prompt),
       metricPolicy: (prompt) => (name, kind) => metricSettingsFor(config, prompt, name, kind === 'boolean' ? 'rate' : 'score'),
     },

@@ -16,6 +16,31 @@ export type Effect = z.infer<typeof Effect>;
 
 export const ArmSummary = z.object({ units: z.number().int(), value: z.number().nullable() }).openapi('ArmSummary');
 
+export const Slice = z
+  .object({
+    dimension: z.string().openapi({ description: 'model, operation, or the name of an attribute' }),
+    value: z.string(),
+    baseline: ArmSummary,
+    candidate: ArmSummary,
+    effect: Effect,
+    e_value: z.number().openapi({ description: 'of this slice alone, against "harmless in all of it"' }),
+    is_worse: z.boolean().openapi({ description: 'named: of the slices of a metric that are, the expected share in which the candidate is harmless is at most 5 % (e-BH), however often one looks' }),
+  })
+  .openapi('Slice');
+export type Slice = z.infer<typeof Slice>;
+
+export const MixShift = z
+  .object({
+    dimension: z.string().openapi({ description: 'an attribute of `mix.attributes`, input_tokens, or session' }),
+    value: z.string(),
+    before: z.number().openapi({ description: 'its share of units before, or of the baseline' }),
+    after: z.number().openapi({ description: 'since, or of the candidate' }),
+    raw: z.number().openapi({ description: 'how much worse the metric is, positive is worse; of distributions a relative increase of the geometric mean' }),
+    standardised: z.object({ estimate: z.number(), low: z.number(), high: z.number(), confidence: z.number() }).openapi({ description: 'the same, had the traffic kept its mix' }),
+    explains: z.boolean().openapi({ description: 'nothing is proved to be left of the change with the earlier mix, and at least half of it is surely gone' }),
+  })
+  .openapi('MixShift');
+
 export const Alert = z
   .object({
     id: z.string(),
@@ -29,7 +54,7 @@ export const Alert = z
     metric: z.string(),
     direction: z.enum(['up', 'down']),
     culprit: z.object({
-      factor: z.string().openapi({ description: 'prompt_version, model, provider, app_version, prompt_content or a configured attribute; unknown: the prompt got worse though none of them moved; pipeline: a fault of Culprit itself, or that it cannot do right any more; `advice` says what to do' }),
+      factor: z.string().openapi({ description: 'prompt_version, model, provider, app_version, prompt_content or a configured attribute; mix: the traffic moved, such as `app.language=de 10 % → 60 %`, and no version is to blame; unknown: the prompt got worse though none of them moved; pipeline: a fault of Culprit itself, or that it cannot do right any more; `advice` says what to do' }),
       value: z.string(),
       baseline: z.string(),
       confounded_with: z.array(z.object({ factor: z.string(), value: z.string(), told_apart_by: z.string().optional() })).optional(),
@@ -50,6 +75,8 @@ export const Alert = z
     }),
     exonerated: z.array(z.object({ factor: z.string(), value: z.string(), reason: z.string(), e_value: z.number().nullable() })),
     recent_changes: z.array(z.object({ factor: z.string(), value: z.string(), at: z.string() })).optional().openapi({ description: 'What changed on the prompt in the day before, where nothing that changed is to blame.' }),
+    slices: z.array(Slice).optional().openapi({ description: 'the headline metric by model, operation, and each attribute that strata are kept apart by, of which there are two values or more; worst first' }),
+    mix: z.array(MixShift).optional().openapi({ description: 'whose mix surely moved by more than five points; the one that explains the change first' }),
     onset: z.string(),
     raised_at: z.string(),
     resolved_at: z.string().nullable(),

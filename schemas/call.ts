@@ -72,6 +72,8 @@ export type LlmCall = {
   stratum_attributes: Readonly<Record<string, string>>;
   /** Configured attributes that are compared by their values (deployment.ring, …), present ones only. Absent: none are. */
   factor_attributes?: Readonly<Record<string, string>>;
+  /** Configured attributes that describe the traffic (app.tenant, …), present ones only. Absent: none are. */
+  mix_attributes?: Readonly<Record<string, string>>;
   /** What was odd: "clock_skew", "clock_far_off", "unit_corrected", "tokens_adjusted", "attribute_truncated", … */
   flags: readonly string[];
 };

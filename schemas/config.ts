@@ -4,6 +4,7 @@ import { ClickHouseSettings } from './clickhouse-settings.ts';
 import { FactorSettings } from './factor-settings.ts';
 import { HookEntry, hookFaults, RollbackLimits } from './hooks.ts';
 import { KafkaSettings } from './kafka.ts';
+import { MixSettings } from './mix-settings.ts';
 import { builtIn, MetricRule, PromptRule } from './metric-settings.ts';
 import { OperationsSettings } from './operations.ts';
 import { MAX_PATTERN_CHARACTERS, MAX_PATTERNS, patternFault } from './redaction.ts';
@@ -68,6 +69,7 @@ export const ConfigFile = z
       })
       .prefault({}),
     factors: FactorSettings.prefault({}),
+    mix: MixSettings.prefault({}),
     keys: TagKeys.prefault({}),
     access: AccessSection.prefault({}),
     kafka: KafkaSettings.prefault({}),

@@ -38,6 +38,7 @@ export function merge(call: LlmCall, other: LlmCall): LlmCall {
     error_type: call.is_error ? (call.error_type ?? other.error_type) : call.error_type,
     status_message: call.is_error ? (call.status_message ?? other.status_message) : call.status_message,
     stratum_attributes: withKeysOf(other.stratum_attributes, call.stratum_attributes),
+    ...(other.mix_attributes === undefined ? {} : { mix_attributes: withKeysOf(other.mix_attributes, call.mix_attributes ?? {}) }),
     ...(other.factor_attributes === undefined ? {} : { factor_attributes: withKeysOf(other.factor_attributes, call.factor_attributes ?? {}) }),
   };
   return isSame(call, merged) ? call : merged;

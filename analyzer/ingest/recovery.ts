@@ -62,7 +62,7 @@ const CALL_COLUMNS = `project, trace_id, span_id, nullIf(parent_span_id, '') AS 
   received_ms AS received_time_ms, if(end_ns >= start_ns, (end_ns - start_ns) / 1e6, NULL) AS duration_ms, dialect, scope_name, service_name, service_version,
   environment, operation, prompt_name, prompt_version, prompt_version_source, prompt_label, prompt_fingerprint, prompt_content, prompt_attribution, provider, request_model, response_model, response_id,
   finish_reason, is_error, error_type, status_message, is_stream, is_cache_hit, is_experiment, ttft_ms, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens,
-  reasoning_tokens, cost_usd, cost_source, session_id, user_id, is_empty, is_format_valid, stratum_attributes, factor_attributes, flags`;
+  reasoning_tokens, cost_usd, cost_source, session_id, user_id, is_empty, is_format_valid, stratum_attributes, factor_attributes, mix_attributes, flags`;
 
 const FILING = 'calls.revision AS revision, slot, role, reason, toUnixTimestamp(event_time) AS event_s';
 

@@ -87,6 +87,7 @@ export function callRow(call: LlmCall, filing: CallFiling, batch: number) {
     is_format_valid: call.is_format_valid,
     stratum_attributes: call.stratum_attributes,
     factor_attributes: call.factor_attributes ?? {},
+    mix_attributes: call.mix_attributes ?? {},
     flags: call.flags,
   };
 }

@@ -6,11 +6,11 @@ import type { ComparisonIdentity, Evidence } from './comparison.ts';
 import { ANY_METRIC } from './guards.ts';
 import type { Example } from './observations.ts';
 import { slotStartMs } from '../slots.ts';
-import { armsOf, betStrata, differenceOf, worseningOf, type Effect } from '../statistics/effect.ts';
+import { betStrata, worseningOf, type Effect } from '../statistics/effect.ts';
+import { CONTROLS_MOVED } from '../statistics/evidence.ts';
+import { effectOf } from '../statistics/headline-effect.ts';
 import { onsetOf } from '../statistics/onset.ts';
-import { quantileRatioOf, type QuantileRatio } from '../statistics/quantile-ratio.ts';
-import { valueOf } from '../statistics/badness.ts';
-import type { Cells } from '../statistics/types.ts';
+import { slicesOf } from '../statistics/slices.ts';
 import { summaryOf } from './summary.ts';
 
 /**
@@ -64,9 +64,6 @@ export function findingOf(evidence: Evidence, settings: ComparisonSettings, stra
   return found('before_after', controlled, { evidence, settings, strata }) ?? found('alone', standing, { evidence, settings, strata });
 }
 
-/** E-value from which on controls count as having moved: an outage is never common to all on the scale of odds. */
-export const CONTROLS_MOVED = 20;
-
 /** What the controls' change takes off the effect of a change that is judged over time. */
 function controlsWorsening(metric: MetricSettings, name: string, strata: readonly Stratum[]): number {
   return Math.max(0, worseningOf(metric, strata.filter((stratum) => stratum.use === 'control' && stratum.metric === name)) ?? 0);
@@ -98,44 +95,6 @@ export function onsetMsOf(metric: MetricSettings, bets: Parameters<typeof onsetO
   const firstSlot = bets[0]?.begin_slot ?? settings.opened_slot;
   // A fault that is there from the first stratum came with the candidate's first call.
   return onset === null || onset.slot <= firstSlot ? settings.opened_ms : slotStartMs(onset.slot);
-}
-
-export type Measured = Pick<Finding, 'effect' | 'baseline' | 'candidate'>;
-
-
-export function effectOf(metric: MetricSettings, strata: readonly Cells[]): Measured | null {
-  const arms = armsOf(metric, strata);
-  if (metric.kind !== 'distribution') {
-    const effect = differenceOf(metric, strata);
-    return effect === null ? null : { effect, ...arms };
-  }
-  // The quantile that is surely worse and moved most; else the one that moved most.
-  const away = (value: number | null): number => (value === null ? Number.NEGATIVE_INFINITY : metric.direction === 'up' ? Math.log(value) : -Math.log(value));
-  const kinds: readonly QuantileRatio[] = ['ratio_p50', 'ratio_p95', 'ratio_p99'];
-  const ratios = kinds
-    .map((kind) => quantileRatioOf(metric, strata, kind))
-    .filter((effect) => effect !== null)
-    .sort((left, right) => away(metric.direction === 'up' ? right.low : right.high) - away(metric.direction === 'up' ? left.low : left.high) || away(right.estimate) - away(left.estimate));
-  const effect = ratios[0];
-  if (effect === undefined) return null;
-  const share = Number(effect.kind.slice('ratio_p'.length)) / 100;
-  return {
-    effect,
-    baseline: { units: arms.baseline.units, value: quantileOf(metric, strata, 'a', share) },
-    candidate: { units: arms.candidate.units, value: quantileOf(metric, strata, 'b', share) },
-  };
-}
-
-function quantileOf(metric: MetricSettings, strata: readonly Cells[], arm: 'a' | 'b', share: number): number | null {
-  const counts = new Map<number, number>();
-  for (const stratum of strata) stratum.bins.forEach((bin, cell) => counts.set(bin, (counts.get(bin) ?? 0) + (stratum[arm][cell] ?? 0)));
-  const total = [...counts.values()].reduce((sum, count) => sum + count, 0);
-  let seen = 0;
-  for (const [bin, count] of [...counts].sort(([left], [right]) => left - right)) {
-    seen += count;
-    if (seen > 0 && seen >= share * total) return valueOf(metric, bin);
-  }
-  return null;
 }
 
 export type AlertContext = {
@@ -188,6 +147,7 @@ export function alertOf(context: AlertContext): Alert {
       effect,
     },
     exonerated: exonerated(context),
+    ...toldSlices(metric, settings, context.strata),
     onset: new Date(finding.onsetMs).toISOString(),
     raised_at: new Date(context.raisedMs).toISOString(),
     resolved_at: null,
@@ -211,6 +171,13 @@ export function alertOf(context: AlertContext): Alert {
       onsetMs: finding.onsetMs,
     }),
   };
+}
+
+/** Where it is worse, by the strata of the headline metric; nothing where all of them are of one kind. */
+export function toldSlices(name: string, settings: ComparisonSettings, strata: readonly Stratum[]): Pick<Alert, 'slices'> {
+  const metric = settings.metrics[name];
+  const slices = metric === undefined ? [] : slicesOf(strata, { name, metric, settings });
+  return slices.length === 0 ? {} : { slices };
 }
 
 /** In a sentence about the prompt. */

@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Alert } from '../../schemas/alert.ts';
 import type { Stratum } from '../../schemas/evidence.ts';
-import { effectOf, type Measured } from './alerting.ts';
 import type { Told } from './adjudication.ts';
 import type { ComparisonIdentity } from './comparison.ts';
 import type { FactorName } from './factors.ts';
@@ -11,6 +10,7 @@ import type { MetricPolicy } from './references.ts';
 import { slotStartMs } from '../slots.ts';
 import { summaryOf } from './summary.ts';
 import { driftHeadline, driftOnset } from '../statistics/drift.ts';
+import { effectOf, type Measured } from '../statistics/headline-effect.ts';
 
 /** From a crossing to an alert: what moved, since when, by how much, and who is not to blame. */
 
@@ -93,7 +93,7 @@ export function findDrift(
     return [{ metric: ofMetric.name, slot, begin_slot: pulse.slot, start_window_ms: slotStartMs(pulse.slot), model: request_model, operation: '', route, use: 'drift', control: prompt_name, ...cellsOf(series.reference, countsOf(pulse, ofMetric)) }];
   });
   const since = strata.filter((stratum) => stratum.metric === reading.name && stratum.begin_slot >= onsetSlot);
-  const measured = effectOf({ ...reading.shown, weight: 0, from_slot: 0, tolerance: 0, severity: 'page', reference: null }, pooled(since));
+  const measured = effectOf({ ...reading.shown, reference: null }, pooled(since));
   if (measured === null) return null;
   return {
     metric: reading.name, reading, e_value, alpha: context.alpha, onsetMs: slotStartMs(onsetSlot), strata, ...measured,

@@ -1,3 +1,4 @@
+import type { MixSettings } from '../../schemas/mix-settings.ts';
 import type { Store } from '../../schemas/store.ts';
 import { createLookRows, loadAlertStates, loadComparisons, loadHistory, loadProgress, type AlertState, type LookRows } from './look-store.ts';
 import { createDriftWatch, type DriftEvent, type DriftWatch } from './drift-watch.ts';
@@ -36,6 +37,8 @@ export type LookSettings = {
   readonly publicUrl: string;
   readonly metricPolicy: (prompt: string) => MetricPolicy;
   readonly promptPolicy: (prompt: string) => { readonly baseline?: string; readonly owner?: string; readonly split?: Readonly<Record<string, number>>; readonly rollback?: { readonly mode: 'notify' | 'propose' | 'act' } };
+  /** What describes the traffic. */
+  readonly mix: MixSettings;
   /** Attributes whose values are compared. */
   readonly factorAttributes: readonly string[];
   /** Slots that are read from the store in one go. */
@@ -68,6 +71,7 @@ export function createLook(deps: { readonly store: Store }, settings: LookSettin
         metricPolicy: settings.metricPolicy,
         isSettled: (prompt, reference_slot, slot) => prompts.get(idOf(prompt))?.isSettled(reference_slot, slot) ?? true,
         changesOn: (prompt, since) => prompts.get(idOf(prompt))?.changesSince(since) ?? [],
+        mix: settings.mix,
         pageOver: (place, slot) => drift.pageOver(place, slot),
         hourBefore: (slot) => drift.hourBefore(slot),
       },
@@ -80,9 +84,9 @@ export function createLook(deps: { readonly store: Store }, settings: LookSettin
     if (watch === undefined) {
       const key = { project, environment, prompt_name };
       const { baseline, owner = null, split = null, rollback } = settings.promptPolicy(prompt_name);
-      const { alpha, sessionWindowS, publicUrl } = settings;
+      const { alpha, sessionWindowS, publicUrl, mix } = settings;
       const pageOver = (request_models: readonly string[], slot: number) => drift.pageOver({ project, environment, request_models }, slot);
-      watch = createPromptWatch({ store, rows, tapes }, key, { alpha, sessionWindowS, publicUrl, metricPolicy: settings.metricPolicy(prompt_name), baseline, owner, split, canRollBack: rollback !== undefined && rollback.mode !== 'notify', pageOver, factors });
+      watch = createPromptWatch({ store, rows, tapes }, key, { alpha, sessionWindowS, publicUrl, mix, metricPolicy: settings.metricPolicy(prompt_name), baseline, owner, split, canRollBack: rollback !== undefined && rollback.mode !== 'notify', pageOver, factors });
       prompts.set(id, watch);
     }
     return watch;

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Alert } from '../../schemas/alert.ts';
 import type { ComparisonSettings } from '../../schemas/evidence.ts';
+import type { MixSettings } from '../../schemas/mix-settings.ts';
 import type { Store } from '../../schemas/store.ts';
 import { takenBack } from './adjudication.ts';
 import { createAlertRecord, type AlertRecord } from './alert-record.ts';
@@ -9,6 +10,7 @@ import { findDrift } from './drift-alert.ts';
 import { readingOf, seriesName, seriesOf, type Series } from './drift-series.ts';
 import type { DriftEvent, ModelPage } from './drift-watch.ts';
 import { loadAlertStates, loadPromptAlarms, type AlertState, type LookRows } from './look-store.ts';
+import { mixOf, withMix } from './mix.ts';
 import { bySlot, type PromptKey } from './observations.ts';
 import { promptDriftAlertOf, type RecentChange } from './prompt-drift-alert.ts';
 import { merged, selectPulse, type Pulse } from './pulse.ts';
@@ -38,6 +40,7 @@ export type PromptDrift = {
 
 export type PromptDriftSettings = {
   readonly publicUrl: string;
+  readonly mix: MixSettings;
   readonly metricPolicy: (prompt: string) => MetricPolicy;
   /** Whether a prompt can be held against its hour before `reference_slot`: it has not changed since, and nothing is being compared or accused. */
   readonly isSettled: (prompt: PromptKey, reference_slot: number, slot: number) => boolean;
@@ -69,8 +72,9 @@ const QUIET = SLOTS_PER_HOUR;
 const MOVED = 20;
 /** Of other prompts, since the change: with fewer they say too little to exonerate the model. */
 const CONTROL_UNITS = 50;
-/** Slots that controls are waited for. */
+/** Slots that controls are waited for; and units of a mix that may explain it all. */
 const LONGEST_WAIT = 20;
+const LONGEST_WAIT_FOR_MIX = 40;
 
 const ownSeries = (pulse: Pulse): string => `${seriesName(pulse)}\0${pulse.version}`;
 const nameOf = ({ project, environment, prompt_name }: PromptKey): string => `${project}\0${environment}\0${prompt_name}`;
@@ -157,17 +161,24 @@ export function createPromptDrift(deps: { readonly store: Store; readonly rows: 
     const units = all.filter((pulse) => pulse.metric === headline && pulse.slot >= slotOf(finding.onsetMs) && names.has(nameOf(pulse))).reduce((sum, { counts }) => sum + counts.reduce((total, count) => total + count, 0), 0);
     if (controls.length > 0 && units < CONTROL_UNITS && slot - slotOf(finding.onsetMs) < LONGEST_WAIT) return null;
 
+    const { name, shown } = finding.reading;
+    const mix = await mixOf(store, prompt, {
+      metric: name, scale: shown, tolerance: settings.metricPolicy(prompt.prompt_name)(name, headline.startsWith('score:') ? 'numeric' : headline.startsWith('pass:') ? 'boolean' : 'signal').tolerance, isInputGiven: true, parameters: {},
+      before: { from: Math.max(1, one.reference_slot - SLOTS_PER_HOUR), to: Math.max(1, one.reference_slot - UNSETTLED), where: 'true' }, after: { from: slotOf(finding.onsetMs), to: slot + 1, where: 'true' },
+    }, settings.mix);
+    if (mix.may_explain !== null && slot - slotOf(finding.onsetMs) < LONGEST_WAIT_FOR_MIX) return null;
+
     const comparison_id = `cmp_${createHash('sha256').update(JSON.stringify([prompt.project, prompt.environment, prompt.prompt_name, 'drift', slot])).digest('hex').slice(0, 20)}`;
     const identity: ComparisonIdentity = { ...prompt, comparison_id, factor: 'unknown', baseline: 'the hour before', candidate: prompt.prompt_name, epoch: 0 };
     const frozen = settingsOf(one);
     rows.comparison({ identity, settings: frozen, snapshot: { slot, reference_slot: one.reference_slot } }, 'closed', 'it got worse though nothing changed');
     rows.strata(comparison_id, slot, { strata: finding.strata, e_value: finding.e_value, metrics: finding.metrics, controls: null });
-    const alert = promptDriftAlertOf({
+    const alert = withMix(promptDriftAlertOf({
       identity, finding, version: busiest(own), publicUrl: settings.publicUrl, raisedMs: slotStartMs(slot + 1),
       models: one.request_models, controls: units < CONTROL_UNITS ? [] : controls.map((other) => other.prompt.prompt_name).sort(),
       moved: Math.max(0, ...controls.map((other) => evidenceOf(other, headline))),
       changes: settings.changesOn(prompt, Math.max(0, slotOf(finding.onsetMs) - SLOTS_PER_DAY)),
-    });
+    }), mix);
     one.record = { comparison_id, of: createAlertRecord(rows, comparison_id) };
     return { kind: 'alert', slot, comparison_id, alert: one.record.of.change(alert, { atMs: slotStartMs(slot + 1), reason: 'it got worse though nothing changed' }) };
   };

@@ -1,9 +1,10 @@
 import type { Alert } from '../../schemas/alert.ts';
 import type { ComparisonSettings, Stratum } from '../../schemas/evidence.ts';
-import { effectOf, nameOf, onsetMsOf } from './alerting.ts';
+import { nameOf, onsetMsOf, toldSlices } from './alerting.ts';
 import type { ComparisonIdentity, Evidence } from './comparison.ts';
 import { summaryOf } from './summary.ts';
 import { betStrata } from '../statistics/effect.ts';
+import { effectOf } from '../statistics/headline-effect.ts';
 
 /** The candidate's units must have grown by this much: the interval is then narrower by a third, and an alert is renewed about ten times at most. */
 const GROWTH = 2;
@@ -25,6 +26,7 @@ export function renewedAlert(
   return {
     ...alert,
     evidence: { ...alert.evidence, e_value: evidence.e_value, metrics: { ...evidence.metrics }, baseline, candidate, effect },
+    ...toldSlices(alert.metric, settings, strata),
     onset: new Date(onsetMs).toISOString(),
     summary: summaryOf({
       prompt: identity.prompt_name,

@@ -1,9 +1,10 @@
 import type { Alert } from '../../schemas/alert.ts';
 import type { ComparisonSettings, Stratum } from '../../schemas/evidence.ts';
+import type { MixSettings } from '../../schemas/mix-settings.ts';
 import type { Store } from '../../schemas/store.ts';
 import { judge, takenBack } from './adjudication.ts';
 import { createAlertRecord } from './alert-record.ts';
-import { alertOf, CONTROLS_MOVED, findingOf, isPastThreshold } from './alerting.ts';
+import { alertOf, findingOf, isPastThreshold } from './alerting.ts';
 import { lastSlotOf, strataOver } from './before-after.ts';
 import { coincidenceOf, type Change } from './coincidence.ts';
 import type { Comparison, Evidence } from './comparison.ts';
@@ -12,6 +13,8 @@ import type { ModelPage } from './drift-watch.ts';
 import { factorNamed } from './factors.ts';
 import { guardsOf, type Split } from './guards.ts';
 import { ALERT_RESOLVED, loadStrata, type AlertState, type LookRows } from './look-store.ts';
+import { isOfMix, withMix } from './mix.ts';
+import { asksMix } from './rollout-mix.ts';
 import type { Newcomers } from './newcomers.ts';
 import { selectCalls, selectExamples, selectScores, type Activity, type PromptKey } from './observations.ts';
 import type { RangeRows } from './range-rows.ts';
@@ -21,6 +24,7 @@ import { slotStartMs, SLOTS_PER_DAY, SLOTS_PER_HOUR } from '../slots.ts';
 import { countArms, planFromStore } from './taking-up.ts';
 import type { Tape } from './tape.ts';
 import type { Tapes } from './tapes.ts';
+import { CONTROLS_MOVED } from '../statistics/evidence.ts';
 
 /** One comparison while it is open, and the alert that may come of it. */
 export type Rollout = {
@@ -49,6 +53,7 @@ export type Conclusion = {
 
 export type RolloutSettings = {
   readonly publicUrl: string;
+  readonly mix: MixSettings;
   readonly owner: string | null;
   readonly split: Split;
   /** Whether a hook is configured for the prompt that may be asked to roll it back. */
@@ -67,6 +72,8 @@ const RESOLVED_AFTER = SLOTS_PER_HOUR / 2;
 /** A recovery that cannot be told is waited for no longer than this. */
 const RECOVERY_AWAITED = 4 * SLOTS_PER_HOUR;
 const EXAMPLES = 5;
+/** Of the candidate: with so many it is told whether the mix explains a change. */
+const MIX_UNITS = 400;
 /** Slots, ten minutes: how soon a guard is seen to fire, or to be silent again, where nothing is to be decided. */
 const GUARDED_EVERY = 20;
 
@@ -121,8 +128,9 @@ export async function createRollout(
     reason = '';
     let frozen = comparison.settings();
     const known = record.current();
-    // What was found without controls may still be found with them.
-    const isOpen = known === null || (known.evidence.grade === 'alone' && known.state !== 'resolved');
+    // What was found without controls may still be found with them, and what the traffic explained may outgrow that.
+    const isRevisable = known !== null && known.state !== 'resolved' && (known.evidence.grade === 'alone' || (isOfMix(known) && slot % GUARDED_EVERY === 0));
+    const isOpen = known === null || isRevisable;
     if (!isOpen || !isPastThreshold(evidence, frozen)) return null;
     const strata = await readStrata(slot);
     let finding = findingOf(evidence, frozen, strata);
@@ -132,7 +140,7 @@ export async function createRollout(
       finding = findingOf(evidence, frozen, strata);
     }
     if (finding === null) reason = unfoundReason(evidence, frozen);
-    if (finding === null || (known !== null && finding.grade === 'alone')) return null;
+    if (finding === null || (known !== null && finding.grade === 'alone' && !isOfMix(known))) return null;
     const page = settings.pageOver(frozen.before_after?.request_models ?? [], slot);
     const coincidence = await coincidenceOf(store, key, arms, { changes: together(), from: finding.grade === 'concurrent' ? frozen.opened_slot + 1 : Math.max(1, frozen.opened_slot - SLOTS_PER_HOUR), to: slot + 1 });
     const judgement = judge({ grade: finding.grade, factor: factorName, page, together: coincidence.same });
@@ -140,12 +148,20 @@ export async function createRollout(
       ({ reason } = judgement);
       return null;
     }
+    const mix = await asksMix(store, key, arms, { finding, settings: frozen, slot }, settings.mix);
+    if (known !== null && isOfMix(known) && mix.explains !== null) return null;
+    if (mix.may_explain !== null && finding.candidate.units < MIX_UNITS) {
+      reason = `the mix of ${mix.may_explain.dimension} moved with it, and more units will tell whether that is all`;
+      return null;
+    }
     const examples = await selectExamples(store, factor, {
       ...key, group: frozen.group, value: candidate, metric: finding.metric, direction: finding.settings.direction, onset_ms: finding.onsetMs, to_slot: slot, limit: EXAMPLES,
     });
     const raisedMs = slotStartMs(slot + 1);
     const { owner, publicUrl, canRollBack } = settings;
-    const alert = alertOf({ identity: comparison.identity, settings: frozen, evidence, strata, finding, confounded_with: judgement.confounded_with, apart: coincidence.apart, examples, raisedMs, version, owner, publicUrl, canRollBack });
+    const found = alertOf({ identity: comparison.identity, settings: frozen, evidence, strata, finding, confounded_with: judgement.confounded_with, apart: coincidence.apart, examples, raisedMs, version, owner, publicUrl, canRollBack });
+    const alert = withMix(found, mix);
+    if (known !== null && isOfMix(known)) return record.change({ ...alert, state: known.state }, { atMs: raisedMs, reason: 'the mix of its traffic does not explain it any more' });
     return known === null
       ? record.change(alert, { atMs: raisedMs, reason: 'evidence past its threshold' })
       : record.change({ ...alert, state: known.state }, { atMs: raisedMs, reason: 'evidence past its threshold with controls as well' });
@@ -154,14 +170,18 @@ export async function createRollout(
   /** What is told of an open alert is renewed as its evidence grows, where that is looked at: every ten minutes. */
   const renew = async (slot: number): Promise<Alert | null> => {
     const alert = record.current();
-    if (alert === null || alert.state === 'resolved' || slot % GUARDED_EVERY !== 0) return null;
+    if (alert === null || isOfMix(alert) || alert.state === 'resolved' || slot % GUARDED_EVERY !== 0) return null;
     const renewed = renewedAlert(alert, { identity: comparison.identity, settings: comparison.settings(), evidence: comparison.evidence(), strata: await readStrata(slot) });
     return renewed === null ? null : record.change(renewed, { atMs: slotStartMs(slot + 1), reason: 'the evidence grew', event: 'updated' });
   };
 
-  /** A model page takes back what was said of its prompts shortly before. */
+  /** A model page takes back what was said of its prompts shortly before; a shifted mix is over with what it is told by. */
   const revise = (slot: number): Alert | null => {
     const alert = record.current();
+    const plan = comparison.settings().before_after;
+    if (alert !== null && alert.state !== 'resolved' && isOfMix(alert) && plan !== null && slot > lastSlotOf(plan)) {
+      return record.change({ ...alert, state: 'resolved', resolved_at: new Date(slotStartMs(slot + 1)).toISOString() }, { atMs: slotStartMs(slot + 1), reason: 'no earlier traffic is left to compare with, and the mix explained all of it' });
+    }
     const page = alert === null ? null : settings.pageOver(comparison.settings().before_after?.request_models ?? [], slot);
     const revision = alert === null || page === null ? null : takenBack(alert, page, slot);
     return revision === null ? null : record.change(revision.alert, { atMs: slotStartMs(slot + 1), reason: revision.reason });

@@ -10,7 +10,10 @@
  * are supermartingales (log Z is convex, Ville 1939), of disjoint units, so their product, averaged over λ on each side, is an e-process. λ*
  * is not known, so the least product over a grid of λ₀ counts: it is below the one at λ*.
  *
- *     E = min over λ₀ of  mean over five λ above λ₀⁺ of exp(ℓ_t(λ) − ℓ_t(λ₀⁺))  ·  ( ½ + ½ mean over five λ below λ₀ of exp(ℓ_c(λ) − ℓ_c(λ₀)) )
+ *     E = min over λ₀ of  ( ⅛ + ⅞ mean over five λ above λ₀⁺ of exp(ℓ_t(λ) − ℓ_t(λ₀⁺)) )  ·  ( ½ + ½ mean over five λ below λ₀ of exp(ℓ_c(λ) − ℓ_c(λ₀)) )
+ *
+ * Each factor keeps some cash, so that a λ₀ that the controls rule out by themselves is ruled out: without, a target that knows more than its
+ * controls (4 % of errors that become 21 %, beside controls with 1 %) lost all it had won to drifts that nobody saw.
  *
  * λ₀⁺ is the next point of the grid above λ₀: a margin (OR 1.22, .05 standard deviations) for what a prompt drifts by itself. The
  * first factor is 1 at the top of the grid, the second at its bottom; so without controls E ≤ 1. Assumption: the drift is common to
@@ -33,6 +36,8 @@ const LOG_ODDS = mirrored([0.2, 0.4, 0.6, 0.8, 1, 1.2, 1.4, 1.6, 1.8, 2, 2.3, 2.
 /** In standard deviations. Fine near zero, because one step is the margin. */
 const SHIFTS = mirrored([0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.8, 1.2, 1.6]);
 const POINTS = 5;
+/** Share of the bet on the target that is kept. */
+const CASH = 1 / 8;
 /** JSON has no infinity, and nobody needs more. */
 const LARGEST_LOG = 690;
 
@@ -68,7 +73,7 @@ export const differenceEvidence = (state: DifferenceState | null): number =>
     const last = target.length - 1;
     let least = Number.POSITIVE_INFINITY;
     for (let at = 0; at <= last; at++) {
-      const product = gain(target, Math.min(at + 1, last), 1) * (0.5 + 0.5 * gain(controls, at, -1));
+      const product = (CASH + (1 - CASH) * gain(target, Math.min(at + 1, last), 1)) * (0.5 + 0.5 * gain(controls, at, -1));
       least = Math.min(least, product);
     }
     return least;

@@ -117,6 +117,9 @@ export const evidenceOf = (state: EvidenceState, settings: Settings): { e_value:
   return { e_value: settings.stake * sum, metrics: Object.fromEntries(metrics) };
 };
 
+/** E-value from which on controls count as having moved: an outage is never common to all on the scale of odds. */
+export const CONTROLS_MOVED = 20;
+
 /** Of metrics whose times are compared: whether a control has it, and the e-value for "the controls got worse as well". Null: arms run together. */
 export const controlsOf = (state: EvidenceState, settings: Settings): ReadonlyMap<string, { readonly isControlled: boolean; readonly moved: number }> | null => {
   const { before_after, metrics } = settings;

@@ -1,4 +1,4 @@
-import { comparisonCharts, resultsTable } from './comparison.js';
+import { comparisonCharts, resultsTable, slicesTable } from './comparison.js';
 import { h, link } from './element.js';
 import { rollbackButton, rollbackState } from './rollback.js';
 import { change, count, counted, duration, factorName, metricName, odds, quantity, time, timeInFull } from './format.js';
@@ -29,9 +29,9 @@ export function isFault(alert) {
   return alert.culprit.factor === 'pipeline';
 }
 
-/** A model or provider that moved on several prompts at once, or a prompt that got worse by itself: no two values are compared. */
+/** A model or provider that moved on several prompts at once, or a prompt that got worse by itself or by its traffic: no two values are compared. */
 function isWatch(alert) {
-  return alert.prompt === null || alert.culprit.factor === 'unknown';
+  return alert.prompt === null || alert.culprit.baseline === 'the hour before';
 }
 
 export async function loadAlert({ id, choice }) {
@@ -54,19 +54,19 @@ export function renderAlert({ alert, metric, found, around }, { nowMs, choose, r
       h('div', { class: 'evidence' },
         comparison === null
           ? found === null ? beforeAndSince(alert) : h('p', { class: 'notice' }, `The comparison cannot be read: ${found.error.message}`)
-          : [comparisonCharts({ comparison, series, looks, metric, alert, nowMs }), resultsTable({ comparison, metric, onChoose: (name) => choose({ metric: name }) })],
+          : [comparisonCharts({ comparison, series, looks, metric, alert, nowMs }), resultsTable({ comparison, metric, onChoose: (name) => choose({ metric: name }) }), slicesTable({ comparison, metric })],
         history(alert, nowMs), told(alert, nowMs)),
-      h('aside', { 'aria-label': 'Who did it, who did not, and examples' }, culprit(alert), changed(alert, around, nowMs), innocent(alert), examples(alert), certainty(alert, { comparison, nowMs })),
+      h('aside', { 'aria-label': 'Who did it, who did not, and examples' }, culprit(alert), mixCard(alert), changed(alert, around, nowMs), innocent(alert), examples(alert), certainty(alert, { comparison, nowMs })),
     ),
   };
 }
 
-function beforeAndSince({ evidence, metric, culprit: who }) {
+function beforeAndSince({ evidence, metric, prompt, culprit: who }) {
   const { effect, baseline, candidate } = evidence;
   const kind = effect.kind === 'difference' ? undefined : 'distribution';
   const row = (name, tone, arm) => h('tr', null, h('th', { scope: 'row' }, name), h('td', { class: `number ${tone}` }, arm.value === null ? '–' : quantity(metric, arm.value, kind)), h('td', { class: 'number' }, count(arm.units)));
   return h('section', null,
-    h('h2', null, metricName(metric), h('small', null, who.factor === 'unknown' ? ` of ${who.value}, against its own hour before` : ` on all prompts that ask for ${who.value}, against their own hour before`)),
+    h('h2', null, metricName(metric), h('small', null, prompt !== null ? ` of ${prompt}, against its own hour before` : ` on all prompts that ask for ${who.value}, against their own hour before`)),
     h('table', null,
       h('thead', null, h('tr', null, h('th', { scope: 'col' }, 'When'), h('th', { scope: 'col', class: 'number' }, metricName(metric)), h('th', { scope: 'col', class: 'number' }, 'Units'))),
       h('tbody', null, row('Before', 'tone-a', baseline), row('Since the onset, when it was found', 'tone-b', candidate))),
@@ -90,7 +90,7 @@ function top(alert, { nowMs, reload }) {
     h('div', null,
       chip(alert, nowMs),
       h('h1', { tabindex: '-1' }, headline(alert)),
-      h('p', { class: 'lead' }, figures, ', since ', h('b', null, stamp(onset, nowMs)), `. Found ${duration(Date.parse(alert.raised_at) - onset)} later; ${count(evidence.candidate.units)} units have met ${who.value}.`),
+      h('p', { class: 'lead' }, figures, ', since ', h('b', null, stamp(onset, nowMs)), `. Found ${duration(Date.parse(alert.raised_at) - onset)} later; ${count(evidence.candidate.units)} units have met ${who.factor === 'mix' ? 'it' : who.value}.`),
       rollbackState(alert, { nowMs, reload }),
       alert.recovery === undefined ? null : h('p', { class: `lead ${RECOVERY[alert.recovery].tone}` }, RECOVERY[alert.recovery].text(alert)),
       alert.silences.length === 0 ? null : h('div', { class: 'notice' }, h('b', null, 'Silenced'), silenceList(alert.silences, { nowMs, end: (silence) => endSilence(silence, reload) }))),
@@ -156,7 +156,7 @@ function culprit(alert) {
   const who = alert.culprit;
   const facts = [who.commit && ['commit', h('code', null, who.commit.slice(0, 10))], who.author && ['by', who.author], who.owner && ['owner', who.owner], alert.prompt && ['prompt', link(`/prompts/${encodeURIComponent(alert.prompt)}`, null, alert.prompt)], ['environment', alert.environment]].filter(Boolean);
   return card('Culprit', null,
-    h('p', { class: 'who' }, who.factor === 'unknown' ? `${who.value} itself` : `${factorName(who.factor)} ${who.value}`),
+    h('p', { class: 'who' }, who.factor === 'unknown' ? `${who.value} itself` : who.factor === 'mix' ? `Other traffic: ${who.value}` : `${factorName(who.factor)} ${who.value}`),
     h('p', { class: 'mute' }, `against ${who.baseline}`),
     (who.confounded_with ?? []).map((other) => h('p', { class: 'mid' }, `Moved together with ${factorName(other.factor)} ${other.value}: cannot be told apart.${other.told_apart_by ? ` What would tell: ${other.told_apart_by}.` : ''}`)),
     (who.factor === 'unknown' ? changesBefore(alert) : null),
@@ -169,6 +169,18 @@ function changesBefore(alert) {
   const changes = alert.recent_changes ?? [];
   if (changes.length === 0) return h('p', { class: 'mid' }, 'Nothing that is watched changed on it in the day before.');
   return changes.map((one) => h('p', { class: 'mid' }, `Changed before: ${factorName(one.factor)} ${one.value} at ${new Date(one.at).toISOString().slice(0, 16).replace('T', ' ')} UTC.`));
+}
+
+/** Whose share of the traffic moved, and what the change would be without that. */
+function mixCard(alert) {
+  const { effect } = alert.evidence;
+  const kind = effect.kind === 'difference' ? undefined : 'distribution';
+  const share = (of) => `${Number((of * 100).toPrecision(2))} %`;
+  const left = (value) => (kind === undefined ? Number(value.toPrecision(2)) : share(value));
+  if ((alert.mix ?? []).length === 0) return null;
+  return card('Mix of its traffic', null, h('ul', null, alert.mix.map((one) =>
+    h('li', null, h('b', null, `${one.dimension} ${one.value}`), ` ${share(one.before)} → ${share(one.after)} `, h('span', { class: one.explains ? 'ok' : 'mute' },
+      `${one.explains ? 'explains it' : 'does not explain it'}: with the earlier mix worse by ${left(one.standardised.estimate)} (${left(one.standardised.low)} to ${left(one.standardised.high)}), as it was by ${left(one.raw)}`)))));
 }
 
 function innocent(alert) {

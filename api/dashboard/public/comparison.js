@@ -133,3 +133,42 @@ function resultRow(result, { isShown, onChoose }) {
     h('td', { class: 'number' }, result.weight === 0 ? h('span', { class: 'mute' }, '–') : odds(result.e_value)),
     h('td', null, h('b', { class: verdict.tone }, verdict.text)));
 }
+
+/** Where it is worse. Null where all traffic is of one kind, or nothing was compared yet. */
+export function slicesTable({ comparison, metric }) {
+  const result = comparison.results.find(({ name }) => name === metric);
+  const slices = result?.slices ?? [];
+  if (slices.length === 0) return null;
+  const { kind } = result;
+  const named = slices.filter((slice) => slice.is_worse);
+  const says = named.length === 0 ? 'nowhere proved by itself yet' : named.length === slices.length ? 'everywhere' : named.map((slice) => `${slice.dimension} ${slice.value}`).join(', ');
+  return h('section', { class: 'slices' },
+    h('h2', null, `Where ${metricName(metric).toLowerCase()} is worse`, h('small', null, ' ', says)),
+    scrolling(
+      'Where it is worse',
+      h('table', { class: 'results' },
+        h('thead', null, h('tr', null,
+          h('th', { scope: 'col' }, 'Where'),
+          h('th', { scope: 'col', class: 'number tone-a' }, comparison.baseline),
+          h('th', { scope: 'col', class: `number tone-${candidateTone(comparison)}` }, comparison.candidate),
+          h('th', { scope: 'col', class: 'number' }, 'Change'),
+          h('th', { scope: 'col' }, '95 % interval'),
+          h('th', { scope: 'col', class: 'number' }, 'Odds'),
+          h('th', { scope: 'col' }, 'Here'))),
+        h('tbody', null, slices.map((slice) => sliceRow(slice, { name: metric, kind })))),
+    ),
+    h('p', { class: 'mute legend' }, 'Of the places that are named worse, at most 5 % are expected to be harmless, however often one looks. Intervals are each for itself.'));
+}
+
+function sliceRow({ dimension, value, baseline, candidate, effect, e_value, is_worse }, { name, kind }) {
+  const quantile = effect.kind === 'difference' ? null : h('small', null, ` ${effect.kind.slice('ratio_'.length)}`);
+  const interval = effect.low === null || effect.high === null ? 'no bound yet' : `${change(effect, effect.low, name, false)} to ${change(effect, effect.high, name)}`;
+  return h('tr', null,
+    h('th', { scope: 'row' }, h('span', { class: 'mute' }, `${dimension} `), value === '' ? 'none' : value),
+    h('td', { class: 'number' }, baseline.value === null ? '–' : quantity(name, baseline.value, kind)),
+    h('td', { class: 'number' }, candidate.value === null ? '–' : quantity(name, candidate.value, kind)),
+    h('td', { class: 'number' }, change(effect, effect.estimate, name), quantile),
+    h('td', { class: 'mute' }, interval),
+    h('td', { class: 'number' }, odds(e_value)),
+    h('td', null, is_worse ? h('b', { class: 'bad' }, 'worse') : h('span', { class: 'mute' }, 'not proved')));
+}
