@@ -57,6 +57,8 @@ export type ApiSettings = {
   registries: readonly Registry[];
   /** Where SDKs send to, as an empty page tells it; null: where the page itself is served. */
   ingestUrl: string | null;
+  /** The user's own trace viewer, with {trace_id} and perhaps {span_id} in it. */
+  traceUrl: string | null;
 };
 
 export const defaultApiSettings: ApiSettings = {
@@ -70,6 +72,7 @@ export const defaultApiSettings: ApiSettings = {
   hosts: LOOPBACK_NAMES,
   registries: [],
   ingestUrl: null,
+  traceUrl: null,
 };
 
 /** What the page says of the pipeline: how far the evidence is behind the clock, null before the first look. */
@@ -139,7 +142,7 @@ export function createApi(deps: ApiDeps): OpenAPIHono {
     registerAuditLog(app, deps);
   }
 
-  app.get('/v1/status', (context) => context.json({ now_ms: deps.clock(), version: deps.settings.version, ingest_url: deps.settings.ingestUrl, needs_key: deps.access !== undefined && !deps.access.isOpen(), ...deps.status() }));
+  app.get('/v1/status', (context) => context.json({ now_ms: deps.clock(), version: deps.settings.version, ingest_url: deps.settings.ingestUrl, trace_url: deps.settings.traceUrl, needs_key: deps.access !== undefined && !deps.access.isOpen(), ...deps.status() }));
   app.openAPIRegistry.registerComponent('securitySchemes', 'key', { type: 'http', scheme: 'bearer', description: 'An API key (`culprit keys create`); not needed on loopback while there is none.' });
   app.doc31('/openapi.json', {
     security: [{ key: [] }, {}],

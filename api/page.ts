@@ -21,6 +21,8 @@ const assets: Readonly<Record<string, string>> = {
   'alert.js': 'text/javascript; charset=utf-8',
   'fault.js': 'text/javascript; charset=utf-8',
   'prompt.js': 'text/javascript; charset=utf-8',
+  'culprit.js': 'text/javascript; charset=utf-8',
+  'diff.js': 'text/javascript; charset=utf-8',
   'silence.js': 'text/javascript; charset=utf-8',
   'data.js': 'text/javascript; charset=utf-8',
 };

@@ -1,6 +1,6 @@
-import { chip, endSilence, headline, isFault, measured, stamp } from './alert.js';
+import { chip, endSilence, headline, isFault, measured } from './alert.js';
 import { sparkline } from './chart.js';
-import { h, link, s, scrolling } from './element.js';
+import { h, link, s, scrolling, stamp } from './element.js';
 import { change, count, counted, duration, odds, percent, quantity, versionName } from './format.js';
 import { firstRun, firstSpan } from './first-run.js';
 import { readJson } from './request.js';

@@ -1,7 +1,6 @@
 import { verdictOf, comparisonCharts, resultsTable } from './comparison.js';
 import { timeChart, valueStrip } from './chart.js';
-import { h, link, scrolling } from './element.js';
-import { stamp } from './alert.js';
+import { h, link, scrolling, stamp } from './element.js';
 import { count, duration, metricName, odds, percent, quantity, versionName } from './format.js';
 import { readJson } from './request.js';
 
