@@ -70,7 +70,7 @@ export async function measureCalls(store: Store, metrics: readonly CallMetric[],
 }
 
 /** What judges stand by, of the type that its name has. */
-const COUNTED = `join_state = 'joined' AND error_type IS NULL AND deleted_slot = 0 AND empty(flags)`;
+export const COUNTED = `join_state = 'joined' AND error_type IS NULL AND deleted_slot = 0 AND empty(flags)`;
 
 /** Labels that are neither good nor bad: the share of each among the labels of its name, as `name=label`. At most 20 labels of a name. */
 export async function measureLabels(store: Store, selection: Omit<Selection, 'stepSeconds'>): Promise<Measured[]> {
