@@ -6,7 +6,7 @@ import type { Cells, Metric } from '../analyzer/statistics/types.ts';
 import { Effect } from '../schemas/alert.ts';
 import type { ApiDeps } from './app.ts';
 import { readCells, type Arms } from './cells.ts';
-import { callMetrics, measureCalls, measureScores, MetricSummary, stepFor, type Selection } from './metrics.ts';
+import { callMetrics, measureCalls, measureScores, MetricSummary, modelOf, stepFor, type Selection } from './metrics.ts';
 import { NameText, TimeMs, windowOf } from './parameters.ts';
 import { ProblemError, problemResponses } from './problem.ts';
 
@@ -32,7 +32,7 @@ const Answer = z
     b: MetricSummary.nullable(),
     units: z.object({ a: z.number().int(), b: z.number().int() }).openapi({ description: 'sessions, or traces, each counted once by its first call' }),
     effects: z.array(Effect).openapi({ description: 'b against a within strata; empty: no stratum has both' }),
-    strata: z.object({ both: z.number().int(), all: z.number().int(), compared_share: z.number().nullable() }).openapi({ description: '`compared_share`: of the units, how many stand in strata that have both' }),
+    strata: z.object({ window_seconds: z.number().int().nullable().openapi({ description: 'length of a stratum; null: time is not held' }), both: z.number().int(), all: z.number().int(), compared_share: z.number().nullable() }).openapi({ description: '`compared_share`: of the units, how many stand in strata that have both' }),
     caveats: z.array(z.string()),
   })
   .openapi('Exploration');
@@ -67,7 +67,7 @@ export function registerCompare(app: OpenAPIHono, { store, clock, settings }: Ap
     const periods = factor === 'period' ? { a: periodOf('a', a), b: periodOf('b', b) } : null;
     const { from_s, to_s } = periods === null ? windowOf(window, clock(), settings.defaultWindowMs) : { from_s: Math.min(periods.a.from_s, periods.b.from_s), to_s: Math.max(periods.a.to_s, periods.b.to_s) };
     const builtIn = callMetrics.find(({ name }) => name === metric);
-    const key = periods === null ? (factor === 'model' ? "coalesce(response_model, request_model, '')" : "coalesce(prompt_version, '')") : "multiIf(event_time >= {a_from:UInt32} AND event_time < {a_to:UInt32}, 'a', event_time >= {b_from:UInt32} AND event_time < {b_to:UInt32}, 'b', '')";
+    const key = periods === null ? (factor === 'model' ? modelOf(metric) : "coalesce(prompt_version, '')") : "multiIf(event_time >= {a_from:UInt32} AND event_time < {a_to:UInt32}, 'a', event_time >= {b_from:UInt32} AND event_time < {b_to:UInt32}, 'b', '')";
     const names = periods === null ? { a, b } : { a: 'a', b: 'b' };
     const selection: Selection = {
       key,
@@ -99,7 +99,7 @@ export function registerCompare(app: OpenAPIHono, { store, clock, settings }: Ap
       b: summary('b'),
       units,
       effects,
-      strata: { both: together.length, all: strata.length, compared_share: units.a + units.b === 0 ? null : (compared.a + compared.b) / (units.a + units.b) },
+      strata: { window_seconds: windowSeconds, both: together.length, all: strata.length, compared_share: units.a + units.b === 0 ? null : (compared.a + compared.b) / (units.a + units.b) },
       caveats: caveatsOf({ factor, metric, units, compared }),
     };
     return context.json({ ...answer, says: saysOf(effects[0], { a, b, metric, units }) }, 200);
@@ -131,7 +131,7 @@ function caveatsOf({ factor, metric, units, compared }: Said): string[] {
   return [
     'Chosen after the fact: of twenty such questions about nothing, one finds something. Take it for an idea, not for a proof.',
     ...(factor === 'period' ? ['The two are of different times: whatever else changed between them counts in.'] : []),
-    ...(factor === 'model' && metric === 'error_rate' ? ['A failed call often does not say which model answered: it counts under the one that was asked for.'] : []),
+    ...(factor === 'model' && metric === 'error_rate' ? ['Models are those that were asked for, since a failed call often does not say which one answered.'] : []),
     ...(all > 0 && compared.a + compared.b < all / 2 ? ['More than half of the units stand where only one of the two had calls, and say nothing here.'] : []),
   ];
 }

@@ -1,10 +1,10 @@
 import { createRoute, z, type OpenAPIHono } from '@hono/zod-openapi';
 import type { ApiDeps } from './app.ts';
-import { callMetrics, measureCalls, measureScores, MetricSummary, type Selection } from './metrics.ts';
+import { callMetrics, measureCalls, measureScores, MetricSummary, modelOf, type Selection } from './metrics.ts';
 import { NameText, TimeMs, windowOf } from './parameters.ts';
 import { problemResponses } from './problem.ts';
 
-/** Versions of a prompt by the models that answered: one metric in each cell. */
+/** Versions of a prompt by its models: one metric in each cell. */
 
 const Cell = z.object({ version: z.string(), model: z.string(), calls: z.number().int(), summary: MetricSummary }).openapi('MatrixCell');
 
@@ -18,7 +18,7 @@ const route = createRoute({
   },
   responses: {
     200: {
-      description: 'Each cell by itself, with a 95 % interval; busiest versions and models first, at most 12 of each. A failed call that does not say who answered stands under the model that was asked for.',
+      description: 'Each cell by itself, with a 95 % interval; busiest versions and models first, at most 12 of each. Of error_rate the models are those that were asked for, since a failed call often does not say who answered.',
       content: { 'application/json': { schema: z.object({ metric: z.string(), versions: z.array(z.string()), models: z.array(z.string()), cells: z.array(Cell) }) } },
     },
     ...problemResponses,
@@ -34,7 +34,7 @@ export function registerMatrix(app: OpenAPIHono, { store, clock, settings }: Api
     const { from_s, to_s } = windowOf(window, clock(), settings.defaultWindowMs);
     const builtIn = callMetrics.find((candidate) => candidate.name === metric);
     const selection: Selection = {
-      key: "toJSONString([coalesce(prompt_version, ''), coalesce(response_model, request_model, '')])",
+      key: `toJSONString([coalesce(prompt_version, ''), ${modelOf(metric)}])`,
       where: `project = {project:String} AND environment = {environment:String} AND prompt_name = {name:String} AND event_time >= {from_s:UInt32} AND event_time <= {to_s:UInt32} ${builtIn === undefined ? 'AND name = {metric:String}' : ''}`,
       parameters: { project: settings.project, environment, name, metric, from_s, to_s },
       limit: 2000,
