@@ -22,6 +22,7 @@ import { registerFlagger } from './flagger.ts';
 import { LOOPBACK_NAMES, onlyForHosts } from './host.ts';
 import { registerLedger } from './ledger.ts';
 import { registerMatrix } from './matrix.ts';
+import { documentOf } from './openapi/document.ts';
 import { registerPage } from './page.ts';
 import { registerPlan } from './plan.ts';
 import { registerParked } from './parked.ts';
@@ -150,10 +151,9 @@ export function createApi(deps: ApiDeps): OpenAPIHono {
 
   app.get('/v1/status', (context) => context.json({ now_ms: deps.clock(), version: deps.settings.version, ingest_url: deps.settings.ingestUrl, trace_url: deps.settings.traceUrl, needs_key: deps.access !== undefined && !deps.access.isOpen(), ...deps.status() }));
   app.openAPIRegistry.registerComponent('securitySchemes', 'key', { type: 'http', scheme: 'bearer', description: 'An API key (`culprit keys create`); not needed on loopback while there is none.' });
-  app.doc31('/openapi.json', {
-    security: [{ key: [] }, {}],
-    openapi: '3.1.0',
-    info: { title: 'Culprit', version: deps.settings.version, description: 'Watches LLM traffic and says which change made it worse.', license: { name: 'Apache-2.0' } },
+  app.get('/openapi.json', (context) => {
+    const info = { title: 'Culprit', version: deps.settings.version, description: 'Watches LLM traffic and says which change made it worse.', license: { name: 'Apache-2.0' } };
+    return context.json(documentOf(app, { security: [{ key: [] }, {}], openapi: '3.1.0', info }));
   });
 
   app.all('*', (context) => problemResponse(404, `There is nothing at ${context.req.path.slice(0, 200)}; /openapi.json lists the resources.`));
