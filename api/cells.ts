@@ -27,11 +27,11 @@ export async function readCells(store: Store, selection: Selection, { metric, ar
   const model = isModelHeld ? "coalesce(request_model, response_model, '')" : "''";
   const unit = `if(coalesce(session_id, '') = '', ${isScore ? 'call_trace_id' : 'trace_id'}, assumeNotNull(session_id))`;
   // Units and strata by their hashes: among a week's units two share one in a case of a hundred million, and texts take three times as long.
-  const firsts = `SELECT argMin((${selection.key} = {b:String}, cityHash64(${window}, ${model}, operation, stratum_attributes), assumeNotNull(${value})), ${start}) AS first
+  const firsts = `SELECT argMin((${selection.key} = {b:String}, ${window}, cityHash64(${model}, operation, stratum_attributes), assumeNotNull(${value})), ${start}) AS first
     FROM ${isScore ? 'scores' : 'calls'} FINAL WHERE ${selection.where} AND ${isScore ? COUNTED : "role = 'call'"} AND isNotNull(${value}) GROUP BY cityHash64(${unit})`;
   const scale = metric === null ? await scaleOf(store, selection) : { kind: metric.kind, direction: metric.direction };
   const rows = await store.select<{ stratum: string; bin: number; a: number; b: number }>(
-    `SELECT toString(first.2) AS stratum, ${binOf(scale)} AS bin, countIf(NOT first.1) AS a, countIf(first.1) AS b FROM (${firsts}) GROUP BY stratum, bin ORDER BY stratum, bin LIMIT ${MOST_CELLS}`,
+    `SELECT concat(toString(first.2), ' ', toString(first.3)) AS stratum, any(first.2) AS window, ${binOf(scale)} AS bin, countIf(NOT first.1) AS a, countIf(first.1) AS b FROM (${firsts}) GROUP BY stratum, bin ORDER BY window, stratum, bin LIMIT ${MOST_CELLS}`,
     { ...selection.parameters, ...arms },
   );
   const strata = new Map<string, { bins: number[]; a: number[]; b: number[] }>();
@@ -49,11 +49,11 @@ export async function readCells(store: Store, selection: Selection, { metric, ar
 function binOf({ kind, minimum = 0, maximum = 1 }: Scale): string {
   switch (kind) {
     case 'rate':
-      return 'toInt32(round(50 * first.3))';
+      return 'toInt32(round(50 * first.4))';
     case 'score':
-      return `toInt32(round(50 * (1 - least(1, greatest(0, (first.3 - ${minimum}) / ${maximum - minimum})))))`;
+      return `toInt32(round(50 * (1 - least(1, greatest(0, (first.4 - ${minimum}) / ${maximum - minimum})))))`;
     case 'distribution':
-      return 'if(first.3 <= 0, -1000, greatest(-999, toInt32(round(8 * log2(first.3)))))';
+      return 'if(first.4 <= 0, -1000, greatest(-999, toInt32(round(8 * log2(first.4)))))';
   }
 }
 

@@ -61,11 +61,11 @@ function complete(operation: Operation, example: z.infer<typeof Example>): void 
 }
 
 /**
- * Two things that the generator writes and JSON Schema reads otherwise. A pattern with flags is written with them, as /…/u: here it is bare, and
- * is read as Unicode. And a named schema or null is written as "all of" both, which nothing is: here it is "any of" them.
+ * Two things that the generator writes and JSON Schema reads otherwise. A pattern with flags is written with them, as …/u: here it is bare,
+ * and is read as Unicode. And a named schema or null is written as "all of" both, which nothing is: here it is "any of" them.
  */
 function corrected(key: string, value: unknown): unknown {
-  if (key === 'pattern' && typeof value === 'string') return /^\/(.*)\/u$/s.exec(value)?.[1] ?? value;
+  if (key === 'pattern' && typeof value === 'string') return value.replace(/(?<=\$)\/u$/, '');
   const pair = NamedOrNull.safeParse(value);
   if (!pair.success) return value;
   const [named, { type: _type, ...said }] = pair.data.allOf;

@@ -18,9 +18,9 @@ function operations(): { name: string; operation: Json }[] {
   return Object.entries<Json>(document['paths']).flatMap(([path, methods]) => Object.entries<Json>(methods).map(([method, operation]) => ({ name: `${method.toUpperCase()} ${path}`, operation })));
 }
 
-/** A schema of the document, with what it refers to beside it. */
+/** A schema of the document, with what it refers to beside it. Patterns with classes of Unicode are left out: zod reads them without the flag that they need. */
 function fits(schema: Json, value: unknown): string[] {
-  const whole = JSON.parse(JSON.stringify({ ...schema, $defs: document['components']['schemas'] }).replaceAll('#/components/schemas/', '#/$defs/'));
+  const whole = JSON.parse(JSON.stringify({ ...schema, $defs: document['components']['schemas'] }, (key, part) => (key === 'pattern' && String(part).includes('\\p{') ? undefined : part)).replaceAll('#/components/schemas/', '#/$defs/'));
   const result = z.fromJSONSchema(whole).safeParse(value);
   return result.success ? [] : result.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`);
 }

@@ -68,7 +68,7 @@ function resultOf(found, form) {
     h('td', { class: 'number' }, count(arm?.n ?? 0)),
     h('td', { class: 'number' }, count(own)));
   return h('section', { class: 'found' },
-    h('h2', { role: 'status' }, h('span', { class: 'chip mid' }, 'Exploratory'), ' ', found.says),
+    h('div', { role: 'status' }, h('h2', null, h('span', { class: 'chip mid' }, 'Exploratory'), ' ', found.says)),
     h('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': 'Each by itself' }, h('table', { class: 'versions' },
       h('thead', null, h('tr', null, ['', metricName(metric), '95 % interval', 'p50', 'p95', 'Calls', 'Units'].map((text, index) => h('th', { scope: 'col', class: index === 0 || index === 2 ? null : 'number' }, text === '' ? h('span', { class: 'unseen' }, 'Which') : text)))),
       h('tbody', null, row(form.a, 'tone-a', a, units.a), row(form.b, 'tone-c', b, units.b)))),
