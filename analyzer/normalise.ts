@@ -63,6 +63,8 @@ export type NormalisedRecord = { readonly kind: 'score'; readonly score: Score }
 export type NormaliserSettings = {
   /** Attributes that strata are kept apart by, looked for on the span, then on its resource. */
   readonly stratumAttributes: readonly string[];
+  /** Attributes whose values are compared with each other, looked for in the same way. Default: none. */
+  readonly factorAttributes?: readonly string[];
   /** A project's own names for what tags a span. Default: none. */
   readonly keys?: TagKeys;
   /** The prompt whose version a feature flag picks, by flag key. Default: none. */
@@ -152,7 +154,8 @@ function callOf(
   const finish = inference.finish_reason ?? answer?.finishReason ?? null;
   const cost = costOf(inference, provider, usage, at_ms, pricer);
   const ttft_ms = ttftMs(inference.ttft, span.start_ns, duration_ms, flags);
-  const stratum_attributes = stratumAttributes(settings.stratumAttributes, attributes, resource, flags);
+  const stratum_attributes = attributesNamed(settings.stratumAttributes, attributes, resource, flags);
+  const { factorAttributes = [] } = settings;
   return {
     project: context.project,
     trace_id: span.trace_id,
@@ -194,6 +197,7 @@ function callOf(
     is_empty: inference.operation === 'embeddings' ? null : isEmpty(answer),
     is_format_valid: isFormatValid(answer, inference.asks_json ? 'asks_json' : 'asks_text'),
     stratum_attributes,
+    ...(factorAttributes.length === 0 ? {} : { factor_attributes: attributesNamed(factorAttributes, attributes, resource, flags) }),
     flags: [...flags],
   };
 }
@@ -224,7 +228,7 @@ function costOf(inference: Inference, provider: string, usage: Usage, at_ms: num
   return reported === null ? { cost_usd: null, cost_source: null } : { cost_usd: reported, cost_source: 'reported' };
 }
 
-function stratumAttributes(keys: readonly string[], attributes: Attributes, resource: Attributes, flags: Set<string>): Readonly<Record<string, string>> {
+function attributesNamed(keys: readonly string[], attributes: Attributes, resource: Attributes, flags: Set<string>): Readonly<Record<string, string>> {
   const present: Record<string, string> = {};
   for (const key of keys) {
     const value = text(attributes.get(key), flags) ?? text(resource.get(key), flags);

@@ -53,6 +53,8 @@ const Call = z
     is_empty: z.boolean().nullable(),
     is_format_valid: z.boolean().nullable(),
     stratum_attributes: z.record(z.string(), z.string()),
+    factor_attributes: z.record(z.string(), z.string()),
+    prompt_content: nullableText,
     flags: z.array(z.string()),
   })
   .openapi('LlmCall');
@@ -98,7 +100,7 @@ const columns = `project, toUnixTimestamp(event_time) AS event_s, trace_id, span
   prompt_version_source, prompt_label, prompt_fingerprint, prompt_attribution, provider, request_model, response_model, response_id, finish_reason,
   is_error, error_type, status_message, is_stream, is_cache_hit, is_experiment, ttft_ms, input_tokens, output_tokens, cache_read_tokens,
   cache_write_tokens, reasoning_tokens, cost_usd, cost_source, session_id, user_id, is_empty, is_format_valid,
-  stratum_attributes, flags`;
+  stratum_attributes, factor_attributes, prompt_content, flags`;
 
 export function registerCalls(app: OpenAPIHono, { store, clock, settings }: ApiDeps): void {
   app.openapi(route, async (context) => {
@@ -148,6 +150,8 @@ function toCall({ event_s: _event_s, parent_span_id, ...row }: CallRow): z.infer
     parent_span_id: parent_span_id === '' ? null : parent_span_id,
     duration_ms: row.end_time_ns === '0' || elapsedNs < 0n ? null : Number(elapsedNs) / 1e6,
     stratum_attributes: { ...row.stratum_attributes },
+    factor_attributes: { ...row.factor_attributes },
+    prompt_content: row.prompt_content ?? null,
     flags: [...row.flags],
   };
 }

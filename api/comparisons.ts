@@ -133,7 +133,7 @@ type ComparisonFilter = { id?: string; candidate?: string | undefined; baseline?
 
 export async function findComparisons({ store, settings }: Pick<ApiDeps, 'store' | 'settings'>, filter: ComparisonFilter): Promise<Found[]> {
   // Watches over models, which have no prompt, are read by id.
-  const conditions = ['project = {project:String}', filter.id === undefined ? `prompt_name != ''` : 'true'];
+  const conditions = ['project = {project:String}', filter.id === undefined ? `prompt_name != '' AND factor != 'unknown'` : 'true'];
   const columns = { id: 'comparison_id', prompt: 'prompt_name', environment: 'environment', state: 'state', candidate: 'candidate', baseline: 'baseline', factor: 'factor' } as const;
   const parameters: Record<string, unknown> = { project: settings.project, limit: filter.limit };
   for (const name of ['id', 'prompt', 'environment', 'state', 'candidate', 'baseline', 'factor'] as const) {

@@ -22,13 +22,14 @@ const seriesRoute = createRoute({
   },
 });
 
-/** How an arm reads from a row. `prompt_content` has no column of its own, so that comparison has no series. */
-const factorColumns: Readonly<Record<string, { calls: string; scores: string | null }>> = {
-  prompt_version: { calls: "coalesce(prompt_version, '')", scores: "coalesce(prompt_version, '')" },
-  model: { calls: "coalesce(response_model, request_model, '')", scores: "coalesce(response_model, request_model, '')" },
-  provider: { calls: 'provider', scores: null },
-  app_version: { calls: 'service_version', scores: null },
-};
+/** How an arm reads from a row of calls or of scores. What is none of these is an attribute that the configuration names. */
+const factorColumns: ReadonlyMap<string, string> = new Map([
+  ['prompt_version', "coalesce(prompt_version, '')"],
+  ['model', "coalesce(response_model, request_model, '')"],
+  ['provider', 'provider'],
+  ['app_version', 'service_version'],
+  ['prompt_content', "coalesce(prompt_content, '')"],
+]);
 
 export function registerSeries(app: OpenAPIHono, deps: ApiDeps): void {
   app.openapi(seriesRoute, async (context) => {
@@ -45,13 +46,12 @@ export async function readSeries({ store, clock }: Pick<ApiDeps, 'store' | 'cloc
   const ended = comparison.state === 'closed' && comparison.last_look_ms !== null ? comparison.last_look_ms + 1_800_000 : clock();
   const toMs = to ?? Math.min(clock(), Math.max(ended, comparison.opened_ms + 600_000));
   const fromMs = from ?? comparison.opened_ms - Math.max(1_800_000, (toMs - comparison.opened_ms) * 0.3);
-  const columns = factorColumns[comparison.factor];
   const builtIn = callMetrics.find((candidate) => candidate.name === metric);
-  const column = builtIn === undefined ? columns?.scores : columns?.calls;
+  const column = factorColumns.get(comparison.factor) ?? 'factor_attributes[{factor:String}]';
   const selection: Selection = {
-    key: column ?? "''",
+    key: column,
     where: `project = {project:String} AND environment = {environment:String} AND event_time >= {from_s:UInt32} AND event_time <= {to_s:UInt32}
-      ${comparison.prompt === '' ? '' : 'AND prompt_name = {prompt:String}'} AND ${column ?? "''"} IN ({baseline:String}, {candidate:String})
+      ${comparison.prompt === '' ? '' : 'AND prompt_name = {prompt:String}'} AND ${column} IN ({baseline:String}, {candidate:String})
       ${builtIn === undefined ? 'AND name = {metric:String}' : ''}`,
     parameters: {
       project: comparison.project,
@@ -59,6 +59,7 @@ export async function readSeries({ store, clock }: Pick<ApiDeps, 'store' | 'cloc
       prompt: comparison.prompt,
       baseline: comparison.baseline,
       candidate: comparison.candidate,
+      factor: comparison.factor,
       metric,
       from_s: Math.max(0, Math.floor(fromMs / 1000)),
       to_s: Math.max(0, Math.ceil(toMs / 1000)),

@@ -9,9 +9,10 @@ const MAX_CONTENT_BYTES = 256 * 1024;
 
 /** The reader of spans as the configuration wants it: the same for a server, a replay and an inspection. */
 export function createNormaliserFor(config: Config): Normaliser {
-  const { content: mode, redact, strata } = config;
+  const { content: mode, redact, strata, factors } = config;
   return createNormaliser({
     stratumAttributes: strata.attributes,
+    factorAttributes: factors.attributes,
     keys: config.keys,
     featureFlags: config.feature_flags,
     labels: (name) => scoreLabelsFor(config, name),

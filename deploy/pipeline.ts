@@ -42,6 +42,7 @@ export function createLookFor(store: Store, config: Config, settings: { readonly
       sessionWindowS: config.session_window_s,
       publicUrl: publicUrlOf(config),
       slotsPerRead: settings.slotsPerRead,
+      factorAttributes: config.factors.attributes,
       promptPolicy: (prompt) => promptSettingsFor(config, prompt),
       metricPolicy: (prompt) => (name, kind) => metricSettingsFor(config, prompt, name, kind === 'boolean' ? 'rate' : 'score'),
     },

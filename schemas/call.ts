@@ -32,6 +32,8 @@ export type LlmCall = {
   prompt_label: string | null;
   /** What the prompt's text was, without keeping it: `t:` (template) or `s:` (system prompt) and 16 hex digits. */
   prompt_fingerprint: string | null;
+  /** The fingerprint again where it tells an edit under an unchanged version from texts that live beside each other; else absent. */
+  prompt_content?: string | null;
   /** `none`: no tag; a name beside it is that of what asked, and its version the fingerprint. */
   prompt_attribution: PromptAttribution;
   /** What asked, by its own name (function, agent): the prompt's name where nothing else is. Not stored. */
@@ -68,6 +70,8 @@ export type LlmCall = {
   is_format_valid: boolean | null;
   /** Configured attributes that strata are kept apart by (app.route, …), present ones only. */
   stratum_attributes: Readonly<Record<string, string>>;
+  /** Configured attributes that are compared by their values (deployment.ring, …), present ones only. Absent: none are. */
+  factor_attributes?: Readonly<Record<string, string>>;
   /** What was odd: "clock_skew", "clock_far_off", "unit_corrected", "tokens_adjusted", "attribute_truncated", … */
   flags: readonly string[];
 };

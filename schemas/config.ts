@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { AccessSection } from './access.ts';
 import { ClickHouseSettings } from './clickhouse-settings.ts';
+import { FactorSettings } from './factor-settings.ts';
 import { KafkaSettings } from './kafka.ts';
 import { builtIn, MetricRule, PromptRule } from './metric-settings.ts';
 import { MAX_PATTERN_CHARACTERS, MAX_PATTERNS, patternFault } from './redaction.ts';
@@ -70,6 +71,7 @@ export const ConfigFile = z
         attributes: z.array(z.string().min(1).max(256)).max(16).default(['app.route', 'http.route', 'gen_ai.agent.name']).describe('Span attributes that only like calls are compared within.'),
       })
       .prefault({}),
+    factors: FactorSettings.prefault({}),
     keys: TagKeys.prefault({}),
     access: AccessSection.prefault({}),
     kafka: KafkaSettings.prefault({}),

@@ -110,8 +110,8 @@ export const ComparisonSettings = z.object({
   before_after: BeforeAfter.nullable().default(null),
   /** Those that fire. */
   guards: z.array(Guard).default([]),
-  /** Of a model that is watched over all prompts: where its evidence begins, and whether prompts are left out in groups. */
-  drift: z.object({ since_slot: z.number().int(), is_grouped: z.boolean() }).nullable().default(null),
+  /** Of a model or a provider that is watched over all prompts: where its evidence begins, whether prompts are left out in groups, and what is left out: of a prompt that is watched by itself nothing. */
+  drift: z.object({ since_slot: z.number().int(), is_grouped: z.boolean(), leaves_out: z.enum(['prompt', 'prompt_or_model', 'nothing']).default('prompt') }).nullable().default(null),
 });
 export type ComparisonSettings = z.infer<typeof ComparisonSettings>;
 

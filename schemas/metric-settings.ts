@@ -30,7 +30,7 @@ export const MetricRule = z
 export type MetricRule = z.infer<typeof MetricRule>;
 
 export const PromptRule = z.strictObject({
-  baseline: z.string().min(1).optional().describe('Version that new versions are compared with.'),
+  baseline: z.string().min(1).optional().describe('Version, or label of the version, that new versions are compared with.'),
   split: z.record(z.string().min(1), z.number().positive()).optional().describe('How traffic is meant to be divided between versions, as weights. Where it is not, nothing is decided.'),
   owner: z.string().min(1).optional().describe('Who is named in its alerts: a team, a handle, an address.'),
   metrics: z.record(z.string().min(1), MetricRule).optional(),

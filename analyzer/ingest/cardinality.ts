@@ -19,7 +19,8 @@ export type Cardinality = {
   restore(seen: readonly SeenVersion[], nowMs: number): void;
 };
 
-export type SeenVersion = { readonly project: string; readonly prompt_name: string; readonly prompt_version: string };
+/** `factor`: left out, or `prompt_content` where it is a text under a version. */
+export type SeenVersion = { readonly project: string; readonly prompt_name: string; readonly prompt_version: string; readonly factor?: string };
 
 export const OTHER = '(other)';
 /** What of a call was past its limit: a flag of the call, and the `value` of rows of `versions` whose factor is OVER_LIMIT. */

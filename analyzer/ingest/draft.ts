@@ -156,7 +156,9 @@ export function createDraft(): Draft {
       for (const [key, { call }] of completed) {
         const { prompt_name, prompt_version, prompt_attribution } = call;
         if (prompt_attribution !== 'ambiguous') {
-          if (prompt_name !== null && prompt_version !== null) see(call, 'prompt_version', prompt_version);
+          if (prompt_name === null || prompt_version === null) continue;
+          see(call, 'prompt_version', prompt_version);
+          if (call.prompt_content !== null && call.prompt_content !== undefined) see(call, 'prompt_content', call.prompt_content);
           continue;
         }
         const flags = calls.get(key)?.call.flags ?? [];

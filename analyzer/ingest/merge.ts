@@ -37,7 +37,8 @@ export function merge(call: LlmCall, other: LlmCall): LlmCall {
     // Why it failed, not whether: an outer library can fail on an answer that was good.
     error_type: call.is_error ? (call.error_type ?? other.error_type) : call.error_type,
     status_message: call.is_error ? (call.status_message ?? other.status_message) : call.status_message,
-    stratum_attributes: lacksKeys(call, other) ? { ...other.stratum_attributes, ...call.stratum_attributes } : call.stratum_attributes,
+    stratum_attributes: withKeysOf(other.stratum_attributes, call.stratum_attributes),
+    ...(other.factor_attributes === undefined ? {} : { factor_attributes: withKeysOf(other.factor_attributes, call.factor_attributes ?? {}) }),
   };
   return isSame(call, merged) ? call : merged;
 }
@@ -73,8 +74,9 @@ function costOf(call: LlmCall, other: LlmCall): Pick<LlmCall, 'cost_usd' | 'cost
   return { cost_usd, cost_source };
 }
 
-function lacksKeys(call: LlmCall, other: LlmCall): boolean {
-  return Object.keys(other.stratum_attributes).some((key) => !(key in call.stratum_attributes));
+/** The very same object where there is nothing to add. */
+function withKeysOf(other: Readonly<Record<string, string>>, own: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  return Object.keys(other).some((key) => !(key in own)) ? { ...other, ...own } : own;
 }
 
 function isSame(call: LlmCall, merged: LlmCall): boolean {

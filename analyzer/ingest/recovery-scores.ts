@@ -57,11 +57,11 @@ export async function loadScores(store: Store, scores: readonly Score[]): Promis
       { score_ids: ids.slice(from, from + CHUNK) },
     );
     for (const row of rows) {
-      const { join_state, call_trace_id, call_span_id, call_start_time_ns, environment, operation, prompt_name, prompt_version, prompt_attribution, request_model, response_model, session_id, stratum_attributes, is_experiment, ...score } = row;
+      const { join_state, call_trace_id, call_span_id, call_start_time_ns, environment, operation, prompt_name, prompt_version, prompt_attribution, request_model, response_model, session_id, stratum_attributes, is_experiment, provider, service_name, service_version, prompt_content = null, factor_attributes = {}, ...score } = row;
       if (!wanted.has(scoreKey(score))) continue;
       const call: CallFacts = {
         project: score.project, trace_id: call_trace_id, span_id: call_span_id, start_time_ns: call_start_time_ns, environment, operation, prompt_name, prompt_version, prompt_attribution,
-        request_model, response_model, response_id: null, session_id, stratum_attributes, is_experiment,
+        request_model, response_model, response_id: null, session_id, stratum_attributes, is_experiment, provider, service_name, service_version, prompt_content, factor_attributes,
       };
       found.set(scoreKey(score), { ...filedScore(score), place: join_state === 'joined' ? { kind: 'joined', call } : { kind: join_state } });
     }
@@ -71,10 +71,10 @@ export async function loadScores(store: Store, scores: readonly Score[]): Promis
 
 type CallOfScore = Omit<CallFacts, 'project' | 'trace_id' | 'span_id' | 'start_time_ns' | 'response_id'> & { join_state: Place['kind']; call_trace_id: string; call_span_id: string; call_start_time_ns: string };
 const CALL_OF_SCORE_COLUMNS = `join_state, call_trace_id, call_span_id, toString(call_start_ns) AS call_start_time_ns, environment, operation, prompt_name, prompt_version, prompt_attribution,
-  request_model, response_model, session_id, stratum_attributes, is_experiment`;
+  request_model, response_model, session_id, stratum_attributes, is_experiment, provider, service_name, service_version, prompt_content, factor_attributes`;
 
 const FACTS_COLUMNS = `project, trace_id, span_id, toString(start_ns) AS start_time_ns, environment, operation, prompt_name, prompt_version,
-  prompt_attribution, request_model, response_model, response_id, session_id, stratum_attributes, is_experiment, slot`;
+  prompt_attribution, request_model, response_model, response_id, session_id, stratum_attributes, is_experiment, provider, service_name, service_version, prompt_content, factor_attributes, slot`;
 
 /** Complete calls that have one of these ids, each as its newest row says; at most 100 of one trace or session, the first to start. */
 export async function selectCallFacts(store: Store, column: 'trace_id' | 'span_id' | 'response_id' | 'session_id', values: readonly string[]): Promise<RememberedCall[]> {

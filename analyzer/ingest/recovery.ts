@@ -60,9 +60,9 @@ export async function reconcileLedger(store: Store, shard: number): Promise<{ la
 
 const CALL_COLUMNS = `project, trace_id, span_id, nullIf(parent_span_id, '') AS parent_span_id, toString(start_ns) AS start_time_ns, toString(end_ns) AS end_time_ns,
   received_ms AS received_time_ms, if(end_ns >= start_ns, (end_ns - start_ns) / 1e6, NULL) AS duration_ms, dialect, scope_name, service_name, service_version,
-  environment, operation, prompt_name, prompt_version, prompt_version_source, prompt_label, prompt_fingerprint, prompt_attribution, provider, request_model, response_model, response_id,
+  environment, operation, prompt_name, prompt_version, prompt_version_source, prompt_label, prompt_fingerprint, prompt_content, prompt_attribution, provider, request_model, response_model, response_id,
   finish_reason, is_error, error_type, status_message, is_stream, is_cache_hit, is_experiment, ttft_ms, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens,
-  reasoning_tokens, cost_usd, cost_source, session_id, user_id, is_empty, is_format_valid, stratum_attributes, flags`;
+  reasoning_tokens, cost_usd, cost_source, session_id, user_id, is_empty, is_format_valid, stratum_attributes, factor_attributes, flags`;
 
 const FILING = 'calls.revision AS revision, slot, role, reason, toUnixTimestamp(event_time) AS event_s';
 
@@ -118,10 +118,10 @@ export async function loadProvisionalCalls(store: Store, of: BatchRange, limit: 
   return rows.map(filedCall);
 }
 
-/** Versions that were seen since. */
+/** Versions, and texts under versions, that were seen since. */
 export async function loadVersionsSince(store: Store, since_ms: number): Promise<SeenVersion[]> {
   return store.select<SeenVersion>(
-    `SELECT DISTINCT project, prompt_name, value AS prompt_version FROM versions WHERE factor = 'prompt_version' AND versions.last_seen_ms >= {since_ms:UInt64}`,
+    `SELECT DISTINCT project, prompt_name, value AS prompt_version, factor FROM versions WHERE factor IN ('prompt_version', 'prompt_content') AND versions.last_seen_ms >= {since_ms:UInt64}`,
     { since_ms },
   );
 }

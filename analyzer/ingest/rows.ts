@@ -60,6 +60,7 @@ export function callRow(call: LlmCall, filing: CallFiling, batch: number) {
     prompt_version_source: call.prompt_version_source,
     prompt_label: call.prompt_label,
     prompt_fingerprint: call.prompt_fingerprint,
+    prompt_content: call.prompt_content ?? null,
     prompt_attribution: call.prompt_attribution,
     provider: call.provider,
     request_model: call.request_model,
@@ -85,6 +86,7 @@ export function callRow(call: LlmCall, filing: CallFiling, batch: number) {
     is_empty: call.is_empty,
     is_format_valid: call.is_format_valid,
     stratum_attributes: call.stratum_attributes,
+    factor_attributes: call.factor_attributes ?? {},
     flags: call.flags,
   };
 }
@@ -107,6 +109,11 @@ export type CallFacts = Pick<
   | 'session_id'
   | 'stratum_attributes'
   | 'is_experiment'
+  | 'provider'
+  | 'service_name'
+  | 'service_version'
+  | 'prompt_content'
+  | 'factor_attributes'
 >;
 
 export function factsOf(call: CallFacts): CallFacts {
@@ -126,6 +133,11 @@ export function factsOf(call: CallFacts): CallFacts {
     session_id: call.session_id,
     stratum_attributes: call.stratum_attributes,
     is_experiment: call.is_experiment,
+    provider: call.provider,
+    service_name: call.service_name,
+    service_version: call.service_version,
+    prompt_content: call.prompt_content ?? null,
+    factor_attributes: call.factor_attributes ?? {},
   };
 }
 
@@ -173,6 +185,11 @@ export function scoreRow({ score, place, stored }: FiledScore, batch: number) {
     session_id: call?.session_id ?? null,
     stratum_attributes: call?.stratum_attributes ?? {},
     is_experiment: call?.is_experiment ?? false,
+    provider: call?.provider ?? '',
+    service_name: call?.service_name ?? '',
+    service_version: call?.service_version ?? '',
+    prompt_content: call?.prompt_content ?? null,
+    factor_attributes: call?.factor_attributes ?? {},
   };
 }
 

@@ -4,31 +4,36 @@ import type { FactorName } from './factors.ts';
 import { slotStartMs } from '../slots.ts';
 
 /**
- * One regression, one alert, one culprit. What a comparison found is held against what else is known of the same time; arms that ran at
- * the same time need none of it, as whatever else moved was the same for both.
+ * One regression, one alert, one culprit. What a comparison found is held against what else is known of the same time. Arms that ran at
+ * the same time need none of it, as whatever else happened was the same for both; only what moved with them stays beside the culprit.
  */
 export type Claim = {
   readonly grade: Alert['evidence']['grade'];
   readonly factor: FactorName;
   /** A page that stands over a model that the prompt runs on. */
   readonly page: ModelPage | null;
-  /** Comparisons of other factors of the prompt that opened in the same ten minutes. */
-  readonly together: readonly { readonly factor: FactorName; readonly value: string }[];
+  /** Changes of other factors of the prompt in the same ten minutes that its arms cannot be told from. */
+  readonly together: readonly Told[];
 };
 
+export type Told = { readonly factor: FactorName; readonly value: string };
+
 export type Judgement =
-  | { readonly kind: 'raise'; readonly confounded_with: readonly { readonly factor: FactorName; readonly value: string }[] }
+  | { readonly kind: 'raise'; readonly confounded_with: readonly Told[] }
   /** Nobody is accused for now, and why. */
   | { readonly kind: 'hold'; readonly reason: string };
 
 export function judge({ grade, factor, page, together }: Claim): Judgement {
-  if (grade === 'concurrent') return { kind: 'raise', confounded_with: [] };
+  if (grade === 'concurrent') return { kind: 'raise', confounded_with: together };
   if (page !== null) return { kind: 'hold', reason: `other prompts on ${page.model} moved at the same time (${page.alert_id}, ${page.metric}); judged again an hour after that is over` };
-  // A version that came with another model has no earlier calls on that model to be compared with.
-  const model = together.find((other) => other.factor === 'model');
-  if (factor !== 'model' && model !== undefined) return { kind: 'hold', reason: `${model.value} came with it: the comparison of models carries both, running one without the other would tell them apart` };
+  // A version that came with another model, or to another provider, has no earlier calls there to be compared with.
+  const carrier = CARRIERS.slice(0, CARRIERS.indexOf(factor) < 0 ? CARRIERS.length : CARRIERS.indexOf(factor)).flatMap((name) => together.filter((other) => other.factor === name))[0];
+  if (carrier !== undefined) return { kind: 'hold', reason: `${carrier.value} came with it: the comparison of ${carrier.factor}s carries both, running one without the other would tell them apart` };
   return { kind: 'raise', confounded_with: together };
 }
+
+/** Where times are compared these carry what came with them, the first of them before the second. */
+const CARRIERS: readonly FactorName[] = ['model', 'provider'];
 
 const TEN_MINUTES_MS = 600_000;
 

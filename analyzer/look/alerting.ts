@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Alert } from '../../schemas/alert.ts';
 import type { ComparisonSettings, MetricSettings, Stratum } from '../../schemas/evidence.ts';
+import type { Told } from './adjudication.ts';
 import type { ComparisonIdentity, Evidence } from './comparison.ts';
 import { ANY_METRIC } from './guards.ts';
 import type { Example } from './observations.ts';
@@ -143,7 +144,9 @@ export type AlertContext = {
   readonly evidence: Evidence;
   readonly strata: readonly Stratum[];
   readonly finding: Finding;
-  readonly confounded_with: readonly { readonly factor: string; readonly value: string }[];
+  /** Other changes of the same minutes: those that cannot be told from the culprit, and those that both arms had. */
+  readonly confounded_with: readonly Told[];
+  readonly apart: readonly Told[];
   readonly examples: readonly Example[];
   readonly raisedMs: number;
   /** That served most calls when the alert was raised. */
@@ -168,10 +171,10 @@ export function alertOf(context: AlertContext): Alert {
     project: identity.project,
     environment: identity.environment,
     prompt: identity.prompt_name,
-    prompt_version: identity.factor === 'prompt_version' ? identity.candidate : context.version,
+    prompt_version: identity.factor === 'prompt_version' ? identity.candidate : identity.factor === 'prompt_content' ? settings.group : context.version,
     metric,
     direction: finding.settings.direction,
-    culprit: { factor: identity.factor, value: identity.candidate, baseline: identity.baseline, ...(context.confounded_with.length === 0 ? {} : { confounded_with: [...context.confounded_with] }), commit: null, author: null, owner: context.owner, diff_url: null },
+    culprit: { factor: identity.factor, value: identity.candidate, baseline: identity.baseline, ...(context.confounded_with.length === 0 ? {} : { confounded_with: context.confounded_with.map((other) => confoundedWith(identity, other)) }), commit: null, author: null, owner: context.owner, diff_url: null },
     evidence: {
       grade: finding.grade,
       e_value: evidence.e_value,
@@ -195,8 +198,8 @@ export function alertOf(context: AlertContext): Alert {
     },
     summary: summaryOf({
       prompt: identity.prompt_name,
-      candidate: nameOf(identity, identity.candidate),
-      baseline: nameOf(identity, identity.baseline),
+      candidate: nameOf(identity, identity.candidate, settings.group),
+      baseline: nameOf(identity, identity.baseline, settings.group),
       metric,
       kind: finding.settings.kind,
       direction: finding.settings.direction,
@@ -207,17 +210,44 @@ export function alertOf(context: AlertContext): Alert {
   };
 }
 
-export function nameOf({ factor }: ComparisonIdentity, value: string): string {
-  return factor === 'model' ? `on ${value}` : value;
+/** In a sentence about the prompt. */
+export function nameOf({ factor }: ComparisonIdentity, value: string, group: string): string {
+  switch (factor) {
+    case 'prompt_version':
+      return value;
+    case 'model':
+    case 'provider':
+      return `on ${value}`;
+    case 'prompt_content':
+      return `${group} with text ${value}`;
+    case 'app_version':
+      return `in ${group === '' ? 'the application' : group} ${value}`;
+    default:
+      return `with ${factor} ${value}`;
+  }
+}
+
+function confoundedWith({ candidate }: ComparisonIdentity, { factor, value }: Told): NonNullable<Alert['culprit']['confounded_with']>[number] {
+  return { factor, value, told_apart_by: `running ${candidate} without ${value}, or ${value} without ${candidate}` };
 }
 
 /** What ran under both arms cannot be what tells them apart; over time, only if others that ran on it did not move. */
-function exonerated({ identity, settings, strata, evidence, finding, version }: AlertContext): Alert['exonerated'] {
+function exonerated(context: AlertContext): Alert['exonerated'] {
+  const { settings, apart, identity, finding, confounded_with } = context;
+  const { baseline, candidate, factor } = identity;
+  const besides = apart.map((other) => ({ factor: other.factor, value: other.value, reason: `it came in the same minutes, but ${baseline} and ${candidate} had it alike`, e_value: null }));
+  const isVersionFixed = factor === 'prompt_content' && finding.grade !== 'alone';
+  const unmoved = isVersionFixed ? [{ factor: 'prompt_version', value: settings.group, reason: 'it stayed the same while its text moved', e_value: null }] : [];
+  const accused = new Set(confounded_with.map((other) => `${other.factor}\0${other.value}`));
+  return [...unmoved, ...heldFixed(context), ...besides].filter((each) => !accused.has(`${each.factor}\0${each.value}`));
+}
+
+function heldFixed({ identity, settings, strata, evidence, finding, version }: AlertContext): Alert['exonerated'] {
   const { baseline, candidate, factor } = identity;
   const moved = evidence.controls?.get(finding.metric)?.moved ?? null;
   const others = (settings.before_after?.controls ?? []).map(({ prompt }) => prompt);
   const unmoved = others.length === 0 ? null : `${others.join(', ')} did not move with it`;
-  if (factor === 'model') {
+  if (factor === 'model' || factor === 'provider') {
     return version === null ? [] : [{ factor: 'prompt_version', value: version, reason: unmoved === null ? 'it stayed the same' : `it stayed the same, and ${unmoved}`, e_value: moved }];
   }
   const models = [...new Set(strata.filter((stratum) => stratum.metric === finding.metric && stratum.use !== 'control').map((stratum) => stratum.model))].filter((model) => model !== '').sort();

@@ -1,5 +1,5 @@
 import type { BeforeAfter, ComparisonSettings, MetricSettings, Stratum } from '../../schemas/evidence.ts';
-import { armOf, type Factor, type Seen } from './factors.ts';
+import { armOf, saysNothing, type Factor, type Seen } from './factors.ts';
 import { isSignalMetric, SIGNAL_METRICS } from '../metrics/index.ts';
 import { slotStartMs } from '../slots.ts';
 import { binOf } from '../statistics/badness.ts';
@@ -91,7 +91,7 @@ export const ownArm =
   (seen, time) => {
     const arm = armOf(arms.factor, arms, seen);
     if (arm !== null) return (arm === 'a') === (time === 'before');
-    return arms.factor.name === 'model' && arms.factor.groupOf(seen) === arms.group && seen.response_model === seen.request_model;
+    return saysNothing(arms.factor, arms.group, seen);
   };
 
 /** Of a control: its version, and where models are compared the calls that stayed on the baseline, or failed without naming one. */

@@ -2,7 +2,9 @@ import { createHash } from 'node:crypto';
 import type { Alert } from '../../schemas/alert.ts';
 import type { Stratum } from '../../schemas/evidence.ts';
 import { effectOf, type Measured } from './alerting.ts';
+import type { Told } from './adjudication.ts';
 import type { ComparisonIdentity } from './comparison.ts';
+import type { FactorName } from './factors.ts';
 import { countsOf, readingOf, seriesName, type DriftReading, type Series } from './drift-series.ts';
 import type { Pulse } from './pulse.ts';
 import type { MetricPolicy } from './references.ts';
@@ -13,7 +15,7 @@ import { driftHeadline, driftOnset } from '../statistics/drift.ts';
 /** From a crossing to an alert: what moved, since when, by how much, and who is not to blame. */
 
 /** What changed on a prompt shortly before. */
-export type Bystander = { readonly factor: 'prompt_version' | 'model'; readonly prompt: string; readonly value: string; readonly at_ms: number; readonly e_value: number };
+export type Bystander = { readonly factor: FactorName; readonly prompt: string; readonly value: string; readonly baseline: string; readonly at_ms: number; readonly e_value: number };
 
 export type DriftFinding = Measured & {
   readonly metric: string;
@@ -26,21 +28,53 @@ export type DriftFinding = Measured & {
   readonly strata: readonly Stratum[];
 };
 
+/** Minutes between a change that all prompts had and the onset, for which the change may be the cause. */
+const TOGETHER_MS = 600_000;
+
+export type Culprit = { readonly factor: 'model' | 'provider'; readonly value: string; readonly baseline: string };
+export type Accused = { readonly culprit: Culprit & { readonly confounded_with: readonly Told[] }; readonly bystanders: readonly Bystander[] };
+
+/**
+ * Who is accused of what several prompts show at once, besides what changed on them. A change of one prompt alone is innocent, as the others moved
+ * without it. One that all of them had in the minutes of the onset cannot be told from it; where that is who serves the model, it is the culprit.
+ */
+export function accused(found: Culprit, around: { readonly heard: readonly string[]; readonly own: readonly Bystander[]; readonly shared: readonly Bystander[]; readonly onsetMs: number }): Accused {
+  const { heard, own, shared, onsetMs } = around;
+  const byChange = new Map<string, Bystander[]>();
+  for (const change of shared) {
+    const key = `${change.factor}\0${change.value}`;
+    byChange.set(key, [...(byChange.get(key) ?? []), change]);
+  }
+  let culprit = found;
+  const confounded_with: Told[] = [];
+  const bystanders = [...own];
+  for (const [first, ...others] of byChange.values()) {
+    if (first === undefined || first.factor === found.factor || first.factor === 'model') continue;
+    const having = new Set([first, ...others].map(({ prompt }) => prompt));
+    const isOfAll = heard.every((prompt) => having.has(prompt)) && Math.abs(first.at_ms - onsetMs) < TOGETHER_MS;
+    if (!isOfAll) bystanders.push(first);
+    else if (first.factor === 'provider') culprit = { factor: 'provider', value: first.value, baseline: first.baseline };
+    else confounded_with.push({ factor: first.factor, value: first.value });
+  }
+  return { culprit: { ...culprit, confounded_with }, bystanders };
+}
+
 /** @param pulses of the model, in the range that the evidence was made of. Null where nothing of it can be measured. */
 export function findDrift(
   crossed: readonly { readonly metric: string; readonly e_value: number }[],
   pulses: readonly Pulse[],
-  context: { readonly series: ReadonlyMap<string, Series>; readonly range: { readonly from: number; readonly to: number }; readonly policy: (prompt: string) => MetricPolicy; readonly alpha: number },
+  context: { readonly series: ReadonlyMap<string, Series>; readonly range: { readonly from: number; readonly to: number }; readonly policy: (prompt: string) => MetricPolicy; readonly alpha: number; readonly nameOf?: (pulse: Pulse) => string },
 ): DriftFinding | null {
   const headline = driftHeadline(crossed);
   const prompt = pulses[0]?.prompt_name;
   if (headline === undefined || prompt === undefined) return null;
   const { metric, e_value } = headline;
+  const { nameOf = seriesName } = context;
   const reading = readingOf(metric, context.policy(prompt));
 
   const exact = new Map<number, number[]>();
   for (const pulse of pulses) {
-    const series = pulse.metric === metric ? context.series.get(seriesName(pulse)) : undefined;
+    const series = pulse.metric === metric ? context.series.get(nameOf(pulse)) : undefined;
     if (series === undefined) continue;
     const before = exact.get(pulse.slot);
     exact.set(pulse.slot, series.exactRatio(pulse).map((ratio, l) => ratio + (before?.[l] ?? 0)));
@@ -51,9 +85,11 @@ export function findDrift(
   const slot = context.range.to - 1;
   const strata = pulses.flatMap((pulse): Stratum[] => {
     const ofMetric = names.get(pulse.metric);
-    const series = context.series.get(seriesName(pulse));
+    const series = context.series.get(nameOf(pulse));
     if (ofMetric === undefined || series === undefined) return [];
-    const { prompt_name, route, request_model } = pulse;
+    const { prompt_name, request_model } = pulse;
+    // Where versions have series of their own their strata must be told apart.
+    const route = context.nameOf === undefined ? pulse.route : `${pulse.route} gen_ai.prompt.version=${pulse.version}`.trimStart();
     return [{ metric: ofMetric.name, slot, begin_slot: pulse.slot, start_window_ms: slotStartMs(pulse.slot), model: request_model, operation: '', route, use: 'drift', control: prompt_name, ...cellsOf(series.reference, countsOf(pulse, ofMetric)) }];
   });
   const since = strata.filter((stratum) => stratum.metric === reading.name && stratum.begin_slot >= onsetSlot);
@@ -89,22 +125,37 @@ function addedAt(known: Stratum, more: Stratum): number[] {
   return bins.map((bin) => at(known, bin) + at(more, bin));
 }
 
+/** Who is named and who is not, in the words of an alert. */
+export function saysWho({ culprit, bystanders }: Accused, prompts: readonly string[]): Pick<Alert, 'culprit' | 'exonerated'> {
+  const { factor, value, baseline, confounded_with } = culprit;
+  const told = confounded_with.map((other) => ({ ...other, told_apart_by: `one prompt on ${value} without ${other.value}` }));
+  return {
+    culprit: { factor, value, baseline, ...(told.length === 0 ? {} : { confounded_with: told }), commit: null, author: null, owner: null, diff_url: null },
+    exonerated: bystanders.map((one) => ({
+      factor: one.factor,
+      value: one.value,
+      reason: `${one.prompt} changed to it at ${new Date(one.at_ms).toISOString().slice(11, 16)} UTC, but ${prompts.filter((prompt) => prompt !== one.prompt).join(', ')}, where nothing changed, moved as well`,
+      e_value: one.e_value,
+    })),
+  };
+}
+
 export type DriftAlertContext = {
   readonly identity: ComparisonIdentity;
-  readonly model: string;
-  /** The model that answered before, where it was another. */
-  readonly baseline: string;
+  readonly accused: Accused;
+  /** Of a provider: its models. */
+  readonly models: readonly string[];
   readonly finding: DriftFinding;
   readonly prompts: readonly string[];
-  readonly bystanders: readonly Bystander[];
   readonly raisedMs: number;
   readonly publicUrl: string;
 };
 
-export function driftAlertOf({ identity, model, baseline: before, finding, prompts, bystanders, raisedMs, publicUrl }: DriftAlertContext): Alert {
+export function driftAlertOf({ identity, accused: { culprit, bystanders }, models, finding, prompts, raisedMs, publicUrl }: DriftAlertContext): Alert {
   const { comparison_id, project, environment } = identity;
   const id = `alr_${createHash('sha256').update(`${comparison_id}/${raisedMs}`).digest('hex').slice(0, 20)}`;
   const { effect, baseline, candidate, reading } = finding;
+  const who = saysWho({ culprit, bystanders }, prompts);
   return {
     id,
     schema: 'culprit.alert/1',
@@ -116,22 +167,17 @@ export function driftAlertOf({ identity, model, baseline: before, finding, promp
     prompt_version: null,
     metric: finding.metric,
     direction: reading.shown.direction,
-    culprit: { factor: 'model', value: model, baseline: before, commit: null, author: null, owner: null, diff_url: null },
+    culprit: who.culprit,
     evidence: { grade: 'before_after', e_value: finding.e_value, threshold: 1 / finding.alpha, alpha: finding.alpha, metrics: finding.metrics, baseline, candidate, effect },
-    exonerated: bystanders.map(({ factor, prompt, value, at_ms, e_value }) => ({
-      factor,
-      value,
-      reason: `${prompt} changed to it at ${new Date(at_ms).toISOString().slice(11, 16)} UTC, but ${prompts.join(', ')}, where nothing changed, moved as well`,
-      e_value,
-    })),
+    exonerated: who.exonerated,
     onset: new Date(finding.onsetMs).toISOString(),
     raised_at: new Date(raisedMs).toISOString(),
     resolved_at: null,
     examples: [],
     links: { alert: `${publicUrl}/alerts/${id}`, evidence: `${publicUrl}/v1/comparisons/${comparison_id}/evidence`, chart: `${publicUrl}/v1/alerts/${id}/chart.png`, rollback: null },
     summary: summaryOf({
-      prompt: model,
-      candidate: `on ${prompts.length} prompts`,
+      prompt: culprit.value,
+      candidate: `on ${models.length > 1 ? `${models.join(', ')} and ` : ''}${prompts.length} prompts`,
       baseline: 'an hour before',
       metric: finding.metric,
       kind: reading.shown.kind,

@@ -7,6 +7,7 @@ import { driftMetricOf, driftRatio, type Counts } from '../statistics/drift.ts';
 export type Series = {
   readonly metric: string;
   readonly prompt_name: string;
+  readonly request_model: string;
   readonly reference: Counts;
   /** x(λ) of a slot, against what is tolerated. */
   readonly ratio: (slot: Counts) => number[];
@@ -43,20 +44,20 @@ export function countsOf(pulse: Pick<Pulse, 'bins' | 'counts'>, { bin }: DriftRe
   return { bins: cells.map(([each]) => each), counts: cells.map(([, count]) => count) };
 }
 
-export const seriesName = ({ metric, prompt_name, route }: Pick<Pulse, 'metric' | 'prompt_name' | 'route'>): string => `${metric}\0${prompt_name}\0${route}`;
+export const seriesName = ({ metric, prompt_name, request_model, route }: Pick<Pulse, 'metric' | 'prompt_name' | 'request_model' | 'route'>): string => `${metric}\0${prompt_name}\0${request_model}\0${route}`;
 
 /** From the pulse of an hour: the series that have units enough, and that the configuration alerts on. */
-export function seriesOf(earlier: readonly Pulse[], policyFor: (prompt: string) => MetricPolicy): Map<string, Series> {
+export function seriesOf(earlier: readonly Pulse[], policyFor: (prompt: string) => MetricPolicy, nameOf: (pulse: Pulse) => string = seriesName): Map<string, Series> {
   const sums = new Map<string, { readonly pulse: Pulse; readonly counts: Map<number, number> }>();
   for (const pulse of earlier) {
-    const name = seriesName(pulse);
+    const name = nameOf(pulse);
     let sum = sums.get(name);
     if (sum === undefined) sums.set(name, (sum = { pulse, counts: new Map() }));
     for (const [cell, bin] of pulse.bins.entries()) sum.counts.set(bin, (sum.counts.get(bin) ?? 0) + (pulse.counts[cell] ?? 0));
   }
   const series = new Map<string, Series>();
   for (const [name, { pulse, counts }] of [...sums].sort(([left], [right]) => (left < right ? -1 : 1))) {
-    const { metric, prompt_name } = pulse;
+    const { metric, prompt_name, request_model } = pulse;
     const policy = policyFor(prompt_name);
     const reading = readingOf(metric, policy);
     const reference = countsOf({ bins: [...counts.keys()], counts: [...counts.values()] }, reading);
@@ -65,7 +66,7 @@ export function seriesOf(earlier: readonly Pulse[], policyFor: (prompt: string) 
     const ratio = driftRatio(driftMetricOf(reading.shown), reference);
     const exact = driftRatio(driftMetricOf(reading.shown), reference, false);
     const read = (of: (slot: Counts) => number[]) => (slot: Counts) => of(countsOf(slot, reading));
-    series.set(name, { metric, prompt_name, reference, ratio: read(ratio), exactRatio: read(exact) });
+    series.set(name, { metric, prompt_name, request_model, reference, ratio: read(ratio), exactRatio: read(exact) });
   }
   return series;
 }

@@ -3,7 +3,7 @@ import { ComparisonSettings, type Evidence, type Stratum } from '../../schemas/e
 import { PermanentError } from '../../schemas/errors.ts';
 import type { Store } from '../../schemas/store.ts';
 import type { ComparisonIdentity, ComparisonSnapshot, SlotOutcome } from './comparison.ts';
-import type { DetectorSnapshot } from './drift-watch.ts';
+import type { DetectorSnapshot } from './drift-detector.ts';
 import type { FactorName } from './factors.ts';
 import type { PromptKey } from './observations.ts';
 import { slotStartMs } from '../slots.ts';
@@ -24,7 +24,10 @@ export type LookRows = {
 };
 
 /** A comparison as it is kept; one that watches a model over all prompts has no prompt name. */
-export type ComparisonFile = { readonly identity: ComparisonIdentity; readonly settings: ComparisonSettings; readonly snapshot: ComparisonSnapshot | DetectorSnapshot };
+export type ComparisonFile = { readonly identity: ComparisonIdentity; readonly settings: ComparisonSettings; readonly snapshot: ComparisonSnapshot | DetectorSnapshot | PromptAlarm };
+
+/** A prompt that got worse by itself, as its alarm is kept. */
+export type PromptAlarm = { readonly slot: number; readonly reference_slot: number };
 
 export function createLookRows(store: Store): LookRows {
   let strata: object[] = [];
@@ -70,7 +73,7 @@ export async function loadHistory(store: Store): Promise<(PromptKey & { factor: 
   return store.select(
     `SELECT project, environment, prompt_name, factor, JSONExtractString(settings, 'group') AS \`group\`, candidate AS value,
             max(JSONExtractInt(settings, 'opened_slot')) AS opened_slot, maxIf(slot, state = 'closed' AND reason = {resolved:String}) AS forgotten_slot
-     FROM comparisons WHERE prompt_name != '' GROUP BY project, environment, prompt_name, factor, \`group\`, candidate`,
+     FROM comparisons WHERE prompt_name != '' AND factor != 'unknown' GROUP BY project, environment, prompt_name, factor, \`group\`, candidate`,
     { resolved: ALERT_RESOLVED },
   );
 }
@@ -101,7 +104,16 @@ export async function loadComparisons(store: Store): Promise<StoredComparison[]>
 /** Watches over models that are open. */
 export async function loadDetectors(store: Store): Promise<{ readonly identity: ComparisonIdentity; readonly snapshot: DetectorSnapshot }[]> {
   // As above.
-  return (await loadFiles(store, `prompt_name = ''`)).map(({ identity, snapshot }) => ({ identity, snapshot: JSON.parse(snapshot) as DetectorSnapshot }));
+  return (await loadFiles(store, `prompt_name = ''`)).map(({ identity, snapshot }) => ({ identity, snapshot: { model_states: {}, claim: null, ...JSON.parse(snapshot) } as DetectorSnapshot }));
+}
+
+/** The last alarm of each prompt since a slot. */
+export async function loadPromptAlarms(store: Store, since: number): Promise<(PromptKey & PromptAlarm & { comparison_id: string })[]> {
+  return store.select(
+    `SELECT project, environment, prompt_name, comparison_id, slot, JSONExtractUInt(snapshot, 'reference_slot') AS reference_slot
+     FROM comparisons WHERE factor = 'unknown' AND slot >= {since:UInt32} ORDER BY slot DESC LIMIT 1 BY project, environment, prompt_name`,
+    { since },
+  );
 }
 
 async function loadFiles(store: Store, which: string): Promise<{ readonly identity: ComparisonIdentity; readonly reason: string; readonly settings: string; readonly snapshot: string }[]> {

@@ -1,9 +1,10 @@
 import type { Store } from '../../schemas/store.ts';
 import { createLookRows, loadAlertStates, loadComparisons, loadHistory, loadProgress, type AlertState, type LookRows } from './look-store.ts';
 import { createDriftWatch, type DriftEvent, type DriftWatch } from './drift-watch.ts';
-import { FACTORS } from './factors.ts';
+import { factorsWith } from './factors.ts';
 import { WAITING_SLOTS } from './newcomers.ts';
 import { bySlot, selectActivity, selectSeenValues, type Activity, type PromptKey } from './observations.ts';
+import { createPromptDrift, type PromptDrift } from './prompt-drift.ts';
 import { createPromptWatch, type PromptEvent, type PromptWatch } from './prompt-watch.ts';
 import { selectPulse } from './pulse.ts';
 import { createRangeRows } from './range-rows.ts';
@@ -35,12 +36,15 @@ export type LookSettings = {
   readonly publicUrl: string;
   readonly metricPolicy: (prompt: string) => MetricPolicy;
   readonly promptPolicy: (prompt: string) => { readonly baseline?: string; readonly owner?: string; readonly split?: Readonly<Record<string, number>> };
+  /** Attributes whose values are compared. */
+  readonly factorAttributes: readonly string[];
   /** Slots that are read from the store in one go. */
   readonly slotsPerRead: number;
 };
 
 export function createLook(deps: { readonly store: Store }, settings: LookSettings): Look {
   const { store } = deps;
+  const factors = factorsWith(settings.factorAttributes);
   const prompts = new Map<string, PromptWatch>();
   /** In one order, whatever order they were met in. */
   let ordered: PromptWatch[] = [];
@@ -53,9 +57,22 @@ export function createLook(deps: { readonly store: Store }, settings: LookSettin
 
   const idOf = ({ project, environment, prompt_name }: PromptKey): string => `${project}\0${environment}\0${prompt_name}`;
   const watchDrift = (): DriftWatch =>
-    createDriftWatch({ store, rows }, { publicUrl: settings.publicUrl, metricPolicy: settings.metricPolicy, changedOn: (prompt, slot) => prompts.get(idOf(prompt))?.changesBefore(slot) ?? [] });
+    createDriftWatch({ store, rows }, { publicUrl: settings.publicUrl, metricPolicy: settings.metricPolicy, changedOn: (prompt, slot) => prompts.get(idOf(prompt))?.changesBefore(slot, 'own') ?? [], sharedOn: (prompt, slot) => prompts.get(idOf(prompt))?.changesBefore(slot, 'shared') ?? [] });
 
   let drift = watchDrift();
+  const watchPrompts = (): PromptDrift =>
+    createPromptDrift(
+      { store, rows },
+      {
+        publicUrl: settings.publicUrl,
+        metricPolicy: settings.metricPolicy,
+        isSettled: (prompt, reference_slot, slot) => prompts.get(idOf(prompt))?.isSettled(reference_slot, slot) ?? true,
+        changesOn: (prompt, since) => prompts.get(idOf(prompt))?.changesSince(since) ?? [],
+        pageOver: (place, slot) => drift.pageOver(place, slot),
+        hourBefore: (slot) => drift.hourBefore(slot),
+      },
+    );
+  let promptDrift = watchPrompts();
 
   const watchOf = ({ project, environment, prompt_name }: PromptKey): PromptWatch => {
     const id = idOf({ project, environment, prompt_name });
@@ -65,7 +82,7 @@ export function createLook(deps: { readonly store: Store }, settings: LookSettin
       const { baseline, owner = null, split = null } = settings.promptPolicy(prompt_name);
       const { alpha, sessionWindowS, publicUrl } = settings;
       const pageOver = (request_models: readonly string[], slot: number) => drift.pageOver({ project, environment, request_models }, slot);
-      watch = createPromptWatch({ store, rows, tapes }, key, { alpha, sessionWindowS, publicUrl, metricPolicy: settings.metricPolicy(prompt_name), baseline, owner, split, pageOver });
+      watch = createPromptWatch({ store, rows, tapes }, key, { alpha, sessionWindowS, publicUrl, metricPolicy: settings.metricPolicy(prompt_name), baseline, owner, split, pageOver, factors });
       prompts.set(id, watch);
     }
     return watch;
@@ -74,13 +91,14 @@ export function createLook(deps: { readonly store: Store }, settings: LookSettin
   const readRange = async (range: { readonly from: number; readonly to: number }): Promise<LookEvent[]> => {
     const events: LookEvent[] = [];
     // 1. What people decided, and who was active. A prompt is made known by its first call.
-    const alerted = [...[...prompts.values()].flatMap((watch) => watch.alerted()), ...drift.alerted()];
+    const alerted = [...[...prompts.values()].flatMap((watch) => watch.alerted()), ...drift.alerted(), ...promptDrift.alerted()];
     const decisions = alerted.length === 0 ? new Map<string, AlertState>() : await loadAlertStates(store, alerted);
     const [active, pulse] = await Promise.all([selectActivity(store, range), selectPulse(store, range)]);
     const activity = bySlot(active);
     const pulses = bySlot(pulse);
     for (const watch of prompts.values()) watch.adopt(decisions);
     drift.adopt(decisions);
+    promptDrift.adopt(decisions);
     const rangeRows = createRangeRows(store, range);
     for (let slot = range.from; slot < range.to; slot += 1) {
       // 2. Slot by slot, first all that is seen, then what is concluded from it: who did it is told by comparing prompts.
@@ -95,7 +113,9 @@ export function createLook(deps: { readonly store: Store }, settings: LookSettin
       await tapes.record(slot, rangeRows);
       for (const watch of busy) await watch.feed(slot, activeOn(watch), rangeRows);
       drift.feed(slot, pulses.get(slot) ?? []);
+      promptDrift.feed(slot, pulses.get(slot) ?? []);
       events.push(...(await drift.conclude(slot)));
+      events.push(...(await promptDrift.conclude(slot)));
       for (const watch of busy) events.push(...(await watch.conclude(slot, activeOn(watch), rangeRows)));
     }
     for (const watch of prompts.values()) watch.keep();
@@ -115,6 +135,7 @@ export function createLook(deps: { readonly store: Store }, settings: LookSettin
     tapes = createTapes(store);
     next = await loadProgress(store, settings.owner);
     drift = watchDrift();
+    promptDrift = watchPrompts();
     for (const stored of await loadComparisons(store)) await watchOf(stored.identity).restore(stored);
     const history = await loadHistory(store);
     for (const { factor, group, value, opened_slot, forgotten_slot, ...key } of history) {
@@ -125,7 +146,7 @@ export function createLook(deps: { readonly store: Store }, settings: LookSettin
     await drift.restore(next);
     if (next === null) return;
     const since = Math.max(1, next - WAITING_SLOTS);
-    for (const factor of FACTORS) {
+    for (const factor of factors) {
       const openedOf = groupBy(history.filter((each) => each.factor === factor.name), (each) => watchOf(each).newcomersOf(factor.name, each.group));
       const seen = await selectSeenValues(store, factor, { from: Math.max(1, since - SLOTS_PER_DAY), since, to: next });
       for (const [newcomers, values] of groupBy(seen, (each) => watchOf(each).newcomersOf(factor.name, each.group))) {
@@ -133,6 +154,8 @@ export function createLook(deps: { readonly store: Store }, settings: LookSettin
         await newcomers.restore(values, next, opened);
       }
     }
+    // Last, because what changed on a prompt says from when on it is heard.
+    await promptDrift.restore(next);
   };
 
   return {

@@ -8,7 +8,7 @@ import { slotStartMs, SLOTS_PER_DAY } from '../slots.ts';
  * be compared with (DESIGN section 10).
  *
  * A value is new when it had no call for a day, or none since its alert was resolved. Its baseline is the one that the
- * configuration names; else what served most of the prompt's calls in the day before; at first sight of several versions at once, the one
+ * configuration names, as a version or as a label; of versions the one that was called production; else, of those that served within the hour before (if any did), what served most of the prompt's calls in the day before; at first sight of several versions at once, the one
  * with most calls in the first ten minutes. What is decided here reads slots that are closed, so a restart decides the same.
  */
 export type Newcomers = {
@@ -18,6 +18,8 @@ export type Newcomers = {
   greet(slot: number, active: readonly string[], firstStartMs: (value: string) => number): void;
   /** New values that can be compared now, all against one baseline; they are new no more. Null: none, or not yet. */
   welcome(slot: number): Promise<Welcome | null>;
+  /** New values that still wait to be compared, and when their first call started. */
+  waiting(): Iterable<readonly [value: string, start_ms: number]>;
   /** The last slot in which a value was active before the one that is looked at; 0: never. */
   lastSlot(value: string): number;
   /** From this slot on a value counts as new when it comes back. */
@@ -38,6 +40,12 @@ export const TEN_MINUTES = 20;
 /** A new value waits ten minutes at most for others and ten for its baseline; what is older is not waiting any more. */
 export const WAITING_SLOTS = 3 * TEN_MINUTES;
 
+/** The label that says which version serves people, where nothing else is configured. */
+const PRODUCTION = 'production';
+/** Values within a day: with more, what they come from is no deployment but something of the call, and nothing is compared. Versions have a limit of their own. */
+const MOST_VALUES = 50;
+const MOST_REMEMBERED = 2_000;
+
 export function createNewcomers(
   deps: { readonly store: Store; readonly factor: Factor; readonly group: string; readonly configured: string | undefined; readonly isCompared: (value: string) => boolean },
   prompt: PromptKey,
@@ -47,9 +55,20 @@ export function createNewcomers(
   const forgotten = new Map<string, number>();
   const waiting = new Map<string, number>();
 
+  const isProliferating = (slot: number): boolean => factor.name !== 'prompt_version' && values.size > MOST_VALUES && [...values.values()].filter(({ last }) => slot - last <= SLOTS_PER_DAY).length > MOST_VALUES;
+
   const isForgotten = (value: string, last: number, slot: number): boolean => {
     const since = forgotten.get(value);
     return since !== undefined && last < since && since <= slot;
+  };
+
+  /** A version, the label that is its version where nothing better is known, or the label that it carried. */
+  const namedBaseline = async (latest: { readonly value: string; readonly start_ms: number }, day: { readonly group: string; readonly from: number; readonly to: number }): Promise<string | null> => {
+    if (factor.name !== 'prompt_version') return null;
+    const known = configured === undefined ? undefined : [configured, `label:${configured}`].find((value) => values.has(value));
+    if (known !== undefined) return known;
+    const labelled = await selectShares(store, prompt, factor, { ...day, before_ms: latest.start_ms, label: configured ?? PRODUCTION });
+    return labelled.find(({ value }) => value !== latest.value)?.value ?? null;
   };
 
   const candidatesFor = async (slot: number): Promise<Welcome | null> => {
@@ -60,7 +79,7 @@ export function createNewcomers(
     const day = { group, from: Math.max(1, slot - SLOTS_PER_DAY), to: slot + 1 };
     const [earlier] = (await selectShares(store, prompt, factor, { ...day, before_ms: latest.start_ms })).filter(({ value }) => value !== latest.value);
     const isEstablished = earlier !== undefined && (earlier.calls >= BASELINE_CALLS || earlier.first_ms <= latest.start_ms - slotStartMs(TEN_MINUTES));
-    const established = configured !== undefined && values.has(configured) ? configured : isEstablished ? earlier.value : null;
+    const established = (await namedBaseline(latest, day)) ?? (isEstablished ? earlier.value : null);
     if (established !== null) return { baseline: established, candidates: newcomers.filter(({ value }) => value !== established) };
 
     // First sight of several at once: who has most calls in the first ten minutes is the baseline.
@@ -79,6 +98,7 @@ export function createNewcomers(
     greet(slot, active, firstStartMs) {
       for (const value of active) {
         const known = values.get(value);
+        if (known === undefined && values.size >= MOST_REMEMBERED) values.delete(values.keys().next().value ?? '');
         const isNew = known === undefined || slot - known.last > SLOTS_PER_DAY || isForgotten(value, known.last, slot);
         if (isNew && !isCompared(value)) {
           const isOnly = active.length === 1 && [...values].every(([other, { last }]) => other === value || slot - last > SLOTS_PER_DAY);
@@ -89,11 +109,13 @@ export function createNewcomers(
     },
     async welcome(slot) {
       if (waiting.size === 0) return null;
+      if (isProliferating(slot)) waiting.clear();
       const welcome = await candidatesFor(slot);
       if (welcome === null) return null;
       waiting.clear();
       return welcome.candidates.length === 0 ? null : welcome;
     },
+    waiting: () => waiting,
     lastSlot: (value) => values.get(value)?.last ?? 0,
     forget: (value, slot) => void forgotten.set(value, slot),
     isWorthWatching: (active) => waiting.size > 0 || new Set([...values.keys(), ...active]).size > 1,

@@ -6,10 +6,20 @@ import type { Factor } from './factors.ts';
 
 export type PromptKey = { readonly project: string; readonly environment: string; readonly prompt_name: string };
 
-/** How many calls of each version and model became complete in each slot; `response_model` is empty where none was named. */
-export type Activity = PromptKey & { readonly slot: number; readonly version: string; readonly request_model: string; readonly response_model: string; readonly calls: number };
+/** Beside prompt and model: what else can change. What is not known is empty. */
+export type Surroundings = {
+  readonly provider: string;
+  readonly service_name: string;
+  readonly app_version: string;
+  readonly prompt_content: string;
+  /** Those that the configuration names. */
+  readonly attributes: Readonly<Record<string, string>>;
+};
 
-export type CallObservation = CallReading & {
+/** How many calls of each version and model became complete in each slot; `response_model` is empty where none was named. */
+export type Activity = PromptKey & Surroundings & { readonly slot: number; readonly version: string; readonly request_model: string; readonly response_model: string; readonly calls: number };
+
+export type CallObservation = CallReading & Surroundings & {
   readonly slot: number;
   readonly version: string;
   readonly trace_id: string;
@@ -23,7 +33,7 @@ export type CallObservation = CallReading & {
   readonly route: string;
 };
 
-export type ScoreObservation = {
+export type ScoreObservation = Surroundings & {
   readonly slot: number;
   readonly name: string;
   readonly value: number;
@@ -54,14 +64,17 @@ const COUNTED = `role = 'call'`;
 /** What is bet on: not what had been deleted when its slot closed, nor what has another type than its name. */
 export const JUDGED = `(deleted_slot = 0 OR deleted_slot > slot) AND empty(flags)`;
 
+const surroundings = (table: 'calls' | 'scores'): string =>
+  `provider, service_name, service_version AS app_version, coalesce(${table}.prompt_content, '') AS prompt_content, factor_attributes AS attributes`;
+
 /** @param range slots from (inclusive) to (exclusive). */
 export async function selectActivity(store: Store, range: { readonly from: number; readonly to: number }): Promise<Activity[]> {
   return store.select<Activity>(
     `SELECT slot, project, environment, assumeNotNull(prompt_name) AS prompt_name, assumeNotNull(prompt_version) AS version,
-            coalesce(calls.request_model, '') AS request_model, coalesce(calls.response_model, '') AS response_model, uniqExact(trace_id, span_id) AS calls
+            coalesce(calls.request_model, '') AS request_model, coalesce(calls.response_model, '') AS response_model, ${surroundings('calls')}, uniqExact(trace_id, span_id) AS calls
      FROM calls WHERE slot >= {from:UInt32} AND slot < {to:UInt32} AND calls.prompt_name IS NOT NULL AND ${ATTRIBUTED}
-     GROUP BY slot, project, environment, prompt_name, version, request_model, response_model
-     ORDER BY slot, project, environment, prompt_name, version, request_model, response_model`,
+     GROUP BY slot, project, environment, prompt_name, version, request_model, response_model, provider, service_name, app_version, prompt_content, attributes
+     ORDER BY slot, project, environment, prompt_name, version, request_model, response_model, provider, service_name, app_version, prompt_content, toString(attributes)`,
     range,
   );
 }
@@ -69,7 +82,7 @@ export async function selectActivity(store: Store, range: { readonly from: numbe
 export async function selectCalls(store: Store, prompt: PromptKey, range: { readonly from: number; readonly to: number }): Promise<CallObservation[]> {
   return store.select<CallObservation>(
     `SELECT slot, assumeNotNull(prompt_version) AS version, trace_id, span_id, session_id, intDiv(start_ns, 1000000) AS start_ms,
-            coalesce(calls.request_model, '') AS request_model, coalesce(calls.response_model, calls.request_model, '') AS response_model, operation, ${ROUTE} AS route,
+            coalesce(calls.request_model, '') AS request_model, coalesce(calls.response_model, calls.request_model, '') AS response_model, operation, ${ROUTE} AS route, ${surroundings('calls')},
             is_error, if(end_ns > start_ns AND NOT is_cache_hit, (end_ns - start_ns) / 1e6, NULL) AS duration_ms, if(is_cache_hit, NULL, calls.ttft_ms) AS ttft_ms, input_tokens, output_tokens,
             if(is_cache_hit, NULL, calls.cost_usd) AS cost_usd,
             finish_reason, is_empty, is_format_valid
@@ -85,7 +98,8 @@ export async function selectScores(store: Store, prompt: PromptKey, range: { rea
   return store.select<ScoreObservation>(
     // The newest row of each score: corrections keep `bet_value`, and a deletion says in which slot it came.
     `SELECT slot, name, assumeNotNull(scores.bet_value) AS value, data_type, assumeNotNull(prompt_version) AS version, call_trace_id AS trace_id, call_span_id AS span_id, session_id,
-            intDiv(call_start_ns, 1000000) AS start_ms, coalesce(scores.request_model, '') AS request_model, coalesce(scores.response_model, scores.request_model, '') AS response_model, operation, ${ROUTE} AS route
+            intDiv(call_start_ns, 1000000) AS start_ms, coalesce(scores.request_model, '') AS request_model, coalesce(scores.response_model, scores.request_model, '') AS response_model, operation, ${ROUTE} AS route,
+            ${surroundings('scores')}
      FROM (SELECT * FROM scores WHERE slot >= {from:UInt32} AND slot < {to:UInt32} AND ${OF_PROMPT} AND ${ATTRIBUTED}
            ORDER BY revision DESC LIMIT 1 BY score_id) AS scores
      WHERE scores.bet_value IS NOT NULL AND isFinite(scores.bet_value) AND ${JUDGED}
@@ -94,19 +108,21 @@ export async function selectScores(store: Store, prompt: PromptKey, range: { rea
   );
 }
 
-/** Calls of each value of a factor that started before a moment, in the given slots: who was the baseline. */
+/** Calls of each value of a factor that started before a moment, in the given slots: who was the baseline. Those that were called within the hour before come first. */
 export async function selectShares(
   store: Store,
   prompt: PromptKey,
   { sql }: Factor,
-  range: { readonly group: string; readonly from: number; readonly to: number; readonly before_ms: number },
+  /** `label`: only calls that carried it. */
+  { label = '', ...range }: { readonly group: string; readonly from: number; readonly to: number; readonly before_ms: number; readonly label?: string },
 ): Promise<{ value: string; calls: number; first_ms: number }[]> {
   return store.select(
-    `SELECT assumeNotNull(${sql.value}) AS value, uniqExact(trace_id, span_id) AS calls, min(intDiv(start_ns, 1000000)) AS first_ms
+    `SELECT assumeNotNull(${sql.value}) AS value, uniqExact(trace_id, span_id) AS calls, min(intDiv(start_ns, 1000000)) AS first_ms,
+            max(start_ns) >= ({before_ms:Int64} - 3600000) * 1000000 AS is_serving
      FROM calls WHERE slot >= {from:UInt32} AND slot < {to:UInt32} AND ${OF_PROMPT} AND ${ATTRIBUTED} AND ${sql.value} IS NOT NULL AND ${sql.group} = {group:String}
-       AND start_ns < {before_ms:UInt64} * 1000000
-     GROUP BY value ORDER BY calls DESC, first_ms, value`,
-    { ...prompt, ...range },
+       AND start_ns < {before_ms:UInt64} * 1000000 AND ({label:String} = '' OR prompt_label = {label:String})
+     GROUP BY value ORDER BY is_serving DESC, calls DESC, first_ms, value`,
+    { ...prompt, ...range, label },
   );
 }
 

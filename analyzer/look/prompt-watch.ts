@@ -1,14 +1,16 @@
 import type { Alert } from '../../schemas/alert.ts';
 import type { Store } from '../../schemas/store.ts';
 import type { Bystander } from './drift-alert.ts';
-import { FACTORS, factorNamed, type FactorName } from './factors.ts';
+import type { Change } from './coincidence.ts';
+import { factorNamed, type Factor, type FactorName } from './factors.ts';
 import { ALERT_RESOLVED, loadAlertStates, type AlertState, type LookRows, type StoredComparison } from './look-store.ts';
 import { createNewcomers, firstStartMs, TEN_MINUTES, type Newcomers, type Welcome } from './newcomers.ts';
 import type { Activity, PromptKey } from './observations.ts';
+import type { RecentChange } from './prompt-drift-alert.ts';
 import type { RangeRows } from './range-rows.ts';
 import type { MetricPolicy } from './references.ts';
-import { createRollout, type Change, type Rollout, type RolloutSettings } from './rollout.ts';
-import { SLOTS_PER_HOUR } from '../slots.ts';
+import { createRollout, type Rollout, type RolloutSettings } from './rollout.ts';
+import { SLOT_MS, slotStartMs, SLOTS_PER_HOUR } from '../slots.ts';
 import { openFromStore, restoreFromStore } from './taking-up.ts';
 import type { Tape } from './tape.ts';
 import type { Tapes } from './tapes.ts';
@@ -26,8 +28,11 @@ export type PromptWatch = {
   greet(slot: number, active: readonly Activity[]): void;
   newcomersOf(factor: FactorName, group: string): Newcomers;
   recallOpening(slot: number): void;
-  /** Comparisons that were opened within the hour before a slot: what changed on it. */
-  changesBefore(slot: number): readonly Bystander[];
+  /** Comparisons that were opened within the hour before a slot: what changed on it, by itself or, perhaps, with others. */
+  changesBefore(slot: number, which: 'own' | 'shared'): readonly Bystander[];
+  /** Whether it can be held against its hour before `reference_slot`: nothing changed since that begins, no two values run side by side, and nothing is accused. */
+  isSettled(reference_slot: number, slot: number): boolean;
+  changesSince(slot: number): readonly RecentChange[];
   /** Files the state of every open comparison with the rows to be written. */
   keep(): void;
   /** Comparisons that have an alert. */
@@ -50,7 +55,11 @@ export type PromptSettings = RolloutSettings & {
   readonly sessionWindowS: number;
   readonly metricPolicy: MetricPolicy;
   readonly baseline: string | undefined;
+  readonly factors: readonly Factor[];
 };
+
+/** Both arms had calls within so long: they run together. */
+const TOGETHER_SLOTS = SLOTS_PER_HOUR / 2;
 
 export function createPromptWatch(deps: { readonly store: Store; readonly rows: LookRows; readonly tapes: Tapes }, key: PromptKey, settings: PromptSettings): PromptWatch {
   const { store, rows } = deps;
@@ -76,7 +85,7 @@ export function createPromptWatch(deps: { readonly store: Store; readonly rows: 
   const valuesIn = (active: readonly Activity[]): Map<Newcomers, string[]> => {
     const values = new Map<Newcomers, string[]>();
     for (const row of active) {
-      for (const factor of FACTORS) {
+      for (const factor of settings.factors) {
         const seen = { ...row, operation: '', route: '' };
         const value = factor.valueOf(seen);
         if (value === '') continue;
@@ -89,13 +98,21 @@ export function createPromptWatch(deps: { readonly store: Store; readonly rows: 
     return values;
   };
 
-  /** Changes of other factors whose comparisons opened in the same ten minutes. */
-  const togetherWith = ({ comparison }: Rollout): Change[] =>
-    [...rollouts.values()].flatMap((other) => {
-      const { factor, candidate } = other.comparison.identity;
-      const isTogether = factor !== comparison.identity.factor && Math.abs(other.comparison.settings().opened_slot - comparison.settings().opened_slot) < TEN_MINUTES;
-      return isTogether ? [{ factor, value: candidate }] : [];
-    });
+  const changeOf = ({ comparison }: Rollout): Change => ({
+    factor: comparison.identity.factor, group: comparison.settings().group, value: comparison.identity.candidate, start_ms: comparison.settings().opened_ms,
+  });
+
+  /** What is compared, and what still waits for it. */
+  const changes = (): Change[] => [
+    ...[...rollouts.values()].map(changeOf),
+    ...[...newcomers.values()].flatMap((of) => [...of.waiting()].map(([value, start_ms]) => ({ factor: of.factor.name, group: of.group, value, start_ms }))),
+  ];
+
+  /** Changes of other factors that began in the same ten minutes. */
+  const togetherWith = (rollout: Rollout): Change[] => {
+    const own = changeOf(rollout);
+    return changes().filter(({ factor, start_ms }) => factor !== own.factor && Math.abs(start_ms - own.start_ms) < TEN_MINUTES * SLOT_MS);
+  };
 
   /** New values of all factors that can be compared now share one α. */
   const welcome = async (slot: number): Promise<void> => {
@@ -131,7 +148,7 @@ export function createPromptWatch(deps: { readonly store: Store; readonly rows: 
       const looked: { comparison_id: string; e_value: number }[] = [];
       const version = mostActive(active);
       for (const [name, rollout] of rollouts) {
-        const conclusion = await rollout.conclude(slot, { version, together: togetherWith(rollout) });
+        const conclusion = await rollout.conclude(slot, { version, together: () => togetherWith(rollout) });
         if (conclusion === null) continue;
         const { comparison_id, factor, candidate } = rollout.comparison.identity;
         if (conclusion.e_value !== null) looked.push({ comparison_id, e_value: conclusion.e_value });
@@ -156,15 +173,27 @@ export function createPromptWatch(deps: { readonly store: Store; readonly rows: 
     greet(slot, active) {
       for (const [of, values] of valuesIn(active)) of.greet(slot, values, () => 0);
     },
-    changesBefore(slot) {
+    changesBefore(slot, which) {
       return [...rollouts.values()].flatMap(({ comparison }) => {
         const { opened_slot, opened_ms } = comparison.settings();
-        const { factor, candidate } = comparison.identity;
-        // A model that moved is what the watch over models is about.
-        if (factor === 'model' || opened_slot >= slot || slot - opened_slot >= SLOTS_PER_HOUR) return [];
-        return [{ factor, prompt: key.prompt_name, value: candidate, at_ms: opened_ms, e_value: comparison.evidence().e_value }];
+        const { factor, baseline, candidate } = comparison.identity;
+        if (factorNamed(factor).isOfPrompt !== (which === 'own') || opened_slot >= slot || slot - opened_slot >= SLOTS_PER_HOUR) return [];
+        return [{ factor, prompt: key.prompt_name, value: candidate, baseline, at_ms: opened_ms, e_value: comparison.evidence().e_value }];
       });
     },
+    isSettled(reference_slot, slot) {
+      // Versions have series of their own: half an hour of one is enough, once its comparison has had its hour.
+      const lastOf = (factor: FactorName): number => (factor === 'prompt_version' ? Math.min(reference_slot - SLOTS_PER_HOUR / 2, slot - SLOTS_PER_HOUR) : reference_slot - SLOTS_PER_HOUR);
+      if (changes().some(({ factor, start_ms }) => start_ms >= slotStartMs(lastOf(factor)))) return false;
+      return [...rollouts.values()].every(({ comparison, record }) => {
+        const { factor, baseline, candidate } = comparison.identity;
+        const of = newcomersOf(factor, comparison.settings().group);
+        const isTogether = [baseline, candidate].every((value) => slot - of.lastSlot(value) < TOGETHER_SLOTS);
+        return !isTogether && (record.alert()?.state ?? 'resolved') === 'resolved';
+      });
+    },
+    changesSince: (slot) =>
+      [...rollouts.values()].map(changeOf).filter(({ start_ms }) => start_ms >= slotStartMs(slot)).sort((left, right) => left.start_ms - right.start_ms).map(({ factor, value, start_ms }) => ({ factor, value, at_ms: start_ms })),
     recallOpening: (slot) => void (openedSlot = Math.max(openedSlot, slot)),
     keep() {
       for (const rollout of rollouts.values()) rollout.keep();

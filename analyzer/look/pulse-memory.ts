@@ -1,5 +1,5 @@
 import { seriesName } from './drift-series.ts';
-import type { Pulse } from './pulse.ts';
+import type { Place, Pulse } from './pulse.ts';
 import { SLOTS_PER_HOUR } from '../slots.ts';
 
 /**
@@ -11,11 +11,9 @@ import { SLOTS_PER_HOUR } from '../slots.ts';
 export type PulseMemory = {
   /** What was seen in a slot; slots come in order. */
   record(slot: number, pulses: readonly Pulse[]): void;
-  /** The sums of slots [slot − 120, slot − 10) of one request model, for a slot that begins a half hour. */
-  hourBefore(slot: number, place: Place): Pulse[];
+  /** The sums of slots [slot − 120, slot − 10) of one request model or provider, for a slot that begins a half hour. Null: of everything. */
+  hourBefore(slot: number, place: Place | null): Pulse[];
 };
-
-export type Place = Pick<Pulse, 'project' | 'environment' | 'request_model'>;
 
 export const HALF_HOUR = SLOTS_PER_HOUR / 2;
 /** Slots. */
@@ -26,13 +24,13 @@ const MOST_SERIES = 100_000;
 /** Three make the hour before; the fourth is the newest five minutes, the fifth is being recorded. */
 const PARTS_KEPT = 5;
 
-/** By place and series. */
+/** By request model and series. */
 type Sums = { readonly places: Map<string, Map<string, { readonly first: Pulse; readonly counts: Map<number, number> }>>; series: number };
 
 export function createPulseMemory(): PulseMemory {
   /** Two parts a half hour: its first 25 minutes and its last five, which are too new to be a reference when it ends. */
   const parts = new Map<number, Sums>();
-  const placeName = ({ project, environment, request_model }: Place): string => `${project}\0${environment}\0${request_model}`;
+  const placeName = ({ project, environment }: Pick<Pulse, 'project' | 'environment'>, model: string): string => `${project}\0${environment}\0${model}`;
   const partOf = (slot: number): number => 2 * Math.floor(slot / HALF_HOUR) + (slot % HALF_HOUR < HALF_HOUR - UNSETTLED ? 0 : 1);
 
   return {
@@ -44,10 +42,10 @@ export function createPulseMemory(): PulseMemory {
         for (const known of parts.keys()) if (known < part - PARTS_KEPT) parts.delete(known);
       }
       for (const pulse of pulses) {
-        const place = placeName(pulse);
+        const place = placeName(pulse, pulse.request_model);
         let ofPlace = sums.places.get(place);
         if (ofPlace === undefined) sums.places.set(place, (ofPlace = new Map()));
-        const name = seriesName(pulse);
+        const name = `${seriesName(pulse)}\0${pulse.version}\0${pulse.provider}`;
         let series = ofPlace.get(name);
         if (series === undefined) {
           if (sums.series >= MOST_SERIES) continue;
@@ -59,10 +57,12 @@ export function createPulseMemory(): PulseMemory {
     },
     hourBefore(slot, place) {
       const now = partOf(slot);
-      const name = placeName(place);
-      return [now - 4, now - 3, now - 2].flatMap((part) =>
-        [...(parts.get(part)?.places.get(name)?.values() ?? [])].map(({ first, counts }) => ({ ...first, bins: [...counts.keys()], counts: [...counts.values()] })),
-      );
+      const isOf = (pulse: Pulse): boolean => place === null || (pulse.project === place.project && pulse.environment === place.environment && (place.by === 'model' || pulse.provider === place.of));
+      return [now - 4, now - 3, now - 2].flatMap((part) => {
+        const places = parts.get(part)?.places;
+        const asked = place?.by === 'model' ? [places?.get(placeName(place, place.of))] : [...(places?.values() ?? [])];
+        return asked.flatMap((series) => [...(series?.values() ?? [])].filter(({ first }) => isOf(first)).map(({ first, counts }) => ({ ...first, bins: [...counts.keys()], counts: [...counts.values()] })));
+      });
     },
   };
 }

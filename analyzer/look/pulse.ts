@@ -8,7 +8,9 @@ import { SLOTS_PER_HOUR } from '../slots.ts';
  */
 export type Pulse = PromptKey & {
   readonly slot: number;
+  readonly version: string;
   readonly request_model: string;
+  readonly provider: string;
   readonly route: string;
   readonly metric: string;
   readonly bins: readonly number[];
@@ -16,42 +18,44 @@ export type Pulse = PromptKey & {
 };
 
 export type PulseRange = { readonly from: number; readonly to: number };
+/** One request model over all that serve it, or one provider with all its models. */
+export type Place = { readonly project: string; readonly environment: string; readonly by: 'model' | 'provider'; readonly of: string };
 /** Null: of everything. */
-export type PulseOf = { readonly project: string; readonly environment: string; readonly request_model: string } | null;
+export type PulseOf = Place | null;
 
 const UNIT = (trace: string): string => `if(session_id IS NULL, ${trace}, concat('s:', assumeNotNull(session_id)))`;
 const HOUR = `intDiv(slot, ${SLOTS_PER_HOUR})`;
-const OF = `({project:String} = '' OR (project = {project:String} AND environment = {environment:String} AND coalesce(request_model, '') = {request_model:String}))`;
+const OF = `({project:String} = '' OR (project = {project:String} AND environment = {environment:String} AND {of:String} = if({by:String} = 'provider', provider, coalesce(request_model, ''))))`;
 /** Latency in eighths of an octave, as everywhere (`statistics/badness.ts`). */
 const LATENCY = `toInt32(round(8 * log2(greatest((end_ns - start_ns) / 1e6, 0.001))))`;
 
 /** Named, here and of calls, because the engine takes 10 ms to think about a column list of forty, each time. */
-const SCORE_COLUMNS = 'slot, project, environment, prompt_name, request_model, stratum_attributes, name, data_type, bet_value, flags, deleted_slot, session_id, score_id, call_trace_id, call_span_id, call_start_ns';
+const SCORE_COLUMNS = 'slot, project, environment, prompt_name, prompt_version, request_model, provider, stratum_attributes, name, data_type, bet_value, flags, deleted_slot, session_id, score_id, call_trace_id, call_span_id, call_start_ns';
 
 const NEARLY_ALL = 0.9;
 
 /** By slot; of scores, bins are fiftieths of their own unit. Rates have bins 0 and 1. */
 export async function selectPulse(store: Store, range: PulseRange, of: PulseOf = null): Promise<Pulse[]> {
-  const parameters = { project: '', environment: '', request_model: '', ...of, ...range, hour: Math.floor(range.from / SLOTS_PER_HOUR) * SLOTS_PER_HOUR };
-  const keys = 'slot, project, environment, prompt_name, request_model, route, metric';
+  const parameters = { project: '', environment: '', by: '', of: '', ...of, ...range, hour: Math.floor(range.from / SLOTS_PER_HOUR) * SLOTS_PER_HOUR };
+  const keys = 'slot, project, environment, prompt_name, version, request_model, provider, route, metric';
   const calls = `
-    SELECT slot, project, environment, assumeNotNull(prompt_name) AS prompt_name, coalesce(calls.request_model, '') AS request_model, route,
+    SELECT slot, project, environment, assumeNotNull(prompt_name) AS prompt_name, assumeNotNull(prompt_version) AS version, coalesce(calls.request_model, '') AS request_model, provider, route,
            arrayJoin(arrayFilter(reading -> reading.2 IS NOT NULL, [
              ('error_rate', toNullable(toInt32(is_error))),
              ('latency', if(is_error OR is_cache_hit OR end_ns <= start_ns, NULL, ${LATENCY})),
              ('format', if(is_error OR is_format_valid IS NULL, NULL, toInt32(NOT is_format_valid))),
              ('truncated', if(is_error OR finish_reason IS NULL, NULL, toInt32(finish_reason = 'length')))
            ])) AS reading, reading.1 AS metric, assumeNotNull(reading.2) AS bin
-    FROM (SELECT slot, project, environment, prompt_name, request_model, ${ROUTE} AS route, is_error, is_cache_hit, start_ns, end_ns, is_format_valid, finish_reason
+    FROM (SELECT slot, project, environment, prompt_name, prompt_version, request_model, provider, ${ROUTE} AS route, is_error, is_cache_hit, start_ns, end_ns, is_format_valid, finish_reason
           FROM calls WHERE slot >= {from:UInt32} AND slot < {to:UInt32} AND prompt_name IS NOT NULL AND ${ATTRIBUTED} AND ${OF}
             AND (project, environment, prompt_name, ${HOUR}, ${UNIT('trace_id')}) NOT IN
               (SELECT project, environment, prompt_name, ${HOUR}, ${UNIT('trace_id')} FROM calls
                WHERE slot >= {hour:UInt32} AND slot < {from:UInt32} AND prompt_name IS NOT NULL AND ${ATTRIBUTED} AND ${OF})
           ORDER BY slot, start_ns, trace_id, span_id, revision DESC LIMIT 1 BY project, environment, prompt_name, ${HOUR}, ${UNIT('trace_id')}) AS calls`;
   const scores = `
-    SELECT slot, project, environment, assumeNotNull(prompt_name) AS prompt_name, coalesce(scores.request_model, '') AS request_model, route,
+    SELECT slot, project, environment, assumeNotNull(prompt_name) AS prompt_name, assumeNotNull(prompt_version) AS version, coalesce(scores.request_model, '') AS request_model, provider, route,
            concat(if(data_type = 'boolean', 'pass:', 'score:'), name) AS metric, toInt32(if(data_type = 'boolean', bet_value >= 0.5, round(50 * least(greatest(assumeNotNull(bet_value), -600), 600)))) AS bin
-    FROM (SELECT slot, project, environment, prompt_name, request_model, ${ROUTE} AS route, name, data_type, bet_value
+    FROM (SELECT slot, project, environment, prompt_name, prompt_version, request_model, provider, ${ROUTE} AS route, name, data_type, bet_value
           FROM (SELECT ${SCORE_COLUMNS} FROM scores WHERE slot >= {from:UInt32} AND slot < {to:UInt32} AND prompt_name IS NOT NULL AND ${ATTRIBUTED} AND ${OF} ORDER BY revision DESC LIMIT 1 BY project, score_id)
           WHERE bet_value IS NOT NULL AND isFinite(assumeNotNull(bet_value)) AND ${JUDGED}
             AND (project, environment, prompt_name, ${HOUR}, name, ${UNIT('call_trace_id')}) NOT IN
@@ -68,8 +72,25 @@ export async function selectPulse(store: Store, range: PulseRange, of: PulseOf =
   return (await Promise.all([counted(calls), counted(scores)])).flat();
 }
 
+/** Of a prompt on a model: pulses that differ by who serves it become one, and those that differ by its version, unless that is told apart. */
+export function merged(pulses: readonly Pulse[], apart: 'version' | 'nothing' = 'nothing'): Pulse[] {
+  const sums = new Map<string, Pulse>();
+  for (const pulse of pulses) {
+    const key = `${pulse.slot}\0${pulse.project}\0${pulse.environment}\0${pulse.prompt_name}\0${pulse.request_model}\0${pulse.route}\0${pulse.metric}\0${apart === 'version' ? pulse.version : ''}`;
+    const known = sums.get(key);
+    if (known === undefined) {
+      sums.set(key, pulse);
+      continue;
+    }
+    const bins = [...new Set([...known.bins, ...pulse.bins])].sort((left, right) => left - right);
+    const at = (of: Pulse, bin: number): number => of.counts[of.bins.indexOf(bin)] ?? 0;
+    sums.set(key, { ...known, bins, counts: bins.map((bin) => at(known, bin) + at(pulse, bin)) });
+  }
+  return [...sums.values()];
+}
+
 /** The model that answered (nearly) all calls for a request model; null: there were several, or none was named. */
-export async function selectResponseModel(store: Store, range: PulseRange & NonNullable<PulseOf>): Promise<string | null> {
+export async function selectResponseModel(store: Store, range: PulseRange & Place): Promise<string | null> {
   const rows = await store.select<{ model: string; calls: number }>(
     `SELECT assumeNotNull(response_model) AS model, count() AS calls FROM calls WHERE slot >= {from:UInt32} AND slot < {to:UInt32} AND ${OF} AND response_model IS NOT NULL
      GROUP BY model ORDER BY calls DESC, model`,

@@ -28,8 +28,8 @@ export function renewedAlert(
     onset: new Date(onsetMs).toISOString(),
     summary: summaryOf({
       prompt: identity.prompt_name,
-      candidate: nameOf(identity, identity.candidate),
-      baseline: nameOf(identity, identity.baseline),
+      candidate: nameOf(identity, identity.candidate, settings.group),
+      baseline: nameOf(identity, identity.baseline, settings.group),
       metric: alert.metric,
       kind: metric.kind,
       direction: metric.direction,

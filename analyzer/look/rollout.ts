@@ -5,10 +5,11 @@ import { judge, takenBack } from './adjudication.ts';
 import { createAlertRecord } from './alert-record.ts';
 import { alertOf, CONTROLS_MOVED, findingOf, isPastThreshold } from './alerting.ts';
 import { lastSlotOf, strataOver } from './before-after.ts';
+import { coincidenceOf, type Change } from './coincidence.ts';
 import type { Comparison, Evidence } from './comparison.ts';
 import { tapeNeedOf } from './cutover.ts';
 import type { ModelPage } from './drift-watch.ts';
-import { factorNamed, type FactorName } from './factors.ts';
+import { factorNamed } from './factors.ts';
 import { guardsOf, type Split } from './guards.ts';
 import { ALERT_RESOLVED, loadStrata, type AlertState, type LookRows } from './look-store.ts';
 import type { Newcomers } from './newcomers.ts';
@@ -27,14 +28,15 @@ export type Rollout = {
   /** One slot, in order; again after a restart, where it does nothing. */
   feed(slot: number, active: readonly Activity[], rows: RangeRows): Promise<void>;
   /** What follows from the slot, when all prompts have been fed. Null: it was not fed. */
-  conclude(slot: number, context: { readonly version: string | null; readonly together: readonly Change[] }): Promise<Conclusion | null>;
+  conclude(slot: number, context: RolloutContext): Promise<Conclusion | null>;
   record: { alert(): Alert | null; adopt(state: AlertState | undefined): void };
   /** Files its state with the rows to be written. */
   keep(): void;
   tapes(): Iterable<Tape>;
 };
 
-export type Change = { readonly factor: FactorName; readonly value: string };
+/** `version`: that served most calls. `together`: what else changed on the prompt in the same minutes. */
+export type RolloutContext = { readonly version: string | null; readonly together: () => readonly Change[] };
 export type Conclusion = {
   /** Null where no stratum was closed. */
   readonly e_value: number | null;
@@ -113,7 +115,7 @@ export async function createRollout(
     return kept;
   };
 
-  const decide = async (slot: number, evidence: Evidence, { version, together }: { readonly version: string | null; readonly together: readonly Change[] }): Promise<Alert | null> => {
+  const decide = async (slot: number, evidence: Evidence, { version, together }: RolloutContext): Promise<Alert | null> => {
     reason = '';
     let frozen = comparison.settings();
     const known = record.current();
@@ -130,7 +132,8 @@ export async function createRollout(
     if (finding === null) reason = unfoundReason(evidence, frozen);
     if (finding === null || (known !== null && finding.grade === 'alone')) return null;
     const page = settings.pageOver(frozen.before_after?.request_models ?? [], slot);
-    const judgement = judge({ grade: finding.grade, factor: factorName, page, together });
+    const coincidence = await coincidenceOf(store, key, arms, { changes: together(), from: finding.grade === 'concurrent' ? frozen.opened_slot + 1 : Math.max(1, frozen.opened_slot - SLOTS_PER_HOUR), to: slot + 1 });
+    const judgement = judge({ grade: finding.grade, factor: factorName, page, together: coincidence.same });
     if (judgement.kind === 'hold') {
       ({ reason } = judgement);
       return null;
@@ -140,7 +143,7 @@ export async function createRollout(
     });
     const raisedMs = slotStartMs(slot + 1);
     const { owner, publicUrl } = settings;
-    const alert = alertOf({ identity: comparison.identity, settings: frozen, evidence, strata, finding, confounded_with: judgement.confounded_with, examples, raisedMs, version, owner, publicUrl });
+    const alert = alertOf({ identity: comparison.identity, settings: frozen, evidence, strata, finding, confounded_with: judgement.confounded_with, apart: coincidence.apart, examples, raisedMs, version, owner, publicUrl });
     return known === null
       ? record.change(alert, { atMs: raisedMs, reason: 'evidence past its threshold' })
       : record.change({ ...alert, state: known.state }, { atMs: raisedMs, reason: 'evidence past its threshold with controls as well' });

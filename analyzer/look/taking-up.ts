@@ -6,7 +6,7 @@ import { createComparison, stratumKey, type Comparison, type ComparisonIdentity 
 import { historyOf, neighboursOf, planBeforeAfter, slotsOf, tapeNeedOf, type Takeover } from './cutover.ts';
 import { armOf, factorNamed, type Factor } from './factors.ts';
 import { countComparisons, loadStrata, type StoredComparison } from './look-store.ts';
-import { bySlot, selectCalls, selectNeighbours, selectRecentSessions, selectScoredUnits, selectScores, selectUnits, type PromptKey } from './observations.ts';
+import { bySlot, selectCalls, selectNeighbours, selectRecentSessions, selectScoredUnits, selectScores, selectUnits, type Activity, type PromptKey } from './observations.ts';
 import { openComparison } from './opening.ts';
 import type { MetricPolicy } from './references.ts';
 import { SLOTS_PER_DAY, SLOTS_PER_HOUR } from '../slots.ts';
@@ -97,7 +97,7 @@ export async function planFromStore(deps: { readonly store: Store; readonly tape
 }
 
 /** Calls of each arm among those that became complete in one slot. */
-export function countArms(arms: { readonly factor: Factor; readonly group: string; readonly baseline: string; readonly candidate: string }, active: readonly { readonly version: string; readonly request_model: string; readonly response_model: string; readonly calls: number }[]): { a: number; b: number } {
+export function countArms(arms: { readonly factor: Factor; readonly group: string; readonly baseline: string; readonly candidate: string }, active: readonly Omit<Activity, keyof PromptKey | 'slot'>[]): { a: number; b: number } {
   const counts = { a: 0, b: 0 };
   for (const row of active) {
     const arm = armOf(arms.factor, arms, { ...row, operation: '', route: '' });

@@ -45,11 +45,12 @@ export function createTape(from: number): Tape {
   let hour = -1;
   const met = new Set<string>();
 
-  const intern = ({ version, request_model, response_model, operation, route }: Seen): number => {
-    const key = `${version}\0${request_model}\0${response_model}\0${operation}\0${route}`;
+  const intern = (seen: Seen): number => {
+    const { version, request_model, response_model, operation, route, provider, service_name, app_version, prompt_content, attributes } = seen;
+    const key = `${version}\0${request_model}\0${response_model}\0${operation}\0${route}\0${provider}\0${service_name}\0${app_version}\0${prompt_content}\0${textOf(attributes)}`;
     const known = kindOf.get(key);
     if (known !== undefined) return known;
-    kinds.push({ version, request_model, response_model, operation, route });
+    kinds.push({ version, request_model, response_model, operation, route, provider, service_name, app_version, prompt_content, attributes });
     kindOf.set(key, kinds.length - 1);
     return kinds.length - 1;
   };
@@ -116,4 +117,10 @@ export function createTape(from: number): Tape {
       return total === 0 ? 1 : LONGEST_WAIT;
     },
   };
+}
+
+function textOf(attributes: Readonly<Record<string, string>>): string {
+  let text = '';
+  for (const name in attributes) text += `${name}=${attributes[name] ?? ''}\0`;
+  return text;
 }

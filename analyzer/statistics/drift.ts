@@ -14,10 +14,13 @@
  *   ranked   g = mid-rank in the reference, x = λ·Σg − n·(K(b + λ) − K(b)), K the reference's log moment generating function, b a tilt of
  *            .35 (latency) or .25 (scores) of its standard deviations
  *
+ * A provider is watched in the same way over all its models, with one prompt left out and, besides, one model: the smaller R counts, so at least two
+ * models have to have moved. A prompt by itself is watched with nothing left out, and its alarm says nothing of its model: who else runs on it does.
+ *
  * The promise is for a true reference. It is learnt from an hour, and the tolerance has to cover what that is wrong by.
  */
 import { midRank, deviation } from './reference.ts';
-import type { Direction, MetricKind, Reference } from './types.ts';
+import type { Direction, LeavesOut, MetricKind, Reference } from './types.ts';
 
 export type DriftMetric =
   | { readonly kind: 'rate'; readonly direction: Direction }
@@ -91,6 +94,12 @@ export const leftOutWith = (prompt: string, isGrouped: boolean): string => {
 
 export const isGrouped = (prompts: number): boolean => prompts > MOST_LEFT_OUT;
 
+/** Adds x(λ) to what is summed for a prompt, or whatever else is left out together. */
+export const addRatio = (sums: Map<string, number[]>, name: string, ratio: readonly number[]): void => {
+  const before = sums.get(name);
+  sums.set(name, ratio.map((value, l) => value + (before?.[l] ?? 0)));
+};
+
 /** One slot: x(λ) of every prompt that had traffic in it. */
 export const advanceDrift = (state: DriftState, ratios: ReadonlyMap<string, readonly number[]>): DriftState => {
   const sums = state.all.map((_, l) => [...ratios.values()].reduce((sum, ratio) => sum + (ratio[l] ?? 0), 0));
@@ -103,12 +112,14 @@ export const advanceDrift = (state: DriftState, ratios: ReadonlyMap<string, read
   };
 };
 
-/** min_j mean_λ R_j, to be held against A; 0 while fewer than two prompts have had traffic. Clipped at e^690. */
-export const driftEvidence = (state: DriftState): number => {
-  const without = Object.values(state.without);
-  if (without.length < 2) return 0;
-  return Math.min(...without.map((log) => log.reduce((sum: number, value) => sum + Math.exp(Math.min(value ?? Number.NEGATIVE_INFINITY, LARGEST_LOG)) / log.length, 0)));
+/** To be held against A: the mean R over λ, the least of those with something left out; 0 while fewer than two have had traffic. Clipped at e^690. */
+export const driftEvidence = ({ prompts, models }: { readonly prompts: DriftState; readonly models: DriftState }, leavesOut: LeavesOut): number => {
+  if (leavesOut === 'nothing') return meanOf(prompts.all);
+  const least = ({ without }: DriftState): number => (Object.keys(without).length < 2 ? 0 : Math.min(...Object.values(without).map(meanOf)));
+  return leavesOut === 'prompt' ? least(prompts) : Math.min(least(prompts), least(models));
 };
+
+const meanOf = (log: LogR): number => log.reduce((sum: number, value) => sum + Math.exp(Math.min(value ?? Number.NEGATIVE_INFINITY, LARGEST_LOG)) / log.length, 0);
 
 /**
  * The slot that a change began in: the start with the largest Σ x over all slots from it on, and all prompts, at its best λ. `ratios`: by slot

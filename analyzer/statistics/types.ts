@@ -49,7 +49,7 @@ export type Settings = {
   /** Null while both arms run at the same time. */
   readonly before_after: BeforeAfterBet | null;
   /** Of a model that is watched over all prompts (`drift.ts`): the slot that its evidence begins with, and whether prompts are left out in groups. */
-  readonly drift: { readonly since_slot: number; readonly is_grouped: boolean } | null;
+  readonly drift: { readonly since_slot: number; readonly is_grouped: boolean; readonly leaves_out: LeavesOut } | null;
 };
 
 /** Counts of units by bin in one arm each: a the baseline, b the candidate. The three arrays have one length. */
@@ -73,3 +73,6 @@ export type Stratum = Cells & {
   /** The prompt that a control, or a part of a drift, is of; else empty. */
   readonly control: string;
 };
+
+/** What evidence of drift has to hold without: any one prompt; any one prompt or model; or it is of one prompt. */
+export type LeavesOut = 'prompt' | 'prompt_or_model' | 'nothing';

@@ -1,5 +1,5 @@
 /** Recomputes recorded evidence from its strata with the code that bet on them. */
-import { advanceDrift, driftEvidence, driftHeadline, driftMetricOf, driftRatio, leftOutWith, noDrift } from './drift.ts';
+import { addRatio, advanceDrift, driftEvidence, driftHeadline, driftMetricOf, driftRatio, leftOutWith, noDrift } from './drift.ts';
 import { advance, compareStrata, createEvidence, evidenceOf } from './evidence.ts';
 import type { Settings, Stratum } from './types.ts';
 
@@ -24,20 +24,20 @@ export type Verification = {
 const TOLERANCE = 1e-9;
 
 /** Evidence that a model moved: R over all slots from its beginning, from what each prompt did in them. */
-const ofDrift = ({ settings, strata, slot }: RecordedEvidence, { since_slot, is_grouped }: NonNullable<Settings['drift']>): Pick<Verification, 'e_value' | 'metrics'> => {
+const ofDrift = ({ settings, strata, slot }: RecordedEvidence, { since_slot, is_grouped, leaves_out }: NonNullable<Settings['drift']>): Pick<Verification, 'e_value' | 'metrics'> => {
   const found = [...new Set(strata.map(({ metric }) => metric))].map((metric) => {
     const { kind, direction } = settings.metrics[metric] ?? { kind: 'rate', direction: 'up' };
-    let state = noDrift;
+    let state = { prompts: noDrift, models: noDrift };
     for (let now = since_slot; now <= slot; now++) {
-      const ratios = new Map<string, number[]>();
-      for (const { control, bins, a, b } of strata.filter((stratum) => stratum.metric === metric && stratum.begin_slot === now).toSorted(compareStrata)) {
-        const leftOut = leftOutWith(control, is_grouped);
+      const [prompts, models] = [new Map<string, number[]>(), new Map<string, number[]>()];
+      for (const { control, model, bins, a, b } of strata.filter((stratum) => stratum.metric === metric && stratum.begin_slot === now).toSorted(compareStrata)) {
         const ratio = driftRatio(driftMetricOf({ kind, direction }), { bins, counts: a })({ bins, counts: b });
-        ratios.set(leftOut, ratio.map((value, l) => value + (ratios.get(leftOut)?.[l] ?? 0)));
+        addRatio(prompts, leftOutWith(control, is_grouped), ratio);
+        addRatio(models, model, ratio);
       }
-      state = advanceDrift(state, ratios);
+      state = { prompts: advanceDrift(state.prompts, prompts), models: advanceDrift(state.models, models) };
     }
-    return { metric, e_value: driftEvidence(state) };
+    return { metric, e_value: driftEvidence(state, leaves_out) };
   });
   return { e_value: driftHeadline(found)?.e_value ?? 0, metrics: Object.fromEntries(found.map(({ metric, e_value }) => [metric, e_value])) };
 };

@@ -1,4 +1,4 @@
-import argon2 from 'argon2';
+import { hash, verify as isPasswordOf } from '@node-rs/argon2';
 import type { Role } from '../../schemas/access.ts';
 import type { Clock } from '../../schemas/clock.ts';
 import { ProblemError } from '../problem.ts';
@@ -22,7 +22,8 @@ export type People = {
 
 /** Each takes 64 MiB and a core for a moment: a flood of logins must not take the machine. */
 const MAX_AT_ONCE = 4;
-const OPTIONS = { type: argon2.argon2id, memoryCost: 65_536, timeCost: 3, parallelism: 4 } as const;
+/** The algorithm of the library is argon2id where none is named. */
+const OPTIONS = { memoryCost: 65_536, timeCost: 3, parallelism: 4 } as const;
 
 export function createPeople({ clock, records }: { readonly clock: Clock; readonly records: Records }): People {
   let verifying = 0;
@@ -45,13 +46,13 @@ export function createPeople({ clock, records }: { readonly clock: Clock; readon
     find: active,
     async add({ name, role, project, password }, by) {
       if (active(name) !== null) throw new ProblemError(409, `There is somebody called ${JSON.stringify(name)} already.`);
-      const password_hash = await argon2.hash(password, OPTIONS);
+      const password_hash = await hash(password, OPTIONS);
       await records.write('person', name, { state: 'active', by, body: { role, project, password_hash, password_ms: clock() } });
       return shown(existing(name));
     },
     async changePassword(name, { password, by }) {
       const { body } = existing(name);
-      const password_hash = await argon2.hash(password, OPTIONS);
+      const password_hash = await hash(password, OPTIONS);
       await records.write('person', name, { state: 'active', by, body: { ...body, password_hash, password_ms: clock() } });
       return shown(existing(name));
     },
@@ -62,9 +63,9 @@ export function createPeople({ clock, records }: { readonly clock: Clock; readon
       if (verifying >= MAX_AT_ONCE) throw new ProblemError(503, 'Too many people are logging in at this moment; try again.');
       verifying += 1;
       try {
-        decoy ??= argon2.hash('nobody has this password', OPTIONS);
+        decoy ??= hash('nobody has this password', OPTIONS);
         const found = active(name);
-        const isRight = await argon2.verify(found?.body.password_hash ?? (await decoy), password);
+        const isRight = await isPasswordOf(found?.body.password_hash ?? (await decoy), password);
         return isRight && found !== null;
       } finally {
         verifying -= 1;

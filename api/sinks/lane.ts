@@ -26,6 +26,8 @@ export type LaneDeps = ReaderDeps & {
   random: RandomSource;
   schedule: Schedule;
   post: Post;
+  /** The alert with what is known by now of who wrote its culprit; as it is where that cannot be read. */
+  complete: (alert: Alert) => Promise<Alert>;
   /** The chart of an alert as PNG; null where none can be drawn. */
   picture: (alert: Alert) => Promise<Uint8Array | null>;
   /** Hears what a person should know: a sink that was disabled, a delivery that was given up, a store that is away. */
@@ -53,7 +55,7 @@ type Made = { readonly batch: Batch; readonly outcome: Outcome; readonly rows: r
 
 const UNREADABLE: Outcome = { kind: 'failed', detail: 'the stored alert is not culprit.alert/1' };
 
-export function createLane(sink: Sink, { clock, random, schedule, post, picture, warn, ...reading }: LaneDeps, { waitingDeliveries }: { waitingDeliveries: number }) {
+export function createLane(sink: Sink, { clock, random, schedule, post, complete, picture, warn, ...reading }: LaneDeps, { waitingDeliveries }: { waitingDeliveries: number }) {
   const { journal } = reading;
   const reader = createReader(sink, reading);
   const waiting = new Map<string, Item>();
@@ -113,10 +115,11 @@ export function createLane(sink: Sink, { clock, random, schedule, post, picture,
 
   async function send(messages: readonly [Message, ...Message[]]): Promise<Outcome> {
     try {
-      const [first, ...more] = messages;
+      const [stored, ...more] = messages;
+      const first = more.length > 0 ? stored : { ...stored, alert: await complete(stored.alert).catch(() => stored.alert) };
       const image = sink.carriesPicture === true && more.length === 0 ? await picture(first.alert).catch(() => null) : null;
       throttle.count(now());
-      const result = await post(sink.request(messages, { nowMs: clock(), picture: image }), { timeoutMs: sink.timeoutMs });
+      const result = await post(sink.request([first, ...more], { nowMs: clock(), picture: image }), { timeoutMs: sink.timeoutMs });
       switch (result.kind) {
         case 'answered':
           return sink.judge(result);

@@ -13,6 +13,7 @@ import { createSinks } from '../../api/sinks/index.ts';
 import { createJournal } from '../../api/sinks/journal.ts';
 import { createPost } from '../../api/sinks/post.ts';
 import { createVersionNews } from '../../api/sinks/version-news.ts';
+import { createVersionEvents } from '../../api/version-events.ts';
 import { createTransition } from '../../api/transition.ts';
 import type { Alert } from '../../schemas/alert.ts';
 import type { Config } from '../../schemas/config.ts';
@@ -85,13 +86,14 @@ export function startApi(
     charts.set(project, known);
     return known;
   };
+  const versionEvents = createVersionEvents(store);
   const sinks = createSinks(config);
   let delivering: { readonly delivery: Delivery; close(): Promise<void> } | null = null;
   const wake = (): void => delivering?.delivery.wake();
   const beginDelivering = (): void => {
     if (delivering !== null) return;
     const delivery = createDelivery(
-      { store, sinks, post, schedule, clock, random: deps.random, warn: deps.warn, routing: createRouting(config.routes), silences: silences.active, picture: (alert) => chartsOf(alert.project).png(alert) },
+      { store, sinks, post, schedule, clock, random: deps.random, warn: deps.warn, routing: createRouting(config.routes), silences: silences.active, complete: versionEvents.complete, picture: (alert) => chartsOf(alert.project).png(alert) },
       { waitingDeliveries: config.limits.waiting_deliveries },
     );
     const news = createVersionNews({ store, sinks, post, clock });

@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { createVersionEvents } from '../../api/version-events.ts';
 import type { SinkSettings } from '../../schemas/sinks.ts';
 import { hook, openDelivering } from './delivering.ts';
 import type { Received } from './sinks/receiver.ts';
@@ -39,6 +40,17 @@ describe('routes', () => {
     await here.raise('page', { sequence: 2, state: 'resolved' });
     expect(told(pages.received).at(-1)).toBe('page-2');
     expect(told(rest.received)).not.toContain('page-2');
+  });
+});
+
+describe('what is told', () => {
+  it('says who wrote the culprit, as it is known when it is told', async () => {
+    const { url, received } = await here.receiver();
+    here.deliverTo({ webhooks: [hook('on-call', url)] });
+    const facts = { author: 'mira', owner: '@shop/payments', commit: '4f2a91c7d05e', diff_url: 'https://git.example/shop/compare/v1...v2' };
+    await createVersionEvents(here.store).append('default', [{ prompt: 'refund-agent', version: 'v2', at_ms: here.time.nowMs, kind: 'registered', source: 'git', actor: 'mira', label: null, facts }], 'undated');
+    await here.raise('a');
+    expect(JSON.parse(received[0]?.body ?? '{}')).toMatchObject({ data: { culprit: { value: 'v2', ...facts } } });
   });
 });
 

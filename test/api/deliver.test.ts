@@ -67,7 +67,7 @@ function deliveryTo(sinks: Sink[], more: { store?: Store; waitingDeliveries?: nu
     return () => void (tasks = tasks.filter((other) => other !== entry));
   };
   const delivery = createDelivery(
-    { routing: createRouting([]), silences: createSilences({ store: more.store ?? store, clock }, async () => undefined).active, picture: async () => null, store: more.store ?? store, clock, random: () => 0.5, schedule, sinks, post: more.post ?? openPost, warn: (message) => warnings.push(message) },
+    { routing: createRouting([]), silences: createSilences({ store: more.store ?? store, clock }, async () => undefined).active, complete: async (alert) => alert, picture: async () => null, store: more.store ?? store, clock, random: () => 0.5, schedule, sinks, post: more.post ?? openPost, warn: (message) => warnings.push(message) },
     { waitingDeliveries: more.waitingDeliveries ?? 100 },
   );
   cleanups.push(() => delivery.close());

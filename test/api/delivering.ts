@@ -6,6 +6,7 @@ import { createRouting } from '../../api/routing.ts';
 import { createSilences } from '../../api/silences.ts';
 import { createSinks } from '../../api/sinks/index.ts';
 import { createPost } from '../../api/sinks/post.ts';
+import { createVersionEvents } from '../../api/version-events.ts';
 import { endlessRetention, migrate } from '../../deploy/migrate.ts';
 import { openEmbeddedStore } from '../../deploy/store-embedded.ts';
 import type { Alert } from '../../schemas/alert.ts';
@@ -47,7 +48,7 @@ export async function openDelivering() {
       };
       const routing = createRouting((settings.routes ?? []).map((route) => RouteEntry.parse(route)));
       delivery = createDelivery(
-        { store, sinks: createSinks({ webhooks: settings.webhooks ?? [], sinks: settings.sinks ?? [] }), clock, random: () => 0, schedule, routing, silences: silences.active, picture: async () => null, post: createPost({ clock }, { allowPrivateAddresses: true }), warn: (message) => warnings.push(message) },
+        { store, sinks: createSinks({ webhooks: settings.webhooks ?? [], sinks: settings.sinks ?? [] }), clock, random: () => 0, schedule, routing, silences: silences.active, complete: createVersionEvents(store).complete, picture: async () => null, post: createPost({ clock }, { allowPrivateAddresses: true }), warn: (message) => warnings.push(message) },
         { waitingDeliveries: settings.waitingDeliveries ?? 1000 },
       );
       cleanups.push(delivery.close);

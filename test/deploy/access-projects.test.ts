@@ -53,7 +53,7 @@ type Json = Record<string, any>; // eslint-disable-line -- the document is read 
 
 /** A value for a parameter, of one project. A new parameter that names something of a project belongs here. */
 function valueOf(operation: string, name: string, { prompt, comparisonId, alertId, traceId, spanId }: Known): string {
-  const values: Readonly<Record<string, string>> = { trace_id: traceId, span_id: spanId, name: operation.includes('/prompts/') ? prompt : 'quality', prompt, prompt_name: prompt, candidate: 'v2', metric: 'error_rate', from: String(nowMs - 7_200_000) };
+  const values: Readonly<Record<string, string>> = { trace_id: traceId, span_id: spanId, name: operation.includes('/prompts/') ? prompt : 'quality', prompt, prompt_name: prompt, candidate: 'v2', metric: 'error_rate', times: '3', from: String(nowMs - 7_200_000) };
   return name === 'id' ? (operation.includes('alert') ? alertId : comparisonId) : (values[name] ?? prompt);
 }
 
@@ -67,7 +67,8 @@ function requestsOf({ path, operation }: { path: string; operation: Json }, of: 
   const parameters: Json[] = operation['parameters'] ?? [];
   const filled = parameters.filter(({ in: place }) => place === 'path').reduce((address: string, { name }) => address.replace(`{${name}}`, encodeURIComponent(valueOf(path, name, of))), path);
   const query = (chosen: Json[]): string => new URLSearchParams(chosen.map(({ name }): [string, string] => [name, valueOf(path, name, of)])).toString();
-  const needed = parameters.filter((parameter) => parameter['in'] === 'query' && parameter['required'] === true);
+  // Of its several ways to say how much, a plan needs one.
+  const needed = parameters.filter((parameter) => parameter['in'] === 'query' && (parameter['required'] === true || (path === '/v1/plan' && parameter['name'] === 'times')));
   const named = parameters.filter(({ in: place, name }) => place === 'query' && ['trace_id', 'span_id', 'prompt', 'prompt_name', 'from'].includes(name));
   return [...new Set([needed, [...needed, ...named.filter((parameter) => !needed.includes(parameter))]].map((chosen) => `${filled}${chosen.length === 0 ? '' : `?${query(chosen)}`}`))];
 }
@@ -126,7 +127,7 @@ describe('two projects', () => {
 
   it('what somebody does carries the name of the key, whatever they call themselves', async () => {
     const done = (await (await server.ask(`/v1/alerts/${known.shop.alertId}/acknowledge`, { key: keys.shop.secret, body: { by: 'the boss', reason: 'on it' } })).json()) as Json;
-    expect(done['transitions'].at(-1)).toMatchObject({ state: 'acknowledged', reason: 'shop act: on it' });
+    expect(done['transitions'].at(-1)).toMatchObject({ state: 'acknowledged', by: 'shop act', reason: 'on it' });
     const { entries } = (await (await server.ask('/v1/audit-log?action=alerts.acknowledge', { key: admin.secret })).json()) as Json;
     expect(entries[0]).toMatchObject({ actor: 'shop act', project: 'shop', target: known.shop.alertId, result: 'done' });
   });

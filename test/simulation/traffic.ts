@@ -29,6 +29,13 @@ export type Scenario = {
     /** Quality that each further call of a session adds to all of them. */
     readonly longerIsBetter?: number;
   };
+  /** What stands around each call, by share or, as versions, from these minutes on. Left out: openai, no service version, no system prompt, nothing. */
+  readonly providers?: Schedule;
+  readonly apps?: Schedule;
+  readonly texts?: Schedule;
+  readonly attributes?: Readonly<Record<string, Schedule>>;
+  /** Default: shop. */
+  readonly service?: string;
   readonly normally: Behaviour;
   readonly changes: readonly Change[];
 };
@@ -51,6 +58,11 @@ export type Change = Partial<Behaviour> & {
   readonly version?: string;
   readonly model?: string;
   readonly route?: string;
+  readonly provider?: string;
+  readonly app?: string;
+  readonly text?: string;
+  /** One of the values of the attributes. */
+  readonly attribute?: string;
   readonly fromMinute?: number;
   readonly toMinute?: number;
 };
@@ -62,6 +74,10 @@ export type Call = {
   readonly version: string;
   readonly model: string;
   readonly route: string;
+  readonly provider: string;
+  readonly app: string;
+  readonly text: string;
+  readonly attributes: Readonly<Record<string, string>>;
   readonly startMs: number;
   readonly durationMs: number;
   readonly isError: boolean;
@@ -121,7 +137,13 @@ function oneCall(traffic: Scenario, { offset, ...frame }: CallFrame, random: () 
   const minute = (frame.startMs - traffic.beginMs) / 60_000;
   const model = pickAt(traffic.models, minute, random);
   const route = traffic.routes === undefined ? '' : pickAt(traffic.routes, minute, random);
-  const behaviour = behaviourOf(traffic, { version: frame.version, model, route, minute }, () => true);
+  const around = {
+    provider: traffic.providers === undefined ? 'openai' : pickAt(traffic.providers, minute, random),
+    app: traffic.apps === undefined ? '' : pickAt(traffic.apps, minute, random),
+    text: traffic.texts === undefined ? '' : pickAt(traffic.texts, minute, random),
+    attributes: Object.fromEntries(Object.entries(traffic.attributes ?? {}).map(([name, schedule]) => [name, pickAt(schedule, minute, random)])),
+  };
+  const behaviour = behaviourOf(traffic, { version: frame.version, model, route, ...around, minute }, () => true);
   const isError = random() < behaviour.error;
   const durationMs = Math.max(1, Math.round(behaviour.medianMs * Math.exp(behaviour.sigma * normal(random)) * (random() < behaviour.tail ? 10 : 1)));
   const isJudged = random() < 0.5 && !isError;
@@ -131,6 +153,7 @@ function oneCall(traffic: Scenario, { offset, ...frame }: CallFrame, random: () 
     ...frame,
     model,
     route,
+    ...around,
     durationMs,
     isError,
     isJson: random() >= behaviour.badJson,
@@ -142,11 +165,12 @@ function oneCall(traffic: Scenario, { offset, ...frame }: CallFrame, random: () 
 /** How a call behaves, by the changes that count. */
 export function behaviourOf(
   traffic: Scenario,
-  call: { readonly version: string; readonly model: string; readonly route: string; readonly minute: number },
+  call: Pick<Call, 'version' | 'model' | 'route' | 'provider' | 'app' | 'text' | 'attributes'> & { readonly minute: number },
   counts: (change: Change) => boolean,
 ): Behaviour {
-  return traffic.changes.filter(counts).reduce<Behaviour>((now, { version, model, route, fromMinute = 0, toMinute = Number.POSITIVE_INFINITY, ...change }) => {
-    const isMeant = (version ?? call.version) === call.version && (model ?? call.model) === call.model && (route ?? call.route) === call.route;
+  return traffic.changes.filter(counts).reduce<Behaviour>((now, { version, model, route, provider, app, text, attribute: named, fromMinute = 0, toMinute = Number.POSITIVE_INFINITY, ...change }) => {
+    const isAround = (provider ?? call.provider) === call.provider && (app ?? call.app) === call.app && (text ?? call.text) === call.text && (named === undefined || Object.values(call.attributes).includes(named));
+    const isMeant = isAround && (version ?? call.version) === call.version && (model ?? call.model) === call.model && (route ?? call.route) === call.route;
     return isMeant && call.minute >= fromMinute && call.minute < toMinute ? { ...now, ...change } : now;
   }, traffic.normally);
 }
@@ -180,25 +204,31 @@ export function together(...recordings: readonly (readonly string[])[]): string[
 
 /** One OTLP/JSON export request a line, as the File Exporter writes them: what ended within the same ten seconds, in order. */
 export function linesOf(traffic: Scenario, calls: readonly Call[]): string[] {
-  const tens = new Map<number, { spans: object[]; records: object[] }>();
-  const at = (ms: number): { spans: object[]; records: object[] } => {
+  type Ten = { readonly spans: Map<string, object[]>; readonly records: object[] };
+  const tens = new Map<number, Ten>();
+  const at = (ms: number): Ten => {
     const ten = Math.floor(ms / 10_000);
     const known = tens.get(ten);
     if (known !== undefined) return known;
-    const made = { spans: [], records: [] };
+    const made: Ten = { spans: new Map(), records: [] };
     tens.set(ten, made);
     return made;
   };
   for (const call of calls) {
-    at(call.startMs + call.durationMs).spans.push(spanOf(traffic, call));
+    const { spans } = at(call.startMs + call.durationMs);
+    const ofApp = spans.get(call.app);
+    if (ofApp === undefined) spans.set(call.app, [spanOf(traffic, call)]);
+    else ofApp.push(spanOf(traffic, call));
     if (call.score !== null) at(call.score.atMs).records.push(recordOf(call, call.score));
   }
-  const resource = { attributes: [attribute('service.name', 'shop'), attribute('deployment.environment.name', 'production')] };
+  const resourceOf = (app: string): object => ({
+    attributes: [attribute('service.name', traffic.service ?? 'shop'), ...(app === '' ? [] : [attribute('service.version', app)]), attribute('deployment.environment.name', 'production')],
+  });
   return [...tens]
     .sort(([left], [right]) => left - right)
     .flatMap(([, { spans, records }]) => [
-      ...(spans.length === 0 ? [] : [JSON.stringify({ resourceSpans: [{ resource, scopeSpans: [{ scope: { name: 'simulation' }, spans }] }] })]),
-      ...(records.length === 0 ? [] : [JSON.stringify({ resourceLogs: [{ resource, scopeLogs: [{ scope: { name: 'judge' }, logRecords: records }] }] })]),
+      ...[...spans].map(([app, ofApp]) => JSON.stringify({ resourceSpans: [{ resource: resourceOf(app), scopeSpans: [{ scope: { name: 'simulation' }, spans: ofApp }] }] })),
+      ...(records.length === 0 ? [] : [JSON.stringify({ resourceLogs: [{ resource: resourceOf(''), scopeLogs: [{ scope: { name: 'judge' }, logRecords: records }] }] })]),
     ]);
 }
 
@@ -206,13 +236,15 @@ function spanOf(traffic: Scenario, call: Call): object {
   const text = call.isJson ? '{"eligible":true}' : '{"eligible":';
   const always = [
     attribute('gen_ai.operation.name', 'chat'),
-    attribute('gen_ai.provider.name', 'openai'),
+    attribute('gen_ai.provider.name', call.provider),
     attribute('gen_ai.request.model', call.model.replace(/-\d{4}-.*/, '')),
     attribute('gen_ai.prompt.name', traffic.prompt),
     attribute('gen_ai.prompt.version', call.version),
     attribute('gen_ai.output.type', 'json'),
     attribute('session.id', call.session),
     ...(call.route === '' ? [] : [attribute('app.route', call.route)]),
+    ...(call.text === '' ? [] : [attribute('gen_ai.system_instructions', JSON.stringify([{ type: 'text', content: call.text }]))]),
+    ...Object.entries(call.attributes).map(([name, value]) => attribute(name, value)),
   ];
   const answered = [
     attribute('gen_ai.response.model', call.model),
@@ -252,9 +284,9 @@ export function observationsOf(calls: readonly Call[]): { readonly calls: CallOb
   const observed = calls.map((call) => callObservation(call));
   const scores = calls.flatMap((call): ScoreObservation[] => {
     if (call.score === null) return [];
-    const { trace_id, span_id, session_id, version, start_ms, request_model, response_model, operation, route } = callObservation(call);
+    const { trace_id, span_id, session_id, version, start_ms, request_model, response_model, operation, route, provider, service_name, app_version, prompt_content, attributes } = callObservation(call);
     const { name, value, atMs } = call.score;
-    return [{ slot: slotOf(Math.max(atMs, call.startMs + call.durationMs)), name, value, data_type: 'numeric', trace_id, span_id, session_id, version, start_ms, request_model, response_model, operation, route }];
+    return [{ slot: slotOf(Math.max(atMs, call.startMs + call.durationMs)), name, value, data_type: 'numeric', trace_id, span_id, session_id, version, start_ms, request_model, response_model, operation, route, provider, service_name, app_version, prompt_content, attributes }];
   });
   return { calls: observed.sort(inOrder), scores: scores.sort(inOrder) };
 }
@@ -271,6 +303,11 @@ function callObservation(call: Call): CallObservation {
     response_model: call.isError ? call.model.replace(/-\d{4}-.*/, '') : call.model,
     operation: 'chat',
     route: call.route === '' ? '' : `app.route=${call.route}`,
+    provider: call.provider,
+    service_name: 'shop',
+    app_version: call.app,
+    prompt_content: call.text,
+    attributes: call.attributes,
     is_error: call.isError,
     duration_ms: call.durationMs,
     ttft_ms: null,

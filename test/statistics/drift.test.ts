@@ -7,7 +7,7 @@ const RANKED: DriftMetric = { kind: 'ranked', tolerance: 0.25 };
 const reference = (share: number) => ({ bins: [0, 50], counts: [Math.round(10_000 * (1 - share)), Math.round(10_000 * share)] });
 
 /** Slots of 20 units; each prompt's share of failures from slot `from` on. Returns the slot of the alarm. */
-function alarm(prompts: Readonly<Record<string, { readonly normal: number; readonly later: number }>>, { slots, from, threshold, seed }: { slots: number; from: number; threshold: number; seed: number }): number | null {
+function alarm(prompts: Readonly<Record<string, { readonly normal: number; readonly later: number }>>, { slots, from, threshold, seed, leavesOut = 'prompt' }: { slots: number; from: number; threshold: number; seed: number; leavesOut?: 'prompt' | 'nothing' }): number | null {
   const random = seeded(seed);
   const ratioOf = new Map(Object.entries(prompts).map(([name, { normal }]) => [name, driftRatio(RATE, reference(normal))]));
   let state: DriftState = noDrift;
@@ -17,7 +17,7 @@ function alarm(prompts: Readonly<Record<string, { readonly normal: number; reado
       return [name, ratioOf.get(name)?.({ bins: [0, 50], counts: [20 - bad, bad] }) ?? []];
     });
     state = advanceDrift(state, new Map(ratios));
-    if (driftEvidence(state) >= threshold) return slot;
+    if (driftEvidence({ prompts: state, models: noDrift }, leavesOut) >= threshold) return slot;
   }
   return null;
 }
@@ -78,8 +78,23 @@ describe('an alarm', () => {
     expect(alarms).toBeLessThan(12);
   });
 
+  it('of a prompt by itself comes at once where it breaks, and for what is tolerated no oftener than once in A slots on average (seeds 1–40)', () => {
+    expect((alarm({ p: { normal: 0.01, later: 0.4 } }, { slots: 120, from: 100, threshold: 1e8, seed: 1, leavesOut: 'nothing' }) ?? 0) - 100).toBeLessThan(5);
+    const A = 2_000;
+    const alarms = Array.from({ length: 40 }, (_, run) => alarm({ p: { normal: 0.02, later: 0.039 } }, { slots: A / 10, from: 0, threshold: A, seed: run + 1, leavesOut: 'nothing' })).filter((slot) => slot !== null).length;
+    console.log(`one prompt at the tolerated rate: ${alarms} alarms in 40 runs of ${A / 10} slots, threshold ${A}; seeds 1–40`);
+    expect(alarms).toBeLessThan(12);
+  });
+
+  it('of a provider needs two models as well', () => {
+    const twoPrompts = advanceDrift(noDrift, new Map([['p', [9, 9, 9, 9]], ['q', [9, 9, 9, 9]]]));
+    const oneModel = advanceDrift(noDrift, new Map([['m', [18, 18, 18, 18]], ['n', [0, 0, 0, 0]]]));
+    expect(driftEvidence({ prompts: twoPrompts, models: noDrift }, 'prompt')).toBeGreaterThan(1_000);
+    expect(driftEvidence({ prompts: twoPrompts, models: oneModel }, 'prompt_or_model')).toBe(1);
+  });
+
   it('needs two prompts', () => {
-    expect(driftEvidence(advanceDrift(noDrift, new Map([['p', [9, 9, 9, 9]]])))).toBe(0);
+    expect(driftEvidence({ prompts: advanceDrift(noDrift, new Map([['p', [9, 9, 9, 9]]])), models: noDrift }, 'prompt')).toBe(0);
   });
 
   it('leaves prompts out in groups where there are many, which is never less strict', () => {

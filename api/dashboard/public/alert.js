@@ -25,9 +25,9 @@ export function isFault(alert) {
   return alert.culprit.factor === 'pipeline';
 }
 
-/** A model that moved on several prompts at once: nobody's version is compared. */
+/** A model or provider that moved on several prompts at once, or a prompt that got worse by itself: no two values are compared. */
 function isWatch(alert) {
-  return alert.prompt === null;
+  return alert.prompt === null || alert.culprit.factor === 'unknown';
 }
 
 export async function loadAlert({ id, choice }) {
@@ -64,7 +64,7 @@ function beforeAndSince({ evidence, metric, culprit: who }) {
   const kind = effect.kind === 'difference' ? undefined : 'distribution';
   const row = (name, tone, arm) => h('tr', null, h('th', { scope: 'row' }, name), h('td', { class: `number ${tone}` }, arm.value === null ? '–' : quantity(metric, arm.value, kind)), h('td', { class: 'number' }, count(arm.units)));
   return h('section', null,
-    h('h2', null, metricName(metric), h('small', null, ` on all prompts that ask for ${who.value}, against their own hour before`)),
+    h('h2', null, metricName(metric), h('small', null, who.factor === 'unknown' ? ` of ${who.value}, against its own hour before` : ` on all prompts that ask for ${who.value}, against their own hour before`)),
     h('table', null,
       h('thead', null, h('tr', null, h('th', { scope: 'col' }, 'When'), h('th', { scope: 'col', class: 'number' }, metricName(metric)), h('th', { scope: 'col', class: 'number' }, 'Units'))),
       h('tbody', null, row('Before', 'tone-a', baseline), row('Since the onset, when it was found', 'tone-b', candidate))),
@@ -176,12 +176,12 @@ function certainty(alert, { comparison, nowMs }) {
   const { evidence } = alert;
   const facts = [
     ['evidence', `${odds(evidence.e_value)} : 1 when raised${comparison === null || comparison.e_value === null ? '' : `, now ${odds(comparison.e_value)} : 1`}`],
-    ['false alarms', isWatch(alert) ? 'one a month is to be expected at most, over all models' : `at most 1 harmless rollout in ${Math.round(1 / evidence.alpha)}, ever`],
+    ['false alarms', isWatch(alert) ? `one a month is to be expected at most, over all ${alert.prompt === null ? 'models and providers' : 'prompts'}` : `at most 1 harmless rollout in ${Math.round(1 / evidence.alpha)}, ever`],
     ['units', `${count(evidence.baseline.units)} and ${count(evidence.candidate.units)}`],
     ...(comparison === null ? [] : [['strata', count(comparison.results.reduce((sum, result) => Math.max(sum, result.strata), 0))], ['last look', comparison.last_look_ms === null ? 'none' : stamp(comparison.last_look_ms, nowMs)]]),
   ];
   return card('How sure', evidence.grade,
-    h('p', { class: 'mute' }, isWatch(alert) ? 'Several prompts moved at the same time, each against its own hour before; it holds with any one of them left out.' : grades[evidence.grade]),
+    h('p', { class: 'mute' }, alert.prompt === null ? 'Several prompts moved at the same time, each against its own hour before; it holds with any one of them left out.' : isWatch(alert) ? (evidence.grade === 'alone' ? grades.alone : 'It moved against its own hour before, and other prompts on its model did not.') : grades[evidence.grade]),
     h('dl', { class: 'facts' }, facts.map(([name, value]) => [h('dt', null, name), h('dd', null, value)])),
     alert.comparison_id === '' ? null : h('p', null, link(`/v1/comparisons/${encodeURIComponent(alert.comparison_id)}/evidence`, { download: `evidence-${alert.comparison_id}.json` }, 'Evidence file'), h('span', { class: 'mute' }, ', recompute with '), h('code', null, 'culprit verify')));
 }

@@ -26,11 +26,17 @@ export function culprit(alert, { versions, nowMs }) {
   ].filter(Boolean);
   const isUnknown = who.factor === 'unknown';
   return card('Culprit', null,
-    h('p', { class: 'who' }, isUnknown ? 'Not known' : [h('small', null, `${factorName(who.factor)} `), who.value], isUnknown || who.baseline === '' ? null : h('small', null, ` against ${who.baseline}`)),
-    isUnknown ? h('p', { class: 'mid' }, 'Something got worse, and nothing that Culprit sees explains it.') : null,
-    (who.confounded_with ?? []).map((other) => h('p', { class: 'mid' }, `Moved together with ${factorName(other.factor)} ${other.value}: cannot be told apart.`)),
-    typeof who.told_apart_by === 'string' ? h('p', { class: 'mute' }, `Told apart by ${who.told_apart_by}.`) : null,
+    h('p', { class: 'who' }, isUnknown ? `${who.value} itself` : [h('small', null, `${factorName(who.factor)} `), who.value], who.baseline === '' ? null : h('small', null, ` against ${who.baseline}`)),
+    isUnknown ? changesBefore(alert, nowMs) : null,
+    (who.confounded_with ?? []).map((other) => h('p', { class: 'mid' }, `Moved together with ${factorName(other.factor)} ${other.value}: cannot be told apart.${other.told_apart_by ? ` What would tell: ${other.told_apart_by}.` : ''}`)),
     h('dl', { class: 'facts' }, rows.map(([name, value]) => h('div', null, h('dt', null, name), h('dd', null, value)))));
+}
+
+/** Where none of what is watched moved: what was last changed on the prompt. */
+function changesBefore(alert, nowMs) {
+  const changes = alert.recent_changes ?? [];
+  if (changes.length === 0) return h('p', { class: 'mid' }, 'Nothing that is watched changed on it in the day before.');
+  return changes.map((one) => h('p', { class: 'mid' }, `Changed before: ${factorName(one.factor)} ${one.value} at `, stamp(Date.parse(one.at), nowMs), '.'));
 }
 
 /** What the culprit changed. Nothing where there is no version whose text could have been registered. */

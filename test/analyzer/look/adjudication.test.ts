@@ -20,8 +20,9 @@ const alert = (change: Partial<Alert> = {}): Alert => ({
 });
 
 describe('a claim', () => {
-  it('of arms that ran at the same time stands, whatever else moved', () => {
-    expect(judge({ grade: 'concurrent', factor: 'prompt_version', page, together: [moved] })).toEqual({ kind: 'raise', confounded_with: [] });
+  it('of arms that ran at the same time stands, whatever else happened, beside what moved with them', () => {
+    const deployed = { factor: 'app_version', value: '1.5.0' };
+    expect(judge({ grade: 'concurrent', factor: 'prompt_version', page, together: [deployed] })).toEqual({ kind: 'raise', confounded_with: [deployed] });
   });
 
   it.each(['before_after', 'alone'] as const)('over time (%s) is held while its model is paged', (grade) => {
@@ -33,6 +34,13 @@ describe('a claim', () => {
     expect(judge({ grade: 'before_after', factor: 'prompt_version', page: null, together: [moved] })).toEqual({ kind: 'hold', reason: expect.stringContaining('would tell them apart') });
     const version = { factor: 'prompt_version', value: 'v2' } as const;
     expect(judge({ grade: 'before_after', factor: 'model', page: null, together: [version] })).toEqual({ kind: 'raise', confounded_with: [version] });
+  });
+
+  it('of a model is made before that of a provider, and that before all others', () => {
+    const served = { factor: 'provider', value: 'azure.ai.openai' };
+    expect(judge({ grade: 'before_after', factor: 'provider', page: null, together: [moved] })).toMatchObject({ kind: 'hold' });
+    expect(judge({ grade: 'before_after', factor: 'model', page: null, together: [served] })).toEqual({ kind: 'raise', confounded_with: [served] });
+    expect(judge({ grade: 'before_after', factor: 'app_version', page: null, together: [served] })).toMatchObject({ kind: 'hold', reason: expect.stringContaining('azure.ai.openai came with it') });
   });
 
   it('that nothing stands against is raised', () => {

@@ -119,7 +119,7 @@ describe('an alert', () => {
   const strata = strataOf(settings, { error: 0.3, slower: 1 });
   const { evidence, finding } = find(settings, strata);
   const identity: ComparisonIdentity = { project: 'p', environment: 'production', prompt_name: 'refund-agent', factor: 'prompt_version', baseline: 'v1', candidate: 'v2', epoch: 0, comparison_id: 'cmp_1' };
-  const context = { identity, settings, evidence, strata, confounded_with: [], examples: [], raisedMs: slotStartMs(FIRST + 41), version: 'v2', owner: 'payments', publicUrl: 'https://culprit.example.com' };
+  const context = { identity, settings, evidence, strata, confounded_with: [], apart: [], examples: [], raisedMs: slotStartMs(FIRST + 41), version: 'v2', owner: 'payments', publicUrl: 'https://culprit.example.com' };
 
   it('is what the public contract says, and all of it follows from what is given', () => {
     if (finding === null) throw new Error('no finding');

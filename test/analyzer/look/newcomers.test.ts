@@ -19,9 +19,10 @@ beforeEach(async () => {
 });
 
 /** `baseline → candidate @ minute of the opening, its share of α`. */
-async function comparisonsIn(versions: Scenario['versions'], change: Partial<Scenario> = {}, settings: object = {}): Promise<string[]> {
+async function comparisonsIn(versions: Scenario['versions'], change: Partial<Scenario> = {}, settings: object = {}, labels: Readonly<Record<string, string>> = {}): Promise<string[]> {
   const traffic = scenario({ minutes: 40, callsPerMinute: 20, versions, ...change });
-  const endMs = await ingest(store, linesOf(traffic, callsOf(traffic, 61)));
+  const calls = callsOf(traffic, 61).map((call) => ({ ...call, attributes: labels[call.version] === undefined ? {} : { 'prompt.label': labels[call.version] ?? '' } }));
+  const endMs = await ingest(store, linesOf(traffic, calls), settings);
   const look = lookOver(store, settings, 120);
   await look.start();
   await look.advance(endMs + 60_000);
@@ -47,6 +48,33 @@ describe('the baseline of a new version', () => {
 
   it('is what was there for more than ten minutes, however few calls it had', async () => {
     expect(await comparisonsIn([[0, { v1: 1 }], [30, { v2: 1 }], [31, { v1: 0.2, v2: 0.8 }]], { callsPerMinute: 0.5, minutes: 60 })).toEqual([expect.stringMatching(/^v1 → v2 @ 3\d(\.5)?, 1$/)]);
+  });
+});
+
+describe('a label', () => {
+  const keys = { prompt_label: ['prompt.label'] };
+  const canary: Scenario['versions'] = [[0, { v1: 0.3, v0: 0.7 }], [20, { v1: 0.3, v0: 0.5, v2: 0.2 }]];
+
+  it('production says which version is the baseline, whoever has more calls', async () => {
+    expect(await comparisonsIn(canary, {}, { keys }, { v1: 'production', v2: 'canary' })).toContain('v1 → v2 @ 20, 1');
+  });
+
+  it('that the configuration names is the version that carries it', async () => {
+    expect(await comparisonsIn(canary, {}, { keys, prompts: { 'refund-agent': { baseline: 'prod' } } }, { v1: 'prod' })).toContain('v1 → v2 @ 20, 1');
+  });
+
+  it('that stands where a version should is found under its own name', async () => {
+    expect(await comparisonsIn([[0, { v1: 0.7, prod: 0.3 }], [20, { v1: 0.5, prod: 0.2, v2: 0.3 }]], {}, { prompts: { 'refund-agent': { baseline: 'prod' } } })).toContain('label:prod → v2 @ 20, 1');
+  });
+});
+
+describe('a deployment after others', () => {
+  it('is compared with what served within the hour before, not with what is long gone', async () => {
+    expect(await comparisonsIn([[0, { v1: 1 }], [80, { v2: 1 }], [145, { v3: 1 }]], { minutes: 155, callsPerMinute: 10 })).toEqual(['v1 → v2 @ 80, 1', 'v2 → v3 @ 145, 1']);
+  });
+
+  it('of a version that was rolled back and comes again goes on with what is known of it, and the version before is nothing new', async () => {
+    expect(await comparisonsIn([[0, { v1: 1 }], [20, { v2: 1 }], [25, { v1: 1 }], [35, { v2: 1 }]])).toEqual(['v1 → v2 @ 20, 1']);
   });
 });
 

@@ -22,6 +22,11 @@ export function call(slot: number, change: Partial<CallObservation> = {}): CallO
     response_model: 'm-1',
     operation: 'chat',
     route: '',
+    provider: 'p',
+    service_name: 's',
+    app_version: '1',
+    prompt_content: '',
+    attributes: {},
     is_error: false,
     duration_ms: 1000,
     ttft_ms: null,
@@ -37,6 +42,6 @@ export function call(slot: number, change: Partial<CallObservation> = {}): CallO
 
 /** A score of a call, that arrived in a slot. */
 export function scoreOf(judged: CallObservation, slot: number, value: number, change: Partial<ScoreObservation> = {}): ScoreObservation {
-  const { version, trace_id, span_id, session_id, start_ms, request_model, response_model, operation, route } = judged;
-  return { slot: FIRST_SLOT + slot, name: 'quality', value, data_type: 'numeric', version, trace_id, span_id, session_id, start_ms, request_model, response_model, operation, route, ...change };
+  const { version, trace_id, span_id, session_id, start_ms, request_model, response_model, operation, route, provider, service_name, app_version, prompt_content, attributes } = judged;
+  return { slot: FIRST_SLOT + slot, name: 'quality', value, data_type: 'numeric', version, trace_id, span_id, session_id, start_ms, request_model, response_model, operation, route, provider, service_name, app_version, prompt_content, attributes, ...change };
 }

@@ -3,7 +3,8 @@ import { createPulseMemory } from '../../../analyzer/look/pulse-memory.ts';
 import type { Pulse } from '../../../analyzer/look/pulse.ts';
 import { seeded } from '../../statistics/traffic.ts';
 
-const place = { project: 'p', environment: 'e', request_model: 'm' };
+const place = { project: 'p', environment: 'e', by: 'model', of: 'm' } as const;
+const served = { project: 'p', environment: 'e', request_model: 'm', version: 'v1', provider: 'q' };
 
 function pulsesOf(slot: number, random: () => number): Pulse[] {
   const pulses: Pulse[] = [];
@@ -11,7 +12,7 @@ function pulsesOf(slot: number, random: () => number): Pulse[] {
     for (const prompt_name of ['refund', 'order']) {
       if (random() < 0.2) continue;
       const bins = [0, 1, 2, 3].filter(() => random() < 0.6);
-      pulses.push({ ...place, request_model, prompt_name, slot, route: '', metric: 'latency', bins, counts: bins.map(() => 1 + Math.floor(random() * 5)) });
+      pulses.push({ ...served, request_model, prompt_name, slot, route: '', metric: 'latency', bins, counts: bins.map(() => 1 + Math.floor(random() * 5)) });
     }
   }
   return pulses;
@@ -40,6 +41,9 @@ describe('the pulse of the last hour', () => {
         if (slot % 60 !== 0) return;
         const expected = sumsOf(ofModel(slot - 120, slot - 10));
         expect(sumsOf(whole.hourBefore(slot, place)), `seed ${seed}, slot ${slot}`).toEqual(expected);
+        const ofAll = sumsOf(slots.slice(Math.max(0, slot - 120), Math.max(0, slot - 10)).flat());
+        expect(sumsOf(whole.hourBefore(slot, { ...place, by: 'provider', of: 'q' })), `seed ${seed}, slot ${slot}`).toEqual(ofAll);
+        expect(sumsOf(whole.hourBefore(slot, null)), `seed ${seed}, slot ${slot}`).toEqual(ofAll);
         if (slot >= next) expect(sumsOf(resumed.hourBefore(slot, place)), `seed ${seed}, taken up at ${next}, slot ${slot}`).toEqual(expected);
       });
     }
@@ -47,7 +51,7 @@ describe('the pulse of the last hour', () => {
 
   it('holds no more series than a bound, whatever is sent as a route', () => {
     const memory = createPulseMemory();
-    memory.record(0, Array.from({ length: 100_001 }, (_, n) => ({ ...place, prompt_name: 'refund', slot: 0, route: `/${n}`, metric: 'error_rate', bins: [0], counts: [1] })));
+    memory.record(0, Array.from({ length: 100_001 }, (_, n) => ({ ...served, prompt_name: 'refund', slot: 0, route: `/${n}`, metric: 'error_rate', bins: [0], counts: [1] })));
     expect(memory.hourBefore(60, place)).toHaveLength(100_000);
   });
 });

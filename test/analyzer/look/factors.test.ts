@@ -1,0 +1,121 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import type { Alert } from '../../../schemas/alert.ts';
+import type { Store } from '../../../schemas/store.ts';
+import { callsOf, linesOf, scenario, together, type Scenario } from '../../simulation/traffic.ts';
+import { loadEvidence } from '../../../analyzer/look/look-store.ts';
+import { verify } from '../../../analyzer/statistics/verify.ts';
+import { alertsOf, forgetLooks, ingest, lookOver, openStore } from './look-run.ts';
+
+/** Everything but versions and models that can be blamed: from OTLP to alerts over a real store, with other prompts beside. */
+
+vi.setConfig({ testTimeout: 240_000 });
+
+let store: Store;
+let close: () => Promise<void>;
+
+beforeAll(async () => {
+  ({ store, close } = await openStore());
+});
+afterAll(() => close());
+afterEach(async () => {
+  await forgetLooks(store);
+  for (const table of ['calls', 'relatives', 'scores', 'ledger', 'versions']) await store.command(`TRUNCATE TABLE ${table}`);
+});
+
+const target = (change: Partial<Scenario>): Scenario => scenario({ minutes: 120, callsPerMinute: 30, ...change });
+const beside = (change: Partial<Scenario> = {}): Scenario[] => ['triage', 'search', 'summary'].map((prompt, index) => scenario({ prompt, minutes: 120, callsPerMinute: 20 + 5 * index, ...change }));
+
+async function alertsIn(prompts: readonly Scenario[], seed: number, settings: object = {}): Promise<Alert[]> {
+  const endMs = await ingest(store, together(...prompts.map((traffic, index) => linesOf(traffic, callsOf(traffic, seed + 100 * index)))), settings);
+  const look = lookOver(store, settings, 60);
+  await look.start();
+  const events = await look.advance(endMs + 20 * 60_000);
+  for (const event of events) {
+    if (event.kind !== 'alert' || event.alert.state !== 'open') continue;
+    expect(verify(await loadEvidence(store, event.comparison_id, event.slot)).agrees, event.alert.summary).toBe(true);
+  }
+  return alertsOf(events);
+}
+
+const at75 = (before: string, after: string) => [[0, { [before]: 1 }], [75, { [after]: 1 }]] as const;
+const half = (before: string, after: string) => [[0, { [before]: 1 }], [40, { [before]: 0.5, [after]: 0.5 }]] as const;
+
+describe('a change that is no version', () => {
+  it('a provider that takes over is named, and the version is not (seed 91)', async () => {
+    const alerts = await alertsIn([target({ providers: at75('openai', 'azure.ai.openai'), changes: [{ provider: 'azure.ai.openai', quality: 0.74 }] }), ...beside()], 91);
+    expect(alerts).toMatchObject([
+      {
+        severity: 'page', prompt: 'refund-agent', prompt_version: 'v1', metric: 'quality', evidence: { grade: 'before_after' },
+        culprit: { factor: 'provider', value: 'azure.ai.openai', baseline: 'openai' }, exonerated: [{ factor: 'prompt_version', value: 'v1' }],
+      },
+    ]);
+    expect(alerts[0]?.summary).toMatch(/^refund-agent on azure\.ai\.openai scores lower on quality than on openai/);
+  });
+
+  it('one of two providers that serve side by side is named (seed 92)', async () => {
+    const alerts = await alertsIn([target({ providers: half('openai', 'azure.ai.openai'), changes: [{ provider: 'azure.ai.openai', error: 0.12 }] })], 92);
+    expect(alerts).toMatchObject([{ severity: 'page', metric: 'error_rate', culprit: { factor: 'provider', value: 'azure.ai.openai' }, evidence: { grade: 'concurrent' } }]);
+  });
+
+  it('an application that is deployed to half of the machines is named (seed 93)', async () => {
+    const alerts = await alertsIn([target({ apps: half('1.4.0', '1.5.0'), changes: [{ app: '1.5.0', error: 0.12 }] }), ...beside({ apps: half('1.4.0', '1.5.0') })], 93);
+    expect(alerts).toMatchObject([{ severity: 'page', prompt: 'refund-agent', culprit: { factor: 'app_version', value: '1.5.0', baseline: '1.4.0' }, evidence: { grade: 'concurrent' } }]);
+    expect(alerts[0]?.exonerated).toMatchObject([{ factor: 'model' }]);
+  });
+
+  it('an application that is deployed at once is named, though all prompts are in it (seed 94)', async () => {
+    const alerts = await alertsIn([target({ apps: at75('1.4.0', '1.5.0'), changes: [{ app: '1.5.0', quality: 0.74 }] }), ...beside({ apps: at75('1.4.0', '1.5.0') })], 94);
+    expect(alerts).toMatchObject([{ severity: 'page', culprit: { factor: 'app_version', value: '1.5.0' }, evidence: { grade: 'before_after' } }]);
+  });
+
+  it('an edit that nobody versioned is named (seed 95)', async () => {
+    const alerts = await alertsIn([target({ texts: at75('You decide refunds.', 'You decide refunds. Be strict.'), changes: [{ text: 'You decide refunds. Be strict.', quality: 0.74 }] }), ...beside()], 95);
+    expect(alerts).toMatchObject([{ severity: 'page', prompt_version: 'v1', culprit: { factor: 'prompt_content', value: expect.stringMatching(/^s:[0-9a-f]{16}$/) }, evidence: { grade: 'before_after' } }]);
+    expect(alerts[0]?.exonerated).toContainEqual({ factor: 'prompt_version', value: 'v1', reason: 'it stayed the same while its text moved', e_value: null });
+  });
+
+  it('an attribute that the configuration names is, also where strata are kept apart by it (seed 96)', async () => {
+    const ringed = target({ attributes: { 'deployment.ring': half('stable', 'canary') }, changes: [{ attribute: 'canary', error: 0.12 }] });
+    const settings = { factors: { attributes: ['deployment.ring'] }, strata: { attributes: ['app.route', 'deployment.ring'] } };
+    expect(await alertsIn([ringed], 96, settings)).toMatchObject([{ severity: 'page', culprit: { factor: 'deployment.ring', value: 'canary', baseline: 'stable' }, evidence: { grade: 'concurrent' } }]);
+  });
+});
+
+describe('texts that are no edit', () => {
+  it('of three languages are compared with nothing (seed 97)', async () => {
+    const texts = [[0, { English: 0.5, Deutsch: 0.3, Italiano: 0.2 }]] as const;
+    expect(await alertsIn([target({ texts, changes: [{ text: 'Deutsch', error: 0.2 }] })], 97)).toEqual([]);
+    expect(await store.select(`SELECT count() AS comparisons FROM comparisons WHERE factor = 'prompt_content'`)).toEqual([{ comparisons: 0 }]);
+  });
+});
+
+describe('what moved at the same time', () => {
+  it('version and application: the version, and that it cannot be told from the application (seed 98)', async () => {
+    const alerts = await alertsIn([target({ versions: at75('v1', 'v2'), apps: at75('1.4.0', '1.5.0'), changes: [{ version: 'v2', quality: 0.74 }] }), ...beside({ apps: at75('1.4.0', '1.5.0') })], 98);
+    expect(alerts).toMatchObject([
+      {
+        severity: 'page', evidence: { grade: 'before_after' },
+        culprit: { factor: 'prompt_version', value: 'v2', confounded_with: [{ factor: 'app_version', value: '1.5.0', told_apart_by: 'running v2 without 1.5.0, or 1.5.0 without v2' }] },
+      },
+    ]);
+  });
+
+  it('version and text: one alert, on the version (seed 99)', async () => {
+    const alerts = await alertsIn([target({ versions: at75('v1', 'v2'), texts: at75('You decide refunds.', 'Be strict.'), changes: [{ version: 'v2', quality: 0.74 }] }), ...beside()], 99);
+    expect(alerts).toMatchObject([{ severity: 'page', culprit: { factor: 'prompt_version', value: 'v2' } }]);
+    expect(alerts[0]?.culprit.confounded_with).toBeUndefined();
+  });
+
+  it('provider and version: one alert, and that they cannot be told apart (seed 101)', async () => {
+    const alerts = await alertsIn([target({ versions: at75('v1', 'v2'), providers: at75('openai', 'azure.ai.openai'), changes: [{ version: 'v2', quality: 0.74 }] }), ...beside()], 101);
+    expect(alerts).toMatchObject([{ severity: 'page', culprit: { factor: 'provider', value: 'azure.ai.openai', confounded_with: [{ factor: 'prompt_version', value: 'v2' }] } }]);
+    expect(alerts[0]?.exonerated).toEqual([]);
+  });
+
+  it('a version in a canary, while the application is deployed to all: the version, with the application exonerated (seed 102)', async () => {
+    const versions = [[0, { v1: 1 }], [75, { v1: 0.5, v2: 0.5 }]] as const;
+    const alerts = await alertsIn([target({ versions, apps: at75('1.4.0', '1.5.0'), changes: [{ version: 'v2', error: 0.15 }] }), ...beside({ apps: at75('1.4.0', '1.5.0') })], 102);
+    expect(alerts).toMatchObject([{ severity: 'page', culprit: { factor: 'prompt_version', value: 'v2' }, evidence: { grade: 'concurrent' } }]);
+    expect(alerts[0]?.culprit.confounded_with).toBeUndefined();
+  });
+});
