@@ -5,6 +5,7 @@ import { problemResponse } from './problem.ts';
 /** The files of the page. Listed, so that a path in a request never becomes a path on the disk. */
 const assets: Readonly<Record<string, string>> = {
   'style.css': 'text/css; charset=utf-8',
+  'alert.css': 'text/css; charset=utf-8',
   'analyst.css': 'text/css; charset=utf-8',
   'login.css': 'text/css; charset=utf-8',
   'icon.svg': 'image/svg+xml',

@@ -48,7 +48,7 @@ describe('the page for analysts', { timeout: 60_000 }, () => {
   });
   afterEach(async () => {
     await page?.context().close();
-    expect(complaints ?? []).toEqual([]);
+    if ((complaints ?? []).length > 0) throw new Error(`the browser complains: ${complaints.join('; ')}`);
   });
   const open = async (path: string): Promise<void> => {
     await page.goto(server.address + path);

@@ -1,5 +1,5 @@
 /**
- * A server with some data, for a fuzzing run over its OpenAPI document (docs/API.md has the command):
+ * A server with some data, for a fuzzing run over its OpenAPI document (BENCHMARKS.md has the command):
  * `node --import tsx test/fuzz/serve.ts` prints its address and an admin key as JSON, and serves until it is told to stop (SIGTERM, Ctrl-C).
  * It says at the end what it had to warn of, and fails where it answered anything with 500.
  */
