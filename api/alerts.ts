@@ -6,6 +6,7 @@ import type { ApiDeps } from './app.ts';
 import { limitOf } from './parameters.ts';
 import { MOST_SILENCES, shownSilence, Silence } from './silences.ts';
 import { readTold, Told } from './told.ts';
+import { shownRollback, ShownRollback } from './rollbacks/shown.ts';
 import type { VersionEvents } from './version-events.ts';
 import { notFoundResponse, Problem, ProblemError, problemResponses } from './problem.ts';
 
@@ -25,6 +26,8 @@ const AlertDetail = Alert.extend({
     }),
   ),
   silences: z.array(Silence).openapi({ description: 'active ones that match it' }),
+  rollbacks: z.array(ShownRollback).openapi({ description: 'what its rollback hook did, or may do' }),
+  can_roll_back: z.boolean().openapi({ description: 'whether a hook may be asked about it (POST /v1/alerts/{id}/rollback)' }),
   told: z.array(Told).openapi({ description: 'the newest step that each sink was told of, or why it was not' }),
 }).openapi('AlertDetail');
 type AlertDetail = z.infer<typeof AlertDetail>;
@@ -115,7 +118,7 @@ export async function readAlerts({ store, settings }: ApiDeps, filter: { state?:
 }
 
 /** Throws ProblemError 404 where the project has no such alert. */
-export async function readAlert({ store, settings, silences, clock }: ApiDeps, alertId: string): Promise<AlertDetail> {
+export async function readAlert({ store, settings, silences, rollbacks, clock }: ApiDeps, alertId: string): Promise<AlertDetail> {
   const rows = await store.select<TransitionRow>(
     `SELECT transition_id, alert_id, sequence, comparison_id, state, event, at_ms, who, reason, body FROM alert_transitions FINAL
      WHERE project = {project:String} AND alert_id = {id:String} ORDER BY ${NEWEST_TRANSITION} LIMIT 1000`,
@@ -126,9 +129,9 @@ export async function readAlert({ store, settings, silences, clock }: ApiDeps, a
   if (last === undefined || alert === null) throw new ProblemError(404, `There is no alert ${JSON.stringify(alertId)}; GET /v1/alerts lists them.`);
   const transitions = rows.map(({ sequence, state, event, at_ms, who, reason }) => ({ sequence, state, event, at_ms, by: who, reason }));
   const labels = labelsOf(alert);
-  const [listed, told] = await Promise.all([silences.list(settings.project, MOST_SILENCES), readTold(store, rows.map(({ transition_id }) => transition_id), clock())]);
+  const [listed, told, rolled] = await Promise.all([silences.list(settings.project, MOST_SILENCES), readTold(store, rows.map(({ transition_id }) => transition_id), clock()), rollbacks.ofAlert(settings.project, alertId)]);
   const silencing = listed.filter(({ state, matchers }) => state === 'active' && compileMatchers(matchers)(labels));
-  return { ...alert, state: last.state, comparison_id: last.comparison_id, transitions, silences: silencing.map(shownSilence), told };
+  return { ...alert, state: last.state, comparison_id: last.comparison_id, transitions, silences: silencing.map(shownSilence), rollbacks: rolled.map(shownRollback), can_roll_back: last.state !== 'resolved' && rollbacks.refusal(alert) === null, told };
 }
 
 function alertOf(body: string): Alert | null {

@@ -18,6 +18,7 @@ import { registerCompare } from './compare.ts';
 import { registerComparisons } from './comparisons.ts';
 import { registerContent } from './content.ts';
 import { registerEvents, type EventSource } from './events.ts';
+import { registerFlags, type Flags } from './flags.ts';
 import { registerFlagger } from './flagger.ts';
 import { LOOPBACK_NAMES, onlyForHosts } from './host.ts';
 import { registerLedger } from './ledger.ts';
@@ -32,6 +33,8 @@ import { registerPrompts } from './prompts.ts';
 import { registerQuality } from './quality.ts';
 import { registerQuery } from './query.ts';
 import { createResults } from './results.ts';
+import type { RollbackDesk } from './rollbacks/desk.ts';
+import { registerRollbacks } from './rollbacks/resource.ts';
 import { registerScores } from './scores.ts';
 import { registerSilences } from './silencing.ts';
 import type { Silences } from './silences.ts';
@@ -94,6 +97,8 @@ export type ApiDeps = {
   /** Keys, people and the audit log; without it there are no resources for them. */
   access?: Access;
   silences: Silences;
+  rollbacks: RollbackDesk;
+  flags: Flags;
   charts: Charts;
   /** Where alerts go. */
   sinks: () => SinkOverview;
@@ -110,7 +115,7 @@ export function createApi(deps: ApiDeps): OpenAPIHono {
   if (deps.settings.hosts !== null) app.use('*', onlyForHosts(new Set(deps.settings.hosts)));
   const limit = bodyLimit({ maxSize: 256 * 1024, onError: () => problemResponse(413, 'The body is larger than 256 KiB.') });
   // Only for its own resources: under the same origin the collector takes larger bodies.
-  for (const path of ['/v1/alerts/*', '/v1/silences/*', '/v1/audit', '/v1/query', '/v1/flagger/*', '/v1/keys/*', '/v1/users/*', '/v1/me/*']) app.use(path, limit);
+  for (const path of ['/v1/alerts/*', '/v1/silences/*', '/v1/audit', '/v1/query', '/v1/flagger/*', '/v1/flags/*', '/ofrep/*', '/v1/keys/*', '/v1/users/*', '/v1/me/*']) app.use(path, limit);
   const large = bodyLimit({ maxSize: 16 * 1024 * 1024, onError: () => problemResponse(413, 'The body is larger than 16 MiB.') });
   app.use('/v1/versions', large);
   app.use('/v1/hooks/*', large);
@@ -132,6 +137,8 @@ export function createApi(deps: ApiDeps): OpenAPIHono {
   registerAlerts(app, deps, versionEvents);
   registerCharts(app, deps);
   registerChanges(app, deps);
+  registerRollbacks(app, deps);
+  registerFlags(app, deps);
   registerSilences(app, deps);
   registerSinks(app, deps);
   registerVersions(app, deps, versionEvents);

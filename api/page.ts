@@ -29,6 +29,7 @@ const assets: Readonly<Record<string, string>> = {
   'timeline.js': 'text/javascript; charset=utf-8',
   'compare.js': 'text/javascript; charset=utf-8',
   'query.js': 'text/javascript; charset=utf-8',
+  'rollback.js': 'text/javascript; charset=utf-8',
   'silence.js': 'text/javascript; charset=utf-8',
   'data.js': 'text/javascript; charset=utf-8',
 };

@@ -3,7 +3,7 @@ import type { z } from 'zod';
 import { ConfigFile, type Config } from '../schemas/config.ts';
 import { PermanentError } from '../schemas/errors.ts';
 import { readAccessSecrets } from './access-secrets.ts';
-import { readRegistries, readSinks, readWebhooks } from './secrets.ts';
+import { readHooks, readRegistries, readSinks, readWebhooks } from './secrets.ts';
 import { expectedAt, keysAt, nearest, SETTINGS, valueOf, type Path, type Setting } from './settings.ts';
 
 /**
@@ -59,9 +59,10 @@ export function loadConfiguration({ argv, environment, readFile, commandFlags = 
   const webhooks = parsed.success ? readWebhooks(parsed.data.webhooks, secrets) : [];
   const sinks = parsed.success ? readSinks(parsed.data.sinks, secrets) : [];
   const registries = parsed.success ? readRegistries(parsed.data.registries, secrets) : [];
+  const hooks = parsed.success ? readHooks(parsed.data.hooks, secrets) : [];
   const access = parsed.success ? readAccessSecrets(parsed.data.access, parsed.data.project, secrets, origin, problems) : null;
   if (problems.length > 0 || !parsed.success || access === null) throw new PermanentError(problems.join('\n'));
-  return { kind: 'run', config: { ...parsed.data, webhooks, sinks, registries, access }, positionals: given.positionals, flags: given.flags };
+  return { kind: 'run', config: { ...parsed.data, webhooks, sinks, registries, hooks, access }, positionals: given.positionals, flags: given.flags };
 }
 
 function readArguments(argv: readonly string[], commandFlags: CommandFlags, problems: string[]): Arguments {
@@ -204,10 +205,10 @@ function sentences(issue: z.core.$ZodIssue, values: unknown, origin: Origin): st
   return [`${origin(issue.path)} ${shown(value, issue.path)}; give ${expectedAt(issue.path)}.`];
 }
 
-/** Webhooks, sinks, registries and `access` hold secrets, and URLs hold tokens: what stands there is not repeated, and long text neither. */
+/** Webhooks, sinks, registries, hooks and `access` hold secrets, and URLs hold tokens: what stands there is not repeated, and long text neither. */
 function shown(value: unknown, path: Path): string {
   if (value === undefined) return 'is missing';
-  if (['webhooks', 'sinks', 'registries', 'access', 'public_url'].includes(String(path[0])) || typeof value === 'object') return 'does not fit';
+  if (['webhooks', 'sinks', 'registries', 'hooks', 'access', 'public_url'].includes(String(path[0])) || typeof value === 'object') return 'does not fit';
   const text = JSON.stringify(value);
   return `is ${text.length > 60 ? `${text.slice(0, 60)}…` : text}`;
 }

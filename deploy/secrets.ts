@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import type { ConfigFile } from '../schemas/config.ts';
+import { HOOK_SECRETS, HookSettings, type HookEntry } from '../schemas/hooks.ts';
 import type { Registry } from '../schemas/registry.ts';
 import { SINK_SECRETS, SinkSettings } from '../schemas/sinks.ts';
 import { WebhookSecret, type Webhook } from '../schemas/webhook.ts';
@@ -23,21 +24,41 @@ export function readWebhooks(entries: File['webhooks'], reading: Reading): Webho
 
 export function readSinks(entries: File['sinks'], reading: Reading): SinkSettings[] {
   return entries.flatMap((entry, index) => {
-    const { key, isOptional } = SINK_SECRETS[entry.kind];
-    const path = ['sinks', index];
-    const given = [key, `${key}_file`, `${key}_env`].filter((name) => Reflect.get(entry, name) !== undefined);
-    if (given.length > 1 || (given.length === 0 && !isOptional)) {
-      reading.problems.push(`${reading.origin([...path, key])} must be given once; set exactly one of ${key}, ${key}_file and ${key}_env.`);
-      return [];
-    }
-    const found = given.length === 0 ? { text: undefined, from: key } : readSecret(entry, { key, path }, reading);
-    if (found === null) return [];
-    const plain = Object.fromEntries(Object.entries(entry).filter(([name]) => !given.includes(name)));
-    const checked = SinkSettings.safeParse(found.text === undefined ? plain : { ...plain, [key]: found.text });
-    if (checked.success) return [checked.data];
-    reading.problems.push(`${reading.origin([...path, found.from])} of ${entry.name} ${checked.error.issues[0]?.message ?? 'does not fit'}.`);
-    return [];
+    const whole = withSecret(entry, { ...SINK_SECRETS[entry.kind], path: ['sinks', index] }, reading);
+    return whole === null ? [] : checked(SinkSettings, whole, reading);
   });
+}
+
+/** Each with its secret in its place, so that it is one of `HookSettings` too. */
+export function readHooks(entries: File['hooks'], reading: Reading): HookEntry[] {
+  return entries.flatMap((entry, index) => {
+    const key = HOOK_SECRETS[entry.kind];
+    const path = ['hooks', index];
+    const whole = key === null ? { plain: entry, from: 'name', path } : withSecret(entry, { key, isOptional: false, path }, reading);
+    return whole === null ? [] : checked(HookSettings, whole, reading);
+  });
+}
+
+type Whole = { readonly plain: object; readonly from: string; readonly path: readonly (string | number)[] };
+
+/** The entry with its secret where the value itself would stand. Null where it cannot be had; `problems` says why. */
+function withSecret(entry: object, { key, isOptional, path }: { readonly key: string; readonly isOptional: boolean; readonly path: readonly (string | number)[] }, reading: Reading): Whole | null {
+  const given = [key, `${key}_file`, `${key}_env`].filter((name) => Reflect.get(entry, name) !== undefined);
+  if (given.length > 1 || (given.length === 0 && !isOptional)) {
+    reading.problems.push(`${reading.origin([...path, key])} must be given once; set exactly one of ${key}, ${key}_file and ${key}_env.`);
+    return null;
+  }
+  const found = given.length === 0 ? { text: undefined, from: key } : readSecret(entry, { key, path }, reading);
+  if (found === null) return null;
+  const plain = Object.fromEntries(Object.entries(entry).filter(([name]) => !given.includes(name)));
+  return { plain: found.text === undefined ? plain : { ...plain, [key]: found.text }, from: found.from, path };
+}
+
+function checked<Settings>(schema: z.ZodType<Settings>, { plain, from, path }: Whole, { origin, problems }: Reading): Settings[] {
+  const result = schema.safeParse(plain);
+  if (result.success) return [result.data];
+  problems.push(`${origin([...path, from])} of ${String(Reflect.get(plain, 'name'))} ${result.error.issues[0]?.message ?? 'does not fit'}.`);
+  return [];
 }
 
 export function readRegistries(entries: File['registries'], reading: Reading): Registry[] {

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { AccessSection } from './access.ts';
 import { ClickHouseSettings } from './clickhouse-settings.ts';
 import { FactorSettings } from './factor-settings.ts';
+import { HookEntry, hookFaults, RollbackLimits } from './hooks.ts';
 import { KafkaSettings } from './kafka.ts';
 import { builtIn, MetricRule, PromptRule } from './metric-settings.ts';
 import { MAX_PATTERN_CHARACTERS, MAX_PATTERNS, patternFault } from './redaction.ts';
@@ -79,6 +80,8 @@ export const ConfigFile = z
     feature_flags: z.record(z.string().min(1).max(256), z.string().min(1).max(256)).default({}).describe('Prompts whose versions are picked by a feature flag: the flag key, and the prompt.'),
     metrics: z.record(z.string().min(1), MetricRule).default({}),
     prompts: z.record(z.string().min(1), PromptRule).default({}),
+    hooks: z.array(HookEntry).max(100).default([]),
+    rollbacks: RollbackLimits.prefault({}),
     webhooks: z.array(WebhookEntry).max(100).default([]),
     sinks: z.array(SinkEntry).max(100).default([]),
     routes: z.array(RouteEntry).max(200).default([]),
@@ -105,6 +108,7 @@ export const ConfigFile = z
     const twice = sinks.find(({ name }, index) => sinks.findIndex((other) => other.name === name) < index);
     // The journal of deliveries is kept by name: two sinks of one name would take each other's deliveries for their own.
     if (twice !== undefined) context.addIssue({ code: 'custom', path: [...twice.at, 'name'], message: `is used twice; give each ${twice.at[0] === 'webhooks' ? 'webhook' : 'sink'} a name of its own` });
+    for (const fault of hookFaults(config)) context.addIssue({ code: 'custom', ...fault });
     for (const [index, route] of config.routes.entries()) {
       for (const name of [...route.sinks, ...route.escalate.flatMap((step) => step.sinks)]) {
         if (!sinks.some((sink) => sink.name === name)) context.addIssue({ code: 'custom', path: ['routes', index], message: `names the sink ${JSON.stringify(name.slice(0, 80))}, which there is not; sinks are ${sinks.map((sink) => sink.name).join(', ') || 'none'}` });

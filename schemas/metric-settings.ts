@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { MetricKind } from './evidence.ts';
+import { RollbackRule } from './hooks.ts';
 import type { ScoreDataType } from './score.ts';
 
 /** What may be configured of metrics and prompts (`metrics` and `prompts` in the file), and which word wins. */
@@ -34,6 +35,7 @@ export const PromptRule = z.strictObject({
   split: z.record(z.string().min(1), z.number().positive()).optional().describe('How traffic is meant to be divided between versions, as weights. Where it is not, nothing is decided.'),
   owner: z.string().min(1).optional().describe('Who is named in its alerts: a team, a handle, an address.'),
   metrics: z.record(z.string().min(1), MetricRule).optional(),
+  rollback: RollbackRule.optional().describe('What may be done about its regressions.'),
 });
 export type PromptRule = z.infer<typeof PromptRule>;
 
@@ -119,10 +121,10 @@ export function scoreTypeFor(config: Pick<MetricsAndPrompts, 'metrics'>, scoreNa
   return rule.kind === undefined ? null : 'numeric';
 }
 
-/** Baseline, owner and split of a prompt, by the same order of precedence. */
-export function promptSettingsFor(config: Pick<MetricsAndPrompts, 'prompts'>, promptName: string): { baseline?: string; owner?: string; split?: Readonly<Record<string, number>> } {
-  const { baseline, owner, split } = promptRules(config.prompts, promptName).reduce<PromptRule>((merged, next) => ({ ...merged, ...next }), {});
-  return { ...(baseline === undefined ? {} : { baseline }), ...(owner === undefined ? {} : { owner }), ...(split === undefined ? {} : { split }) };
+/** Baseline, owner, split and rollback of a prompt, by the same order of precedence. */
+export function promptSettingsFor(config: Pick<MetricsAndPrompts, 'prompts'>, promptName: string): { baseline?: string; owner?: string; split?: Readonly<Record<string, number>>; rollback?: RollbackRule } {
+  const { baseline, owner, split, rollback } = promptRules(config.prompts, promptName).reduce<PromptRule>((merged, next) => ({ ...merged, ...next }), {});
+  return { ...(baseline === undefined ? {} : { baseline }), ...(owner === undefined ? {} : { owner }), ...(split === undefined ? {} : { split }), ...(rollback === undefined ? {} : { rollback }) };
 }
 
 export function builtIn(name: string): BuiltInMetric | undefined {

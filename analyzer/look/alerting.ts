@@ -153,6 +153,7 @@ export type AlertContext = {
   readonly version: string | null;
   readonly owner: string | null;
   readonly publicUrl: string;
+  readonly canRollBack: boolean;
 };
 
 export function alertIdOf(identity: ComparisonIdentity): string {
@@ -163,11 +164,12 @@ export function alertOf(context: AlertContext): Alert {
   const { identity, settings, evidence, finding } = context;
   const id = alertIdOf(identity);
   const { metric, effect } = finding;
+  const severity = finding.settings.severity === 'page' && finding.grade !== 'alone' ? 'page' : 'ticket';
   return {
     id,
     schema: 'culprit.alert/1',
     state: 'open',
-    severity: finding.settings.severity === 'page' && finding.grade !== 'alone' ? 'page' : 'ticket',
+    severity,
     project: identity.project,
     environment: identity.environment,
     prompt: identity.prompt_name,
@@ -194,7 +196,8 @@ export function alertOf(context: AlertContext): Alert {
       alert: `${context.publicUrl}/alerts/${id}`,
       evidence: `${context.publicUrl}/v1/comparisons/${identity.comparison_id}/evidence`,
       chart: `${context.publicUrl}/v1/alerts/${id}/chart.png`,
-      rollback: null,
+      // Where api/rollbacks/rules.ts lets a hook be asked.
+      rollback: context.canRollBack && severity === 'page' && identity.factor === 'prompt_version' ? `${context.publicUrl}/alerts/${id}#rollback` : null,
     },
     summary: summaryOf({
       prompt: identity.prompt_name,

@@ -35,7 +35,7 @@ export type LookSettings = {
   readonly sessionWindowS: number;
   readonly publicUrl: string;
   readonly metricPolicy: (prompt: string) => MetricPolicy;
-  readonly promptPolicy: (prompt: string) => { readonly baseline?: string; readonly owner?: string; readonly split?: Readonly<Record<string, number>> };
+  readonly promptPolicy: (prompt: string) => { readonly baseline?: string; readonly owner?: string; readonly split?: Readonly<Record<string, number>>; readonly rollback?: { readonly mode: 'notify' | 'propose' | 'act' } };
   /** Attributes whose values are compared. */
   readonly factorAttributes: readonly string[];
   /** Slots that are read from the store in one go. */
@@ -79,10 +79,10 @@ export function createLook(deps: { readonly store: Store }, settings: LookSettin
     let watch = prompts.get(id);
     if (watch === undefined) {
       const key = { project, environment, prompt_name };
-      const { baseline, owner = null, split = null } = settings.promptPolicy(prompt_name);
+      const { baseline, owner = null, split = null, rollback } = settings.promptPolicy(prompt_name);
       const { alpha, sessionWindowS, publicUrl } = settings;
       const pageOver = (request_models: readonly string[], slot: number) => drift.pageOver({ project, environment, request_models }, slot);
-      watch = createPromptWatch({ store, rows, tapes }, key, { alpha, sessionWindowS, publicUrl, metricPolicy: settings.metricPolicy(prompt_name), baseline, owner, split, pageOver, factors });
+      watch = createPromptWatch({ store, rows, tapes }, key, { alpha, sessionWindowS, publicUrl, metricPolicy: settings.metricPolicy(prompt_name), baseline, owner, split, canRollBack: rollback !== undefined && rollback.mode !== 'notify', pageOver, factors });
       prompts.set(id, watch);
     }
     return watch;

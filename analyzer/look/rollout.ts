@@ -51,6 +51,8 @@ export type RolloutSettings = {
   readonly publicUrl: string;
   readonly owner: string | null;
   readonly split: Split;
+  /** Whether a hook is configured for the prompt that may be asked to roll it back. */
+  readonly canRollBack: boolean;
   /** The page that stands over models of this project and environment. */
   readonly pageOver: (request_models: readonly string[], slot: number) => ModelPage | null;
 };
@@ -142,8 +144,8 @@ export async function createRollout(
       ...key, group: frozen.group, value: candidate, metric: finding.metric, direction: finding.settings.direction, onset_ms: finding.onsetMs, to_slot: slot, limit: EXAMPLES,
     });
     const raisedMs = slotStartMs(slot + 1);
-    const { owner, publicUrl } = settings;
-    const alert = alertOf({ identity: comparison.identity, settings: frozen, evidence, strata, finding, confounded_with: judgement.confounded_with, apart: coincidence.apart, examples, raisedMs, version, owner, publicUrl });
+    const { owner, publicUrl, canRollBack } = settings;
+    const alert = alertOf({ identity: comparison.identity, settings: frozen, evidence, strata, finding, confounded_with: judgement.confounded_with, apart: coincidence.apart, examples, raisedMs, version, owner, publicUrl, canRollBack });
     return known === null
       ? record.change(alert, { atMs: raisedMs, reason: 'evidence past its threshold' })
       : record.change({ ...alert, state: known.state }, { atMs: raisedMs, reason: 'evidence past its threshold with controls as well' });

@@ -37,7 +37,7 @@ const NEEDED: readonly { readonly path: RegExp; readonly scope: Scope | 'anyone 
   { path: /^\/v1\/(keys|users|projects|audit-log)(\/|$)/, scope: 'admin' },
   { path: /^\/v1\/me(\/|$)/, scope: 'anyone known' },
   // Questions that are asked by POST.
-  { path: /^\/v1\/(query|flagger\/(gate|rollback))$/, scope: 'read' },
+  { path: /^\/v1\/(query|flagger\/(gate|rollback))$|^\/ofrep\/v1\/evaluate\//, scope: 'read' },
   // Webhooks of registries have no key of ours; their handler takes them by their signature only (api/registry-hooks.ts).
   { path: /^\/v1\/hooks\/[a-z]+$/, scope: 'signature' },
 ];

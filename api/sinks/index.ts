@@ -32,7 +32,7 @@ export type Outcome =
   /** The receiver wants nothing more, ever. */
   | { kind: 'gone'; detail: string };
 
-export type HttpRequest = { url: string; headers: Readonly<Record<string, string>>; body: string };
+export type HttpRequest = { url: string; headers: Readonly<Record<string, string>>; body: string; /** POST where it is not said. */ method?: 'GET' | 'POST' | 'PATCH'; /** How much of the answer's body is kept; nothing where it is not said. */ keepBytes?: number };
 export type MailRequest = {
   /** smtp(s)://HOST[:PORT] */
   url: string;
@@ -42,7 +42,7 @@ export type MailRequest = {
 };
 export type SinkRequest = HttpRequest | MailRequest;
 /** `status` is HTTP's or SMTP's. */
-export type SinkResponse = { status: number; retryAfterMs: number };
+export type SinkResponse = { status: number; retryAfterMs: number; /** Where the request asked to keep it. */ body?: string };
 
 /** A receiver of alerts is a payload, and a verdict on the answer. Time-outs, retries, order, throttling and the journal are the delivery's. */
 export type Sink = {

@@ -16,7 +16,9 @@ export function createPagerDutySink({ name, url, routing_key, events, timeout_s,
     most: 1,
     perMinute: per_minute,
     request([message]) {
-      const body = { routing_key, dedup_key: message.alert.id, event_action: ACTIONS[message.type], ...(ACTIONS[message.type] === 'trigger' ? triggerOf(message) : {}) };
+      // What is learned of an alert after its end (whether a rollback helped) must not open its incident again.
+      const event_action = message.alert.state === 'resolved' ? 'resolve' : ACTIONS[message.type];
+      const body = { routing_key, dedup_key: message.alert.id, event_action, ...(event_action === 'trigger' ? triggerOf(message) : {}) };
       return { url: `${url.replace(/\/+$/, '')}/v2/enqueue`, headers: { 'content-type': 'application/json', 'user-agent': 'culprit' }, body: JSON.stringify(body) };
     },
     judge: judgeHttp,

@@ -22,7 +22,7 @@ const LONGEST_ANSWER_BYTES = 65_536;
  *
  * The name is resolved once, every address is checked, and the connection goes to the addresses that were checked: a name that
  * answers differently the second time (DNS rebinding) is never asked a second time. Redirects are not followed. The
- * answer's body is read away up to 64 KiB and not kept. `timeoutMs` covers all of it.
+ * answer's body is read away up to 64 KiB and not kept, unless the request asks for it. `timeoutMs` covers all of it.
  */
 export function createPost({ clock, resolve = (hostname) => lookup(hostname, { all: true }) }: { clock: Clock; resolve?: Resolve }, settings: { allowPrivateAddresses: boolean }): Post {
   return async (request, { timeoutMs }) => {
@@ -51,23 +51,26 @@ export function createPost({ clock, resolve = (hostname) => lookup(hostname, { a
   };
 }
 
-function sendHttp({ headers, body }: HttpRequest, { target, addresses, deadline, clock }: { target: URL; addresses: readonly Address[]; deadline: AbortSignal; clock: Clock }): Promise<SinkResponse> {
+function sendHttp({ headers, body, method = 'POST', keepBytes = 0 }: HttpRequest, { target, addresses, deadline, clock }: { target: URL; addresses: readonly Address[]; deadline: AbortSignal; clock: Clock }): Promise<SinkResponse> {
   return new Promise((settle, reject) => {
     const send = target.protocol === 'https:' ? httpsRequest : httpRequest;
-    const outgoing = send(target, { method: 'POST', headers: { ...headers, 'content-length': Buffer.byteLength(body) }, agent: false, lookup: pinned(addresses), signal: deadline });
+    const outgoing = send(target, { method, headers: { ...headers, ...(method === 'GET' ? {} : { 'content-length': Buffer.byteLength(body) }) }, agent: false, lookup: pinned(addresses), signal: deadline });
     outgoing.on('error', reject);
     outgoing.on('response', (response) => {
       const answer: SinkResponse = { status: response.statusCode ?? 0, retryAfterMs: retryAfterMs(response.headers['retry-after'], clock()) };
       let read = 0;
+      const kept: Buffer[] = [];
       response.on('data', (chunk: Buffer) => {
         read += chunk.length;
-        if (read > LONGEST_ANSWER_BYTES) response.destroy();
+        if (read <= keepBytes) kept.push(chunk);
+        if (read > Math.max(LONGEST_ANSWER_BYTES, keepBytes)) response.destroy();
       });
       // The status is the answer, even where the body breaks off or takes too long.
-      response.on('error', () => settle(answer));
-      response.on('close', () => settle(answer));
+      const finish = (): void => settle(keepBytes === 0 ? answer : { ...answer, body: Buffer.concat(kept).toString('utf8') });
+      response.on('error', finish);
+      response.on('close', finish);
     });
-    outgoing.end(body);
+    outgoing.end(method === 'GET' ? undefined : body);
   });
 }
 

@@ -11,13 +11,13 @@ export function oneLine(text: string, most: number): string {
   return `${/[\ud800-\udbff]$/.test(cut) ? cut.slice(0, -1) : cut}…`;
 }
 
-export function titleOf({ type, alert, escalated_after_s }: Message): string {
+export function titleOf({ type, alert, escalated_after_s, reason }: Message): string {
   const summary = alert.summary;
   switch (type) {
     case 'alert.open':
       return escalated_after_s === null ? summary : `Not acknowledged for ${minutes(escalated_after_s)}: ${summary}`;
     case 'alert.updated':
-      return `More evidence: ${summary}`;
+      return alert.rollback !== undefined && reason === alert.rollback.says ? `${alert.rollback.says}: ${summary}` : `More evidence: ${summary}`;
     case 'alert.acknowledged':
       return `Acknowledged: ${summary}`;
     case 'alert.resolved':
@@ -33,7 +33,7 @@ export function stepOf({ type, who, reason }: Message): string {
 
 export type Fact = { readonly name: string; readonly value: string };
 
-export function factsOf({ metric, culprit, evidence, prompt, environment, onset, exonerated, severity }: Alert): Fact[] {
+export function factsOf({ metric, culprit, evidence, prompt, environment, onset, exonerated, severity, rollback }: Alert): Fact[] {
   const { baseline, candidate, effect } = evidence;
   const number = (value: number | null): string => (value === null ? 'unknown' : String(Number(value.toPrecision(3))));
   return [
@@ -43,6 +43,7 @@ export function factsOf({ metric, culprit, evidence, prompt, environment, onset,
     { name: effect.kind === 'difference' ? 'Difference' : `Ratio of ${effect.kind.slice('ratio_'.length)}`, value: `${number(effect.estimate)}, from ${number(effect.low)} to ${number(effect.high)} (95 %)` },
     { name: 'Since', value: clockTime(onset) },
     { name: 'Evidence', value: `${Number(evidence.e_value.toPrecision(3)).toLocaleString('en')} to 1, threshold ${evidence.threshold} to 1 (${evidence.grade.replaceAll('_', ' ')})` },
+    ...(rollback === undefined ? [] : [{ name: 'Rollback', value: rollback.says }]),
     ...(prompt === null ? [] : [{ name: 'Prompt', value: prompt }]),
     { name: 'Environment', value: environment },
     ...(culprit.owner === null ? [] : [{ name: 'Owner', value: culprit.owner }]),

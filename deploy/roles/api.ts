@@ -5,8 +5,12 @@ import { createGate } from '../../api/access/gate.ts';
 import type { RequestBindings } from '../../api/access/identity.ts';
 import { createApi, defaultApiSettings, type ApiDeps, type ApiSettings, type Status } from '../../api/app.ts';
 import { createCharts, type Charts } from '../../api/chart/charts.ts';
+import { createFlags } from '../../api/flags.ts';
+import { createHooks } from '../../api/hooks/index.ts';
 import { createDelivery, type Delivery } from '../../api/deliver.ts';
 import { LOOPBACK_NAMES } from '../../api/host.ts';
+import { createRollbackDesk } from '../../api/rollbacks/desk.ts';
+import { createRollbackOwner } from '../../api/rollbacks/owner.ts';
 import { createRouting } from '../../api/routing.ts';
 import { createSilences } from '../../api/silences.ts';
 import { createSinks } from '../../api/sinks/index.ts';
@@ -17,12 +21,14 @@ import { createVersionEvents } from '../../api/version-events.ts';
 import { createTransition } from '../../api/transition.ts';
 import type { Alert } from '../../schemas/alert.ts';
 import type { Config } from '../../schemas/config.ts';
+import { promptSettingsFor } from '../../schemas/metric-settings.ts';
 import type { AnalystStore, Store } from '../../schemas/store.ts';
 import { createArrivals, createEvents } from '../events.ts';
 import { auditInThread } from '../audit-thread.ts';
 import { createAudits } from '../audits.ts';
 import { publicUrlOf } from '../pipeline.ts';
 import { repeat, type ServerDependencies } from '../running.ts';
+import { runProgram } from '../spawning.ts';
 import { createTurns } from '../turns.ts';
 import { VERSION } from '../version.ts';
 
@@ -50,6 +56,7 @@ export type Concluded =
   | { readonly kind: 'look'; readonly project: string; readonly slot: number; readonly comparisons: readonly object[] };
 
 const NEWS_EVERY_MS = 15_000;
+const ROLLBACKS_EVERY_MS = 1_000;
 
 /**
  * @param stores.own what deliveries and changes of alerts go through; `queries` what people ask, so that their slow ones stand before nothing.
@@ -88,6 +95,14 @@ export function startApi(
   };
   const versionEvents = createVersionEvents(store);
   const sinks = createSinks(config);
+  const hooks = createHooks(config.hooks);
+  const flags = createFlags({ store, clock }, config.hooks.filter((hook) => hook.kind === 'flagd'), config.project);
+  const rollbackSettings = { project: config.project, limits: config.rollbacks, ruleOf: (prompt: string) => promptSettingsFor(config, prompt).rollback };
+  const changed = (alert: Alert): void => {
+    events.publish(alert.project, { type: 'alert', data: { id: alert.id, state: alert.state, summary: alert.summary } });
+    wake();
+  };
+  const rollbacks = createRollbackDesk({ store, clock, hooks }, rollbackSettings, changed);
   let delivering: { readonly delivery: Delivery; close(): Promise<void> } | null = null;
   const wake = (): void => delivering?.delivery.wake();
   const beginDelivering = (): void => {
@@ -98,9 +113,16 @@ export function startApi(
     );
     const news = createVersionNews({ store, sinks, post, clock });
     const telling = repeat(() => news.round(), { everyMs: NEWS_EVERY_MS, onError: (error) => deps.warn('a new version is told of in the next round', error) });
+    const owner = createRollbackOwner(
+      { store, clock, elapsed: () => performance.now(), hooks, post, run: runProgram, flags, audit: access.audit, complete: createVersionEvents(store).complete, onTold: changed, warn: deps.warn },
+      rollbackSettings,
+    );
+    const rollingBack = repeat(() => owner.round(), { everyMs: ROLLBACKS_EVERY_MS, onError: (error) => deps.warn('rollbacks are seen to in the next round', error) });
     delivering = {
       delivery,
       async close() {
+        await rollingBack.close();
+        await owner.settled();
         await telling.close();
         await delivery.close();
       },
@@ -118,10 +140,7 @@ export function startApi(
   });
 
   const onFailure = (error: unknown, request: { method: string; path: string }): void => deps.warn(`${request.method} ${request.path} failed`, error);
-  const transition = createTransition({ store, clock }, (alert) => {
-    events.publish(alert.project, { type: 'alert', data: { id: alert.id, state: alert.state, summary: alert.summary } });
-    wake();
-  });
+  const transition = createTransition({ store, clock }, changed);
   /** An audit takes a core for a minute or two: one at a time, of all projects. */
   const auditTurns = createTurns({ atOnce: 1, maxWaiting: 16 });
   /** One API for each project, so that which rows a handler sees is not a matter of its care. */
@@ -133,6 +152,8 @@ export function startApi(
       events: events.of(project),
       settings: settingsOf(project),
       silences,
+      rollbacks,
+      flags,
       charts: chartsOf(project),
       sinks: () => ({ sinks: (delivering?.delivery.status() ?? []).map((each) => ({ ...each, kind: config.sinks.find(({ name }) => name === each.sink)?.kind ?? 'webhook' })), routes: config.routes }),
       status,

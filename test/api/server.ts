@@ -8,6 +8,8 @@ import { createAudits, runAudit } from '../../deploy/audits.ts';
 import { loadConfiguration } from '../../deploy/configuration.ts';
 import { endlessRetention, migrate } from '../../deploy/migrate.ts';
 import { openEmbeddedStore } from '../../deploy/store-embedded.ts';
+import { createFlags } from '../../api/flags.ts';
+import { createRollbackDesk } from '../../api/rollbacks/desk.ts';
 import { createCharts } from '../../api/chart/charts.ts';
 import { createSilences } from '../../api/silences.ts';
 import type { LogMessage } from '../../schemas/log.ts';
@@ -34,6 +36,8 @@ export async function openApi(settings: Partial<ApiSettings> = {}, nowMs = Date.
     analyst: store.analyst,
     charts: createCharts(reading),
     silences,
+    rollbacks: createRollbackDesk({ ...reading, hooks: [] }, { project: reading.settings.project, ruleOf: () => undefined }, () => undefined),
+    flags: createFlags(reading, [], reading.settings.project),
     sinks: () => ({ sinks: [], routes: [] }),
     events: {
       subscribe(listener) {

@@ -53,8 +53,8 @@ describe('precedence', () => {
   });
 
   it.each(SETTINGS.map((setting) => [setting.key, setting] as const))('reads %s in all three ways', (_, { path, flag, variable, key, node }) => {
-    const special: Record<string, string | string[]> = { public_url: 'https://culprit.example.com', 'access.trusted_proxies': ['10.0.0.0/8', '::1'] };
-    const value = special[key] ?? node.enum?.[0] ?? { integer: 2048, number: 0.25, boolean: true, array: ['x.y', 'z'], string: 'some text' }[String(node.type)];
+    const special: Record<string, string | string[]> = { public_url: 'https://culprit.example.com', 'access.trusted_proxies': ['10.0.0.0/8', '::1'], 'clickhouse.url': 'https://clickhouse.example.com:8443', 'clickhouse.database': 'culprit' };
+    const value = special[key] ?? (key.startsWith('kafka.topics.') && node.type === 'string' ? 'a.topic_of-mine' : undefined) ?? node.enum?.[0] ?? { integer: 2048, number: 0.25, boolean: true, array: ['x.y', 'z'], string: 'some text' }[String(node.type)];
     const text = Array.isArray(value) ? value.join(',') : String(value);
     const written = path.reduceRight<unknown>((inner, name) => ({ [name]: inner }), value);
     const read = (given: Given) => path.reduce<unknown>((at, name) => (typeof at === 'object' && at !== null ? Reflect.get(at, name) : undefined), configOf({ ...given, files: { ...given.files, 'some text': 'k'.repeat(40) } }));

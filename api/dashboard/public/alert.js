@@ -2,6 +2,7 @@ import { comparisonCharts, resultsTable } from './comparison.js';
 import { changedAround, changedText, culprit } from './culprit.js';
 import { card, h, link, stamp } from './element.js';
 import { change, count, duration, factorName, metricName, odds, quantity, time } from './format.js';
+import { rollbackButton, rollbackState } from './rollback.js';
 import { act, ask, readJson } from './request.js';
 import { askSilence, silenceList } from './silence.js';
 import { renderFault } from './fault.js';
@@ -89,6 +90,7 @@ function top(alert, { nowMs, reload }) {
       h('p', { class: 'crumb' }, chip(alert, nowMs), h('span', { class: 'mute' }, ` ${alert.environment}`)),
       h('h1', { tabindex: '-1' }, headline(alert)),
       h('p', { class: 'lead' }, figures, ', since ', h('b', null, stamp(onset, nowMs)), `. Found ${duration(Date.parse(alert.raised_at) - onset)} later`, who.factor === 'unknown' ? '.' : `; ${count(evidence.candidate.units)} units have met ${who.value}.`),
+      rollbackState(alert, { nowMs, reload }),
       alert.recovery === undefined ? null : h('p', { class: `lead ${RECOVERY[alert.recovery].tone}` }, RECOVERY[alert.recovery].text(alert)),
       alert.silences.length === 0 ? null : h('div', { class: 'notice' }, h('b', null, 'Silenced'), silenceList(alert.silences, { nowMs, end: (silence) => endSilence(silence, reload) }))),
     actions(alert, reload));
@@ -132,8 +134,8 @@ export function actions(alert, reload) {
   if (alert.state === 'resolved') return h('div', { class: 'actions' }, h('p', { class: 'mute' }, `Resolved${alert.transitions.at(-1)?.by ? ` by ${alert.transitions.at(-1).by}` : ''}. ${alert.transitions.at(-1)?.reason ?? ''}`));
   return h('div', { class: 'actions' },
     h('div', { class: 'buttons' },
-      alert.links.rollback === null ? null : link(alert.links.rollback, { class: 'button go' }, `Roll back to ${alert.culprit.baseline}`),
-      alert.state === 'open' ? h('button', { type: 'button', class: alert.links.rollback === null ? 'go' : null, 'data-key': 'acknowledge', onclick: () => send('acknowledge', {}) }, 'Acknowledge') : null,
+      rollbackButton(alert, reload),
+      alert.state === 'open' ? h('button', { type: 'button', class: alert.can_roll_back ? null : 'go', 'data-key': 'acknowledge', onclick: () => send('acknowledge', {}) }, 'Acknowledge') : null,
       h('button', { type: 'button', 'data-key': 'silence', onclick: () => askSilence(alert, reload) }, 'Silence…'),
       h('button', { type: 'button', 'data-key': 'resolve', onclick: () => ask({
         title: 'Resolve this alert',

@@ -119,7 +119,7 @@ describe('an alert', () => {
   const strata = strataOf(settings, { error: 0.3, slower: 1 });
   const { evidence, finding } = find(settings, strata);
   const identity: ComparisonIdentity = { project: 'p', environment: 'production', prompt_name: 'refund-agent', factor: 'prompt_version', baseline: 'v1', candidate: 'v2', epoch: 0, comparison_id: 'cmp_1' };
-  const context = { identity, settings, evidence, strata, confounded_with: [], apart: [], examples: [], raisedMs: slotStartMs(FIRST + 41), version: 'v2', owner: 'payments', publicUrl: 'https://culprit.example.com' };
+  const context = { identity, settings, evidence, strata, confounded_with: [], apart: [], examples: [], raisedMs: slotStartMs(FIRST + 41), version: 'v2', owner: 'payments', publicUrl: 'https://culprit.example.com', canRollBack: true };
 
   it('is what the public contract says, and all of it follows from what is given', () => {
     if (finding === null) throw new Error('no finding');
@@ -131,13 +131,14 @@ describe('an alert', () => {
       culprit: { factor: 'prompt_version', value: 'v2', baseline: 'v1', owner: 'payments' },
       evidence: { grade: 'concurrent', threshold: 100, alpha: 0.01, e_value: evidence.e_value },
       exonerated: [{ factor: 'model', value: 'gpt-4o' }],
-      links: { alert: `https://culprit.example.com/alerts/${alertIdOf(identity)}`, evidence: 'https://culprit.example.com/v1/comparisons/cmp_1/evidence' },
+      links: { alert: `https://culprit.example.com/alerts/${alertIdOf(identity)}`, evidence: 'https://culprit.example.com/v1/comparisons/cmp_1/evidence', rollback: `https://culprit.example.com/alerts/${alertIdOf(identity)}#rollback` },
     });
+    expect(alertOf({ ...context, finding, canRollBack: false }).links.rollback).toBeNull();
     expect(alert.summary).toMatch(/^refund-agent v2 fails [\d.]+ times as often as v1 \([\d.]+ % against [\d.]+ %\) since \d\d:\d\d UTC$/);
   });
 
   it('is a ticket where its metric is worth no more', () => {
     if (finding === null) throw new Error('no finding');
-    expect(alertOf({ ...context, finding: { ...finding, settings: { ...finding.settings, severity: 'ticket' } } }).severity).toBe('ticket');
+    expect(alertOf({ ...context, finding: { ...finding, settings: { ...finding.settings, severity: 'ticket' } } })).toMatchObject({ severity: 'ticket', links: { rollback: null } });
   });
 });

@@ -54,6 +54,16 @@ it('is one incident through its life: the same key at every step', async () => {
   expect(actions).toEqual(['trigger', 'trigger', 'acknowledge', 'resolve']);
 });
 
+it('what a rollback did is said in the incident, and opens none after its end', async () => {
+  const { send, last } = await pagerDuty();
+  const says = 'Rolled back to v1, and it helped';
+  const rollback = { hook: 'registry', state: 'recovered', says };
+  await send([messageAt({ type: 'alert.updated', reason: says, change: { rollback } })]);
+  expect(last()).toMatchObject({ event_action: 'trigger', payload: { summary: expect.stringMatching(/^Rolled back to v1, and it helped: refund-agent/), custom_details: { Rollback: says } } });
+  await send([messageAt({ type: 'alert.updated', reason: says, change: { rollback, state: 'resolved' } })]);
+  expect(last()).toEqual({ routing_key: KEY, dedup_key: 'alr_1', event_action: 'resolve' });
+});
+
 it('says what is needed at night: who, how sure, the chart, and where to look', async () => {
   const { send, last } = await pagerDuty();
   await send([messageAt()]);
