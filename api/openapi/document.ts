@@ -15,10 +15,11 @@ const Example = z.strictObject({
 });
 const EXAMPLES = z.record(z.string(), Example).parse(JSON.parse(readFileSync(new URL('examples.json', import.meta.url), 'utf8')));
 
-type Media = { example?: unknown; schema?: unknown };
+type Schema = { $ref?: string; example?: unknown };
+type Media = { example?: unknown; schema?: Schema };
 type Answer = { description: string; content?: Record<string, Media> };
 type Operation = { parameters?: { name: string; in: string; example?: unknown }[]; requestBody?: { content: Record<string, Media> }; responses: Record<string, Answer> };
-type Document = { paths: Record<string, Record<string, Operation>> };
+type Document = { paths: Record<string, Record<string, Operation>>; components?: { schemas?: Record<string, Schema> } };
 
 const problem = (description: string): Answer => ({ description, content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } } });
 
@@ -44,18 +45,20 @@ export function documentOf(app: OpenAPIHono, info: Info): unknown {
   // Made anew at each call, so that it may be changed in place; as JSON it is what the types above say of it.
   const document = JSON.parse(JSON.stringify(app.getOpenAPI31Document(info), corrected)) as Document;
   for (const [path, methods] of Object.entries(document.paths)) {
-    for (const [method, operation] of Object.entries(methods)) complete(operation, EXAMPLES[`${method.toUpperCase()} ${path}`] ?? {});
+    for (const [method, operation] of Object.entries(methods)) complete(operation, EXAMPLES[`${method.toUpperCase()} ${path}`] ?? {}, document.components?.schemas ?? {});
   }
   return document;
 }
 
-function complete(operation: Operation, example: z.infer<typeof Example>): void {
+/** A schema that has an example of its own needs no other. */
+function complete(operation: Operation, example: z.infer<typeof Example>, schemas: Readonly<Record<string, Schema>>): void {
+  const own = ({ schema }: Media): unknown => schema?.example ?? schemas[schema?.$ref?.split('/').at(-1) ?? '']?.example;
   for (const [status, description] of Object.entries({ ...ALWAYS, ...(operation.requestBody === undefined ? {} : WITH_BODY) })) operation.responses[status] ??= problem(description);
   for (const parameter of operation.parameters ?? []) parameter.example = example.parameters?.[parameter.name] ?? parameter.example;
-  for (const media of Object.values(operation.requestBody?.content ?? {})) media.example ??= example.request;
+  for (const media of Object.values(operation.requestBody?.content ?? {})) media.example ??= example.request ?? own(media);
   const done = Object.entries(operation.responses).find(([status]) => status.startsWith('2'))?.[1];
   for (const [type, media] of Object.entries(done?.content ?? {})) {
-    if (type === 'application/json') media.example ??= example.response;
+    if (type === 'application/json') media.example ??= example.response ?? own(media);
     else if (example.text !== undefined) media.example ??= example.text;
   }
 }
