@@ -14,6 +14,7 @@ import { registerCalls } from './calls.ts';
 import type { Charts } from './chart/charts.ts';
 import { registerCharts } from './chart/routes.ts';
 import { registerChanges } from './changes.ts';
+import { registerCompare } from './compare.ts';
 import { registerComparisons } from './comparisons.ts';
 import { registerContent } from './content.ts';
 import { registerEvents, type EventSource } from './events.ts';
@@ -21,12 +22,15 @@ import { registerFlags, type Flags } from './flags.ts';
 import { registerFlagger } from './flagger.ts';
 import { LOOPBACK_NAMES, onlyForHosts } from './host.ts';
 import { registerLedger } from './ledger.ts';
+import { registerMatrix } from './matrix.ts';
+import { documentOf } from './openapi/document.ts';
 import { registerPage } from './page.ts';
 import { registerPlan } from './plan.ts';
 import { registerParked } from './parked.ts';
 import { errorResponse, ProblemError, problemResponse, validationHook } from './problem.ts';
 import { registerPrometheus } from './prometheus.ts';
 import { registerPrompts } from './prompts.ts';
+import { registerQuality } from './quality.ts';
 import { registerQuery } from './query.ts';
 import { createResults } from './results.ts';
 import type { RollbackDesk } from './rollbacks/desk.ts';
@@ -60,6 +64,8 @@ export type ApiSettings = {
   registries: readonly Registry[];
   /** Where SDKs send to, as an empty page tells it; null: where the page itself is served. */
   ingestUrl: string | null;
+  /** The user's own trace viewer, with {trace_id} and perhaps {span_id} in it. */
+  traceUrl: string | null;
 };
 
 export const defaultApiSettings: ApiSettings = {
@@ -73,6 +79,7 @@ export const defaultApiSettings: ApiSettings = {
   hosts: LOOPBACK_NAMES,
   registries: [],
   ingestUrl: null,
+  traceUrl: null,
 };
 
 /** What the page says of the pipeline: how far the evidence is behind the clock, null before the first look. */
@@ -138,6 +145,9 @@ export function createApi(deps: ApiDeps): OpenAPIHono {
   registerSinks(app, deps);
   registerVersions(app, deps, versionEvents);
   registerRegistryHooks(app, deps, versionEvents);
+  registerCompare(app, deps);
+  registerMatrix(app, deps);
+  registerQuality(app, deps);
   registerLedger(app, deps);
   registerParked(app, deps);
   registerQuery(app, deps);
@@ -148,12 +158,11 @@ export function createApi(deps: ApiDeps): OpenAPIHono {
     registerAuditLog(app, deps);
   }
 
-  app.get('/v1/status', (context) => context.json({ now_ms: deps.clock(), version: deps.settings.version, ingest_url: deps.settings.ingestUrl, needs_key: deps.access !== undefined && !deps.access.isOpen(), ...deps.status() }));
+  app.get('/v1/status', (context) => context.json({ now_ms: deps.clock(), version: deps.settings.version, ingest_url: deps.settings.ingestUrl, trace_url: deps.settings.traceUrl, needs_key: deps.access !== undefined && !deps.access.isOpen(), ...deps.status() }));
   app.openAPIRegistry.registerComponent('securitySchemes', 'key', { type: 'http', scheme: 'bearer', description: 'An API key (`culprit keys create`); not needed on loopback while there is none.' });
-  app.doc31('/openapi.json', {
-    security: [{ key: [] }, {}],
-    openapi: '3.1.0',
-    info: { title: 'Culprit', version: deps.settings.version, description: 'Watches LLM traffic and says which change made it worse.', license: { name: 'Apache-2.0' } },
+  app.get('/openapi.json', (context) => {
+    const info = { title: 'Culprit', version: deps.settings.version, description: 'Watches LLM traffic and says which change made it worse.', license: { name: 'Apache-2.0' } };
+    return context.json(documentOf(app, { security: [{ key: [] }, {}], openapi: '3.1.0', info }));
   });
 
   app.all('*', (context) => problemResponse(404, `There is nothing at ${context.req.path.slice(0, 200)}; /openapi.json lists the resources.`));

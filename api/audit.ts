@@ -2,7 +2,7 @@ import { createRoute, z, type OpenAPIHono } from '@hono/zod-openapi';
 import { AuditResult } from '../schemas/audit.ts';
 import type { ApiDeps } from './app.ts';
 import { NameText } from './parameters.ts';
-import { ProblemError, problemResponses } from './problem.ts';
+import { Problem, ProblemError, problemResponses } from './problem.ts';
 
 /** A/A audits (culprit.audit/1): the false-page rate of the user's own traffic beside the promised one. */
 
@@ -37,7 +37,7 @@ const startRoute = createRoute({
       content: { 'application/json': { schema: z.strictObject({ prompt: NameText, environment: NameText.optional(), runs: z.number().int().min(1).max(1000).optional(), seed: z.number().int().min(0).max(2 ** 31).optional() }) } },
     },
   },
-  responses: { 202: { description: 'Begun: it takes two minutes at most; GET /v1/audit has its result.', content: { 'application/json': { schema: z.object({ running: Running }) } } }, ...problemResponses },
+  responses: { 202: { description: 'Begun: it takes two minutes at most; GET /v1/audit has its result.', content: { 'application/json': { schema: z.object({ running: Running }) } } }, 409: { description: 'One is running already.', content: { 'application/problem+json': { schema: Problem } } }, ...problemResponses },
 });
 
 export const USUAL_AUDIT = { runs: 200, seed: 1 } as const;

@@ -19,6 +19,12 @@ export const callMetrics: readonly CallMetric[] = [
   { name: 'output_tokens', kind: 'distribution', direction: 'up', unit: 'tokens', expression: 'if(is_error, NULL, toFloat64(output_tokens))' },
 ];
 
+/**
+ * SQL: the model of a row, for one metric. A failed call often does not say who answered, so errors stand under the model that was asked
+ * for: under the one that answered, hardly any would be seen.
+ */
+export const modelOf = (metric: string): string => (metric === 'error_rate' ? "coalesce(request_model, response_model, '')" : "coalesce(response_model, request_model, '')");
+
 export const MetricSummary = z
   .object({
     name: z.string(),
@@ -41,7 +47,21 @@ export type MetricSummary = z.infer<typeof MetricSummary>;
 export type Measured = { key: string; bucket_s: number; calls: number; metrics: MetricSummary[] };
 
 /** `key` and `where` are SQL of this code, never of a request; what a request says travels in `parameters`. */
-export type Selection = { key: string; where: string; parameters: Readonly<Record<string, unknown>>; stepSeconds?: number; limit: number };
+export type Selection = {
+  key: string;
+  where: string;
+  parameters: Readonly<Record<string, unknown>>;
+  /** Buckets of this length; without it, one row an arm. */
+  stepSeconds?: number;
+  /** Beside its buckets, each arm as a whole, as bucket 0: one reading of the rows for both. */
+  withWhole?: true;
+  limit: number;
+};
+
+/** SQL: what is counted together. Bucket 0, 1970, is no bucket of any call. */
+function groupsOf({ withWhole }: Selection, arm: string): string {
+  return withWhole === true ? `GROUPING SETS ((${arm}), (${arm}, bucket_s))` : `${arm}, bucket_s`;
+}
 
 /** [n, mean, population variance, [p50, p95, p99]]; null stands for NaN of no values. */
 type Aggregate = [number, number | null, number | null, (number | null)[]];
@@ -57,7 +77,7 @@ export async function measureCalls(store: Store, metrics: readonly CallMetric[],
   const rows = await store.select<Record<string, unknown> & { arm: string; bucket_s: number; calls: number }>(
     `SELECT ${selection.key} AS arm, ${step === undefined ? '0' : `intDiv(toUnixTimestamp(event_time), ${step}) * ${step}`} AS bucket_s, count() AS calls,
        ${columns.join(', ')}
-     FROM calls FINAL WHERE role = 'call' AND ${selection.where} GROUP BY arm, bucket_s ORDER BY bucket_s DESC, arm LIMIT ${selection.limit}`,
+     FROM calls FINAL WHERE role = 'call' AND ${selection.where} GROUP BY ${groupsOf(selection, 'arm')} ORDER BY bucket_s DESC, arm LIMIT ${selection.limit}`,
     selection.parameters,
   );
   return rows.map((row) => ({
@@ -70,7 +90,7 @@ export async function measureCalls(store: Store, metrics: readonly CallMetric[],
 }
 
 /** What judges stand by, of the type that its name has. */
-const COUNTED = `join_state = 'joined' AND error_type IS NULL AND deleted_slot = 0 AND empty(flags)`;
+export const COUNTED = `join_state = 'joined' AND error_type IS NULL AND deleted_slot = 0 AND empty(flags)`;
 
 /** Labels that are neither good nor bad: the share of each among the labels of its name, as `name=label`. At most 20 labels of a name. */
 export async function measureLabels(store: Store, selection: Omit<Selection, 'stepSeconds'>): Promise<Measured[]> {
@@ -96,7 +116,7 @@ export async function measureScores(store: Store, selection: Selection): Promise
     `SELECT ${selection.key} AS arm, name, ${step === undefined ? '0' : `intDiv(intDiv(call_start_ns, 1000000000), ${step}) * ${step}`} AS bucket_s,
        ${aggregateOf('value')} AS aggregate
      FROM scores FINAL WHERE ${selection.where} AND ${COUNTED} AND value IS NOT NULL
-     GROUP BY arm, name, bucket_s ORDER BY bucket_s DESC, name, arm LIMIT ${selection.limit}`,
+     GROUP BY ${groupsOf(selection, 'arm, name')} ORDER BY bucket_s DESC, name, arm LIMIT ${selection.limit}`,
     selection.parameters,
   );
   return rows.map((row) => ({

@@ -5,6 +5,8 @@ import { problemResponse } from './problem.ts';
 /** The files of the page. Listed, so that a path in a request never becomes a path on the disk. */
 const assets: Readonly<Record<string, string>> = {
   'style.css': 'text/css; charset=utf-8',
+  'alert.css': 'text/css; charset=utf-8',
+  'analyst.css': 'text/css; charset=utf-8',
   'login.css': 'text/css; charset=utf-8',
   'icon.svg': 'image/svg+xml',
   'app.js': 'text/javascript; charset=utf-8',
@@ -21,6 +23,12 @@ const assets: Readonly<Record<string, string>> = {
   'alert.js': 'text/javascript; charset=utf-8',
   'fault.js': 'text/javascript; charset=utf-8',
   'prompt.js': 'text/javascript; charset=utf-8',
+  'culprit.js': 'text/javascript; charset=utf-8',
+  'diff.js': 'text/javascript; charset=utf-8',
+  'matrix.js': 'text/javascript; charset=utf-8',
+  'timeline.js': 'text/javascript; charset=utf-8',
+  'compare.js': 'text/javascript; charset=utf-8',
+  'query.js': 'text/javascript; charset=utf-8',
   'rollback.js': 'text/javascript; charset=utf-8',
   'silence.js': 'text/javascript; charset=utf-8',
   'data.js': 'text/javascript; charset=utf-8',
@@ -41,10 +49,10 @@ const pageHeaders = {
 
 const folder = new URL('./dashboard/public/', import.meta.url);
 
-/** `/`, `/alerts`, `/alerts/{id}`, `/prompts/{name}` and `/data` are one shell; the page reads the path. */
+/** `/`, `/alerts`, `/alerts/{id}`, `/prompts/{name}`, `/compare`, `/query` and `/data` are one shell; the page reads the path. */
 export function registerPage(app: Hono): void {
   const shell = async (): Promise<Response> => new Response(await readFile(new URL('index.html', folder)), { headers: { ...pageHeaders, 'content-type': 'text/html; charset=utf-8' } });
-  for (const path of ['/', '/alerts', '/alerts/*', '/prompts/*', '/data']) app.get(path, shell);
+  for (const path of ['/', '/alerts', '/alerts/*', '/prompts/*', '/compare', '/query', '/data']) app.get(path, shell);
   app.get('/assets/:name', async (context) => {
     const name = context.req.param('name');
     const type = Object.hasOwn(assets, name) ? assets[name] : undefined;

@@ -124,15 +124,20 @@ export function registerPrompts(app: OpenAPIHono, deps: ApiDeps): void {
     const { name } = context.req.valid('param');
     const query = context.req.valid('query');
     const { from_s, to_s } = windowOf(query, clock(), settings.defaultWindowMs);
-    const known = await store.select<{ environment: string; calls: number }>(
-      `SELECT environment, sum(calls) AS calls FROM versions WHERE project = {project:String} AND prompt_name = {name:String} AND factor = 'prompt_version' GROUP BY environment ORDER BY calls DESC, environment LIMIT 50`,
-      { project: settings.project, name },
-    );
-    const here = await store.select<{ environment: string; calls: number }>(
-      `SELECT environment, count() AS calls FROM calls FINAL WHERE project = {project:String} AND role = 'call' AND prompt_name = {name:String} AND event_time >= {from_s:UInt32} AND event_time <= {to_s:UInt32}
-       GROUP BY environment ORDER BY calls DESC, environment LIMIT 50`,
-      { project: settings.project, name, from_s, to_s },
-    );
+    const [known, here] = await Promise.all([
+      store.select<{ environment: string; calls: number }>(
+        `SELECT environment, sum(calls) AS calls FROM versions WHERE project = {project:String} AND prompt_name = {name:String} AND factor = 'prompt_version' GROUP BY environment ORDER BY calls DESC, environment LIMIT 50`,
+        { project: settings.project, name },
+      ),
+      // The newest versions of each environment: which one is shown is known only when all are.
+      store.select<z.infer<typeof PromptVersion> & { environment: string; all: number }>(
+        `SELECT environment, coalesce(prompt_version, '') AS version, count() AS calls, toUnixTimestamp(min(event_time)) * 1000 AS first_seen_ms, toUnixTimestamp(max(event_time)) * 1000 AS last_seen_ms,
+           sum(calls) OVER (PARTITION BY environment) AS all
+         FROM calls FINAL WHERE project = {project:String} AND role = 'call' AND prompt_name = {name:String} AND event_time >= {from_s:UInt32} AND event_time <= {to_s:UInt32}
+         GROUP BY environment, version ORDER BY all DESC, environment, first_seen_ms DESC, version LIMIT ${maxVersions} BY environment LIMIT ${50 * maxVersions}`,
+        { project: settings.project, name, from_s, to_s },
+      ),
+    ]);
     const environments = [...new Set([...here, ...known].map((row) => row.environment))];
     const environment = query.environment ?? environments[0];
     if (environment === undefined || (known.length === 0 && here.length === 0)) {
@@ -140,11 +145,7 @@ export function registerPrompts(app: OpenAPIHono, deps: ApiDeps): void {
     }
     const where = 'project = {project:String} AND environment = {environment:String} AND prompt_name = {name:String} AND event_time >= {from_s:UInt32} AND event_time <= {to_s:UInt32}';
     const parameters = { project: settings.project, environment, name, from_s, to_s };
-    const seen = await store.select<z.infer<typeof PromptVersion>>(
-      `SELECT coalesce(prompt_version, '') AS version, count() AS calls, toUnixTimestamp(min(event_time)) * 1000 AS first_seen_ms, toUnixTimestamp(max(event_time)) * 1000 AS last_seen_ms
-       FROM calls FINAL WHERE role = 'call' AND ${where} GROUP BY version ORDER BY first_seen_ms DESC, version LIMIT ${maxVersions}`,
-      parameters,
-    );
+    const seen = here.filter((row) => row.environment === environment).map(({ version, calls, first_seen_ms, last_seen_ms }) => ({ version, calls, first_seen_ms, last_seen_ms }));
     // The part of the window that has calls, so that two hours of traffic are not three points of a day.
     const begun_s = Math.max(from_s, seen.reduce((least, row) => Math.min(least, row.first_seen_ms / 1000), to_s));
     const step_seconds = stepFor(Math.max(1, Math.min(to_s, clock() / 1000) - begun_s), 32);
@@ -154,19 +155,17 @@ export function registerPrompts(app: OpenAPIHono, deps: ApiDeps): void {
       parameters: { ...parameters, versions: seen.map((row) => row.version) },
       limit: 5000,
     };
-    const [calls, scores, labels, callSeries, scoreSeries, comparisons] = await Promise.all([
-      measureCalls(store, callMetrics, shown),
-      measureScores(store, shown),
-      measureLabels(store, shown),
-      measureCalls(store, callMetrics, { ...shown, stepSeconds: step_seconds }),
-      measureScores(store, { ...shown, stepSeconds: step_seconds }),
-      readComparisons(deps, { prompt: name, environment, limit: 20 }),
-    ]);
-    const versions = seen.map((version) => ({
-      ...version,
-      metrics: [...calls, ...scores, ...labels].filter((row) => row.key === version.version).flatMap((row) => row.metrics).filter((metric) => metric.n > 0),
-      series: seriesOf([...callSeries, ...scoreSeries].filter((row) => row.key === version.version)),
-    }));
+    const timed: Selection = { ...shown, stepSeconds: step_seconds, withWhole: true };
+    const [calls, scores, labels, comparisons] = await Promise.all([measureCalls(store, callMetrics, timed), measureScores(store, timed), measureLabels(store, shown), readComparisons(deps, { prompt: name, environment, limit: 20 })]);
+    const measured = [...calls, ...scores, ...labels];
+    const versions = seen.map((version) => {
+      const own = measured.filter((row) => row.key === version.version);
+      return {
+        ...version,
+        metrics: own.filter((row) => row.bucket_s === 0).flatMap((row) => row.metrics).filter((metric) => metric.n > 0),
+        series: seriesOf(own.filter((row) => row.bucket_s > 0)),
+      };
+    });
     return context.json({ name, environment, environments, from_ms: from_s * 1000, to_ms: to_s * 1000, step_seconds, versions, comparisons }, 200);
   });
 }

@@ -2,7 +2,7 @@ import { createRoute, z, type OpenAPIHono, type RouteConfig } from '@hono/zod-op
 import { ScoreId, ScoreReceipt, ScoreSubmissions } from '../schemas/score-submission.ts';
 import type { ApiDeps } from './app.ts';
 import { limitOf, NameText, TimeMs, windowOf } from './parameters.ts';
-import { problemResponses } from './problem.ts';
+import { Problem, problemResponses } from './problem.ts';
 
 const nullableText = z.string().nullable();
 
@@ -71,6 +71,8 @@ const submission: RouteConfig = {
   responses: {
     200: { description: 'They are durable. Ids are those that were sent, or derived ones.', content: { 'application/json': { schema: ScoreReceipt } } },
     ...problemResponses,
+    // The collector answers, as the SDKs that send scores read it.
+    400: { description: 'Which score does not fit, and why; none was taken.', content: { 'application/json': { schema: Problem } } },
   },
 };
 

@@ -7,10 +7,12 @@ import { factOf, type VersionEvents } from './version-events.ts';
 
 /** Versions of prompts: as they were seen in traffic, as they were registered, and what happened to them. */
 
+const LAST_MS = 4_294_967_295_000;
+
 const Registration = VersionFacts.extend({
   prompt: NameText,
   version: NameText,
-  at: z.iso.datetime({ offset: true }).optional().openapi({ description: 'when it came to be; default: now' }),
+  at: z.iso.datetime({ offset: true }).refine((text) => Date.parse(text) >= 0 && Date.parse(text) < LAST_MS, 'is before 1970 or after 2105').optional().openapi({ description: 'when it came to be; default: now' }),
   source: z.enum(['api', 'git']).default('api'),
   actor: z.string().trim().max(200).optional().openapi({ description: 'who registers it' }),
 })
@@ -52,7 +54,6 @@ const timelineRoute = createRoute({
   responses: { 200: { description: 'With who did it, where that is known.', content: { 'application/json': { schema: z.object({ events: z.array(VersionEvent) }) } } }, ...problemResponses },
 });
 
-const LAST_MS = 4_294_967_295_000;
 /** Texts of versions are looked for among the newest calls. */
 const FINGERPRINT_DAYS = 7;
 

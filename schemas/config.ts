@@ -40,6 +40,12 @@ export const ConfigFile = z
     grpc: z.boolean().default(true).describe('Whether OTLP/gRPC is taken, too.'),
     grpc_port: z.number().int().min(0).max(65_535).optional().describe('Port for OTLP/gRPC. 0: any free one. Default: one below `port`, so 4317.'),
     public_url: z.url({ protocol: /^https?$/, error: 'is not an http(s) URL; write it in full, like https://culprit.example.com' }).optional().describe('How people reach this server; links in alerts begin with it. Default: http://HOST:PORT.'),
+    trace_url: z
+      .string()
+      .max(2000)
+      .regex(/^https?:\/\/[^\s{}]+\{trace_id\}[^\s]*$/, 'is no http(s) address with {trace_id} in its path or query; write it like https://viewer.example.com/trace/{trace_id}')
+      .optional()
+      .describe('Your trace viewer, for links on the page: an address with {trace_id} in it, and {span_id} where it takes one.'),
     project: z.string().min(1).max(256).default('default').describe('Project of what arrives without an API key.'),
     log_level: z.enum(['debug', 'info', 'warn', 'error']).default('info').describe('Least severe log line that is written.'),
     content: z.enum(['off', 'hashed', 'stored']).default('off').describe('Message content that is stored. off: none, only signals made from it. hashed: its SHA-256. stored: its text, after `redact`.'),

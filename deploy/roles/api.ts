@@ -85,6 +85,7 @@ export function startApi(
     project,
     version: VERSION,
     registries: config.registries,
+    traceUrl: config.trace_url ?? null,
     content: { mode: config.content, days: config.retention.content_days },
     // The gate looks at the names that this server is reached by.
     hosts: null,

@@ -54,6 +54,6 @@ test('says what is wrong, since when and what to do, in the list and on its own 
   await page.click('text=Resolve…');
   await page.fill('dialog textarea', 'found and counted');
   await page.click('dialog button[type=submit]');
-  await page.waitForSelector('text=Resolved. found and counted');
+  await page.waitForSelector('text=Resolved by somebody. found and counted');
   expect(complaints).toEqual([]);
 });

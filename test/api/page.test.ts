@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { createVersionEvents } from '../../api/version-events.ts';
 import { findChromium, launchBrowser, listen } from './browser.ts';
 import { openApi, type TestApi } from './server.ts';
 import { callRow } from './rows.ts';
@@ -12,6 +13,8 @@ const executable = findChromium();
 if (executable === null && process.env.CI === 'true') throw new Error('CI must have Chromium: set CHROMIUM_PATH');
 
 const hostile = '<img src=x onerror="window.hacked=1">"\'`</script>&\u202e';
+/** As it is shown: what would turn the direction of the rest is a sign of its own. */
+const shownHostile = hostile.replace('\u202e', '\ufffd');
 const seed = 11;
 
 describe('the page', { timeout: 60_000 }, () => {
@@ -27,7 +30,7 @@ describe('the page', { timeout: 60_000 }, () => {
   });
   beforeAll(async () => {
     if (executable === null) return;
-    api = await openApi({ heartbeatMs: 200 }, nowMs);
+    api = await openApi({ heartbeatMs: 200, traceUrl: 'https://viewer.example/trace/{trace_id}?span={span_id}' }, nowMs);
     api.status.behind_ms = 2000;
     server = await listen(api.app);
     browser = await launchBrowser(executable);
@@ -123,9 +126,29 @@ describe('the page', { timeout: 60_000 }, () => {
       expect(await charts.nth(1).getAttribute('aria-label')).toMatch(/The threshold is 100 to 1\. It was reached at \d\d:\d\d\.$/);
       const row = page.locator('.results tbody tr', { hasText: 'Error rate' });
       expect(await row.textContent()).toMatch(/regressed$/);
-      expect(await page.locator('aside').textContent()).toMatch(/prompt version v2.*4f2a91c7d0.*payments.*Innocent.*gpt-4o-2024-08-06.*error 500 after/s);
+      expect(await page.locator('aside').textContent()).toMatch(/prompt version v2 against v1.*payments.*4f2a91c7d0.*Innocent.*gpt-4o-2024-08-06.*error 500 after/s);
       const [download] = await Promise.all([page.waitForEvent('download'), page.click('text=Evidence file')]);
       expect(JSON.parse(await readFile(await download.path(), 'utf8'))).toMatchObject({ schema: 'culprit.evidence/1' });
+    });
+
+    test('one laptop screen holds it all: what, who, how sure, who not, what to do, calls in one’s own viewer, the change', async () => {
+      await createVersionEvents(api.store).append(
+        'default',
+        [{ prompt: 'refund-agent', version: 'v2', at_ms: nowMs - 95 * 60_000, kind: 'registered', source: 'git', actor: 'mira', label: null, facts: { pull_request_url: 'https://git.example/shop/pull/812', message: 'friendlier tone', diff: `--- a/refund.md\n+++ b/refund.md\n@@ -1,3 +1,3 @@\n-State first whether the order is eligible.\n+Open with a warm line. <img src=x onerror="window.hacked=1">\n${' same\n'.repeat(40)}` } }],
+        'dated',
+      );
+      const page = await open(`/alerts/${alertId}`, { viewport: { width: 1366, height: 768 } });
+      await page.locator('figure.chart svg[role=img]').nth(1).waitFor();
+      for (const part of ['h1', '.actions button >> nth=0', 'figure.chart svg[role=img] >> nth=1', '.results tbody tr >> nth=3', '.who', '.innocent', '.examples', '.diff span >> nth=0']) {
+        const box = await page.locator(part).first().boundingBox();
+        expect((box?.y ?? 1e9) + (box?.height ?? 0), part).toBeLessThanOrEqual(768);
+      }
+      expect(await page.locator('.examples a').first().getAttribute('href')).toMatch(/^https:\/\/viewer\.example\/trace\/[0-9a-f]{32}\?span=[0-9a-f]{16}$/);
+      expect(await page.locator('.diff').first().locator('.removed').textContent()).toBe('-State first whether the order is eligible.\n');
+      expect(await page.locator('.facts a', { hasText: '812' }).getAttribute('href')).toBe('https://git.example/shop/pull/812');
+      await page.getByText('Whole diff').click();
+      expect(await page.locator('details .diff .same').count()).toBe(40);
+      expect(await page.evaluate('window.hacked')).toBeUndefined();
     });
 
     test('choosing a metric shows its arms, and keeps the keyboard where it is', async () => {
@@ -195,7 +218,7 @@ describe('the page', { timeout: 60_000 }, () => {
       await api.store.insert('calls', [{ ...callRow({ at_ms: nowMs - 92 * 60_000, id: 'new app' }), service_version: '2026.6.2' }]);
       const page = await open(`/alerts/${alertId}`);
       expect(await page.textContent('main')).toMatch(/Who was told.*on-calltoldHTTP 202/s);
-      expect(await page.locator('.card', { hasText: 'What changed around then' }).textContent()).toContain('shop-backend 2026.6.2 app version, 1 call');
+      expect(await page.locator('.card', { hasText: 'Also new around then' }).textContent()).toContain('shop-backend 2026.6.2 app version, 1 call');
     });
 
     test('navigation is by links: overview, prompt, back; focus goes to the heading', async () => {
@@ -213,7 +236,7 @@ describe('the page', { timeout: 60_000 }, () => {
       for (const path of ['/', '/alerts', `/prompts/${encodeURIComponent(hostile)}`]) {
         const page = await open(path);
         await page.waitForSelector('table, article');
-        expect(await page.textContent('main')).toContain(hostile);
+        expect(await page.textContent('main')).toContain(shownHostile);
         expect(await page.evaluate('window.hacked')).toBeUndefined();
         expect(await page.locator('main img, main script').count()).toBe(0);
       }
@@ -226,7 +249,7 @@ describe('the page', { timeout: 60_000 }, () => {
 
     test.each(['light', 'dark'] as const)('axe finds nothing (%s)', async (colorScheme) => {
       const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-      for (const path of ['/', '/alerts', `/alerts/${alertId}`, '/prompts/refund-agent', '/data', '/alerts/none']) {
+      for (const path of ['/', '/alerts', `/alerts/${alertId}`, '/prompts/refund-agent', '/compare?prompt=refund-agent&a=v1&b=v2&metric=latency', '/query', '/data', '/alerts/none']) {
         // Only axe itself needs the policy out of its way.
         const page = await open(path, { colorScheme, bypassCSP: true });
         await page.waitForFunction("document.querySelector('[aria-busy]') === null");
@@ -248,7 +271,7 @@ describe('the page', { timeout: 60_000 }, () => {
     });
 
     test('a phone is never wider than its screen', async () => {
-      for (const path of ['/', '/alerts', `/alerts/${alertId}`, '/prompts/refund-agent', `/prompts/${encodeURIComponent(hostile)}`, '/data']) {
+      for (const path of ['/', '/alerts', `/alerts/${alertId}`, '/prompts/refund-agent', `/prompts/${encodeURIComponent(hostile)}`, '/compare?prompt=refund-agent&a=v1&b=v2', '/query', '/data']) {
         const page = await open(path, { viewport: { width: 360, height: 740 } });
         expect(await page.evaluate('document.documentElement.scrollWidth'), path).toBeLessThanOrEqual(360);
       }

@@ -17,9 +17,9 @@ import { createTransition } from '../../api/transition.ts';
 
 export type TestApi = Awaited<ReturnType<typeof openApi>>;
 
-/** The API on a real embedded store in a directory of its own. `clock.nowMs` is what it takes for now. */
-export async function openApi(settings: Partial<ApiSettings> = {}, nowMs = Date.parse('2026-06-01T10:00:00Z')) {
-  const directory = await mkdtemp(join(tmpdir(), 'culprit-api-'));
+/** The API on a real embedded store, in a directory of its own unless one is given. `clock.nowMs` is what it takes for now. */
+export async function openApi(settings: Partial<ApiSettings> = {}, nowMs = Date.parse('2026-06-01T10:00:00Z'), given?: string) {
+  const directory = given ?? (await mkdtemp(join(tmpdir(), 'culprit-api-')));
   const store = await openEmbeddedStore({ directory });
   await migrate(store, { directory: fileURLToPath(new URL('../../schemas/clickhouse/', import.meta.url)), cluster: null, retention: endlessRetention });
   const clock = { nowMs };
@@ -63,9 +63,9 @@ export async function openApi(settings: Partial<ApiSettings> = {}, nowMs = Date.
     released,
     replay,
     publish,
-    async close(): Promise<void> {
+    async close(keepsData = false): Promise<void> {
       await store.close();
-      await rm(directory, { recursive: true, force: true });
+      if (!keepsData) await rm(directory, { recursive: true, force: true });
     },
   };
 }

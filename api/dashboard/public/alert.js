@@ -1,7 +1,8 @@
 import { comparisonCharts, resultsTable, slicesTable } from './comparison.js';
-import { h, link } from './element.js';
+import { changedAround, changedText, culprit, mixCard } from './culprit.js';
+import { card, h, link, stamp } from './element.js';
+import { change, count, duration, factorName, metricName, odds, quantity, time } from './format.js';
 import { rollbackButton, rollbackState } from './rollback.js';
-import { change, count, counted, duration, factorName, metricName, odds, quantity, time, timeInFull } from './format.js';
 import { act, ask, readJson } from './request.js';
 import { askSilence, silenceList } from './silence.js';
 import { renderFault } from './fault.js';
@@ -12,10 +13,6 @@ import { renderFault } from './fault.js';
 export function headline(alert) {
   const short = alert.summary.replace(/\s*\([^()]*\)/, '').replace(/,? since \d\d:\d\d( UTC)?$/, '');
   return short.length > 8 ? short : alert.summary;
-}
-
-export function stamp(ms, nowMs) {
-  return h('time', { datetime: new Date(ms).toISOString(), title: timeInFull(ms) }, time(ms, nowMs));
 }
 
 export function chip(alert, nowMs) {
@@ -40,12 +37,14 @@ export async function loadAlert({ id, choice }) {
   const path = `/v1/comparisons/${encodeURIComponent(alert.comparison_id)}`;
   // A watch over a model compares no two arms; what is known of it is in the alert itself.
   const around = readJson(`/v1/alerts/${encodeURIComponent(id)}/changes`).catch((error) => ({ error }));
+  const known = alert.prompt === null ? { versions: [] } : readJson(`/v1/versions?${new URLSearchParams({ prompt: alert.prompt, environment: alert.environment, limit: '200' })}`).catch(() => ({ versions: [] }));
+  const status = readJson('/v1/status').catch(() => ({ trace_url: null }));
   const found = isWatch(alert) || isFault(alert) ? null : await Promise.all([readJson(path), readJson(`${path}/series?metric=${encodeURIComponent(metric)}`), readJson(`${path}/looks`)]).catch((error) => ({ error }));
-  return { alert, metric, found, around: await around };
+  return { alert, metric, found, around: await around, versions: (await known).versions, traceUrl: (await status).trace_url ?? null };
 }
 
-export function renderAlert({ alert, metric, found, around }, { nowMs, choose, reload }) {
-  if (isFault(alert)) return renderFault(alert, { nowMs, reload });
+export function renderAlert({ alert, metric, found, around, versions, traceUrl }, { nowMs, choose, reload }) {
+  if (isFault(alert)) return renderFault(alert, { traceUrl, nowMs, reload });
   const [comparison, series, looks] = Array.isArray(found) ? found : [null, null, null];
   return {
     title: headline(alert),
@@ -54,9 +53,9 @@ export function renderAlert({ alert, metric, found, around }, { nowMs, choose, r
       h('div', { class: 'evidence' },
         comparison === null
           ? found === null ? beforeAndSince(alert) : h('p', { class: 'notice' }, `The comparison cannot be read: ${found.error.message}`)
-          : [comparisonCharts({ comparison, series, looks, metric, alert, nowMs }), resultsTable({ comparison, metric, onChoose: (name) => choose({ metric: name }) }), slicesTable({ comparison, metric })],
-        history(alert, nowMs), told(alert, nowMs)),
-      h('aside', { 'aria-label': 'Who did it, who did not, and examples' }, culprit(alert), mixCard(alert), changed(alert, around, nowMs), innocent(alert), examples(alert), certainty(alert, { comparison, nowMs })),
+          : [comparisonCharts({ comparison, series, looks, metric, alert, nowMs }), resultsTable({ comparison, metric, onChoose: (name) => choose({ metric: name }) }), slicesTable({ comparison, metric })]),
+      h('aside', { 'aria-label': 'Who did it, who did not, and examples' }, culprit(alert, { versions, nowMs }), mixCard(alert), innocent(alert), examples(alert, traceUrl), changedText(alert, { versions }), changedAround(alert, around, nowMs), certainty(alert, { comparison, nowMs })),
+      h('div', { class: 'since' }, history(alert, nowMs), told(alert, nowMs)),
     ),
   };
 }
@@ -88,9 +87,9 @@ function top(alert, { nowMs, reload }) {
     : [h('b', { class: 'tone-b' }, quantity(metric, evidence.candidate.value, kind)), ` ${name} against `, h('b', { class: 'tone-a' }, quantity(metric, evidence.baseline.value, kind))];
   return h('div', { class: 'top' },
     h('div', null,
-      chip(alert, nowMs),
+      h('p', { class: 'crumb' }, chip(alert, nowMs), h('span', { class: 'mute' }, ` ${alert.environment}`)),
       h('h1', { tabindex: '-1' }, headline(alert)),
-      h('p', { class: 'lead' }, figures, ', since ', h('b', null, stamp(onset, nowMs)), `. Found ${duration(Date.parse(alert.raised_at) - onset)} later; ${count(evidence.candidate.units)} units have met ${who.factor === 'mix' ? 'it' : who.value}.`),
+      h('p', { class: 'lead' }, figures, ', since ', h('b', null, stamp(onset, nowMs)), `. Found ${duration(Date.parse(alert.raised_at) - onset)} later`, who.factor === 'unknown' ? '.' : `; ${count(evidence.candidate.units)} units have met ${who.factor === 'mix' ? 'it' : who.value}.`),
       rollbackState(alert, { nowMs, reload }),
       alert.recovery === undefined ? null : h('p', { class: `lead ${RECOVERY[alert.recovery].tone}` }, RECOVERY[alert.recovery].text(alert)),
       alert.silences.length === 0 ? null : h('div', { class: 'notice' }, h('b', null, 'Silenced'), silenceList(alert.silences, { nowMs, end: (silence) => endSilence(silence, reload) }))),
@@ -148,53 +147,25 @@ export function actions(alert, reload) {
     message);
 }
 
-export function card(title, note, ...children) {
-  return h('section', { class: 'card' }, h('h2', null, title, note ? h('small', null, ' ', note) : null), children);
-}
-
-function culprit(alert) {
-  const who = alert.culprit;
-  const facts = [who.commit && ['commit', h('code', null, who.commit.slice(0, 10))], who.author && ['by', who.author], who.owner && ['owner', who.owner], alert.prompt && ['prompt', link(`/prompts/${encodeURIComponent(alert.prompt)}`, null, alert.prompt)], ['environment', alert.environment]].filter(Boolean);
-  return card('Culprit', null,
-    h('p', { class: 'who' }, who.factor === 'unknown' ? `${who.value} itself` : who.factor === 'mix' ? `Other traffic: ${who.value}` : `${factorName(who.factor)} ${who.value}`),
-    h('p', { class: 'mute' }, `against ${who.baseline}`),
-    (who.confounded_with ?? []).map((other) => h('p', { class: 'mid' }, `Moved together with ${factorName(other.factor)} ${other.value}: cannot be told apart.${other.told_apart_by ? ` What would tell: ${other.told_apart_by}.` : ''}`)),
-    (who.factor === 'unknown' ? changesBefore(alert) : null),
-    h('dl', { class: 'facts' }, facts.map(([name, value]) => [h('dt', null, name), h('dd', null, value)])),
-    who.diff_url === null ? null : h('p', null, link(who.diff_url, null, 'What changed ↗')));
-}
-
-/** Where none of what is watched moved: what was last changed on the prompt. */
-function changesBefore(alert) {
-  const changes = alert.recent_changes ?? [];
-  if (changes.length === 0) return h('p', { class: 'mid' }, 'Nothing that is watched changed on it in the day before.');
-  return changes.map((one) => h('p', { class: 'mid' }, `Changed before: ${factorName(one.factor)} ${one.value} at ${new Date(one.at).toISOString().slice(0, 16).replace('T', ' ')} UTC.`));
-}
-
-/** Whose share of the traffic moved, and what the change would be without that. */
-function mixCard(alert) {
-  const { effect } = alert.evidence;
-  const kind = effect.kind === 'difference' ? undefined : 'distribution';
-  const share = (of) => `${Number((of * 100).toPrecision(2))} %`;
-  const left = (value) => (kind === undefined ? Number(value.toPrecision(2)) : share(value));
-  if ((alert.mix ?? []).length === 0) return null;
-  return card('Mix of its traffic', null, h('ul', null, alert.mix.map((one) =>
-    h('li', null, h('b', null, `${one.dimension} ${one.value}`), ` ${share(one.before)} → ${share(one.after)} `, h('span', { class: one.explains ? 'ok' : 'mute' },
-      `${one.explains ? 'explains it' : 'does not explain it'}: with the earlier mix worse by ${left(one.standardised.estimate)} (${left(one.standardised.low)} to ${left(one.standardised.high)}), as it was by ${left(one.raw)}`)))));
-}
-
 function innocent(alert) {
-  if (alert.exonerated.length === 0) return card('Innocent', null, h('p', { class: 'mute' }, 'Nobody could be ruled out.'));
+  if (alert.exonerated.length === 0) return card('Innocent', null, h('p', { class: 'mute' }, alert.evidence.grade === 'alone' ? 'Nobody could be ruled out: there was nothing to compare with.' : 'Nobody could be ruled out.'));
   return card('Innocent', null, h('ul', { class: 'innocent' }, alert.exonerated.map((one) =>
     h('li', null, h('span', { class: 'ok', 'aria-hidden': 'true' }, '✓'), h('div', null, h('b', null, one.value), ' ', h('span', { class: 'mute' }, factorName(one.factor), ': ', one.reason, one.e_value === null ? '' : ` (odds ${odds(one.e_value)})`))))));
 }
 
-export function examples(alert) {
+/** The user's own trace viewer, where it is configured; else the record of the call. */
+function traceLink({ trace_id, span_id }, traceUrl) {
+  const short = h('code', null, `${trace_id.slice(0, 4)}…${trace_id.slice(-3)}`);
+  if (traceUrl === null) return link(`/v1/calls?trace_id=${encodeURIComponent(trace_id)}`, { class: 'trace', title: `The call in trace ${trace_id}` }, short);
+  const address = traceUrl.replaceAll('{trace_id}', encodeURIComponent(trace_id)).replaceAll('{span_id}', encodeURIComponent(span_id));
+  return link(address, { class: 'trace', title: `Trace ${trace_id} in your viewer` }, short, ' ↗');
+}
+
+export function examples(alert, traceUrl) {
   const query = new URLSearchParams({ ...(alert.prompt === null ? {} : { prompt_name: alert.prompt }), ...(alert.prompt_version === null ? {} : { prompt_version: alert.prompt_version }), ...(alert.metric === 'error_rate' ? { is_error: 'true' } : {}), from: alert.onset });
   return card('Example calls', null,
-    alert.examples.length === 0 ? h('p', { class: 'mute' }, 'None was kept.') : h('ul', { class: 'examples' }, alert.examples.map((one) =>
-      h('li', null, link(`/v1/calls?trace_id=${encodeURIComponent(one.trace_id)}`, { class: 'trace', title: `The call in trace ${one.trace_id}` }, h('code', null, `${one.trace_id.slice(0, 4)}…${one.trace_id.slice(-3)}`)), h('span', null, one.why)))),
-    h('p', null, link(`/v1/calls?${query}`, null, alert.metric === 'error_rate' ? 'All failed calls since then' : 'All its calls since then')));
+    alert.examples.length === 0 ? h('p', { class: 'mute' }, 'None was kept.') : h('ul', { class: 'examples' }, alert.examples.slice(0, 8).map((one) => h('li', null, traceLink(one, traceUrl), h('span', null, one.why)))),
+    h('p', { class: 'after' }, link(`/v1/calls?${query}`, null, alert.metric === 'error_rate' ? 'All failed calls since then' : 'All its calls since then')));
 }
 
 const grades = {
@@ -228,14 +199,4 @@ function told(alert, nowMs) {
   if (alert.told.length === 0) return null;
   return h('section', { class: 'past' }, h('h2', null, 'Who was told'), h('ol', null, alert.told.map((one) =>
     h('li', null, stamp(one.at_ms, nowMs), h('b', null, one.sink), h('span', { class: one.outcome === 'failed' ? 'bad' : one.outcome === 'retry' ? 'mid' : null }, outcomes[one.outcome]), h('span', { class: 'mute' }, one.until_ms === null ? one.detail : [`at ${time(one.until_ms, nowMs)}, ${one.detail}`])))));
-}
-
-/** What else was new when it began: it may be the culprit's companion, or nothing. */
-function changed(alert, around, nowMs) {
-  if (around.error !== undefined) return card('What changed around then', null, h('p', { class: 'mute' }, `Cannot be read: ${around.error.message}`));
-  const others = around.changes.filter((one) => !one.is_culprit);
-  if (others.length === 0) return card('What changed around then', null, h('p', { class: 'mute' }, 'Nothing else: no other version, model, provider or application version was new.'));
-  const shown = others.slice(0, 6);
-  return card('What changed around then', others.length > shown.length ? `the nearest ${shown.length} of ${others.length}` : null, h('ul', { class: 'changes' }, shown.map((one) =>
-    h('li', null, stamp(Date.parse(one.first_seen), nowMs), h('div', null, h('b', null, one.value), ' ', h('span', { class: 'mute' }, `${factorName(one.factor)}${one.prompt === null || one.prompt === alert.prompt ? '' : ` on ${one.prompt}`}, ${counted(one.calls, 'call')}`))))));
 }

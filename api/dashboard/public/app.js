@@ -1,10 +1,12 @@
 import { loadAlert, renderAlert } from './alert.js';
+import { loadCompare, renderCompare } from './compare.js';
 import { loadData, renderData } from './data.js';
 import { h, link } from './element.js';
 import { duration } from './format.js';
 import { loadAlerts, loadHome, renderAlerts, renderHome } from './home.js';
 import { createLive } from './live.js';
 import { loadPrompt, renderPrompt } from './prompt.js';
+import { loadQuery, renderQuery } from './query.js';
 import { showWho } from './who.js';
 
 /**
@@ -16,6 +18,8 @@ const views = [
   { pattern: /^\/alerts$/, load: loadAlerts, render: renderAlerts },
   { pattern: /^\/alerts\/(.+)$/, name: 'id', load: loadAlert, render: renderAlert },
   { pattern: /^\/prompts\/(.+)$/, name: 'name', load: loadPrompt, render: renderPrompt },
+  { pattern: /^\/compare$/, load: loadCompare, render: renderCompare },
+  { pattern: /^\/query$/, load: loadQuery, render: renderQuery, isStill: true },
   { pattern: /^\/data$/, load: loadData, render: renderData },
 ];
 
@@ -108,6 +112,8 @@ createLive({
     // Nobody's sentence is taken away while it is written.
     if (document.querySelector('dialog[open]') !== null) return;
     if (kinds.has('alert')) announcement.textContent = 'An alert changed.';
+    // Nor is what somebody asked for asked again behind their back.
+    if (viewOf(location.pathname)?.view.isStill === true || document.activeElement?.closest('form') != null) return;
     await show({ isNew: false });
   },
   onState: ({ state, behindMs, isNew }) => {

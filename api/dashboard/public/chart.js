@@ -113,7 +113,7 @@ function draw({ width, height, shown, from, to, format, isLog, marks, threshold,
   for (const tick of scale.ticks) {
     svg.append(s('line', { class: 'grid', x1: left, x2: right, y1: y(tick.value), y2: y(tick.value) }), s('text', { class: 'axis', x: left - 7, y: y(tick.value) + 4, 'text-anchor': 'end' }, tick.text ?? tickText(format(tick.value))));
   }
-  for (const tick of timeTicks(from, to, Math.max(2, Math.floor((right - left) / 92)))) svg.append(s('text', { class: 'axis', x: x(tick.at), y: height - 6, 'text-anchor': 'middle' }, tick.text));
+  for (const tick of timeTicks(from, to, Math.max(2, Math.floor((right - left) / 92))).filter((candidate) => isSmall || x(candidate.at) > 88)) svg.append(s('text', { class: 'axis', x: x(tick.at), y: height - 6, 'text-anchor': 'middle' }, tick.text));
   if (threshold !== null) {
     svg.append(s('line', { class: 'threshold', x1: left, x2: right, y1: y(threshold.value), y2: y(threshold.value) }), s('text', { class: 'note', x: left + 6, y: y(threshold.value) - 5 }, threshold.text));
   }

@@ -1,5 +1,5 @@
 import { h, s, scrolling } from './element.js';
-import { count, counted, percent } from './format.js';
+import { count, counted, percent, quantity } from './format.js';
 import { readJson } from './request.js';
 
 const outcomes = [
@@ -11,8 +11,8 @@ const outcomes = [
 ];
 
 export async function loadData() {
-  const [ledger, audit] = await Promise.all([readJson('/v1/ledger'), readJson('/v1/audit')]);
-  return { ...ledger, audit };
+  const [ledger, audit, quality] = await Promise.all([readJson('/v1/ledger'), readJson('/v1/audit'), readJson('/v1/quality')]);
+  return { ...ledger, audit, quality };
 }
 
 export function renderData(ledger) {
@@ -29,11 +29,36 @@ export function renderData(ledger) {
           outcomes.map(([key, name, text]) => h('tbody', null,
             h('tr', { class: 'total' }, h('th', { scope: 'row' }, h('span', { class: `key key-${key}`, 'aria-hidden': 'true' }), name), h('td', { class: 'mute' }, text), h('td', null), h('td', { class: 'number' }, h('b', null, count(ledger[key]))), h('td', { class: 'number' }, ledger.received === 0 ? '–' : percent(ledger[key] / ledger.received))),
             (ledger.by_outcome[key] ?? []).map((entry) => h('tr', null, h('td', null), h('td', null, entry.reason === '' ? '–' : entry.reason), h('td', { class: 'mute' }, entry.signal), h('td', { class: 'number' }, count(entry.count)), h('td', { class: 'number mute' }, ledger.received === 0 ? '–' : percent(entry.count / ledger.received)))))))),
-      scoresLine(ledger.scores),
+      qualitySection(ledger.quality, ledger.scores),
       auditLine(ledger.audit),
       parkedLine(ledger.parked),
       h('p', { class: 'mute' }, 'Counted in durable rows, written with the data itself. ', h('a', { href: '/v1/ledger' }, 'As JSON'), ' · ', h('a', { href: '/openapi.json' }, 'API'))),
   };
+}
+
+/** What all else rests on: tags, and how late calls come. */
+function qualitySection(quality, scores) {
+  const share = (part) => (quality.calls === 0 ? '–' : percent(part / quality.calls));
+  const judged = scores.joined + scores.pending + scores.ambiguous + scores.not_compared;
+  const rows = [
+    ['Without a prompt name', share(quality.unnamed), 'nothing is compared there', quality.unnamed],
+    ['Without a version', share(quality.unversioned), 'their versions cannot be told apart', quality.unversioned],
+    ['Naming several prompts', share(quality.ambiguous), 'kept, and compared with nothing', quality.ambiguous],
+    ['Without the model that answered', share(quality.without_model), 'of calls that succeeded', quality.without_model],
+    ['Ended after they arrived', share(quality.clock_ahead), 'the clock of their sender is ahead', quality.clock_ahead],
+    ['Scores without a target', judged === 0 ? '–' : percent(scores.pending / judged), 'wait for what they judge', scores.pending],
+  ];
+  const { p50, p95, p99 } = quality.lateness_ms;
+  return h('section', { class: 'quality' },
+    h('h2', null, 'Quality of the telemetry ', h('small', null, `${counted(quality.calls, 'call')} of the last 24 hours`)),
+    h('p', null, 'From the end of a call to its arrival: ', p50 === null ? 'no call yet' : [h('b', null, quantity('latency', p50)), ' in the middle, ', h('b', null, quantity('latency', p95)), ' for 95 of 100, ', h('b', null, quantity('latency', p99)), ' for 99.']),
+    scrolling('Quality of the telemetry', h('table', { class: 'tags' },
+      h('thead', null, h('tr', null, h('th', { scope: 'col' }, 'Calls'), h('th', { scope: 'col', class: 'number' }, 'Share'), h('th', { scope: 'col', class: 'number' }, 'Count'), h('th', { scope: 'col' }, 'What that means'))),
+      h('tbody', null, rows.map(([name, part, text, of]) => h('tr', null, h('th', { scope: 'row' }, name), h('td', { class: of > 0 ? 'number mid' : 'number' }, part), h('td', { class: 'number' }, count(of)), h('td', { class: 'mute' }, text)))))),
+    quality.services.length === 0 ? null : h('details', { 'data-key': 'services' }, h('summary', null, counted(quality.services.length, 'sender')), scrolling('By sender', h('table', null,
+      h('thead', null, h('tr', null, ['Service', 'Dialect', 'Calls', 'No prompt', 'No version', 'Arrives after, p95'].map((text, index) => h('th', { scope: 'col', class: index > 1 ? 'number' : null }, text)))),
+      h('tbody', null, quality.services.map((sender) => h('tr', null, h('th', { scope: 'row' }, h('span', { class: 'clip', title: sender.service }, sender.service === '' ? 'no name' : sender.service)), h('td', null, sender.dialect), h('td', { class: 'number' }, count(sender.calls)), h('td', { class: 'number' }, percent(sender.unnamed / sender.calls)), h('td', { class: 'number' }, percent(sender.unversioned / sender.calls)), h('td', { class: 'number' }, quantity('latency', sender.lateness_p95_ms)))))))),
+    scoresLine(scores));
 }
 
 const places = [

@@ -1,9 +1,9 @@
-import { actions, card, chip, examples, headline, history, stamp } from './alert.js';
-import { h, link } from './element.js';
+import { actions, chip, examples, headline, history } from './alert.js';
+import { card, h, link, stamp } from './element.js';
 import { metricName, quantity } from './format.js';
 
 /** An alert on Culprit itself: what is wrong, since when, what to do. Nothing of it is inferred, so there is no evidence to weigh. */
-export function renderFault(alert, { nowMs, reload }) {
+export function renderFault(alert, { traceUrl, nowMs, reload }) {
   const { metric, evidence, culprit } = alert;
   return {
     title: headline(alert),
@@ -22,7 +22,7 @@ export function renderFault(alert, { nowMs, reload }) {
           h('p', null, alert.summary),
           h('dl', { class: 'facts' },
             [['normally', culprit.baseline], alert.prompt && ['prompt', link(`/prompts/${encodeURIComponent(alert.prompt)}`, null, alert.prompt)], ['environment', alert.environment], ['project', alert.project]].filter(Boolean).map(([name, value]) => [h('dt', null, name), h('dd', null, value)]))),
-        alert.examples.length === 0 ? null : examples(alert)),
+        alert.examples.length === 0 ? null : examples(alert, traceUrl)),
     ),
   };
 }

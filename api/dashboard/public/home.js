@@ -1,10 +1,13 @@
-import { chip, endSilence, headline, isFault, measured, stamp } from './alert.js';
+import { chip, endSilence, headline, isFault, measured } from './alert.js';
 import { sparkline } from './chart.js';
-import { h, link, s, scrolling } from './element.js';
+import { h, link, s, scrolling, stamp } from './element.js';
 import { change, count, counted, duration, odds, percent, quantity, versionName } from './format.js';
 import { firstRun, firstSpan } from './first-run.js';
 import { readJson } from './request.js';
 import { readSilences, silenceList } from './silence.js';
+
+/** What the API lists where nobody asks for more. */
+const mostPrompts = 200;
 
 export async function loadHome({ choice }) {
   const [{ alerts: open }, { alerts: acknowledged }, overview] = await Promise.all([readJson('/v1/alerts?state=open'), readJson('/v1/alerts?state=acknowledged'), readJson('/v1/prompts')]);
@@ -24,7 +27,7 @@ export function renderHome({ alerts, overview, isEmpty, ledger, status, first },
     title: open.length === 0 ? 'Overview' : title,
     node: h('div', { class: 'home' },
       h('h1', { tabindex: '-1' }, title),
-      h('p', { class: 'lead' }, `${counted(overview.prompts.length, 'prompt')} in the last ${duration(overview.to_ms - overview.from_ms)}, ${counted(overview.prompts.reduce((sum, prompt) => sum + prompt.calls, 0), 'call')}, ${watched === 0 ? 'no comparison open' : `${counted(watched, 'comparison')} open`}.`),
+      h('p', { class: 'lead' }, `${overview.prompts.length >= mostPrompts ? `Of all prompts the busiest ${mostPrompts} are shown` : counted(overview.prompts.length, 'prompt')} in the last ${duration(overview.to_ms - overview.from_ms)}, ${counted(overview.prompts.reduce((sum, prompt) => sum + prompt.calls, 0), 'call')}, ${watched === 0 ? 'no comparison open' : `${counted(watched, 'comparison')} open`}.`),
       first === null ? null : firstSpan(first),
       alerts.length === 0 ? null : h('section', { class: 'alerts', 'aria-label': 'Open alerts' }, alerts.map((alert) => alertRow(alert, nowMs))),
       overview.prompts.length === 0 ? null : h('section', null, h('h2', null, 'Prompts'), promptTable(overview, nowMs)),

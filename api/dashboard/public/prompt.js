@@ -1,9 +1,10 @@
 import { verdictOf, comparisonCharts, resultsTable } from './comparison.js';
 import { timeChart, valueStrip } from './chart.js';
-import { h, link, scrolling } from './element.js';
-import { stamp } from './alert.js';
+import { h, link, scrolling, stamp } from './element.js';
 import { count, duration, metricName, odds, percent, quantity, versionName } from './format.js';
+import { matrixSection } from './matrix.js';
 import { readJson } from './request.js';
+import { timelineSection } from './timeline.js';
 
 const windows = [['1 h', 3_600_000], ['6 h', 21_600_000], ['24 h', 86_400_000], ['7 days', 604_800_000]];
 /** Baseline blue; red only for what is proved worse; the others by turns. */
@@ -19,15 +20,21 @@ export async function loadPrompt({ name, query, choice, nowMs }) {
   const parameters = new URLSearchParams({ from: String(Math.max(0, Math.floor(nowMs - windowMs))) });
   if (query.get('environment') !== null) parameters.set('environment', query.get('environment'));
   const prompt = await readJson(`/v1/prompts/${encodeURIComponent(name)}?${parameters}`);
+  const asked = choice.matrix ?? 'error_rate';
+  const [matrix, timeline] = await Promise.all([
+    readJson(`/v1/prompts/${encodeURIComponent(name)}/matrix?${new URLSearchParams({ metric: asked, environment: prompt.environment, from: parameters.get('from') })}`).catch((error) => ({ error })),
+    readJson(`/v1/timeline?${new URLSearchParams({ prompt: name, limit: '30' })}`).catch(() => ({ events: [] })),
+  ]);
+  const beside = { matrix, asked, events: timeline.events };
   const watched = prompt.comparisons.find((comparison) => comparison.state === 'open') ?? null;
-  if (watched === null) return { prompt, windowMs, found: null, metric: null };
+  if (watched === null) return { prompt, windowMs, found: null, metric: null, ...beside };
   const path = `/v1/comparisons/${encodeURIComponent(watched.id)}`;
   const metric = choice.metric ?? 'error_rate';
   const found = await Promise.all([readJson(path), readJson(`${path}/series?metric=${encodeURIComponent(metric)}`), readJson(`${path}/looks`)]);
-  return { prompt, windowMs, found, metric };
+  return { prompt, windowMs, found, metric, ...beside };
 }
 
-export function renderPrompt({ prompt, windowMs, found, metric }, { nowMs, choose }) {
+export function renderPrompt({ prompt, windowMs, found, metric, matrix, asked, events }, { nowMs, choose }) {
   const versions = toned(prompt.versions.slice(0, 4).toReversed(), prompt.comparisons);
   const older = prompt.versions.slice(4);
   const names = [...new Set(versions.flatMap((version) => version.metrics.map((one) => one.name)))];
@@ -49,12 +56,15 @@ export function renderPrompt({ prompt, windowMs, found, metric }, { nowMs, choos
         h('section', null,
           h('h2', null, 'Versions side by side ', h('small', null, 'each by itself, over all its traffic: two intervals that overlap decide nothing')),
           versionTable(versions, names, nowMs)),
+        matrixSection({ matrix, metric: asked, names, onChoose: (name) => choose({ matrix: name }) }),
+        prompt.versions.length < 2 ? null : h('p', null, link(`/compare?${new URLSearchParams({ prompt: prompt.name, environment: prompt.environment, a: prompt.versions[1].version, b: prompt.versions[0].version, metric: asked })}`, null, 'Compare any two versions, models or periods')),
         older.length === 0 ? null : h('p', { class: 'mute' }, 'Earlier: ', older.map((version, index) => `${index === 0 ? '' : ', '}${versionName(version.version)} (${count(version.calls)} calls)`)),
         h('section', null,
           h('h2', null, 'Over time ', h('small', null, '95 % bands; latency and other amounts: median, shaded up to the 95th percentile')),
           h('div', { class: 'multiples' }, names.filter((name) => !zeros.includes(name)).map((name) => multiple(name, { prompt, versions }))),
           zeros.length === 0 ? null : h('p', { class: 'mute' }, `Zero in every version, all the time: ${zeros.map(metricName).join(', ')}.`)),
-      ]),
+      ],
+      timelineSection(events, nowMs)),
   };
 }
 

@@ -19,6 +19,13 @@ export async function act(path, body) {
   return answerOf(await fetch(path, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body), signal: AbortSignal.timeout(40_000) }));
 }
 
+/** A question that is asked by POST; the answer as it comes. */
+export async function readPost(path, body) {
+  const response = await fetch(path, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body), signal: AbortSignal.timeout(60_000) });
+  if (!response.ok) await answerOf(response);
+  return response;
+}
+
 /** Asks for one line of text in a modal dialog; Escape leaves it. */
 export function ask({ title, text, label, submit, onSubmit }) {
   const input = h('textarea', { id: 'ask-text', rows: '3', maxlength: '900', required: true });
