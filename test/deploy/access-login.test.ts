@@ -35,7 +35,7 @@ describe('a person with a password', () => {
     expect(await json(await server.ask('/v1/me', { cookie }))).toEqual({ kind: 'person', name: 'mira', project: 'default', scopes: ['act'], projects: ['default'] });
     const origin = { origin: server.url };
     const alert = await json(await server.ask('/v1/alerts/alr_1/acknowledge', { cookie, headers: origin, body: { by: 'somebody else' } }));
-    expect(alert['transitions'].at(-1)).toMatchObject({ state: 'acknowledged', reason: 'mira' });
+    expect(alert['transitions'].at(-1)).toMatchObject({ state: 'acknowledged', by: 'mira' });
     const out = await server.ask('/logout', { method: 'POST', cookie, headers: origin });
     expect([out.status, out.headers.get('location')]).toEqual([303, '/login']);
     expect((await server.ask('/v1/me', { cookie })).status).toBe(401);

@@ -53,7 +53,7 @@ type Json = Record<string, any>; // eslint-disable-line -- the document is read 
 
 /** A value for a parameter, of one project. A new parameter that names something of a project belongs here. */
 function valueOf(operation: string, name: string, { prompt, comparisonId, alertId, traceId, spanId }: Known): string {
-  const values: Readonly<Record<string, string>> = { trace_id: traceId, span_id: spanId, name: operation.includes('/prompts/') ? prompt : 'quality', prompt, prompt_name: prompt, candidate: 'v2', metric: 'error_rate', times: '3', from: String(nowMs - 7_200_000) };
+  const values: Readonly<Record<string, string>> = { trace_id: traceId, span_id: spanId, name: operation.includes('/prompts/') ? prompt : 'quality', prompt, prompt_name: prompt, candidate: 'v2', metric: 'error_rate', times: '3', a: 'v1', b: 'v2', from: String(nowMs - 7_200_000) };
   return name === 'id' ? (operation.includes('alert') ? alertId : comparisonId) : (values[name] ?? prompt);
 }
 
@@ -110,7 +110,7 @@ describe('two projects', () => {
 
   /** Answers such as a verdict of nothing name what was asked for. */
   function isEmptyAnswer(text: string): boolean {
-    return /"verdict":"no_data"|"versions":\[\]/.test(text);
+    return /"verdict":"no_data"|"versions":\[\]|"units":\{"a":0,"b":0\}/.test(text);
   }
 
   it('none changes what is the other’s', async () => {
