@@ -54,7 +54,7 @@ export const slicesOf = (strata: readonly Stratum[], { name, metric, settings }:
     .flatMap(({ dimension, value, strata: ofSlice, e_value }, index): Slice[] => {
       const measured = (values.get(dimension) ?? 0) < 2 ? null : effectOf(metric, ofSlice);
       const isSmall = measured === null || measured.baseline.units < FEWEST_UNITS || measured.candidate.units < FEWEST_UNITS;
-      return isSmall ? [] : [{ dimension, value, ...measured, e_value, is_worse: named.has(index) && (worseningOf(metric, ofSlice) ?? 0) > 0 }];
+      return isSmall ? [] : [{ dimension, value, baseline: measured.baseline, candidate: measured.candidate, effect: measured.effect, e_value, is_worse: named.has(index) && (worseningOf(metric, ofSlice) ?? 0) > 0 }];
     })
     .sort((left, right) => right.e_value - left.e_value || (`${left.dimension}=${left.value}` < `${right.dimension}=${right.value}` ? -1 : 1));
 };
