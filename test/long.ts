@@ -1,7 +1,14 @@
-/** What is checked by example is checked by more of them where `LONG=1 npm test` asks for it: seeds, moments of a restart, inserts that fail. */
+import type { TestContext } from 'vitest';
+
+/** What takes long is tried by fewer examples, unless `LONG=1 npm test` asks for all: seeds, moments of a restart, inserts that fail, stories of an hour of traffic. */
 const isLong = process.env['LONG'] === '1';
 
 /** All in the long form, else `few` of them, spread evenly over the list. */
 export function some<Each>(all: readonly Each[], few: number): readonly Each[] {
   return isLong || all.length <= few ? all : Array.from({ length: few }, (_, index) => all[Math.floor((index * all.length) / few)]).filter((each) => each !== undefined);
+}
+
+/** Skips what only the long form runs, and says so. */
+export function inLongForm(context: TestContext): void {
+  if (!isLong) context.skip('LONG=1 runs it');
 }

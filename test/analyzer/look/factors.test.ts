@@ -5,6 +5,7 @@ import { callsOf, linesOf, scenario, together, type Scenario } from '../../simul
 import { loadEvidence } from '../../../analyzer/look/look-store.ts';
 import { verify } from '../../../analyzer/statistics/verify.ts';
 import { alertsOf, forgetLooks, ingest, lookOver, openStore } from './look-run.ts';
+import { inLongForm } from '../../long.ts';
 
 /** Everything but versions and models that can be blamed: from OTLP to alerts over a real store, with other prompts beside. */
 
@@ -52,7 +53,8 @@ describe('a change that is no version', () => {
     expect(alerts[0]?.summary).toMatch(/^refund-agent on azure\.ai\.openai scores lower on quality than on openai/);
   });
 
-  it('one of two providers that serve side by side is named (seed 92)', async () => {
+  it('one of two providers that serve side by side is named (seed 92)', async (context) => {
+    inLongForm(context);
     const alerts = await alertsIn([target({ providers: half('openai', 'azure.ai.openai'), changes: [{ provider: 'azure.ai.openai', error: 0.12 }] })], 92);
     expect(alerts).toMatchObject([{ severity: 'page', metric: 'error_rate', culprit: { factor: 'provider', value: 'azure.ai.openai' }, evidence: { grade: 'concurrent' } }]);
   });
@@ -63,7 +65,8 @@ describe('a change that is no version', () => {
     expect(alerts[0]?.exonerated).toMatchObject([{ factor: 'model' }]);
   });
 
-  it('an application that is deployed at once is named, though all prompts are in it (seed 94)', async () => {
+  it('an application that is deployed at once is named, though all prompts are in it (seed 94)', async (context) => {
+    inLongForm(context);
     const alerts = await alertsIn([target({ apps: at75('1.4.0', '1.5.0'), changes: [{ app: '1.5.0', quality: 0.74 }] }), ...beside({ apps: at75('1.4.0', '1.5.0') })], 94);
     expect(alerts).toMatchObject([{ severity: 'page', culprit: { factor: 'app_version', value: '1.5.0' }, evidence: { grade: 'before_after' } }]);
   });
@@ -74,7 +77,8 @@ describe('a change that is no version', () => {
     expect(alerts[0]?.exonerated).toContainEqual({ factor: 'prompt_version', value: 'v1', reason: 'it stayed the same while its text moved', e_value: null });
   });
 
-  it('an attribute that the configuration names is, also where strata are kept apart by it (seed 96)', async () => {
+  it('an attribute that the configuration names is, also where strata are kept apart by it (seed 96)', async (context) => {
+    inLongForm(context);
     const ringed = target({ attributes: { 'deployment.ring': half('stable', 'canary') }, changes: [{ attribute: 'canary', error: 0.12 }] });
     const settings = { factors: { attributes: ['deployment.ring'] }, strata: { attributes: ['app.route', 'deployment.ring'] } };
     expect(await alertsIn([ringed], 96, settings)).toMatchObject([{ severity: 'page', culprit: { factor: 'deployment.ring', value: 'canary', baseline: 'stable' }, evidence: { grade: 'concurrent' } }]);
@@ -82,7 +86,8 @@ describe('a change that is no version', () => {
 });
 
 describe('texts that are no edit', () => {
-  it('of three languages are compared with nothing (seed 97)', async () => {
+  it('of three languages are compared with nothing (seed 97)', async (context) => {
+    inLongForm(context);
     const texts = [[0, { English: 0.5, Deutsch: 0.3, Italiano: 0.2 }]] as const;
     expect(await alertsIn([target({ texts, changes: [{ text: 'Deutsch', error: 0.2 }] })], 97)).toEqual([]);
     expect(await store.select(`SELECT count() AS comparisons FROM comparisons WHERE factor = 'prompt_content'`)).toEqual([{ comparisons: 0 }]);
@@ -100,7 +105,8 @@ describe('what moved at the same time', () => {
     ]);
   });
 
-  it('version and text: one alert, on the version (seed 99)', async () => {
+  it('version and text: one alert, on the version (seed 99)', async (context) => {
+    inLongForm(context);
     const alerts = await alertsIn([target({ versions: at75('v1', 'v2'), texts: at75('You decide refunds.', 'Be strict.'), changes: [{ version: 'v2', quality: 0.74 }] }), ...beside()], 99);
     expect(alerts).toMatchObject([{ severity: 'page', culprit: { factor: 'prompt_version', value: 'v2' } }]);
     expect(alerts[0]?.culprit.confounded_with).toBeUndefined();
@@ -112,7 +118,8 @@ describe('what moved at the same time', () => {
     expect(alerts[0]?.exonerated).toEqual([]);
   });
 
-  it('a version in a canary, while the application is deployed to all: the version, with the application exonerated (seed 102)', async () => {
+  it('a version in a canary, while the application is deployed to all: the version, with the application exonerated (seed 102)', async (context) => {
+    inLongForm(context);
     const versions = [[0, { v1: 1 }], [75, { v1: 0.5, v2: 0.5 }]] as const;
     const alerts = await alertsIn([target({ versions, apps: at75('1.4.0', '1.5.0'), changes: [{ version: 'v2', error: 0.15 }] }), ...beside({ apps: at75('1.4.0', '1.5.0') })], 102);
     expect(alerts).toMatchObject([{ severity: 'page', culprit: { factor: 'prompt_version', value: 'v2' }, evidence: { grade: 'concurrent' } }]);

@@ -3,6 +3,7 @@ import type { Alert } from '../../../schemas/alert.ts';
 import type { Store } from '../../../schemas/store.ts';
 import { callsOf, linesOf, scenario, together, type Change, type Scenario, type Schedule } from '../../simulation/traffic.ts';
 import { alertsOf, forgetLooks, ingest, lookOver, openStore } from './look-run.ts';
+import { inLongForm } from '../../long.ts';
 
 /** A metric that moves because the traffic did, by something that no stratum is kept apart by. From OTLP to alerts over a real store. */
 
@@ -51,12 +52,14 @@ describe('a prompt that fails more often because it is asked in another language
     expect(await alertsIn([its, ...beside()], 501, 97)).toEqual(alerts);
   });
 
-  it('is paged as itself where every language fails, with the shift told beside it (seed 502)', async () => {
+  it('is paged as itself where every language fails, with the shift told beside it (seed 502)', async (context) => {
+    inLongForm(context);
     const alerts = await alertsIn([traffic({ attributes: languages(95), changes: [{ error: 0.3, fromMinute: 95 }] }), ...beside()], 502);
     expect(alerts).toMatchObject([{ severity: 'page', culprit: { factor: 'unknown' }, mix: [{ dimension: 'app.language', value: 'de', explains: false }] }]);
   });
 
-  it('is paged as itself, with no shift beside it, where none is (seed 503)', async () => {
+  it('is paged as itself, with no shift beside it, where none is (seed 503)', async (context) => {
+    inLongForm(context);
     const alerts = await alertsIn([traffic({ attributes: languages(0), changes: [{ error: 0.3, fromMinute: 95 }] }), ...beside()], 503);
     expect(alerts).toMatchObject([{ severity: 'page', culprit: { factor: 'unknown' } }]);
     expect(alerts[0]?.mix).toBeUndefined();
@@ -74,7 +77,8 @@ describe('a cutover in the minute in which the language shifts', () => {
     expect(alerts[0]?.exonerated[0]).toMatchObject({ factor: 'prompt_version', value: 'v2' });
   });
 
-  it('is blamed for what it does in every language (seed 505)', async () => {
+  it('is blamed for what it does in every language (seed 505)', async (context) => {
+    inLongForm(context);
     const alerts = await alertsIn([traffic({ versions, attributes: languages(70), changes: [{ version: 'v2', error: 0.3 }] }), ...beside()], 505);
     expect(alerts[0]).toMatchObject({ severity: 'page', culprit: { factor: 'prompt_version', value: 'v2' }, mix: [{ dimension: 'app.language', explains: false }] });
   });

@@ -5,6 +5,7 @@ import { callsOf, linesOf, scenario, together, type Change, type Scenario } from
 import { loadEvidence } from '../../../analyzer/look/look-store.ts';
 import { verify } from '../../../analyzer/statistics/verify.ts';
 import { alertsOf, forgetLooks, ingest, lookOver, openStore } from './look-run.ts';
+import { inLongForm } from '../../long.ts';
 
 /** A prompt that gets worse by itself, long after its last change. From OTLP to alerts over a real store. */
 
@@ -64,7 +65,8 @@ describe('a version that has been alone for an hour when it goes bad', () => {
     expect(await alertsIn([its, ...beside()], 301, 101)).toEqual(alerts);
   });
 
-  it('is a ticket where nothing shows that it is not the model (seed 302)', async () => {
+  it('is a ticket where nothing shows that it is not the model (seed 302)', async (context) => {
+    inLongForm(context);
     expect(await alertsIn([its], 302)).toMatchObject([{ severity: 'ticket', culprit: { factor: 'unknown' }, evidence: { grade: 'alone' }, exonerated: [] }]);
   });
 });
@@ -75,7 +77,8 @@ describe('what is not a drift of one prompt', () => {
     expect(alerts).toMatchObject([{ severity: 'page', prompt: null, culprit: { factor: 'model' } }]);
   });
 
-  it('a return to a version that was always slower (seed 304)', async () => {
+  it('a return to a version that was always slower (seed 304)', async (context) => {
+    inLongForm(context);
     const versions: Scenario['versions'] = [[0, { v1: 1 }], [20, { v2: 1 }], [95, { v1: 1 }]];
     expect(await alertsIn([target({ versions, changes: [{ version: 'v2', medianMs: 500 }] }), ...beside()], 304)).toEqual([]);
   });

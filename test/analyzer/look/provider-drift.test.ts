@@ -5,6 +5,7 @@ import { callsOf, linesOf, scenario, together, type Change, type Scenario } from
 import { loadEvidence } from '../../../analyzer/look/look-store.ts';
 import { verify } from '../../../analyzer/statistics/verify.ts';
 import { alertsOf, forgetLooks, ingest, lookOver, openStore } from './look-run.ts';
+import { inLongForm } from '../../long.ts';
 
 /** Models of one provider that move at once: one page, of the provider. From OTLP to alerts over a real store. */
 
@@ -58,13 +59,15 @@ describe('a provider whose models fail at once', () => {
     expect((Date.parse(last?.raised_at ?? '') - scenario().beginMs) / 60_000).toBeLessThan(93);
   });
 
-  it('is, where each of its models has one prompt only (seed 202)', async () => {
+  it('is, where each of its models has one prompt only (seed 202)', async (context) => {
+    inLongForm(context);
     const fails = { changes: [outage(90)] };
     const alerts = await alertsIn([on('refund', BIG, fails), on('search', MINI, fails), on('essay', CLAUDE)], 202);
     expect(alerts).toMatchObject([{ severity: 'page', prompt: null, culprit: { factor: 'provider', value: 'openai' } }]);
   });
 
-  it('is told when a second model follows the first: the page of the first is revised (seed 203)', async () => {
+  it('is told when a second model follows the first: the page of the first is revised (seed 203)', async (context) => {
+    inLongForm(context);
     const alerts = await alertsIn([on('refund', BIG, { changes: [outage(80)] }), on('triage', BIG, { changes: [outage(80)] }), on('search', MINI, { changes: [outage(95)] }), on('summary', MINI, { changes: [outage(95)] })], 203);
     expect(alerts.map(({ culprit, state }) => [culprit.factor, culprit.value, state])).toEqual([['model', BIG, 'open'], ['provider', 'openai', 'open']]);
     expect(alerts[0]?.id).toBe(alerts[1]?.id);
@@ -72,7 +75,8 @@ describe('a provider whose models fail at once', () => {
     expect(transitions.map(({ reason }) => reason)).toEqual(['several prompts moved at once', `revised: not ${BIG} alone, other models of openai moved as well`]);
   });
 
-  it('is not, where one model fails alone (seed 204)', async () => {
+  it('is not, where one model fails alone (seed 204)', async (context) => {
+    inLongForm(context);
     const fails = { changes: [outage(90)] };
     const alerts = await alertsIn([on('refund', BIG, fails), on('triage', BIG, fails), on('search', MINI), on('summary', MINI)], 204);
     expect(alerts).toMatchObject([{ severity: 'page', culprit: { factor: 'model', value: BIG } }]);
@@ -80,7 +84,8 @@ describe('a provider whose models fail at once', () => {
 });
 
 describe('a change that all prompts had in that minute', () => {
-  it('is told beside the model: an application (seed 205)', async () => {
+  it('is told beside the model: an application (seed 205)', async (context) => {
+    inLongForm(context);
     const apps = [[0, { '1.4.0': 1 }], [90, { '1.5.0': 1 }]] as const;
     const fails = { apps, changes: [outage(90)] };
     const alerts = await alertsIn([on('refund', BIG, fails), on('triage', BIG, fails), on('search', BIG, fails)], 205);

@@ -4,6 +4,7 @@ import { callsOf, linesOf, scenario, together, type Change, type Scenario } from
 import { loadEvidence } from '../../../analyzer/look/look-store.ts';
 import { verify } from '../../../analyzer/statistics/verify.ts';
 import { alertsOf, forgetLooks, ingest, lookOver, openStore } from './look-run.ts';
+import { inLongForm } from '../../long.ts';
 
 /** Who is named when arms do not run at the same time: from OTLP to alerts over a real store, with other prompts beside. */
 
@@ -61,7 +62,8 @@ describe('a full cutover', () => {
     expect(await store.select('SELECT uniqExact(control) AS controls FROM strata WHERE control != \'\'')).toEqual([{ controls: 3 }]);
   });
 
-  it('where nothing is there to compare with is a ticket, and says so (seed 72)', async () => {
+  it('where nothing is there to compare with is a ticket, and says so (seed 72)', async (context) => {
+    inLongForm(context);
     const alerts = await alertsIn([target({ changes: [{ version: 'v2', error: 0.3 }] })], 72);
     expect(alerts).toMatchObject([{ severity: 'ticket', culprit: { value: 'v2' }, evidence: { grade: 'alone' }, exonerated: [] }]);
   });
@@ -90,13 +92,15 @@ describe('a model', () => {
     expect(await store.select("SELECT DISTINCT model FROM strata WHERE metric = 'error_rate' AND control = ''"), 'failed calls name no model').toEqual([{ model: 'gpt-4o' }]);
   });
 
-  it('that came with a version carries both, and says so (seed 75)', async () => {
+  it('that came with a version carries both, and says so (seed 75)', async (context) => {
+    inLongForm(context);
     const models: Scenario['models'] = [[0, { [OLD]: 1 }], [75, { [NEW]: 1 }]];
     const alerts = await alertsIn([target({ models, changes: [{ model: NEW, quality: 0.75 }] }), ...beside()], 75);
     expect(alerts).toMatchObject([{ severity: 'page', culprit: { factor: 'model', value: NEW, confounded_with: [{ factor: 'prompt_version', value: 'v2' }] } }]);
   });
 
-  it('that fails on all prompts though nothing changed is paged once, and resolved an hour after (seed 76)', async () => {
+  it('that fails on all prompts though nothing changed is paged once, and resolved an hour after (seed 76)', async (context) => {
+    inLongForm(context);
     const longer = { minutes: 220, versions: [[0, { v1: 1 }]] as const, changes: [outage(90, 110)] };
     const alerts = await alertsIn([target(longer), ...beside(longer)], 76);
     expect(alerts.map(({ state, prompt, culprit, metric }) => [state, prompt, culprit.factor, metric])).toEqual([['open', null, 'model', 'error_rate'], ['resolved', null, 'model', 'error_rate']]);
@@ -132,7 +136,8 @@ describe('data that cannot be trusted', () => {
     expect((await reasons())[0]?.reason).toMatch(/^v2 is scored less often \(\d\d % of its units have quality, \d\d % of v1's\)/);
   });
 
-  it('where units were not divided as they were meant to be, nothing is decided (seed 80)', async () => {
+  it('where units were not divided as they were meant to be, nothing is decided (seed 80)', async (context) => {
+    inLongForm(context);
     const endMs = await ingest(store, linesOf(traffic, callsOf({ ...traffic, changes: [{ version: 'v2', error: 0.1 }] }, 80)));
     const look = lookOver(store, { prompts: { 'refund-agent': { split: { v1: 70, v2: 30 } } } }, 60);
     await look.start();
@@ -140,14 +145,16 @@ describe('data that cannot be trusted', () => {
     expect((await reasons())[0]?.reason).toMatch(/^v2 got [45]\d\.\d % of the units, not the 30\.0 % that were meant/);
   });
 
-  it('does not hide what calls show by themselves (seed 79)', async () => {
+  it('does not hide what calls show by themselves (seed 79)', async (context) => {
+    inLongForm(context);
     const calls = callsOf({ ...traffic, changes: [{ version: 'v2', quality: 0.835, error: 0.3 }] }, 79).map((call, index) => (call.version === 'v2' && index % 4 > 0 ? { ...call, score: null } : call));
     expect(await alertsOn(calls)).toMatchObject([{ metric: 'error_rate', culprit: { value: 'v2' } }]);
   });
 });
 
 describe('a name that answers as another model on all prompts', () => {
-  it('is told as that model, once (seed 81)', async () => {
+  it('is told as that model, once (seed 81)', async (context) => {
+    inLongForm(context);
     const moved: Partial<Scenario> = { minutes: 150, versions: [[0, { v1: 1 }]], models: [[0, { [OLD]: 1 }], [75, { [NEW]: 1 }]], changes: [{ model: NEW, error: 0.2 }] };
     const alerts = (await alertsIn([target(moved), ...beside(moved)], 81)).filter(({ severity, state }) => severity === 'page' && state === 'open');
     expect(alerts).toMatchObject([{ prompt: null, metric: 'error_rate', culprit: { factor: 'model', value: NEW, baseline: OLD } }]);
