@@ -48,11 +48,13 @@ it('pages by its routes, holds its tongue while silenced, and tells how it ended
       expect(slack.received.map(({ body }) => String(JSON.parse(body).text).slice(0, 8)).toSorted()).toEqual(['Resolved', 'refund-a', 'refund-a']);
       expect(slack.received.some(({ body }) => body.includes('mira: rolled back to v1'))).toBe(true);
 
-      const overview = await (await fetch(`${server.url}/v1/sinks`)).json();
-      expect(overview).toMatchObject({ sinks: [{ name: 'on-call', kind: 'pagerduty', state: 'open', waiting: 0, last_problem: null }, { name: 'team', kind: 'slack' }] });
+      // What was delivered is recorded within a second of it.
+      const get = async (path: string): Promise<unknown> => (await fetch(`${server.url}${path}`)).json();
+      const soon = { timeout: 10_000, interval: 50 };
+      await vi.waitFor(async () => expect(await get('/v1/sinks')).toMatchObject({ sinks: [{ name: 'on-call', kind: 'pagerduty', state: 'open', waiting: 0, last_problem: null }, { name: 'team', kind: 'slack' }] }), soon);
+      const overview = await get('/v1/sinks');
       expect(JSON.stringify(overview)).not.toMatch(/kkkk|127\.0\.0\.1/);
-      const alert = await (await fetch(`${server.url}/v1/alerts/alr_1`)).json();
-      expect(alert).toMatchObject({ transitions: [{ event: 'open', by: '' }, { event: 'acknowledged', by: 'mira', reason: 'looking' }, { event: 'resolved', by: 'mira', reason: 'rolled back to v1' }], told: [{ sink: 'on-call', sequence: 3, outcome: 'delivered' }, { sink: 'team', sequence: 3, outcome: 'delivered' }] });
+      await vi.waitFor(async () => expect(await get('/v1/alerts/alr_1')).toMatchObject({ transitions: [{ event: 'open', by: '' }, { event: 'acknowledged', by: 'mira', reason: 'looking' }, { event: 'resolved', by: 'mira', reason: 'rolled back to v1' }], told: [{ sink: 'on-call', sequence: 3, outcome: 'delivered' }, { sink: 'team', sequence: 3, outcome: 'delivered' }] }), soon);
       const chart = await fetch(`${server.url}/v1/alerts/alr_1/chart.png`);
       expect([chart.status, chart.headers.get('content-type')]).toEqual([200, 'image/png']);
       expect(warnings).toEqual([]);
