@@ -101,7 +101,7 @@ describe('a restart', { timeout: 120_000 }, () => {
     await forgetLooks(store);
     const events: LookEvent[] = [];
     const minutes = [0.5, 1, ...Array.from({ length: 16 }, (_, step) => 14 + step / 2), 50, 60, 70, 105, 110, 112, ...Array.from({ length: 10 }, (_, step) => 124 + step / 2), 136, 137, 145, 150];
-    for (const minute of some(minutes, 14)) {
+    for (const minute of some(minutes, 8)) {
       const look = lookOver(store, {}, 40);
       await look.start();
       events.push(...(await look.advance(beginMs + minute * 60_000)));
@@ -133,7 +133,7 @@ describe('a crash between inserts', { timeout: 120_000 }, () => {
     { table, nth: 1, when: 'before' as const },
     { table, nth: table === 'alert_transitions' ? 2 : 5, when: 'after' as const },
   ]);
-  it.each(some(cases, 6))('$when insert $nth into $table changes nothing', async ({ table, nth, when }) => {
+  it.each(some(cases, 4))('$when insert $nth into $table changes nothing', async ({ table, nth, when }) => {
     await forgetLooks(store);
     const dying = lookOver(failingOnce(table, nth, when), {}, 40);
     await dying.start();
