@@ -1,5 +1,6 @@
-import { z } from 'zod';
+import type { z } from 'zod';
 import { PermanentError } from '../../schemas/errors.ts';
+import { refusalOf, serverAt } from '../asking.ts';
 import { claimDirectory, DirectoryInUse, type DirectoryClaim } from '../data-directory.ts';
 import type { Invocation } from '../main.ts';
 import { publicUrlOf } from '../pipeline.ts';
@@ -36,19 +37,10 @@ export async function openAdministration({ config, flags, environment }: Invocat
   return { ask: asking(send, ''), close };
 }
 
-function atServer(url: string, key: string | undefined): Administration {
-  const base = url.replace(/\/+$/, '');
-  const send: Send = async (path, { headers, ...init }) => {
-    try {
-      return await fetch(base + path, { ...init, headers: { ...headers, ...(key ? { authorization: `Bearer ${key}` } : {}) }, redirect: 'error', signal: AbortSignal.timeout(30_000) });
-    } catch (cause) {
-      throw new PermanentError(`the server at ${base} cannot be reached: name its address with --server, or stop it and name its data directory with --data`, { cause });
-    }
-  };
+function atServer(address: string, key: string | undefined): Administration {
+  const { send } = serverAt(address, key, 'name its address with --server, or stop it and name its data directory with --data');
   return { ask: asking(send, ' (the key is read from CULPRIT_API_KEY)'), close: async () => undefined };
 }
-
-const Refusal = z.object({ detail: z.string() });
 
 function asking(send: Send, hint: string): Administration['ask'] {
   return async ({ method, path, body }, answer) => {
@@ -56,7 +48,6 @@ function asking(send: Send, hint: string): Administration['ask'] {
     const response = await send(path, { method, headers: { accept: 'application/json', ...(isJson ? { 'content-type': 'application/json' } : {}) }, ...(isJson ? { body: JSON.stringify(body) } : {}) });
     const content: unknown = await response.json().catch(() => null);
     if (response.ok) return answer.parse(content);
-    const refusal = Refusal.safeParse(content);
-    throw new PermanentError(`${refusal.success ? refusal.data.detail : `answered ${response.status}`}${[401, 403].includes(response.status) ? hint : ''}`);
+    throw new PermanentError(`${refusalOf(content) ?? `answered ${response.status}`}${[401, 403].includes(response.status) ? hint : ''}`);
   };
 }

@@ -10,11 +10,12 @@ import { USUAL_AUDIT } from '../../api/audit.ts';
 import { AuditResult } from '../../schemas/audit.ts';
 import type { Config } from '../../schemas/config.ts';
 import { PermanentError } from '../../schemas/errors.ts';
-import { askServer } from '../asking.ts';
+import { jsonBody, serverOf, type AskedServer } from '../asking.ts';
 import { runAudit } from '../audits.ts';
 import type { Invocation } from '../main.ts';
+import { textOf } from './flags.ts';
 import { endlessRetention, migrate, MIGRATIONS } from '../migrate.ts';
-import { createIngestFor, publicUrlOf } from '../pipeline.ts';
+import { createIngestFor } from '../pipeline.ts';
 import { openRecording } from '../recording.ts';
 import { openEmbeddedStore } from '../store-embedded.ts';
 
@@ -22,13 +23,13 @@ import { openEmbeddedStore } from '../store-embedded.ts';
  * `culprit audit`: how often the own history, with fake versions by lot, would have been paged, beside the promise. Of recorded files, or (without) of
  * a running server, in whose background it runs. Exit status 1 where the promise does not hold.
  */
-export async function runAuditCommand({ config, positionals, flags }: Invocation): Promise<number> {
-  const prompt = typeof flags['--prompt'] === 'string' ? flags['--prompt'] : null;
-  const environment = typeof flags['--environment'] === 'string' ? flags['--environment'] : null;
+export async function runAuditCommand(invocation: Invocation): Promise<number> {
+  const { config, positionals, flags } = invocation;
+  const prompt = textOf(flags, '--prompt') ?? null;
+  const environment = textOf(flags, '--environment') ?? null;
   const numbers = { runs: wholeOf(flags['--runs'], '--runs', { fallback: USUAL_AUDIT.runs, from: 1, to: 1000 }), seed: wholeOf(flags['--seed'], '--seed', { fallback: USUAL_AUDIT.seed, from: 0, to: 2 ** 31 }) };
   if (positionals.length === 0 && prompt === null) throw new PermanentError('audit needs recorded traffic (culprit audit FILE…), or a --prompt of a running server');
-  const server = typeof flags['--server'] === 'string' ? flags['--server'] : publicUrlOf(config);
-  const result = positionals.length > 0 ? await ofFiles(positionals, config, { prompt, environment, ...numbers }) : await ofServer(server, { prompt: prompt ?? '', environment, ...numbers });
+  const result = positionals.length > 0 ? await ofFiles(positionals, config, { prompt, environment, ...numbers }) : await ofServer(serverOf(invocation), { prompt: prompt ?? '', environment, ...numbers });
   console.log(flags['--json'] === true ? JSON.stringify(result) : describe(result));
   return result.is_kept ? 0 : 1;
 }
@@ -91,16 +92,15 @@ const Answer = z.object({
 });
 const ASKED_EVERY_MS = 500;
 
-async function ofServer(server: string, { prompt, environment, runs, seed }: Order & { readonly prompt: string }): Promise<AuditResult> {
-  const body = JSON.stringify({ prompt, runs, seed, ...(environment === null ? {} : { environment }) });
-  const begun = z.object({ running: z.object({ since_ms: z.number() }) }).parse(await askServer(server, '/v1/audit', { method: 'POST', headers: { 'content-type': 'application/json' }, body }));
+async function ofServer(server: AskedServer, { prompt, environment, runs, seed }: Order & { readonly prompt: string }): Promise<AuditResult> {
+  const begun = z.object({ running: z.object({ since_ms: z.number() }) }).parse(await server.ask('/v1/audit', jsonBody({ prompt, runs, seed, ...(environment === null ? {} : { environment }) })));
   for (;;) {
     await later(ASKED_EVERY_MS);
-    const { running, failed, audits } = Answer.parse(await askServer(server, `/v1/audit?${new URLSearchParams({ prompt }).toString()}`));
+    const { running, failed, audits } = Answer.parse(await server.ask(`/v1/audit?${new URLSearchParams({ prompt }).toString()}`));
     if (running !== null) continue;
     const [newest] = audits;
     if (newest !== undefined && newest.at_ms >= begun.running.since_ms) return newest;
-    throw new PermanentError(failed?.message ?? `${server} has no result of the audit; it may have been started anew`);
+    throw new PermanentError(failed?.message ?? `${server.url} has no result of the audit; it may have been started anew`);
   }
 }
 

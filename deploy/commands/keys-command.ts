@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { Scope } from '../../schemas/access.ts';
 import { PermanentError } from '../../schemas/errors.ts';
 import type { Invocation } from '../main.ts';
+import { textOf } from './flags.ts';
 import { openAdministration, type Administration } from './administration.ts';
 
 /** `culprit keys create|list|rotate|revoke`. A new key goes to standard output, alone, so that it can be piped; what is said of it to standard error. */
@@ -64,11 +65,6 @@ function day(ms: number | null, otherwise: string): string {
 export function print(rows: readonly (readonly string[])[]): void {
   const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? [];
   for (const row of rows) console.log(row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ').trimEnd());
-}
-
-export function textOf(flags: Invocation['flags'], name: string): string | undefined {
-  const value = flags[name];
-  return typeof value === 'string' && value !== '' ? value : undefined;
 }
 
 function numberOf(flags: Invocation['flags'], name: string): number | undefined {

@@ -1,19 +1,18 @@
+import { z } from 'zod';
 import { PermanentError } from '../../schemas/errors.ts';
+import { jsonBody, serverOf } from '../asking.ts';
 import type { Invocation } from '../main.ts';
-import { publicUrlOf } from '../pipeline.ts';
 
 /** `culprit parked`: what a running server could not store, and taking it again. Through its API, as its data is its own. */
-type Parked = { readonly id: string; readonly state: string; readonly signal: string; readonly received_ms: number; readonly records: number; readonly bytes: number; readonly is_whole: boolean; readonly reason: string };
+const Listed = z.object({ parked: z.array(z.object({ id: z.string(), state: z.string(), signal: z.string(), received_ms: z.number(), records: z.number(), bytes: z.number(), is_whole: z.boolean(), reason: z.string() })) });
 
 const LIMIT = 500;
-const ONE_TRY_MS = 60_000;
 
 /** Exit status 1 where one that was to be replayed is still not stored. */
-export async function runParked({ config, positionals, flags, environment }: Invocation): Promise<number> {
-  const { '--server': server } = flags;
-  const base = (typeof server === 'string' ? server : publicUrlOf(config)).replace(/\/+$/, '');
-  const key = environment['CULPRIT_API_KEY'];
-  const { parked } = await asked<{ parked: Parked[] }>(`${base}/v1/parked?limit=${LIMIT}`, 'GET', key);
+export async function runParked(invocation: Invocation): Promise<number> {
+  const { positionals, flags } = invocation;
+  const server = serverOf(invocation);
+  const { parked } = Listed.parse(await server.ask(`/v1/parked?limit=${LIMIT}`));
   const waiting = parked.filter(({ state }) => state === 'parked');
   if (flags['--replay'] === undefined) {
     for (const { id, signal, received_ms, records, bytes, is_whole, reason } of waiting) {
@@ -25,7 +24,7 @@ export async function runParked({ config, positionals, flags, environment }: Inv
   let status = 0;
   for (const id of positionals.length > 0 ? positionals : waiting.filter(({ is_whole }) => is_whole).map((one) => one.id)) {
     try {
-      await asked(`${base}/v1/parked/${encodeURIComponent(id)}/replay`, 'POST', key);
+      await server.ask(`/v1/parked/${encodeURIComponent(id)}/replay`, jsonBody({}));
       console.log(`${id}: stored`);
     } catch (error) {
       if (!(error instanceof PermanentError)) throw error;
@@ -34,19 +33,4 @@ export async function runParked({ config, positionals, flags, environment }: Inv
     }
   }
   return status;
-}
-
-/** Throws PermanentError with what the server says. */
-async function asked<Answer>(url: string, method: 'GET' | 'POST', key: string | undefined): Promise<Answer> {
-  let response: Response;
-  const headers = key ? { authorization: `Bearer ${key}` } : {};
-  try {
-    response = await fetch(url, { ...(method === 'GET' ? { headers } : { method, headers: { ...headers, 'content-type': 'application/json' }, body: '{}' }), redirect: 'error', signal: AbortSignal.timeout(ONE_TRY_MS) });
-  } catch (cause) {
-    throw new PermanentError(`the server at ${new URL(url).origin} cannot be reached (--server URL)`, { cause });
-  }
-  // What the API answers is described in /openapi.json.
-  const body = (await response.json()) as Answer & { readonly detail?: string };
-  if (!response.ok) throw new PermanentError(body.detail ?? `the server answered ${response.status}`);
-  return body;
 }

@@ -4,32 +4,28 @@ import { PermanentError } from '../../schemas/errors.ts';
 import { BUILT_IN_METRICS, metricSettingsFor } from '../../schemas/metric-settings.ts';
 import { PlanAnswer, type PlanForShare } from '../../schemas/plan.ts';
 import type { Invocation } from '../main.ts';
-import { publicUrlOf } from '../pipeline.ts';
-import { askServer } from '../asking.ts';
+import { textOf } from './flags.ts';
+import { serverOf, type AskedServer } from '../asking.ts';
 
 /**
  * `culprit plan`: how long until a change would be found. With --prompt from a running server's own history, else from what the flags say of
  * the traffic. Exit status 1 where a flag does not fit or no server answers.
  */
-export async function runPlan({ config, flags }: Invocation): Promise<number> {
+export async function runPlan(invocation: Invocation): Promise<number> {
+  const { config, flags } = invocation;
   const metric = textOf(flags, '--metric') ?? 'error_rate';
-  const answer = textOf(flags, '--prompt') === null ? await fromFlags(metric, config, flags) : await fromServer(metric, config, flags);
+  const answer = textOf(flags, '--prompt') === undefined ? await fromFlags(metric, config, flags) : await fromServer(metric, serverOf(invocation), flags);
   console.log(flags['--json'] === true ? JSON.stringify(answer) : describe(answer));
   return 0;
 }
 
 type Flags = Invocation['flags'];
 
-function textOf(flags: Flags, name: string): string | null {
-  const value = flags[name];
-  return typeof value === 'string' && value !== '' ? value : null;
-}
-
 /** @throws PermanentError naming the flag and what fits. */
 function numberOf(flags: Flags, name: string, bounds: { readonly from: number; readonly to: number; readonly fallback?: number }): number {
   const text = textOf(flags, name);
-  if (text === null && bounds.fallback !== undefined) return bounds.fallback;
-  if (text === null) throw new PermanentError(`${name} is missing; give a number, like ${name}=${bounds.from > 0 ? bounds.from : bounds.to > 1 ? 1 : 0.1}, or name a --prompt of a running server`);
+  if (text === undefined && bounds.fallback !== undefined) return bounds.fallback;
+  if (text === undefined) throw new PermanentError(`${name} is missing; give a number, like ${name}=${bounds.from > 0 ? bounds.from : bounds.to > 1 ? 1 : 0.1}, or name a --prompt of a running server`);
   const number = Number(text);
   if (!Number.isFinite(number) || number < bounds.from || number > bounds.to) throw new PermanentError(`${name} is ${text}; give a number from ${bounds.from} to ${bounds.to}`);
   return number;
@@ -38,7 +34,7 @@ function numberOf(flags: Flags, name: string, bounds: { readonly from: number; r
 const DEFAULT_RUNS = 400;
 
 function worseOf(flags: Flags): Worse {
-  const given = (['--worse', '--drop', '--times'] as const).filter((name) => textOf(flags, name) !== null);
+  const given = (['--worse', '--drop', '--times'] as const).filter((name) => textOf(flags, name) !== undefined);
   const [name] = given;
   if (name === undefined || given.length > 1) throw new PermanentError('say by how much it gets worse, once: --worse (or --drop) in its own unit, of latency and cost as a share (0.25: a quarter more), or --times');
   return { by: name === '--times' ? 'times' : 'worse', size: numberOf(flags, name, { from: 0, to: 1e9 }) };
@@ -81,16 +77,15 @@ async function inWords<Found>(work: () => Promise<Found>): Promise<Found> {
   }
 }
 
-async function fromServer(metric: string, config: Invocation['config'], flags: Flags): Promise<PlanAnswer> {
+async function fromServer(metric: string, server: AskedServer, flags: Flags): Promise<PlanAnswer> {
   const { by, size } = worseOf(flags);
   const query = new URLSearchParams({ metric, [by]: String(size) });
   for (const [flag, parameter] of [['--prompt', 'prompt'], ['--environment', 'environment'], ['--share', 'share'], ['--score-sampling', 'score_sampling'], ['--calls-per-hour', 'calls_per_hour'], ['--runs', 'runs'], ['--seed', 'seed']] as const) {
     const text = textOf(flags, flag);
-    if (text !== null) query.set(parameter, text);
+    if (text !== undefined) query.set(parameter, text);
   }
-  const server = textOf(flags, '--server') ?? publicUrlOf(config);
-  const parsed = PlanAnswer.safeParse(await askServer(server, `/v1/plan?${query.toString()}`));
-  if (!parsed.success) throw new PermanentError(`${server} answered something else than a plan: ${z.prettifyError(parsed.error).slice(0, 200)}`);
+  const parsed = PlanAnswer.safeParse(await server.ask(`/v1/plan?${query.toString()}`));
+  if (!parsed.success) throw new PermanentError(`${server.url} answered something else than a plan: ${z.prettifyError(parsed.error).slice(0, 200)}`);
   return parsed.data;
 }
 

@@ -4,7 +4,8 @@ import { z } from 'zod';
 import { EVERY_PROJECT, Role } from '../../schemas/access.ts';
 import type { Invocation } from '../main.ts';
 import { openAdministration, type Administration } from './administration.ts';
-import { print, textOf } from './keys-command.ts';
+import { textOf } from './flags.ts';
+import { print } from './keys-command.ts';
 
 /** `culprit users add|passwd|remove|list`. The password is the first line of standard input, not shown while it is typed, and never an argument, which others on the machine could read. */
 export async function runUsers(invocation: Invocation): Promise<number> {

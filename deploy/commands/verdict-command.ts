@@ -1,8 +1,9 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { z } from 'zod';
 import { PermanentError } from '../../schemas/errors.ts';
+import { refusalOf, serverOf } from '../asking.ts';
 import type { Invocation } from '../main.ts';
-import { publicUrlOf } from '../pipeline.ts';
+import { textOf } from './flags.ts';
 
 /**
  * `culprit verdict`: asks a running server whether a version is worse, and waits for the answer where told to. Exit status: 0 not
@@ -19,22 +20,23 @@ const UNITS_MS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_6
 
 type Asked = { readonly text: string; readonly status: number; readonly isFinal: boolean };
 
-export async function runVerdict({ config, flags, environment }: Invocation): Promise<number> {
-  const base = (textOf(flags['--server']) ?? publicUrlOf(config)).replace(/\/+$/, '');
+export async function runVerdict(invocation: Invocation): Promise<number> {
+  const { flags } = invocation;
+  const server = serverOf(invocation);
   const query = new URLSearchParams();
   for (const name of ['prompt', 'candidate', 'baseline', 'environment', 'metric']) {
-    const value = textOf(flags[`--${name}`]);
+    const value = textOf(flags, `--${name}`);
     if (value !== undefined) query.set(name, value);
   }
   for (const name of ['prompt', 'candidate']) if (!query.has(name)) throw new PermanentError(`verdict needs --${name}: culprit verdict --prompt refund-agent --candidate v2 [--wait 30m]`);
-  const untilMs = Date.now() + waitOf(textOf(flags['--wait']));
-  const key = environment['CULPRIT_API_KEY'];
+  const untilMs = Date.now() + waitOf(textOf(flags, '--wait'));
   const ask = async (): Promise<Asked> => {
     let response: Response;
     try {
-      response = await fetch(`${base}/v1/verdict?${query.toString()}`, { headers: key ? { authorization: `Bearer ${key}` } : {}, redirect: 'error', signal: AbortSignal.timeout(ONE_TRY_MS) });
-    } catch {
-      return { text: `undecided: the server at ${base} cannot be reached (--server URL)`, status: UNDECIDED, isFinal: false };
+      response = await server.send(`/v1/verdict?${query.toString()}`, { signal: AbortSignal.timeout(ONE_TRY_MS) });
+    } catch (error) {
+      if (!(error instanceof PermanentError)) throw error;
+      return { text: `undecided: ${error.message}`, status: UNDECIDED, isFinal: false };
     }
     const body: unknown = await response.json().catch(() => null);
     const answer = Answer.safeParse(body);
@@ -42,9 +44,8 @@ export async function runVerdict({ config, flags, environment }: Invocation): Pr
       const { verdict, reason } = answer.data;
       return { text: flags['--json'] === true ? JSON.stringify(body) : `${verdict}: ${reason}`, status: STATUS[verdict], isFinal: verdict === 'regressed' || verdict === 'not_worse' };
     }
-    const refusal = z.object({ detail: z.string() }).safeParse(body);
     // What is refused now is refused again, but for a server that is starting or busy.
-    return { text: `undecided: ${refusal.success ? refusal.data.detail : `the server answered ${response.status}`}`, status: UNDECIDED, isFinal: response.status >= 400 && response.status < 500 };
+    return { text: `undecided: ${refusalOf(body) ?? `the server answered ${response.status}`}`, status: UNDECIDED, isFinal: response.status >= 400 && response.status < 500 };
   };
   for (;;) {
     const { text, status, isFinal } = await ask();
@@ -63,8 +64,4 @@ function waitOf(text: string | undefined): number {
   const [, count, unit = ''] = /^(\d{1,5})([smh])$/.exec(text) ?? [];
   if (count === undefined) throw new PermanentError(`--wait is "${text}"; give a number and s, m or h, like 30m`);
   return Number(count) * (UNITS_MS[unit] ?? 0);
-}
-
-function textOf(flag: string | true | undefined): string | undefined {
-  return typeof flag === 'string' ? flag : undefined;
 }

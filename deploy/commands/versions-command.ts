@@ -2,9 +2,10 @@ import { z } from 'zod';
 import { PermanentError } from '../../schemas/errors.ts';
 import { matchesPattern, promptOfFile } from '../../schemas/registry.ts';
 import { VersionFacts } from '../../schemas/version.ts';
+import { jsonBody, serverOf } from '../asking.ts';
 import { openRepository, type Repository } from '../git.ts';
 import type { Invocation } from '../main.ts';
-import { publicUrlOf } from '../pipeline.ts';
+import { textOf } from './flags.ts';
 
 /**
  * `culprit versions push`: tells a running server what Git knows of the versions of prompts: commit, author, owner, what changed.
@@ -12,27 +13,14 @@ import { publicUrlOf } from '../pipeline.ts';
  */
 const Known = z.object({ versions: z.array(z.object({ version: z.string(), facts: VersionFacts })) });
 
-export async function runVersions({ config, positionals: [verb], flags, environment }: Invocation): Promise<number> {
+export async function runVersions(invocation: Invocation): Promise<number> {
+  const { positionals: [verb], flags } = invocation;
   if (verb !== 'push') throw new PermanentError('versions knows one verb: culprit versions push --files "prompts/{prompt}.md" [--prompt NAME] [--version VERSION]');
-  const pattern = textOf(flags['--files']) ?? 'prompts/{prompt}.*';
-  const only = textOf(flags['--prompt']);
-  const given = textOf(flags['--version']);
+  const pattern = textOf(flags, '--files') ?? 'prompts/{prompt}.*';
+  const only = textOf(flags, '--prompt');
+  const given = textOf(flags, '--version');
   if (given !== undefined && only === undefined) throw new PermanentError('--version is of one prompt: name it with --prompt');
-  const base = (textOf(flags['--server']) ?? publicUrlOf(config)).replace(/\/+$/, '');
-  const key = environment['CULPRIT_API_KEY'];
-  const headers = { 'content-type': 'application/json', ...(key ? { authorization: `Bearer ${key}` } : {}) };
-  const ask = async (path: string, init: RequestInit = {}): Promise<unknown> => {
-    let response: Response;
-    try {
-      response = await fetch(base + path, { ...init, headers, redirect: 'error', signal: AbortSignal.timeout(30_000) });
-    } catch (cause) {
-      throw new PermanentError(`the server at ${base} cannot be reached: name its address with --server`, { cause });
-    }
-    const body: unknown = await response.json().catch(() => null);
-    if (response.ok) return body;
-    const refusal = z.object({ detail: z.string() }).safeParse(body);
-    throw new PermanentError(refusal.success ? refusal.data.detail : `the server answered ${response.status}`);
-  };
+  const server = serverOf(invocation);
 
   const repository = await openRepository('.');
   const prompts = await promptsOf(repository, pattern, only);
@@ -41,13 +29,13 @@ export async function runVersions({ config, positionals: [verb], flags, environm
     const change = await repository.lastChange(paths);
     if (change === null) continue;
     const version = given ?? change.commit.slice(0, 12);
-    const { versions: known } = Known.parse(await ask(`/v1/versions?prompt=${encodeURIComponent(prompt)}`));
+    const { versions: known } = Known.parse(await server.ask(`/v1/versions?prompt=${encodeURIComponent(prompt)}`));
     const before = known.find(({ version: other, facts }) => other !== version && facts.commit !== undefined && facts.commit !== change.commit)?.facts.commit;
     versions.push({ prompt, version, at: change.at, source: 'git', actor: change.author, ...change.facts, ...(before === undefined ? {} : await repository.since(before, change.commit, paths)) });
     console.log(`${prompt} ${version}: ${change.facts.message ?? change.commit} (${change.author}${change.facts.owner === undefined ? '' : `, owned by ${change.facts.owner}`})`);
   }
   if (versions.length === 0) throw new PermanentError(`no file under version control fits ${pattern}${only === undefined ? '' : ` and is ${only}`}; give --files, where {prompt} stands for the name`);
-  const { registered } = z.object({ registered: z.number() }).parse(await ask('/v1/versions', { method: 'POST', body: JSON.stringify({ versions }) }));
+  const { registered } = z.object({ registered: z.number() }).parse(await server.ask('/v1/versions', jsonBody({ versions })));
   console.log(`${versions.length} told, ${registered} of them news`);
   return 0;
 }
@@ -63,8 +51,4 @@ async function promptsOf(repository: Repository, pattern: string, only: string |
     found.set(name, [...(found.get(name) ?? []), path]);
   }
   return found;
-}
-
-function textOf(flag: string | true | undefined): string | undefined {
-  return typeof flag === 'string' ? flag : undefined;
 }
