@@ -1,6 +1,6 @@
 import { z } from '@hono/zod-openapi';
-import { valueOf } from '../analyzer/statistics/badness.ts';
 import { armsOf, betStrata, differenceOf, worseningOf } from '../analyzer/statistics/effect.ts';
+import { quantileOf } from '../analyzer/statistics/headline-effect.ts';
 import { notWorseCurve } from '../analyzer/statistics/not-worse.ts';
 import { quantileRatioOf } from '../analyzer/statistics/quantile-ratio.ts';
 import type { Stratum } from '../analyzer/statistics/types.ts';
@@ -142,21 +142,9 @@ function effectsOf(metric: MetricSettings, bets: readonly Stratum[]): Effect[] {
 
 function quantiledArms(metric: MetricSettings, bets: readonly Stratum[]): { baseline: z.infer<typeof Arm>; candidate: z.infer<typeof Arm> } {
   const arms = armsOf(metric, bets);
-  const quantile = (arm: 'a' | 'b', share: number): number | null => (metric.kind === 'distribution' ? quantileOf(metric, bets, { arm, share }) : null);
+  const quantile = (arm: 'a' | 'b', share: number): number | null => (metric.kind === 'distribution' ? quantileOf(metric, bets, arm, share) : null);
   return {
     baseline: { ...arms.baseline, p50: quantile('a', 0.5), p95: quantile('a', 0.95) },
     candidate: { ...arms.candidate, p50: quantile('b', 0.5), p95: quantile('b', 0.95) },
   };
-}
-
-function quantileOf(metric: MetricSettings, bets: readonly Stratum[], { arm, share }: { arm: 'a' | 'b'; share: number }): number | null {
-  const counts = new Map<number, number>();
-  for (const stratum of bets) stratum.bins.forEach((bin, index) => counts.set(bin, (counts.get(bin) ?? 0) + (stratum[arm][index] ?? 0)));
-  const units = [...counts.values()].reduce((sum, count) => sum + count, 0);
-  let below = 0;
-  for (const [bin, count] of [...counts].toSorted(([one], [other]) => one - other)) {
-    below += count;
-    if (below > 0 && below >= units * share) return valueOf(metric, bin);
-  }
-  return null;
 }

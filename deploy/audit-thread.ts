@@ -9,7 +9,7 @@ export type FromAudit = { readonly kind: 'done'; readonly result: AuditResult } 
 
 export function auditInThread(job: AuditJob): Promise<AuditResult> {
   return new Promise((resolve, reject) => {
-    const worker = new Worker(new URL('./audit-worker.mjs', import.meta.url), { workerData: job });
+    const worker = new Worker(new URL('./worker.mjs', import.meta.url), { argv: ['./audit-worker'], workerData: job });
     worker.unref();
     worker.on('message', (message: FromAudit) => {
       if (message.kind === 'done') resolve(message.result);

@@ -21,7 +21,7 @@ export type ToLook = { readonly kind: 'advance'; readonly watermarkMs: number } 
 
 export async function startLookThread(store: Store, config: Config): Promise<LookThread> {
   // Secrets are not its business.
-  const worker = new Worker(new URL('./look-worker.mjs', import.meta.url), { workerData: { ...config, webhooks: [], sinks: [], registries: [], hooks: [], access: { ...config.access, keys: [], oidc: undefined } } satisfies Config });
+  const worker = new Worker(new URL('./worker.mjs', import.meta.url), { argv: ['./look-worker'], workerData: { ...config, webhooks: [], sinks: [], registries: [], hooks: [], access: { ...config.access, keys: [], oidc: undefined } } satisfies Config });
   let settle: { resolve: (events: readonly LookEvent[]) => void; reject: (error: Error) => void } | null = null;
   const wait = (): Promise<readonly LookEvent[]> => new Promise((resolve, reject) => (settle = { resolve, reject }));
   const send = (message: ToLook): void => worker.postMessage(message);

@@ -30,7 +30,8 @@ export const effectOf = (metric: Metric, strata: readonly Cells[]): Measured | n
   };
 };
 
-const quantileOf = (metric: Metric, strata: readonly Cells[], arm: 'a' | 'b', share: number): number | null => {
+/** The value below which `share` of an arm's units lie, to the width of a bin; null where it has none. */
+export const quantileOf = (metric: Metric, strata: readonly Cells[], arm: 'a' | 'b', share: number): number | null => {
   const counts = new Map<number, number>();
   for (const stratum of strata) stratum.bins.forEach((bin, cell) => counts.set(bin, (counts.get(bin) ?? 0) + (stratum[arm][cell] ?? 0)));
   const total = [...counts.values()].reduce((sum, count) => sum + count, 0);
