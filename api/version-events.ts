@@ -13,20 +13,21 @@ export type VersionEvents = {
   append(project: string, events: readonly VersionEvent[], told: 'dated' | 'undated'): Promise<number>;
   /** Newest first. */
   list(project: string, filter: { readonly prompt?: string | undefined; readonly version?: string | undefined; readonly from_ms: number; readonly to_ms: number; readonly limit: number }): Promise<VersionEvent[]>;
-  /** What holds of each version of a prompt: the newest word on each fact. */
-  factsOf(project: string, prompt: string): Promise<Map<string, VersionFacts>>;
+  /** What holds of each version of a prompt, or of one, which may be a commit written short: the newest word on each fact. */
+  factsOf(project: string, prompt: string, version?: string): Promise<Map<string, VersionFacts>>;
   /** The alert with what has become known of its version: commit, author, owner, diff. What it says itself stays. */
   complete(alert: Alert): Promise<Alert>;
 };
 
 export function createVersionEvents(store: Store): VersionEvents {
-  const factsOf: VersionEvents['factsOf'] = async (project, prompt) => {
+  const factsOf: VersionEvents['factsOf'] = async (project, prompt, version) => {
+    const named = version === undefined ? '' : `AND (version = {version:String} OR match(version, '^[0-9a-f]{7,40}$') AND (startsWith(version, {version:String}) OR startsWith({version:String}, version)))`;
     const rows = await store.select<Row>(
-      `SELECT ${COLUMNS} FROM version_events FINAL WHERE project = {project:String} AND prompt_name = {prompt:String} AND facts != '{}' ORDER BY at_ms, event_id LIMIT 10000`,
-      { project, prompt },
+      `SELECT ${COLUMNS} FROM version_events FINAL WHERE project = {project:String} AND prompt_name = {prompt:String} AND facts != '{}' ${named} ORDER BY at_ms DESC, event_id DESC LIMIT 10000`,
+      { project, prompt, ...(version === undefined ? {} : { version }) },
     );
     const facts = new Map<string, VersionFacts>();
-    for (const row of rows) facts.set(row.version, { ...facts.get(row.version), ...parsed(row.facts) });
+    for (const row of rows.toReversed()) facts.set(row.version, { ...facts.get(row.version), ...parsed(row.facts) });
     return facts;
   };
 
@@ -68,7 +69,7 @@ export function createVersionEvents(store: Store): VersionEvents {
     async complete(alert) {
       const { prompt, prompt_version } = alert;
       if (prompt === null || prompt_version === null) return alert;
-      const facts = factOf(await factsOf(alert.project, prompt), prompt_version);
+      const facts = factOf(await factsOf(alert.project, prompt, prompt_version), prompt_version);
       const { commit, author, owner, diff_url } = alert.culprit;
       return { ...alert, culprit: { ...alert.culprit, commit: commit ?? facts.commit ?? null, author: author ?? facts.author ?? null, owner: owner ?? facts.owner ?? null, diff_url: diff_url ?? facts.diff_url ?? null } };
     },
