@@ -1,40 +1,24 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { Alert } from '../../../schemas/alert.ts';
-import type { Store } from '../../../schemas/store.ts';
 import { callsOf, linesOf, scenario, together, type Scenario } from '../../simulation/traffic.ts';
-import { loadEvidence } from '../../../analyzer/look/look-store.ts';
-import { verify } from '../../../analyzer/statistics/verify.ts';
-import { alertsOf, forgetLooks, ingest, lookOver, openStore } from './look-run.ts';
+import { alertsOf, expectVerified, ingest, lookOver, lookStore } from './look-run.ts';
 import { inLongForm } from '../../long.ts';
 
 /** Everything but versions and models that can be blamed: from OTLP to alerts over a real store, with other prompts beside. */
 
 vi.setConfig({ testTimeout: 240_000 });
 
-let store: Store;
-let close: () => Promise<void>;
-
-beforeAll(async () => {
-  ({ store, close } = await openStore());
-});
-afterAll(() => close());
-afterEach(async () => {
-  await forgetLooks(store);
-  for (const table of ['calls', 'relatives', 'scores', 'ledger', 'versions']) await store.command(`TRUNCATE TABLE ${table}`);
-});
+const here = lookStore();
 
 const target = (change: Partial<Scenario>): Scenario => scenario({ minutes: 120, callsPerMinute: 30, ...change });
 const beside = (change: Partial<Scenario> = {}): Scenario[] => ['triage', 'search', 'summary'].map((prompt, index) => scenario({ prompt, minutes: 120, callsPerMinute: 20 + 5 * index, ...change }));
 
 async function alertsIn(prompts: readonly Scenario[], seed: number, settings: object = {}): Promise<Alert[]> {
-  const endMs = await ingest(store, together(...prompts.map((traffic, index) => linesOf(traffic, callsOf(traffic, seed + 100 * index)))), settings);
-  const look = lookOver(store, settings, 60);
+  const endMs = await ingest(here.store, together(...prompts.map((traffic, index) => linesOf(traffic, callsOf(traffic, seed + 100 * index)))), settings);
+  const look = lookOver(here.store, settings, 60);
   await look.start();
   const events = await look.advance(endMs + 20 * 60_000);
-  for (const event of events) {
-    if (event.kind !== 'alert' || event.alert.state !== 'open') continue;
-    expect(verify(await loadEvidence(store, event.comparison_id, event.slot)).agrees, event.alert.summary).toBe(true);
-  }
+  await expectVerified(here.store, events);
   return alertsOf(events);
 }
 
@@ -90,7 +74,7 @@ describe('texts that are no edit', () => {
     inLongForm(context);
     const texts = [[0, { English: 0.5, Deutsch: 0.3, Italiano: 0.2 }]] as const;
     expect(await alertsIn([target({ texts, changes: [{ text: 'Deutsch', error: 0.2 }] })], 97)).toEqual([]);
-    expect(await store.select(`SELECT count() AS comparisons FROM comparisons WHERE factor = 'prompt_content'`)).toEqual([{ comparisons: 0 }]);
+    expect(await here.store.select(`SELECT count() AS comparisons FROM comparisons WHERE factor = 'prompt_content'`)).toEqual([{ comparisons: 0 }]);
   });
 });
 

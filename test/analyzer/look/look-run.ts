@@ -1,7 +1,10 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, expect } from 'vitest';
+import { loadEvidence } from '../../../analyzer/look/look-store.ts';
 import type { Look, LookEvent } from '../../../analyzer/look/look.ts';
+import { verify } from '../../../analyzer/statistics/verify.ts';
 import { endlessRetention, migrate, MIGRATIONS } from '../../../deploy/migrate.ts';
 import { createIngestFor, createLookFor } from '../../../deploy/pipeline.ts';
 import { openEmbeddedStore } from '../../../deploy/store-embedded.ts';
@@ -55,12 +58,43 @@ export function lookOver(store: Store, settings: object = {}, slotsPerRead = 20)
   return createLookFor(store, configOf(settings), { slotsPerRead });
 }
 
+/** A store for the tests of one file, each of which finds it empty. */
+export function lookStore(): { readonly store: Store } {
+  let opened: Awaited<ReturnType<typeof openStore>> | null = null;
+  const here = {
+    get store(): Store {
+      if (opened === null) throw new Error('the store is there within tests only');
+      return opened.store;
+    },
+  };
+  beforeAll(async () => {
+    opened = await openStore();
+  });
+  afterEach(async () => {
+    await forgetLooks(here.store);
+    for (const table of INGEST_TABLES) await here.store.command(`TRUNCATE TABLE ${table}`);
+  });
+  afterAll(() => opened?.close());
+  return here;
+}
+
+/** Each alert that opened is what its stored strata come to. */
+export async function expectVerified(store: Store, events: readonly LookEvent[]): Promise<void> {
+  for (const event of events) {
+    if (event.kind !== 'alert' || event.alert.state !== 'open') continue;
+    const recomputed = verify(await loadEvidence(store, event.comparison_id, event.slot));
+    expect(recomputed.agrees, `${event.alert.summary}: recomputed ${recomputed.e_value} of ${event.alert.evidence.e_value}`).toBe(true);
+    expect(recomputed.e_value).toBeCloseTo(event.alert.evidence.e_value, 6);
+  }
+}
+
 /** Forgets what was looked at, not what was ingested. */
 export async function forgetLooks(store: Store): Promise<void> {
   for (const table of LOOK_TABLES) await store.command(`TRUNCATE TABLE ${table}`);
 }
 
 const LOOK_TABLES = ['strata', 'looks', 'comparisons', 'alert_transitions', 'look_progress'] as const;
+const INGEST_TABLES = ['calls', 'relatives', 'scores', 'ledger', 'versions'] as const;
 
 export function alertsOf(events: readonly LookEvent[]): Alert[] {
   return events.flatMap((event) => (event.kind === 'alert' ? [event.alert] : []));

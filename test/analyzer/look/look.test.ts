@@ -1,31 +1,20 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { slotOf } from '../../../analyzer/slots.ts';
-import type { Store } from '../../../schemas/store.ts';
 import { callsOf, linesOf, scenario, type Scenario } from '../../simulation/traffic.ts';
-import { alertsOf, conclusionsOf, forgetLooks, ingest, lookOver, openStore } from './look-run.ts';
+import { alertsOf, conclusionsOf, ingest, lookOver, lookStore } from './look-run.ts';
 
 /** From OTLP to alerts over a real store, on small scenarios in which it is known what was broken. */
 
 // Each replays an hour and a half of traffic, on machines that may do much else.
 vi.setConfig({ testTimeout: 120_000 });
 
-let store: Store;
-let close: () => Promise<void>;
-
-beforeAll(async () => {
-  ({ store, close } = await openStore());
-});
-afterAll(() => close());
-afterEach(async () => {
-  await forgetLooks(store);
-  for (const table of ['calls', 'relatives', 'scores', 'ledger', 'versions']) await store.command(`TRUNCATE TABLE ${table}`);
-});
+const here = lookStore();
 
 const split: Scenario['versions'] = [[0, { v1: 1 }], [20, { v1: 0.5, v2: 0.5 }]];
 
 async function alertsIn(traffic: Scenario, seed: number, settings: object = {}) {
-  const endMs = await ingest(store, linesOf(traffic, callsOf(traffic, seed)), settings);
-  const look = lookOver(store, settings, 120);
+  const endMs = await ingest(here.store, linesOf(traffic, callsOf(traffic, seed)), settings);
+  const look = lookOver(here.store, settings, 120);
   await look.start();
   return alertsOf(await look.advance(endMs + 20 * 60_000));
 }
@@ -67,9 +56,9 @@ describe('a version that is worse', () => {
     const resolvedMs = Date.parse(alerts[1]?.resolved_at ?? '') - traffic.beginMs;
     expect(resolvedMs / 60_000).toBeGreaterThan(89);
     expect(resolvedMs / 60_000).toBeLessThan(93);
-    expect(await store.select("SELECT reason FROM alert_transitions FINAL WHERE state = 'resolved'")).toEqual([{ reason: 'v2 takes no more traffic, and error_rate recovered' }]);
+    expect(await here.store.select("SELECT reason FROM alert_transitions FINAL WHERE state = 'resolved'")).toEqual([{ reason: 'v2 takes no more traffic, and error_rate recovered' }]);
     expect(alerts[2]?.id, 'another epoch').not.toBe(alerts[0]?.id);
-    expect(await store.select('SELECT epoch, state, reason FROM comparisons FINAL WHERE prompt_name != \'\' ORDER BY epoch')).toEqual([
+    expect(await here.store.select('SELECT epoch, state, reason FROM comparisons FINAL WHERE prompt_name != \'\' ORDER BY epoch')).toEqual([
       { epoch: 0, state: 'closed', reason: 'its alert was resolved' },
       { epoch: 1, state: 'open', reason: '' },
     ]);
@@ -87,14 +76,14 @@ describe('a version that is not worse', () => {
     for (const seed of [22, 23, 24]) {
       expect(await alertsIn({ ...traffic, prompt: `refund-agent-${seed}` }, seed), `seed ${seed}`).toEqual([]);
     }
-    expect((await conclusionsOf(store)).looks.length, 'bets were made').toBeGreaterThan(50);
+    expect((await conclusionsOf(here.store)).looks.length, 'bets were made').toBeGreaterThan(50);
   });
 
   it('is not paged where evidence is about an effect within tolerance, however sure (seed 25)', async () => {
     const traffic = scenario({ versions: split, changes: [{ version: 'v2', error: 0.2 }] });
     const settings = { metrics: { error_rate: { tolerance: 0.5 } } };
     expect(await alertsIn(traffic, 25, settings)).toEqual([]);
-    const [last] = await store.select<{ e_value: number }>('SELECT e_value FROM looks FINAL ORDER BY slot DESC LIMIT 1');
+    const [last] = await here.store.select<{ e_value: number }>('SELECT e_value FROM looks FINAL ORDER BY slot DESC LIMIT 1');
     expect(last?.e_value).toBeGreaterThan(1e4);
   });
 
@@ -110,23 +99,23 @@ describe('what arrives after its slot was looked at', () => {
     const traffic = scenario({ minutes: 50, versions: split });
     const calls = callsOf(traffic, 31);
     const isLate = (index: number): boolean => index % 7 === 0;
-    const endMs = await ingest(store, linesOf(traffic, calls.filter((_, index) => !isLate(index))));
-    const look = lookOver(store);
+    const endMs = await ingest(here.store, linesOf(traffic, calls.filter((_, index) => !isLate(index))));
+    const look = lookOver(here.store);
     await look.start();
     await look.advance(endMs + 60_000);
-    const before = await conclusionsOf(store);
+    const before = await conclusionsOf(here.store);
     expect(before.strata.length).toBeGreaterThan(50);
 
     // The rest arrives half an hour later: stored, and never bet on in the slots of the time that it is of.
     const stamp = `${endMs + 30 * 60_000}000000`;
     const marker = JSON.stringify({ resourceLogs: [{ scopeLogs: [{ logRecords: [{ timeUnixNano: stamp, eventName: 'other' }] }] }] });
-    await ingest(store, [marker, ...linesOf(traffic, calls.filter((_, index) => isLate(index)))]);
+    await ingest(here.store, [marker, ...linesOf(traffic, calls.filter((_, index) => isLate(index)))]);
     await look.advance(endMs + 90 * 60_000);
     const closed = slotOf(endMs + 60_000);
-    const after = await conclusionsOf(store);
+    const after = await conclusionsOf(here.store);
     const ofThen = (rows: object[]): object[] => rows.filter((row) => 'slot' in row && Number(row.slot) < closed);
     expect(ofThen(after.strata)).toEqual(before.strata);
     expect(ofThen(after.looks)).toEqual(before.looks);
-    expect(await store.select('SELECT count() AS calls FROM calls WHERE slot > 0')).toEqual([{ calls: calls.length }]);
+    expect(await here.store.select('SELECT count() AS calls FROM calls WHERE slot > 0')).toEqual([{ calls: calls.length }]);
   });
 });

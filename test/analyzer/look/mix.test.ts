@@ -1,25 +1,14 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { Alert } from '../../../schemas/alert.ts';
-import type { Store } from '../../../schemas/store.ts';
 import { callsOf, linesOf, scenario, together, type Change, type Scenario, type Schedule } from '../../simulation/traffic.ts';
-import { alertsOf, forgetLooks, ingest, lookOver, openStore } from './look-run.ts';
+import { alertsOf, forgetLooks, ingest, lookOver, lookStore } from './look-run.ts';
 import { inLongForm } from '../../long.ts';
 
 /** A metric that moves because the traffic did, by something that no stratum is kept apart by. From OTLP to alerts over a real store. */
 
 vi.setConfig({ testTimeout: 240_000 });
 
-let store: Store;
-let close: () => Promise<void>;
-
-beforeAll(async () => {
-  ({ store, close } = await openStore());
-});
-afterAll(() => close());
-afterEach(async () => {
-  await forgetLooks(store);
-  for (const table of ['calls', 'relatives', 'scores', 'ledger', 'versions']) await store.command(`TRUNCATE TABLE ${table}`);
-});
+const here = lookStore();
 
 const traffic = (change: Partial<Scenario> = {}): Scenario => scenario({ minutes: 130, callsPerMinute: 30, ...change });
 const beside = (): Scenario[] => ['triage', 'search'].map((prompt) => traffic({ prompt }));
@@ -28,10 +17,10 @@ const german: Change = { attribute: 'de', error: 0.35 };
 
 /** @param restartMinute a new look takes over there. */
 async function alertsIn(prompts: readonly Scenario[], seed: number, restartMinute: number | null = null): Promise<Alert[]> {
-  const endMs = await ingest(store, together(...prompts.map((of, index) => linesOf(of, callsOf(of, seed + 100 * index)))));
+  const endMs = await ingest(here.store, together(...prompts.map((of, index) => linesOf(of, callsOf(of, seed + 100 * index)))));
   const events = [];
   for (const untilMs of [...(restartMinute === null ? [] : [traffic().beginMs + restartMinute * 60_000]), endMs + 60_000]) {
-    const look = lookOver(store, {}, 60);
+    const look = lookOver(here.store, {}, 60);
     await look.start();
     events.push(...(await look.advance(untilMs)));
   }
@@ -47,8 +36,8 @@ describe('a prompt that fails more often because it is asked in another language
     const [shift] = alerts[0]?.mix ?? [];
     expect(shift).toMatchObject({ dimension: 'app.language', value: 'de', explains: true });
     expect(shift?.standardised.high).toBeLessThan((shift?.raw ?? 0) / 2);
-    await forgetLooks(store);
-    for (const table of ['calls', 'scores', 'versions']) await store.command(`TRUNCATE TABLE ${table}`);
+    await forgetLooks(here.store);
+    for (const table of ['calls', 'scores', 'versions']) await here.store.command(`TRUNCATE TABLE ${table}`);
     expect(await alertsIn([its, ...beside()], 501, 97)).toEqual(alerts);
   });
 

@@ -1,32 +1,21 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { slotStartMs } from '../../../analyzer/slots.ts';
-import type { Store } from '../../../schemas/store.ts';
 import { callsOf, linesOf, scenario, type Scenario } from '../../simulation/traffic.ts';
-import { forgetLooks, ingest, lookOver, openStore } from './look-run.ts';
+import { ingest, lookOver, lookStore } from './look-run.ts';
 
 /** Who is compared with whom (DESIGN, section 10), over a real store. */
 
-let store: Store;
-let close: () => Promise<void>;
-
-beforeAll(async () => {
-  ({ store, close } = await openStore());
-});
-afterAll(() => close());
-beforeEach(async () => {
-  await forgetLooks(store);
-  for (const table of ['calls', 'relatives', 'scores', 'ledger', 'versions']) await store.command(`TRUNCATE TABLE ${table}`);
-});
+const here = lookStore();
 
 /** `baseline → candidate @ minute of the opening, its share of α`. */
 async function comparisonsIn(versions: Scenario['versions'], change: Partial<Scenario> = {}, settings: object = {}, labels: Readonly<Record<string, string>> = {}): Promise<string[]> {
   const traffic = scenario({ minutes: 40, callsPerMinute: 20, versions, ...change });
   const calls = callsOf(traffic, 61).map((call) => ({ ...call, attributes: labels[call.version] === undefined ? {} : { 'prompt.label': labels[call.version] ?? '' } }));
-  const endMs = await ingest(store, linesOf(traffic, calls), settings);
-  const look = lookOver(store, settings, 120);
+  const endMs = await ingest(here.store, linesOf(traffic, calls), settings);
+  const look = lookOver(here.store, settings, 120);
   await look.start();
   await look.advance(endMs + 60_000);
-  const rows = await store.select<{ baseline: string; candidate: string; opened_slot: number; stake: number }>(
+  const rows = await here.store.select<{ baseline: string; candidate: string; opened_slot: number; stake: number }>(
     `SELECT baseline, candidate, JSONExtractInt(settings, 'opened_slot') AS opened_slot, JSONExtractFloat(settings, 'stake') AS stake FROM comparisons FINAL WHERE prompt_name != '' ORDER BY opened_slot, candidate`,
   );
   return rows.map(({ baseline, candidate, opened_slot, stake }) => `${baseline} → ${candidate} @ ${(slotStartMs(opened_slot) - traffic.beginMs) / 60_000}, ${stake}`);

@@ -1,27 +1,14 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { Alert } from '../../../schemas/alert.ts';
-import type { Store } from '../../../schemas/store.ts';
 import { callsOf, linesOf, scenario, together, type Change, type Scenario } from '../../simulation/traffic.ts';
-import { loadEvidence } from '../../../analyzer/look/look-store.ts';
-import { verify } from '../../../analyzer/statistics/verify.ts';
-import { alertsOf, forgetLooks, ingest, lookOver, openStore } from './look-run.ts';
+import { alertsOf, expectVerified, forgetLooks, ingest, lookOver, lookStore } from './look-run.ts';
 import { inLongForm } from '../../long.ts';
 
 /** A prompt that gets worse by itself, long after its last change. From OTLP to alerts over a real store. */
 
 vi.setConfig({ testTimeout: 240_000 });
 
-let store: Store;
-let close: () => Promise<void>;
-
-beforeAll(async () => {
-  ({ store, close } = await openStore());
-});
-afterAll(() => close());
-afterEach(async () => {
-  await forgetLooks(store);
-  for (const table of ['calls', 'relatives', 'scores', 'ledger', 'versions']) await store.command(`TRUNCATE TABLE ${table}`);
-});
+const here = lookStore();
 
 const fault: Change = { error: 0.3, fromMinute: 100 };
 const target = (change: Partial<Scenario> = {}): Scenario => scenario({ minutes: 125, callsPerMinute: 25, ...change });
@@ -30,18 +17,14 @@ const takeover: Scenario['versions'] = [[0, { v1: 1 }], [30, { v2: 1 }]];
 
 /** @param restartMinute a new look takes over there. */
 async function alertsIn(prompts: readonly Scenario[], seed: number, restartMinute: number | null = null): Promise<Alert[]> {
-  const endMs = await ingest(store, together(...prompts.map((traffic, index) => linesOf(traffic, callsOf(traffic, seed + 100 * index)))));
+  const endMs = await ingest(here.store, together(...prompts.map((traffic, index) => linesOf(traffic, callsOf(traffic, seed + 100 * index)))));
   const events = [];
   for (const untilMs of [...(restartMinute === null ? [] : [target().beginMs + restartMinute * 60_000]), endMs + 60_000]) {
-    const look = lookOver(store, {}, 60);
+    const look = lookOver(here.store, {}, 60);
     await look.start();
     events.push(...(await look.advance(untilMs)));
   }
-  for (const event of events) {
-    if (event.kind !== 'alert' || event.alert.state !== 'open') continue;
-    const recomputed = verify(await loadEvidence(store, event.comparison_id, event.slot));
-    expect(recomputed.agrees, `${event.alert.summary}: recomputed ${recomputed.e_value} of ${event.alert.evidence.e_value}`).toBe(true);
-  }
+  await expectVerified(here.store, events);
   return alertsOf(events);
 }
 
@@ -60,8 +43,8 @@ describe('a version that has been alone for an hour when it goes bad', () => {
     const minute = (text: string | undefined): number => (Date.parse(text ?? '') - its.beginMs) / 60_000;
     expect(Math.abs(minute(alerts[0]?.onset) - 100)).toBeLessThan(1.5);
     expect(minute(alerts[0]?.raised_at)).toBeLessThan(104);
-    await forgetLooks(store);
-    for (const table of ['calls', 'scores', 'versions']) await store.command(`TRUNCATE TABLE ${table}`);
+    await forgetLooks(here.store);
+    for (const table of ['calls', 'scores', 'versions']) await here.store.command(`TRUNCATE TABLE ${table}`);
     expect(await alertsIn([its, ...beside()], 301, 101)).toEqual(alerts);
   });
 

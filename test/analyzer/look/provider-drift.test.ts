@@ -1,39 +1,21 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { Alert } from '../../../schemas/alert.ts';
-import type { Store } from '../../../schemas/store.ts';
 import { callsOf, linesOf, scenario, together, type Change, type Scenario } from '../../simulation/traffic.ts';
-import { loadEvidence } from '../../../analyzer/look/look-store.ts';
-import { verify } from '../../../analyzer/statistics/verify.ts';
-import { alertsOf, forgetLooks, ingest, lookOver, openStore } from './look-run.ts';
+import { alertsOf, expectVerified, ingest, lookOver, lookStore } from './look-run.ts';
 import { inLongForm } from '../../long.ts';
 
 /** Models of one provider that move at once: one page, of the provider. From OTLP to alerts over a real store. */
 
 vi.setConfig({ testTimeout: 240_000 });
 
-let store: Store;
-let close: () => Promise<void>;
-
-beforeAll(async () => {
-  ({ store, close } = await openStore());
-});
-afterAll(() => close());
-afterEach(async () => {
-  await forgetLooks(store);
-  for (const table of ['calls', 'relatives', 'scores', 'ledger', 'versions']) await store.command(`TRUNCATE TABLE ${table}`);
-});
+const here = lookStore();
 
 async function alertsIn(prompts: readonly Scenario[], seed: number): Promise<Alert[]> {
-  const endMs = await ingest(store, together(...prompts.map((traffic, index) => linesOf(traffic, callsOf(traffic, seed + 100 * index)))));
-  const look = lookOver(store, {}, 60);
+  const endMs = await ingest(here.store, together(...prompts.map((traffic, index) => linesOf(traffic, callsOf(traffic, seed + 100 * index)))));
+  const look = lookOver(here.store, {}, 60);
   await look.start();
   const events = await look.advance(endMs + 60_000);
-  for (const event of events) {
-    if (event.kind !== 'alert' || event.alert.state !== 'open') continue;
-    const recomputed = verify(await loadEvidence(store, event.comparison_id, event.slot));
-    expect(recomputed.agrees, `${event.alert.summary}: recomputed ${recomputed.e_value}`).toBe(true);
-    expect(recomputed.e_value).toBeCloseTo(event.alert.evidence.e_value, 6);
-  }
+  await expectVerified(here.store, events);
   return alertsOf(events);
 }
 
@@ -71,7 +53,7 @@ describe('a provider whose models fail at once', () => {
     const alerts = await alertsIn([on('refund', BIG, { changes: [outage(80)] }), on('triage', BIG, { changes: [outage(80)] }), on('search', MINI, { changes: [outage(95)] }), on('summary', MINI, { changes: [outage(95)] })], 203);
     expect(alerts.map(({ culprit, state }) => [culprit.factor, culprit.value, state])).toEqual([['model', BIG, 'open'], ['provider', 'openai', 'open']]);
     expect(alerts[0]?.id).toBe(alerts[1]?.id);
-    const transitions = await store.select<{ reason: string }>('SELECT reason FROM alert_transitions FINAL ORDER BY sequence');
+    const transitions = await here.store.select<{ reason: string }>('SELECT reason FROM alert_transitions FINAL ORDER BY sequence');
     expect(transitions.map(({ reason }) => reason)).toEqual(['several prompts moved at once', `revised: not ${BIG} alone, other models of openai moved as well`]);
   });
 

@@ -1,27 +1,20 @@
-import { afterAll, beforeAll, expect, it, vi } from 'vitest';
-import type { Store } from '../../../schemas/store.ts';
+import { expect, it, vi } from 'vitest';
 import { callsOf, linesOf, scenario } from '../../simulation/traffic.ts';
-import { alertsOf, ingest, lookOver, openStore } from './look-run.ts';
+import { alertsOf, ingest, lookOver, lookStore } from './look-run.ts';
 
 /** Where a version is worse, from OTLP to the alert, over a real store. */
 
 vi.setConfig({ testTimeout: 240_000 });
 
-let store: Store;
-let close: () => Promise<void>;
-
-beforeAll(async () => {
-  ({ store, close } = await openStore());
-});
-afterAll(() => close());
+const here = lookStore();
 
 it('a version that fails on one of two models: the alert names that model, and not the other (seed 401)', async () => {
   const traffic = scenario({
     minutes: 75, callsPerMinute: 90, models: { 'gpt-4o-2024-08-06': 0.6, 'gpt-4o-mini-2024-07-18': 0.4 }, routes: { easy: 0.5, hard: 0.5 },
     versions: [[0, { v1: 1 }], [20, { v1: 0.5, v2: 0.5 }]], changes: [{ version: 'v2', model: 'gpt-4o-mini-2024-07-18', error: 0.15 }],
   });
-  const endMs = await ingest(store, linesOf(traffic, callsOf(traffic, 401)));
-  const look = lookOver(store, {}, 60);
+  const endMs = await ingest(here.store, linesOf(traffic, callsOf(traffic, 401)));
+  const look = lookOver(here.store, {}, 60);
   await look.start();
   const [alert] = alertsOf(await look.advance(endMs + 60_000));
   expect(alert).toMatchObject({ severity: 'page', metric: 'error_rate', culprit: { factor: 'prompt_version', value: 'v2' } });

@@ -1,26 +1,13 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
-import type { Store } from '../../../schemas/store.ts';
+import { describe, expect, it, vi } from 'vitest';
 import { callsOf, linesOf, scenario, together, type Change, type Scenario } from '../../simulation/traffic.ts';
-import { loadEvidence } from '../../../analyzer/look/look-store.ts';
-import { verify } from '../../../analyzer/statistics/verify.ts';
-import { alertsOf, forgetLooks, ingest, lookOver, openStore } from './look-run.ts';
+import { alertsOf, expectVerified, ingest, lookOver, lookStore } from './look-run.ts';
 import { inLongForm } from '../../long.ts';
 
 /** Who is named when arms do not run at the same time: from OTLP to alerts over a real store, with other prompts beside. */
 
 vi.setConfig({ testTimeout: 180_000 });
 
-let store: Store;
-let close: () => Promise<void>;
-
-beforeAll(async () => {
-  ({ store, close } = await openStore());
-});
-afterAll(() => close());
-afterEach(async () => {
-  await forgetLooks(store);
-  for (const table of ['calls', 'relatives', 'scores', 'ledger', 'versions']) await store.command(`TRUNCATE TABLE ${table}`);
-});
+const here = lookStore();
 
 const OLD = 'gpt-4o-2024-08-06';
 const NEW = 'gpt-4o-2024-11-20';
@@ -30,16 +17,11 @@ const beside = (change: Partial<Scenario> = {}): Scenario[] =>
   ['triage', 'search', 'summary'].map((prompt, index) => scenario({ prompt, minutes: 120, callsPerMinute: 20 + 5 * index, normally: { ...scenario().normally, quality: 0.8 + 0.03 * index }, ...change }));
 
 async function alertsIn(prompts: readonly Scenario[], seed: number, settings: object = {}) {
-  const endMs = await ingest(store, together(...prompts.map((traffic, index) => linesOf(traffic, callsOf(traffic, seed + 100 * index)))));
-  const look = lookOver(store, settings, 60);
+  const endMs = await ingest(here.store, together(...prompts.map((traffic, index) => linesOf(traffic, callsOf(traffic, seed + 100 * index)))));
+  const look = lookOver(here.store, settings, 60);
   await look.start();
   const events = await look.advance(endMs + 20 * 60_000);
-  for (const event of events) {
-    if (event.kind !== 'alert' || event.alert.state !== 'open') continue;
-    const recomputed = verify(await loadEvidence(store, event.comparison_id, event.slot));
-    expect(recomputed.agrees, `${event.alert.summary}: recomputed ${recomputed.e_value}`).toBe(true);
-    expect(recomputed.e_value).toBeCloseTo(event.alert.evidence.e_value, 6);
-  }
+  await expectVerified(here.store, events);
   return alertsOf(events);
 }
 
@@ -59,7 +41,7 @@ describe('a full cutover', () => {
     const onsetMs = target({}).beginMs + 75 * 60_000;
     expect(Math.abs(Date.parse(alerts[0]?.onset ?? '') - onsetMs)).toBeLessThan(3 * 60_000);
     expect(alerts[0]?.examples.length).toBeGreaterThan(0);
-    expect(await store.select('SELECT uniqExact(control) AS controls FROM strata WHERE control != \'\'')).toEqual([{ controls: 3 }]);
+    expect(await here.store.select('SELECT uniqExact(control) AS controls FROM strata WHERE control != \'\'')).toEqual([{ controls: 3 }]);
   });
 
   it('where nothing is there to compare with is a ticket, and says so (seed 72)', async (context) => {
@@ -89,7 +71,7 @@ describe('a model', () => {
     expect(alerts).toMatchObject([
       { severity: 'page', prompt: 'refund-agent', prompt_version: 'v1', metric: 'quality', culprit: { factor: 'model', value: NEW, baseline: OLD }, evidence: { grade: 'before_after' }, exonerated: [{ factor: 'prompt_version', value: 'v1' }] },
     ]);
-    expect(await store.select("SELECT DISTINCT model FROM strata WHERE metric = 'error_rate' AND control = ''"), 'failed calls name no model').toEqual([{ model: 'gpt-4o' }]);
+    expect(await here.store.select("SELECT DISTINCT model FROM strata WHERE metric = 'error_rate' AND control = ''"), 'failed calls name no model').toEqual([{ model: 'gpt-4o' }]);
   });
 
   it('that came with a version carries both, and says so (seed 75)', async (context) => {
@@ -118,10 +100,10 @@ describe('a model', () => {
 describe('data that cannot be trusted', () => {
   const split: Scenario['versions'] = [[0, { v1: 1 }], [30, { v1: 0.5, v2: 0.5 }]];
   const traffic = target({ minutes: 150, callsPerMinute: 60, versions: split, changes: [{ version: 'v2', quality: 0.835 }] });
-  const reasons = () => store.select<{ reason: string }>("SELECT reason FROM comparisons FINAL WHERE prompt_name != ''");
+  const reasons = () => here.store.select<{ reason: string }>("SELECT reason FROM comparisons FINAL WHERE prompt_name != ''");
   const alertsOn = async (calls: ReturnType<typeof callsOf>) => {
-    const endMs = await ingest(store, linesOf(traffic, calls));
-    const look = lookOver(store, {}, 60);
+    const endMs = await ingest(here.store, linesOf(traffic, calls));
+    const look = lookOver(here.store, {}, 60);
     await look.start();
     return alertsOf(await look.advance(endMs + 20 * 60_000));
   };
@@ -138,8 +120,8 @@ describe('data that cannot be trusted', () => {
 
   it('where units were not divided as they were meant to be, nothing is decided (seed 80)', async (context) => {
     inLongForm(context);
-    const endMs = await ingest(store, linesOf(traffic, callsOf({ ...traffic, changes: [{ version: 'v2', error: 0.1 }] }, 80)));
-    const look = lookOver(store, { prompts: { 'refund-agent': { split: { v1: 70, v2: 30 } } } }, 60);
+    const endMs = await ingest(here.store, linesOf(traffic, callsOf({ ...traffic, changes: [{ version: 'v2', error: 0.1 }] }, 80)));
+    const look = lookOver(here.store, { prompts: { 'refund-agent': { split: { v1: 70, v2: 30 } } } }, 60);
     await look.start();
     expect(alertsOf(await look.advance(endMs + 20 * 60_000))).toEqual([]);
     expect((await reasons())[0]?.reason).toMatch(/^v2 got [45]\d\.\d % of the units, not the 30\.0 % that were meant/);
