@@ -3,6 +3,7 @@ import type { CollectorEnvironment } from '../collector/server.ts';
 import type { Access } from '../api/access/access.ts';
 import { skim } from '../collector/otlp/skim.ts';
 import type { Config } from '../schemas/config.ts';
+import type { Log } from '../schemas/log.ts';
 import type { Store } from '../schemas/store.ts';
 import { createAccessFor, refuseOpenNetwork } from './access.ts';
 import { PermanentError } from '../schemas/errors.ts';
@@ -56,13 +57,9 @@ export function startCollectorRole(config: Config, deps: ServerDependencies): Pr
     const { metrics, ...operations } = createOperations('collector', config);
     const operationsUrl = await operations.listen(undo);
     const access = await openAccess(config.clickhouse.url === undefined ? KEYS_OF_THE_CONFIGURATION : await openStore(config, metrics, undo), config, deps, undo);
-    const kafka = createKafka(config.kafka, deps.warn);
-    const topics = await prepareTopics(kafka, config.kafka);
-    const sender = await openSender(config.kafka, topics.maxMessageBytes);
-    undo.push(() => sender.close());
-    const log = createKafkaLog(sender, topics, { maxPendingBytes: config.limits.in_flight_bytes, maxWaitMs: APPEND_WAIT_MS });
-    undo.push(() => log.close());
-    const presence = createPresence(kafka);
+    const kafka = await openKafka(config, deps, undo);
+    const log = openLog(kafka, config, undo);
+    const presence = createPresence(kafka.client);
     undo.push(() => presence.close());
     const collector = createCollectorFor({ log, access, look: skim }, config, deps);
     const app = new Hono<CollectorEnvironment>();
@@ -86,10 +83,7 @@ export function startAnalyzerRole(config: Config, deps: ServerDependencies): Pro
     const { metrics, ...operations } = createOperations('analyzer', config);
     const operationsUrl = await operations.listen(undo);
     const store = await openStore(config, metrics, undo);
-    const kafka = createKafka(config.kafka, deps.warn);
-    const topics = await prepareTopics(kafka, config.kafka);
-    const sender = await openSender(config.kafka, topics.maxMessageBytes);
-    undo.push(() => sender.close());
+    const { client: kafka, topics, sender } = await openKafka(config, deps, undo);
     let consumer: LogConsumer<IngestShard> | null = null;
     consumer = await startConsumer<IngestShard>(
       {
@@ -133,19 +127,15 @@ export function startApiRole(config: Config, deps: ServerDependencies): Promise<
     const access = await openAccess(store, config, deps, undo);
     const queries = metrics.measured(store.lane({ connections: 8, maxSeconds: 20 }));
     undo.push(() => queries.close());
-    const kafka = createKafka(config.kafka, deps.warn);
-    const topics = await prepareTopics(kafka, config.kafka);
-    const sender = await openSender(config.kafka, topics.maxMessageBytes);
-    undo.push(() => sender.close());
-    const log = createKafkaLog(sender, topics, { maxPendingBytes: config.limits.in_flight_bytes, maxWaitMs: APPEND_WAIT_MS });
-    undo.push(() => log.close());
+    const kafka = await openKafka(config, deps, undo);
+    const log = openLog(kafka, config, undo);
     let lookedMs: number | null = null;
     const status = () => ({ behind_ms: lookedMs === null ? null : Math.max(0, deps.clock() - lookedMs) });
     const api = startApi({ own: store, queries, analyst: store.analyst }, { status, access, replay: (message) => log.append(message), ownMetrics: () => metrics.registry.metrics() }, config, deps);
     undo.push(() => api.close());
     const duty = await shareDuty(
-      kafka,
-      { group: `${config.kafka.group}-api`, topic: topics.duties },
+      kafka.client,
+      { group: `${config.kafka.group}-api`, topic: kafka.topics.duties },
       { taken: () => api.beginDelivering(), lost: () => void api.stopDelivering().catch((error: unknown) => deps.warn('deliveries did not end cleanly', error)), warn: deps.warn },
     );
     undo.push(() => duty.close());
@@ -176,6 +166,23 @@ export function startApiRole(config: Config, deps: ServerDependencies): Promise<
     operations.started({ store: () => store.select('SELECT 1 AS one') }, undo);
     return { url: listener.url, grpc: null, operations: operationsUrl, close: undo.unwind };
   });
+}
+
+type Kafka = { readonly client: ReturnType<typeof createKafka>; readonly topics: Awaited<ReturnType<typeof prepareTopics>>; readonly sender: Awaited<ReturnType<typeof openSender>> };
+
+/** The topics are there, and can be written to. */
+async function openKafka(config: Config, deps: ServerDependencies, undo: ReturnType<typeof createUndo>): Promise<Kafka> {
+  const client = createKafka(config.kafka, deps.warn);
+  const topics = await prepareTopics(client, config.kafka);
+  const sender = await openSender(config.kafka, topics.maxMessageBytes);
+  undo.push(() => sender.close());
+  return { client, topics, sender };
+}
+
+function openLog({ sender, topics }: Kafka, config: Config, undo: ReturnType<typeof createUndo>): Log {
+  const log = createKafkaLog(sender, topics, { maxPendingBytes: config.limits.in_flight_bytes, maxWaitMs: APPEND_WAIT_MS });
+  undo.push(() => log.close());
+  return log;
 }
 
 /** Keys, and logins, as other processes change them. Throws PermanentError where anybody could come in. */
