@@ -4,7 +4,7 @@ import { Evidence } from '../../schemas/evidence.ts';
 import { verify } from '../../analyzer/statistics/verify.ts';
 import { openApi, type TestApi } from './server.ts';
 import { callRow, scoreRow, type CallRow } from './rows.ts';
-import { randomFrom, seedRollout } from './traffic.ts';
+import { randomFrom, seedRollout, twoHoursTo, worseRollout } from './traffic.ts';
 
 const nowMs = Date.parse('2026-06-01T10:00:00Z');
 const seed = 7;
@@ -15,19 +15,7 @@ beforeAll(async () => {
   api = await openApi({}, nowMs);
   const random = randomFrom(seed);
   console.info(`traffic seed ${seed}`);
-  refund = await seedRollout(
-    api.store,
-    {
-      prompt: 'refund-agent',
-      baseline: { version: 'v1', share: 0.9, errorRate: 0.011, medianMs: 900, quality: 0.86 },
-      candidate: { version: 'v2', share: 0.1, errorRate: 0.09, medianMs: 880, quality: 0.85 },
-      beganMs: nowMs - 90 * 60_000,
-      callsPerMinute: 60,
-      raisesAlert: true,
-    },
-    { fromMs: nowMs - 120 * 60_000, toMs: nowMs },
-    random,
-  );
+  refund = await seedRollout(api.store, worseRollout(nowMs), twoHoursTo(nowMs), random);
   await seedRollout(
     api.store,
     {
@@ -38,7 +26,7 @@ beforeAll(async () => {
       callsPerMinute: 10,
       raisesAlert: false,
     },
-    { fromMs: nowMs - 120 * 60_000, toMs: nowMs },
+    twoHoursTo(nowMs),
     random,
   );
 }, 60_000);

@@ -6,7 +6,7 @@ import { createVersionEvents } from '../../api/version-events.ts';
 import { findChromium, launchBrowser, listen } from './browser.ts';
 import { openApi, type TestApi } from './server.ts';
 import { callRow } from './rows.ts';
-import { randomFrom, seedRollout } from './traffic.ts';
+import { randomFrom, seedRollout, twoHoursTo, worseRollout } from './traffic.ts';
 
 /** The page in a real browser, on the real API and store. */
 const executable = findChromium();
@@ -85,20 +85,8 @@ describe('the page', { timeout: 60_000 }, () => {
     beforeAll(async () => {
       if (executable === null) return;
       const random = randomFrom(seed);
-      const time = { fromMs: nowMs - 120 * 60_000, toMs: nowMs };
-      const seeded = await seedRollout(
-        api.store,
-        {
-          prompt: 'refund-agent',
-          baseline: { version: 'v1', share: 0.9, errorRate: 0.011, medianMs: 900, quality: 0.86 },
-          candidate: { version: 'v2', share: 0.1, errorRate: 0.09, medianMs: 880, quality: 0.85 },
-          beganMs: nowMs - 90 * 60_000,
-          callsPerMinute: 60,
-          raisesAlert: true,
-        },
-        time,
-        random,
-      );
+      const time = twoHoursTo(nowMs);
+      const seeded = await seedRollout(api.store, worseRollout(nowMs), time, random);
       alertId = seeded.alertId ?? '';
       await seedRollout(
         api.store,

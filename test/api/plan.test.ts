@@ -1,19 +1,13 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { PlanAnswer } from '../../schemas/plan.ts';
 import { openApi, type TestApi } from './server.ts';
-import { randomFrom, seedRollout } from './traffic.ts';
+import { harmlessRollout, randomFrom, seedRollout, twoHoursTo } from './traffic.ts';
 
 let api: TestApi;
 const now = Date.parse('2026-06-01T10:00:00Z');
 beforeAll(async () => {
   api = await openApi({}, now);
-  const healthy = { errorRate: 0.02, medianMs: 900, quality: 0.86 };
-  await seedRollout(
-    api.store,
-    { prompt: 'refund-agent', baseline: { version: 'v1', share: 0.5, ...healthy }, candidate: { version: 'v2', share: 0.5, ...healthy }, beganMs: now - 3_600_000, callsPerMinute: 20, raisesAlert: false },
-    { fromMs: now - 2 * 3_600_000, toMs: now },
-    randomFrom(7),
-  );
+  await seedRollout(api.store, harmlessRollout(now, 20), twoHoursTo(now), randomFrom(7));
 });
 afterAll(() => api.close());
 

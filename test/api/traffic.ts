@@ -25,6 +25,27 @@ export function randomFrom(seed: number): () => number {
 export type Arm = { version: string; share: number; errorRate: number; medianMs: number; quality: number };
 export type Rollout = { prompt: string; baseline: Arm; candidate: Arm; beganMs: number; callsPerMinute: number; raisesAlert: boolean };
 
+const HOUR_MS = 3_600_000;
+
+/** v2 fails eight times as often as v1, on a tenth of the traffic, since an hour and a half; an alert says so. */
+export const worseRollout = (nowMs: number): Rollout => ({
+  prompt: 'refund-agent',
+  baseline: { version: 'v1', share: 0.9, errorRate: 0.011, medianMs: 900, quality: 0.86 },
+  candidate: { version: 'v2', share: 0.1, errorRate: 0.09, medianMs: 880, quality: 0.85 },
+  beganMs: nowMs - 1.5 * HOUR_MS,
+  callsPerMinute: 60,
+  raisesAlert: true,
+});
+
+/** Both versions alike, side by side since an hour. */
+export const harmlessRollout = (nowMs: number, callsPerMinute: number): Rollout => {
+  const healthy = { share: 0.5, errorRate: 0.02, medianMs: 900, quality: 0.86 };
+  return { prompt: 'refund-agent', baseline: { version: 'v1', ...healthy }, candidate: { version: 'v2', ...healthy }, beganMs: nowMs - HOUR_MS, callsPerMinute, raisesAlert: false };
+};
+
+/** The two hours before. */
+export const twoHoursTo = (nowMs: number): { fromMs: number; toMs: number } => ({ fromMs: nowMs - 2 * HOUR_MS, toMs: nowMs });
+
 function lognormal(random: () => number, median: number, sigma: number): number {
   return median * Math.exp(sigma * Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random()));
 }

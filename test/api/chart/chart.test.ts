@@ -3,7 +3,7 @@ import { chartSvg, type ChartFacts } from '../../../api/chart/svg.ts';
 import { pngOf } from '../../../api/chart/picture.ts';
 import { Alert } from '../../../schemas/alert.ts';
 import { openApi, type TestApi } from '../server.ts';
-import { randomFrom, seedRollout } from '../traffic.ts';
+import { randomFrom, seedRollout, twoHoursTo, worseRollout } from '../traffic.ts';
 
 /** The chart of an alert: from the real store, as SVG and PNG. */
 
@@ -13,19 +13,7 @@ let alertId = '';
 
 beforeAll(async () => {
   api = await openApi({}, nowMs);
-  const seeded = await seedRollout(
-    api.store,
-    {
-      prompt: 'refund-agent',
-      baseline: { version: 'v1', share: 0.9, errorRate: 0.011, medianMs: 900, quality: 0.86 },
-      candidate: { version: 'v2', share: 0.1, errorRate: 0.09, medianMs: 880, quality: 0.85 },
-      beganMs: nowMs - 90 * 60_000,
-      callsPerMinute: 60,
-      raisesAlert: true,
-    },
-    { fromMs: nowMs - 120 * 60_000, toMs: nowMs },
-    randomFrom(11),
-  );
+  const seeded = await seedRollout(api.store, worseRollout(nowMs), twoHoursTo(nowMs), randomFrom(11));
   alertId = seeded.alertId ?? '';
 }, 60_000);
 afterAll(() => api.close());
