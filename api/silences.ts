@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto';
 import { z } from '@hono/zod-openapi';
+import { derivedId } from '../schemas/derived-id.ts';
 import { compileMatchers } from '../schemas/matcher.ts';
 import type { Clock } from '../schemas/clock.ts';
 import type { Store } from '../schemas/store.ts';
@@ -49,7 +49,7 @@ export function createSilences({ store, clock }: { store: Store; clock: Clock },
     },
     async add(project, silence) {
       const { matchers, starts_ms, who } = silence;
-      const silence_id = `sil_${createHash('sha256').update(JSON.stringify([project, matchers, starts_ms, who])).digest('hex').slice(0, 20)}`;
+      const silence_id = derivedId('sil', JSON.stringify([project, matchers, starts_ms, who]));
       const row: Row = { silence_id, revision: 1, project, at_ms: clock(), ...silence };
       await store.insert('silences', [row]);
       return shown(row);

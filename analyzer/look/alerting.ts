@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto';
 import type { Alert } from '../../schemas/alert.ts';
+import { derivedId } from '../../schemas/derived-id.ts';
 import type { ComparisonSettings, MetricSettings, Stratum } from '../../schemas/evidence.ts';
 import type { Told } from './adjudication.ts';
 import type { ComparisonIdentity, Evidence } from './comparison.ts';
@@ -11,7 +11,7 @@ import { CONTROLS_MOVED } from '../statistics/evidence.ts';
 import { effectOf } from '../statistics/headline-effect.ts';
 import { onsetOf } from '../statistics/onset.ts';
 import { slicesOf } from '../statistics/slices.ts';
-import { summaryOf } from './summary.ts';
+import { quantileNameOf, summaryOf } from './summary.ts';
 
 /**
  * From evidence to an alert. A page needs both: evidence past its threshold, and an effect of the headline metric beyond
@@ -116,7 +116,16 @@ export type AlertContext = {
 };
 
 export function alertIdOf(identity: ComparisonIdentity): string {
-  return `alr_${createHash('sha256').update(identity.comparison_id).digest('hex').slice(0, 20)}`;
+  return derivedId('alr', identity.comparison_id);
+}
+
+export function linksOf(publicUrl: string, of: { readonly id: string; readonly comparison_id: string; readonly canRollBack?: boolean }): Alert['links'] {
+  return {
+    alert: `${publicUrl}/alerts/${of.id}`,
+    evidence: `${publicUrl}/v1/comparisons/${of.comparison_id}/evidence`,
+    chart: `${publicUrl}/v1/alerts/${of.id}/chart.png`,
+    rollback: of.canRollBack === true ? `${publicUrl}/alerts/${of.id}#rollback` : null,
+  };
 }
 
 export function alertOf(context: AlertContext): Alert {
@@ -152,13 +161,12 @@ export function alertOf(context: AlertContext): Alert {
     raised_at: new Date(context.raisedMs).toISOString(),
     resolved_at: null,
     examples: context.examples.map(({ trace_id, span_id, why }) => ({ trace_id, span_id, why })),
-    links: {
-      alert: `${context.publicUrl}/alerts/${id}`,
-      evidence: `${context.publicUrl}/v1/comparisons/${identity.comparison_id}/evidence`,
-      chart: `${context.publicUrl}/v1/alerts/${id}/chart.png`,
+    links: linksOf(context.publicUrl, {
+      id,
+      comparison_id: identity.comparison_id,
       // Where api/rollbacks/rules.ts lets a hook be asked.
-      rollback: context.canRollBack && severity === 'page' && identity.factor === 'prompt_version' ? `${context.publicUrl}/alerts/${id}#rollback` : null,
-    },
+      canRollBack: context.canRollBack && severity === 'page' && identity.factor === 'prompt_version',
+    }),
     summary: summaryOf({
       prompt: identity.prompt_name,
       candidate: nameOf(identity, identity.candidate, settings.group),
@@ -167,7 +175,7 @@ export function alertOf(context: AlertContext): Alert {
       kind: finding.settings.kind,
       direction: finding.settings.direction,
       values: { baseline: finding.baseline.value, candidate: finding.candidate.value },
-      quantile: effect.kind === 'difference' ? null : effect.kind.slice('ratio_'.length),
+      quantile: quantileNameOf(effect),
       onsetMs: finding.onsetMs,
     }),
   };

@@ -1,14 +1,15 @@
-import { createHash } from 'node:crypto';
 import type { Alert } from '../../schemas/alert.ts';
+import { derivedId } from '../../schemas/derived-id.ts';
 import type { Stratum } from '../../schemas/evidence.ts';
 import type { Told } from './adjudication.ts';
+import { linksOf } from './alerting.ts';
 import type { ComparisonIdentity } from './comparison.ts';
 import type { FactorName } from './factors.ts';
 import { countsOf, readingOf, seriesName, type DriftReading, type Series } from './drift-series.ts';
 import type { Pulse } from './pulse.ts';
 import type { MetricPolicy } from './references.ts';
 import { slotStartMs } from '../slots.ts';
-import { summaryOf } from './summary.ts';
+import { quantileNameOf, summaryOf } from './summary.ts';
 import { driftHeadline, driftOnset } from '../statistics/drift.ts';
 import { effectOf, type Measured } from '../statistics/headline-effect.ts';
 
@@ -153,7 +154,7 @@ export type DriftAlertContext = {
 
 export function driftAlertOf({ identity, accused: { culprit, bystanders }, models, finding, prompts, raisedMs, publicUrl }: DriftAlertContext): Alert {
   const { comparison_id, project, environment } = identity;
-  const id = `alr_${createHash('sha256').update(`${comparison_id}/${raisedMs}`).digest('hex').slice(0, 20)}`;
+  const id = derivedId('alr', `${comparison_id}/${raisedMs}`);
   const { effect, baseline, candidate, reading } = finding;
   const who = saysWho({ culprit, bystanders }, prompts);
   return {
@@ -174,7 +175,7 @@ export function driftAlertOf({ identity, accused: { culprit, bystanders }, model
     raised_at: new Date(raisedMs).toISOString(),
     resolved_at: null,
     examples: [],
-    links: { alert: `${publicUrl}/alerts/${id}`, evidence: `${publicUrl}/v1/comparisons/${comparison_id}/evidence`, chart: `${publicUrl}/v1/alerts/${id}/chart.png`, rollback: null },
+    links: linksOf(publicUrl, { id, comparison_id }),
     summary: summaryOf({
       prompt: culprit.value,
       candidate: `on ${models.length > 1 ? `${models.join(', ')} and ` : ''}${prompts.length} prompts`,
@@ -183,7 +184,7 @@ export function driftAlertOf({ identity, accused: { culprit, bystanders }, model
       kind: reading.shown.kind,
       direction: reading.shown.direction,
       values: { baseline: baseline.value, candidate: candidate.value },
-      quantile: effect.kind === 'difference' ? null : effect.kind.slice('ratio_'.length),
+      quantile: quantileNameOf(effect),
       onsetMs: finding.onsetMs,
     }),
   };

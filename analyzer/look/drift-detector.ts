@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { derivedId } from '../../schemas/derived-id.ts';
 import type { ComparisonSettings } from '../../schemas/evidence.ts';
 import type { AlertRecord } from './alert-record.ts';
 import type { ComparisonIdentity } from './comparison.ts';
@@ -62,7 +62,7 @@ export function placesOf({ project, environment, request_model, provider }: Puls
 export function createDetector(place: Place, slot: number): Detector {
   const { project, environment, by, of } = place;
   const named = by === 'provider' ? [project, environment, 'drift', 'provider', of] : [project, environment, 'drift', of];
-  const comparison_id = `cmp_${createHash('sha256').update(JSON.stringify(named)).digest('hex').slice(0, 20)}`;
+  const comparison_id = derivedId('cmp', JSON.stringify(named));
   const identity: ComparisonIdentity = { comparison_id, project, environment, prompt_name: '', factor: by, baseline: of, candidate: of, epoch: 0 };
   return restoreDetector(identity, { slot: slot - 1, met_slot: slot, seen_slot: slot, reference_slot: null, since_slot: slot, crossed_slot: null, alarm_id: null, claim: null, states: {}, model_states: {} }, null);
 }

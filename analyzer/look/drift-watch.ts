@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto';
 import type { Alert } from '../../schemas/alert.ts';
+import { derivedId } from '../../schemas/derived-id.ts';
 import type { Store } from '../../schemas/store.ts';
 import { createAlertRecord } from './alert-record.ts';
 import { createDetector, detectorName, fileOf, isOfProvider, isOpen, learn, placeOf, placesOf, restoreDetector, step, type Claim, type Detector, type DetectorFile } from './drift-detector.ts';
@@ -231,4 +231,4 @@ function withNew(known: readonly Bystander[], seen: readonly Bystander[]): Bysta
   return [...known, ...seen.filter((each) => !names.has(nameOf(each)))];
 }
 
-const alarmIdOf = (detectorId: string, slot: number): string => `cmp_${createHash('sha256').update(`${detectorId}/${slot}`).digest('hex').slice(0, 20)}`;
+const alarmIdOf = (detectorId: string, slot: number): string => derivedId('cmp', `${detectorId}/${slot}`);

@@ -1,9 +1,9 @@
-import { createHash } from 'node:crypto';
 import type { Alert } from '../../schemas/alert.ts';
+import { alertIdOf, linksOf } from './alerting.ts';
 import type { ComparisonIdentity } from './comparison.ts';
 import type { DriftFinding } from './drift-alert.ts';
 import type { FactorName } from './factors.ts';
-import { summaryOf } from './summary.ts';
+import { quantileNameOf, summaryOf } from './summary.ts';
 
 /** Something that changed on a prompt, and when. */
 export type RecentChange = { readonly factor: FactorName; readonly value: string; readonly at_ms: number };
@@ -28,7 +28,7 @@ export type PromptDriftContext = {
  */
 export function promptDriftAlertOf({ identity, finding, version, models, controls, moved, changes, raisedMs, publicUrl }: PromptDriftContext): Alert {
   const { comparison_id, project, environment, prompt_name } = identity;
-  const id = `alr_${createHash('sha256').update(comparison_id).digest('hex').slice(0, 20)}`;
+  const id = alertIdOf(identity);
   const { effect, baseline, candidate, reading } = finding;
   const isControlled = controls.length > 0;
   return {
@@ -50,7 +50,7 @@ export function promptDriftAlertOf({ identity, finding, version, models, control
     raised_at: new Date(raisedMs).toISOString(),
     resolved_at: null,
     examples: [],
-    links: { alert: `${publicUrl}/alerts/${id}`, evidence: `${publicUrl}/v1/comparisons/${comparison_id}/evidence`, chart: `${publicUrl}/alerts/${id}#evidence`, rollback: null },
+    links: linksOf(publicUrl, { id, comparison_id }),
     summary: summaryOf({
       prompt: prompt_name,
       candidate: version ?? '',
@@ -59,7 +59,7 @@ export function promptDriftAlertOf({ identity, finding, version, models, control
       kind: reading.shown.kind,
       direction: reading.shown.direction,
       values: { baseline: baseline.value, candidate: candidate.value },
-      quantile: effect.kind === 'difference' ? null : effect.kind.slice('ratio_'.length),
+      quantile: quantileNameOf(effect),
       onsetMs: finding.onsetMs,
     }),
   };

@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto';
 import type { Alert } from '../../schemas/alert.ts';
+import { derivedId } from '../../schemas/derived-id.ts';
 import type { ComparisonSettings } from '../../schemas/evidence.ts';
 import type { MixSettings } from '../../schemas/mix-settings.ts';
 import type { Store } from '../../schemas/store.ts';
@@ -168,7 +168,7 @@ export function createPromptDrift(deps: { readonly store: Store; readonly rows: 
     }, settings.mix);
     if (mix.may_explain !== null && slot - slotOf(finding.onsetMs) < LONGEST_WAIT_FOR_MIX) return null;
 
-    const comparison_id = `cmp_${createHash('sha256').update(JSON.stringify([prompt.project, prompt.environment, prompt.prompt_name, 'drift', slot])).digest('hex').slice(0, 20)}`;
+    const comparison_id = derivedId('cmp', JSON.stringify([prompt.project, prompt.environment, prompt.prompt_name, 'drift', slot]));
     const identity: ComparisonIdentity = { ...prompt, comparison_id, factor: 'unknown', baseline: 'the hour before', candidate: prompt.prompt_name, epoch: 0 };
     const frozen = settingsOf(one);
     rows.comparison({ identity, settings: frozen, snapshot: { slot, reference_slot: one.reference_slot } }, 'closed', 'it got worse though nothing changed');

@@ -2,7 +2,7 @@ import type { Alert } from '../../schemas/alert.ts';
 import type { ComparisonSettings, Stratum } from '../../schemas/evidence.ts';
 import { nameOf, onsetMsOf, toldSlices } from './alerting.ts';
 import type { ComparisonIdentity, Evidence } from './comparison.ts';
-import { summaryOf } from './summary.ts';
+import { quantileNameOf, summaryOf } from './summary.ts';
 import { betStrata } from '../statistics/effect.ts';
 import { effectOf } from '../statistics/headline-effect.ts';
 
@@ -36,7 +36,7 @@ export function renewedAlert(
       kind: metric.kind,
       direction: metric.direction,
       values: { baseline: baseline.value, candidate: candidate.value },
-      quantile: effect.kind === 'difference' ? null : effect.kind.slice('ratio_'.length),
+      quantile: quantileNameOf(effect),
       onsetMs,
     }),
   };

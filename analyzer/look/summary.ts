@@ -1,3 +1,5 @@
+import type { Effect } from '../statistics/effect.ts';
+
 /** An alert in one sentence, for people who have just been woken. */
 export type SummaryFacts = {
   readonly prompt: string;
@@ -27,6 +29,10 @@ const UNITS: ReadonlyMap<string, (value: number) => string> = new Map([
   ['ttft', milliseconds],
   ['cost', (value: number) => `$${significant(value)}`],
 ]);
+
+export function quantileNameOf({ kind }: Effect): string | null {
+  return kind === 'difference' ? null : kind.slice('ratio_'.length);
+}
 
 export function summaryOf(facts: SummaryFacts): string {
   const since = `since ${new Date(facts.onsetMs).toISOString().slice(11, 16)} UTC`;

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { derivedId } from '../../schemas/derived-id.ts';
 import type { BeforeAfter, ComparisonSettings, Stratum } from '../../schemas/evidence.ts';
 import type { Store } from '../../schemas/store.ts';
 import type { Arms } from './before-after.ts';
@@ -108,5 +108,5 @@ export function countArms(arms: { readonly factor: Factor; readonly group: strin
 
 function comparisonIdOf(key: PromptKey, pair: { readonly factor: string; readonly baseline: string; readonly candidate: string; readonly epoch: number }): string {
   const named = JSON.stringify([key.project, key.environment, key.prompt_name, pair.factor, pair.baseline, pair.candidate, pair.epoch]);
-  return `cmp_${createHash('sha256').update(named).digest('hex').slice(0, 20)}`;
+  return derivedId('cmp', named);
 }

@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto';
 import type { Alert } from '../../schemas/alert.ts';
+import { derivedId } from '../../schemas/derived-id.ts';
 import type { Store } from '../../schemas/store.ts';
 
 /** A fault of Culprit itself, or something that it cannot do right any more, as it is when it is looked for. Nothing of it is inferred: it is counted. */
@@ -48,16 +48,16 @@ export type FaultContext = {
 const EVERYWHERE = '(all)';
 
 export function causeIdOf(kind: FaultKind, { project, subject }: Fault): string {
-  return `${CAUSE}${createHash('sha256').update(JSON.stringify([kind.name, project, subject])).digest('hex').slice(0, 20)}`;
+  return derivedId(CAUSE, JSON.stringify([kind.name, project, subject]));
 }
 
-/** What the ids of causes begin with; they stand where other alerts have their comparison. */
-export const CAUSE = 'slf_';
+/** What the ids of causes begin with, before a `_`; they stand where other alerts have their comparison. */
+export const CAUSE = 'slf';
 
 /** @param epoch how many alerts the cause has had before. */
 export async function selfAlertOf(kind: FaultKind, fault: Fault, at: { readonly epoch: number; readonly raisedMs: number; readonly publicUrl: string }): Promise<Alert> {
   const { observed, allowed } = fault;
-  const id = `alr_${createHash('sha256').update(`${causeIdOf(kind, fault)}/${at.epoch}`).digest('hex').slice(0, 20)}`;
+  const id = derivedId('alr', `${causeIdOf(kind, fault)}/${at.epoch}`);
   const onset = new Date(Math.min(fault.sinceMs, at.raisedMs)).toISOString();
   return {
     id,

@@ -81,7 +81,7 @@ async function loadStates(store: Store): Promise<State[]> {
   const rows = await store.select<Omit<State, 'alert'> & { body: string }>(
     `SELECT comparison_id AS cause, sequence, at_ms, reason, body FROM alert_transitions WHERE startsWith(comparison_id, {cause:String})
      ORDER BY ${NEWEST_TRANSITION} DESC LIMIT 1 BY alert_id`,
-    { cause: CAUSE },
+    { cause: `${CAUSE}_` },
   );
   return rows.map(({ body, ...state }) => ({ ...state, alert: Alert.parse(JSON.parse(body)) })).sort((one, other) => (one.alert.raised_at < other.alert.raised_at ? 1 : one.alert.raised_at > other.alert.raised_at ? -1 : 0));
 }

@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto';
 import type { Alert } from '../../schemas/alert.ts';
+import { derivedId } from '../../schemas/derived-id.ts';
 import type { Store } from '../../schemas/store.ts';
 import type { Hook } from '../hooks/index.ts';
 
@@ -27,7 +27,7 @@ type Row = RollbackIdentity & Step;
 
 /** Also the idempotency key of all that is asked for it. */
 export function rollbackIdentity(alert: Alert & { readonly prompt: string }, { name, kind }: Pick<Hook, 'name' | 'kind'>): RollbackIdentity {
-  const rollback_id = `rbk_${createHash('sha256').update(JSON.stringify([alert.id, name])).digest('hex').slice(0, 20)}`;
+  const rollback_id = derivedId('rbk', JSON.stringify([alert.id, name]));
   return { rollback_id, project: alert.project, environment: alert.environment, prompt_name: alert.prompt, alert_id: alert.id, hook: name, kind, candidate: alert.culprit.value, baseline: alert.culprit.baseline };
 }
 

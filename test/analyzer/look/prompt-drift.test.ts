@@ -36,7 +36,7 @@ describe('a version that has been alone for an hour when it goes bad', () => {
     expect(alerts).toMatchObject([
       {
         state: 'open', severity: 'page', prompt: 'refund-agent', prompt_version: 'v2', metric: 'error_rate', culprit: { factor: 'unknown', value: 'refund-agent', baseline: 'the hour before' },
-        evidence: { grade: 'before_after' }, exonerated: [{ factor: 'model', reason: 'search, triage on it did not move' }],
+        evidence: { grade: 'before_after' }, links: { chart: expect.stringMatching(/\/v1\/alerts\/alr_\w+\/chart.png$/) }, exonerated: [{ factor: 'model', reason: 'search, triage on it did not move' }],
         recent_changes: [{ factor: 'prompt_version', value: 'v2', at: expect.stringMatching(/T08:30:/) }],
       },
     ]);
