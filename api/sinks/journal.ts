@@ -94,14 +94,14 @@ export function createJournal(store: Store) {
       return store.insert('deliveries', rows);
     },
 
-    /** What a silence held back is looked at again now. */
+    /** What a silence held back is looked at again now. Whoever holds back asks afterwards whether the silence still stands: one of the two sees the other. */
     async release(silenceId: string, nowMs: number): Promise<void> {
-      const rows = await store.select<{ transition_id: string; sink: string }>(
-        `SELECT transition_id, sink FROM deliveries WHERE attempt = 0 AND transition_id != '' GROUP BY transition_id, sink
+      const rows = await store.select<{ transition_id: string; sink: string; held_ms: number }>(
+        `SELECT transition_id, sink, max(at_ms) AS held_ms FROM deliveries WHERE attempt = 0 AND transition_id != '' GROUP BY transition_id, sink
          HAVING argMax(until_ms, at_ms) > {now:UInt64} AND argMax(detail, at_ms) = {detail:String}`,
         { now: nowMs, detail: silencedBy(silenceId) },
       );
-      await store.insert('deliveries', rows.map((row) => ({ ...row, attempt: 0, at_ms: nowMs, until_ms: nowMs, outcome: 'postponed', detail: 'its silence was ended' })));
+      await store.insert('deliveries', rows.map(({ transition_id, sink, held_ms }) => ({ transition_id, sink, attempt: 0, at_ms: Math.max(nowMs, held_ms + 1), until_ms: nowMs, outcome: 'postponed', detail: 'its silence was ended' })));
     },
   };
 }

@@ -3,7 +3,7 @@ import { labelsOf } from '../../schemas/matcher.ts';
 import { WebhookEvent } from '../../schemas/webhook.ts';
 import type { ActiveSilence, Routing } from '../routing.ts';
 import type { Message, Sink } from './index.ts';
-import type { AlertTransition, Journal, Progress, Withholding } from './journal.ts';
+import { silencedBy, type AlertTransition, type Journal, type Progress, type Withholding } from './journal.ts';
 
 /** What one sink is to be told, read from the store; what it is not to be told is written down with the reason. */
 
@@ -34,8 +34,8 @@ export function createReader(sink: Sink, { journal, routing, silences }: ReaderD
       const since = Math.max((await journal.knownSince(name, nowMs)) - NEW_SINK_LOOKS_BACK_MS, nowMs - HORIZON_MS, 0);
       const read = await journal.notYetTold({ sink: name, events: sink.events, since, now: nowMs, limit: limit + 1 });
       const rows = read.slice(0, limit).filter(({ transition_id }) => !known.has(transition_id));
-      const due = rows.length === 0 ? [] : await decide(rows, nowMs);
-      return { due, isMore: read.length > limit, nextPostponedMs: await journal.nextPostponed(name, nowMs) };
+      const { due, released } = rows.length === 0 ? { due: [], released: false } : await decide(rows, nowMs);
+      return { due, isMore: released || read.length > limit, nextPostponedMs: await journal.nextPostponed(name, nowMs) };
     },
 
     /** All that is open and was told before, a page at a time: for a receiver that forgets. */
@@ -54,7 +54,7 @@ export function createReader(sink: Sink, { journal, routing, silences }: ReaderD
     },
   };
 
-  async function decide(rows: readonly (AlertTransition & Progress)[], nowMs: number): Promise<Due[]> {
+  async function decide(rows: readonly (AlertTransition & Progress)[], nowMs: number): Promise<{ readonly due: Due[]; readonly released: boolean }> {
     const [standing, active] = await Promise.all([journal.standing(name, [...new Set(rows.map(({ alert_id }) => alert_id))]), silences(nowMs)]);
     const withheld = new Set<string>();
     const held: Withholding[] = [];
@@ -82,7 +82,17 @@ export function createReader(sink: Sink, { journal, routing, silences }: ReaderD
       held.push({ transition_id, sink: name, attempt: 0, at_ms: nowMs, until_ms: isLater ? decision.untilMs : 0, outcome: isLater ? 'postponed' : 'withheld', detail: decision.why });
     }
     await journal.record(held);
-    return due;
+    return { due, released: await releaseEnded(active, held, nowMs) };
+  }
+
+  /** A silence that was ended while it held something back did not know of it: what it held back is looked at again. */
+  async function releaseEnded(read: readonly ActiveSilence[], held: readonly Withholding[], nowMs: number): Promise<boolean> {
+    const used = read.filter(({ id }) => held.some(({ outcome, detail }) => outcome === 'postponed' && detail === silencedBy(id)));
+    if (used.length === 0) return false;
+    const standing = new Map((await silences(nowMs)).map(({ id, ends_ms }) => [id, ends_ms]));
+    const ended = used.filter(({ id, ends_ms }) => standing.get(id) !== ends_ms);
+    for (const { id } of ended) await journal.release(id, nowMs);
+    return ended.length > 0;
   }
 }
 

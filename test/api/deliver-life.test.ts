@@ -105,6 +105,21 @@ describe('silences', () => {
     expect(told(received)).toEqual(['latency-1', 'a-1']);
   });
 
+  it('hold nothing back that ended after they were read, and before what they hold was written down', async () => {
+    const { url, received } = await here.receiver();
+    const { id } = await silence(['prompt=refund-agent'], 30);
+    here.deliverTo({
+      webhooks: [hook('ops', url)],
+      silences: async (nowMs) => {
+        const active = await here.silences.active(nowMs);
+        await here.silences.end('default', id, { who: 'mira', reason: 'over' });
+        return active;
+      },
+    });
+    await here.raise('a');
+    expect(told(received)).toEqual(['a-1']);
+  });
+
   it('still tell those who know of an alert that it is over', async () => {
     const { url, received } = await here.receiver();
     here.deliverTo({ webhooks: [hook('ops', url)] });

@@ -40,7 +40,7 @@ export async function openDelivering() {
   return {
     store, time, silences, warnings,
 
-    deliverTo(settings: { webhooks?: Webhook[]; sinks?: SinkSettings[]; routes?: unknown[]; waitingDeliveries?: number }) {
+    deliverTo(settings: { webhooks?: Webhook[]; sinks?: SinkSettings[]; routes?: unknown[]; waitingDeliveries?: number; silences?: typeof silences.active }) {
       const schedule = (delayMs: number, task: () => void) => {
         const entry = { dueMs: elapsedMs + delayMs, task };
         tasks.push(entry);
@@ -48,7 +48,7 @@ export async function openDelivering() {
       };
       const routing = createRouting((settings.routes ?? []).map((route) => RouteEntry.parse(route)));
       delivery = createDelivery(
-        { store, sinks: createSinks({ webhooks: settings.webhooks ?? [], sinks: settings.sinks ?? [] }), clock, random: () => 0, schedule, routing, silences: silences.active, complete: createVersionEvents(store).complete, picture: async () => null, post: createPost({ clock }, { allowPrivateAddresses: true }), warn: (message) => warnings.push(message) },
+        { store, sinks: createSinks({ webhooks: settings.webhooks ?? [], sinks: settings.sinks ?? [] }), clock, random: () => 0, schedule, routing, silences: settings.silences ?? silences.active, complete: createVersionEvents(store).complete, picture: async () => null, post: createPost({ clock }, { allowPrivateAddresses: true }), warn: (message) => warnings.push(message) },
         { waitingDeliveries: settings.waitingDeliveries ?? 1000 },
       );
       cleanups.push(delivery.close);
