@@ -12,10 +12,12 @@ export type OpenedLog = { readonly log: Log; /** Resolves when everything that w
 export type Consume = (messages: readonly LogMessage[]) => Promise<void>;
 
 let lastNumber = 0;
+/** A broker deletes what is older than its retention, also what it was sent just now. */
+const firstMs = Date.now();
 
 export function message(changed: Partial<LogMessage> = {}): LogMessage {
   lastNumber += 1;
-  return { signal: 'traces', project: 'default', received_ms: 1_780_000_000_000 + lastNumber, encoding: 'protobuf', body: Buffer.from(`message ${lastNumber}`), ...changed };
+  return { signal: 'traces', project: 'default', received_ms: firstMs + lastNumber, encoding: 'protobuf', body: Buffer.from(`message ${lastNumber}`), ...changed };
 }
 
 /** What crosses the log; `decoded` may, within one process. */
