@@ -8,6 +8,11 @@ export function some<Each>(all: readonly Each[], few: number): readonly Each[] {
   return isLong || all.length <= few ? all : Array.from({ length: few }, (_, index) => all[Math.floor((index * all.length) / few)]).filter((each) => each !== undefined);
 }
 
+/** How many: so many in the long form, else `few`. */
+export function many(inLong: number, few: number): number {
+  return isLong ? inLong : few;
+}
+
 /** Skips what only the long form runs, and says so. */
 export function inLongForm(context: TestContext): void {
   if (!isLong) context.skip('LONG=1 runs it');

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { many } from '../long.ts';
 import { callsOf, scenario } from '../simulation/traffic.ts';
 import { HARMLESS } from './harmless.ts';
 import { rollout, tooMany } from './rollout.ts';
@@ -8,7 +9,7 @@ import { rollout, tooMany } from './rollout.ts';
  * looks. Held here against α = 5 %, where there is more to see than at the default of 1 %.
  */
 const ALPHA = 0.05;
-const RUNS = 24;
+const RUNS = many(24, 12);
 const shapes = Object.entries(HARMLESS);
 
 describe('a harmless rollout', () => {
@@ -30,7 +31,7 @@ describe('a harmless rollout', () => {
 
   it('would be paged far too often if the calls of a session were counted one by one', { timeout: 60_000 }, () => {
     const traffic = scenario({ minutes: 180, callsPerMinute: 60, versions: [[0, { v1: 1 }], [20, { v1: 0.5, v2: 0.5 }]], sessions: { meanCalls: 12, gapS: 15, deviation: 0.15 } });
-    const runs = 16;
+    const runs = many(16, 8);
     const crossed = (apart: boolean): number =>
       Array.from({ length: runs }, (_, run) => callsOf(traffic, 90_000 + run))
         .map((calls) => rollout(apart ? calls.map((call) => ({ ...call, session: call.trace_id })) : calls, { alpha: ALPHA }))

@@ -64,13 +64,12 @@ describe('replay', () => {
     expect(alerts.map(({ state, prompt, metric, culprit: { value, baseline } }) => [state, prompt, metric, value, baseline])).toEqual([['open', 'shop', 'error_rate', fingerprint('v2'), fingerprint('v1')]]);
   });
 
-  it('prints the same bytes for the same file again, packed or not, and for its parts in order', async () => {
-    expect((await culprit('replay', '--json', 'all.jsonl')).stdout).toBe(once);
+  it('prints the same bytes for the same file packed, and for its parts in order', async () => {
     expect((await culprit('replay', '--json', 'all.jsonl.gz')).stdout).toBe(once);
     expect((await culprit('replay', '--json', 'first.jsonl', 'second.jsonl')).stdout).toBe(once);
   });
 
-  it('writes evidence that verify agrees with, and does not once a count was edited', async () => {
+  it('prints the same bytes again, and writes evidence that verify agrees with, but not once a count was edited', async () => {
     const { status, stdout } = await culprit('replay', '--json', '--evidence', 'evidence', 'all.jsonl');
     expect([status, stdout]).toEqual([0, once]);
     const alert = Alert.parse(JSON.parse(once));

@@ -114,7 +114,7 @@ describe('topics that somebody else writes', () => {
     await producer.disconnect();
     await vi.waitFor(() => expect(came.flatMap((one) => one.spans)).toEqual(sent.map(nameOf)), { timeout: 10_000, interval: 50 });
     const parked: { value: string; headers: Record<string, string> }[] = [];
-    const reader = kafka.consumer({ groupId: randomUUID() });
+    const reader = kafka.consumer({ groupId: randomUUID(), maxWaitTimeInMs: 100 });
     await reader.connect();
     await reader.subscribe({ topics: [topics.parked], fromBeginning: true });
     await reader.run({ eachMessage: async ({ message }) => void parked.push({ value: String(message.value), headers: Object.fromEntries(Object.entries(message.headers ?? {}).map(([name, value]) => [name, String(value)])) }) });
@@ -149,7 +149,7 @@ describe('codecs', () => {
     await producer.connect();
     const values = Array.from({ length: 50 }, (_, index) => Buffer.from(`value ${index} `.repeat(400)));
     await producer.send({ topic: topics.spans, compression: kafkajs.CompressionTypes[name], messages: values.map((value) => ({ value, partition: 0 })) });
-    const consumer = kafka.consumer({ groupId: randomUUID() });
+    const consumer = kafka.consumer({ groupId: randomUUID(), maxWaitTimeInMs: 100 });
     const got: string[] = [];
     await consumer.connect();
     await consumer.subscribe({ topics: [topics.spans], fromBeginning: true });
