@@ -94,6 +94,7 @@ export function startAnalyzerRole(config: Config, deps: ServerDependencies): Pro
         parking: counted(createTopicParking(sender, topics.parked), metrics),
         clock: deps.clock,
         warn: deps.warn,
+        missed: metrics.missed,
         openShard: async (shard) => {
           const opened = await openIngestShard(store, config, { shard, sharedBy: consumer?.owned().length ?? topics.shards }, deps.clock());
           return { ...opened, write: (batch) => traced(deps.tracer, 'write batch', { 'culprit.shard': shard, 'culprit.messages': batch.length }, () => opened.write(batch)) };

@@ -36,6 +36,8 @@ export type ConsumerDeps<Opened extends Shard> = {
   readonly parking: Parking;
   readonly clock: Clock;
   readonly warn: (message: string, error?: unknown) => void;
+  /** Hears of messages that the broker deleted before they were read; of at least so many. */
+  readonly missed: (messages: number) => void;
   /** Takes up what an earlier owner left. */
   readonly openShard: (shard: number) => Promise<Opened>;
 };
@@ -66,13 +68,18 @@ type Batch = EachBatchPayload['batch'];
 
 export async function startConsumer<Opened extends Shard>(deps: ConsumerDeps<Opened>, settings: { readonly group: string; readonly project: string; readonly concurrency: number }): Promise<LogConsumer<Opened>> {
   const { topics, clock, warn } = deps;
-  const positions = await createPositions(deps.kafka, { group: settings.group, topics: [topics.spans, topics.logs] });
+  const positions = await createPositions(deps.kafka, { group: settings.group, topics: [topics.spans, topics.logs] }, (topic, partition, messages) => {
+    warn(`${messages ?? 'some'} messages of ${topic}/${partition} are lost: the broker deleted them, by the retention of the topic, before they were read`);
+    deps.missed(messages ?? 1);
+  });
+  const unknown = (error: unknown): void => warn('whether the broker deleted messages that were not read is not known', error);
   const shards = new Map<number, Promise<Opened>>();
   let owned: readonly number[] = [];
   let member = '';
   let heardOfMs = Number.NEGATIVE_INFINITY;
   let consumer: Consumer | null = null;
   let isClosed = false;
+  let taking: Promise<void> = Promise.resolve();
 
   const shardOf = (number: number): Promise<Opened> => {
     let opened = shards.get(number);
@@ -92,6 +99,7 @@ export async function startConsumer<Opened extends Shard>(deps: ConsumerDeps<Ope
     member = memberId;
     owned = [...now];
     heardOfMs = clock();
+    taking = positions.took(owned).catch(unknown);
   };
 
   const takeBatch = async ({ batch, heartbeat, resolveOffset, commitOffsetsIfNecessary, isRunning, isStale }: EachBatchPayload): Promise<void> => {
@@ -125,6 +133,9 @@ export async function startConsumer<Opened extends Shard>(deps: ConsumerDeps<Ope
       }
     };
     try {
+      // If what was to be read next is deleted, the client goes on from where the partition begins. What it was is known until our first commit.
+      await taking;
+      await positions.reached(batch.topic, batch.partition, BigInt(batch.messages[0]?.offset ?? 0)).catch(unknown);
       const shard = await persist(`taking up shard ${batch.partition}`, () => shardOf(batch.partition));
       for (const messages of chunksOf(batch.messages)) {
         if (!isRunning() || isStale()) return;

@@ -13,27 +13,69 @@ export const ON_THE_WAY_MS = 2_000;
 
 type Position = { readonly next: bigint; readonly stampMs: number | null };
 
-export async function createPositions(kafka: Kafka, settings: { readonly group: string; readonly topics: readonly string[] }) {
+/** What the client commits, before it goes on from the beginning of a partition, where what was to be read next is not there any more. */
+const RESET = -2n;
+
+/**
+ * @param onMissed hears of messages that the broker deleted, by its retention, before anybody had read them; null: how many is not known. It may hear
+ * again of a partition in which nothing came since, after a restart.
+ */
+export async function createPositions(kafka: Kafka, settings: { readonly group: string; readonly topics: readonly string[] }, onMissed: (topic: string, partition: number, messages: number | null) => void) {
   const admin = kafka.admin();
   await admin.connect();
   const known = new Map<string, Position>();
   /** Where each partition ended when that was last asked. */
   const ends = new Map<string, bigint>();
+  /** Where the group stood before we joined it. */
+  const before = new Map<string, bigint>();
   const keyOf = (topic: string, partition: number): string => `${topic}/${partition}`;
+
+  const committed = async (topic: string): Promise<{ partition: number; offset: bigint }[]> => {
+    const [answer] = await admin.fetchOffsets({ groupId: settings.group, topics: [topic] });
+    return (answer?.partitions ?? []).map(({ partition, offset }) => ({ partition, offset: BigInt(offset) }));
+  };
+  for (const topic of settings.topics) {
+    // A new cluster may not have found the coordinator of a new group yet, which stands nowhere.
+    const stood = await committed(topic).catch(() => []);
+    for (const { partition, offset } of stood) if (offset >= 0n) before.set(keyOf(topic, partition), offset);
+  }
 
   /** Where the group stands in partitions that nothing has been read from yet. */
   const recall = async (topic: string, shards: readonly number[], lows: ReadonlyMap<number, bigint>): Promise<void> => {
-    const unknown = shards.filter((shard) => !known.has(keyOf(topic, shard)));
-    if (unknown.length === 0) return;
-    const [answer] = await admin.fetchOffsets({ groupId: settings.group, topics: [topic] });
-    for (const { partition, offset } of answer?.partitions ?? []) {
-      if (!unknown.includes(partition) || known.has(keyOf(topic, partition))) continue;
-      const committed = BigInt(offset);
-      known.set(keyOf(topic, partition), { next: committed < 0n ? (lows.get(partition) ?? 0n) : committed, stampMs: null });
+    const isUnknown = (partition: number): boolean => shards.includes(partition) && !known.has(keyOf(topic, partition));
+    if (!shards.some(isUnknown)) return;
+    for (const { partition, offset } of await committed(topic)) {
+      if (!isUnknown(partition)) continue;
+      const low = lows.get(partition) ?? 0n;
+      known.set(keyOf(topic, partition), { next: offset < 0n ? low : offset, stampMs: null });
+      const stood = before.get(keyOf(topic, partition));
+      if (offset === RESET) onMissed(topic, partition, stood === undefined ? null : Number(low - stood));
     }
   };
 
+  /** Where the partition begins now, after what was read: what lies between is gone. */
+  const begin = (topic: string, partition: number, low: bigint): void => {
+    const position = known.get(keyOf(topic, partition));
+    if (position === undefined || position.next >= low) return;
+    known.set(keyOf(topic, partition), { ...position, next: low });
+    onMissed(topic, partition, Number(low - position.next));
+  };
+
   return {
+    /** Learns where the group stands in these shards, which are ours from now on. Throws what the broker answers. */
+    async took(shards: readonly number[]): Promise<void> {
+      for (const topic of settings.topics) {
+        const found = await admin.fetchTopicOffsets(topic);
+        await recall(topic, shards, new Map(found.map(({ partition, low }) => [partition, BigInt(low)])));
+      }
+    },
+    /** A batch begins here; where the one before ended earlier, the broker is asked whether that is because it deleted what was between. */
+    async reached(topic: string, partition: number, offset: bigint): Promise<void> {
+      const position = known.get(keyOf(topic, partition));
+      if (position === undefined || position.next >= offset) return;
+      const found = (await admin.fetchTopicOffsets(topic)).find((one) => one.partition === partition);
+      if (found !== undefined) begin(topic, partition, least(BigInt(found.low), offset));
+    },
     moved: (topic: string, partition: number, position: Position): void => void known.set(keyOf(topic, partition), position),
     /** Forgets the partitions of shards that are not among these. */
     keep(shards: ReadonlySet<number>): void {
@@ -45,9 +87,10 @@ export async function createPositions(kafka: Kafka, settings: { readonly group: 
       for (const topic of settings.topics) {
         const found = await admin.fetchTopicOffsets(topic);
         await recall(topic, shards, new Map(found.map(({ partition, low }) => [partition, BigInt(low)])));
-        for (const { partition, high } of found) {
+        for (const { partition, low, high } of found) {
           if (!shards.includes(partition)) continue;
           ends.set(keyOf(topic, partition), BigInt(high));
+          begin(topic, partition, BigInt(low));
           const position = known.get(keyOf(topic, partition));
           if (position === undefined) continue;
           const mark = position.next >= BigInt(high) ? askedMs : position.stampMs;
@@ -68,4 +111,8 @@ export async function createPositions(kafka: Kafka, settings: { readonly group: 
     },
     close: () => admin.disconnect(),
   };
+}
+
+function least(one: bigint, other: bigint): bigint {
+  return one < other ? one : other;
 }

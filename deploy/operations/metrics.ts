@@ -20,6 +20,8 @@ export type Metrics = {
   watchLag(lag: () => readonly PartitionLag[]): void;
   /** A message went to the topic of the parked ones. */
   parked(): void;
+  /** Messages were deleted by the broker before they were read. */
+  missed(messages: number): void;
 };
 
 /** Messages of a partition that the group has not stored yet. */
@@ -117,6 +119,7 @@ export function createMetrics(role: Role): Metrics {
       });
     },
     parked: counterOf('culprit_messages_parked_total', 'Messages that went to the topic of those that cannot be read'),
+    missed: counterOf('culprit_messages_missed_total', 'Messages that the broker deleted, by the retention of the topic, before they were read'),
   };
 
   function gaugeOf(name: string, help: string, read: () => number | null): void {
@@ -132,8 +135,8 @@ export function createMetrics(role: Role): Metrics {
     });
   }
 
-  function counterOf(name: string, help: string): () => void {
+  function counterOf(name: string, help: string): (count?: number) => void {
     const counter = new Counter({ name, help, registers });
-    return () => counter.inc();
+    return (count = 1) => counter.inc(count);
   }
 }

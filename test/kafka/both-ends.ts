@@ -15,16 +15,16 @@ export function settingsFor(broker: Broker, suffix: string): KafkaSettings {
   return KafkaSettings.parse({ brokers: [broker.address], group: `group-${suffix}`, topics: { spans: `spans-${suffix}`, logs: `logs-${suffix}`, parked: `parked-${suffix}`, duties: `duties-${suffix}`, partitions: 3 } });
 }
 
-/** The log with both ends, over topics of its own: what came out, by shard. */
-export async function openBothEnds(broker: Broker) {
-  const settings = settingsFor(broker, randomUUID());
+/** The log with both ends, by default over topics of its own: what came out, by shard. */
+export async function openBothEnds(broker: Broker, settings: KafkaSettings = settingsFor(broker, randomUUID())) {
   const kafka = createKafka(settings, () => undefined);
   const topics = await prepareTopics(kafka, settings);
   const sender = await openSender(settings, topics.maxMessageBytes);
   const came: { readonly shard: number; readonly message: LogMessage; readonly spans: readonly string[]; readonly rejected: ReadonlyMap<string, number> }[] = [];
+  const missed: number[] = [];
   const consumer = await startConsumer<Shard>(
     {
-      kafka, topics, sender, cut: createRecordCutter(topics), parking: createTopicParking(sender, topics.parked), clock: Date.now, warn: () => undefined,
+      kafka, topics, sender, cut: createRecordCutter(topics), parking: createTopicParking(sender, topics.parked), clock: Date.now, warn: () => undefined, missed: (messages) => void missed.push(messages),
       openShard: async (shard) => ({
         read(message, rejected) {
           const decoded = decode(message);
@@ -41,5 +41,5 @@ export async function openBothEnds(broker: Broker) {
     await consumer.close();
     await sender.close();
   };
-  return { settings, kafka, topics, sender, came, close };
+  return { settings, kafka, topics, sender, came, missed, close };
 }

@@ -49,7 +49,7 @@ logContract('kafka', async (consume) => {
     },
   };
   const consumer = await startConsumer(
-    { kafka, topics, sender, cut: createRecordCutter(topics), parking: createTopicParking(sender, topics.parked), clock: Date.now, warn, openShard: async () => shard },
+    { kafka, topics, sender, cut: createRecordCutter(topics), parking: createTopicParking(sender, topics.parked), clock: Date.now, warn, missed: () => undefined, openShard: async () => shard },
     { group: settings.group, project: 'default', concurrency: 3 },
   );
   const admin = kafka.admin();
@@ -121,6 +121,38 @@ describe('topics that somebody else writes', () => {
     await vi.waitFor(() => expect(parked).toMatchObject([{ value: 'this is no span', headers: { theirs: 'kept', 'culprit-source': `${topics.spans}/${partition}/0`, 'culprit-reason': expect.stringContaining('malformed') } }]), { timeout: 10_000, interval: 50 });
     await reader.disconnect();
     await close();
+  });
+});
+
+describe('a broker that deletes what nobody has read', () => {
+  it('is found out, at the start and while it is read', async () => {
+    const { settings, kafka, topics, came, missed, close } = await openBothEnds(broker);
+    const [partition, stamp] = [1, Date.now()];
+    const placeOf = createPlacement(topics.shards);
+    const producer = kafka.producer({ createPartitioner: kafkajs.Partitioners.DefaultPartitioner });
+    await producer.connect();
+    const send = async (count: number): Promise<void> => {
+      const here = spans(60).filter((span) => placeOf(span.trace_id) === partition).slice(0, count);
+      await producer.send({ topic: topics.spans, messages: here.map((span) => ({ value: tracesBody([span], stamp), partition })) });
+    };
+    const admin = kafka.admin();
+    await admin.connect();
+    await send(2);
+    await vi.waitFor(() => expect(came.length).toBe(2), { timeout: 20_000, interval: 50 });
+    expect(missed).toEqual([]);
+    await close();
+
+    await send(3);
+    // The client deletes only of topics that it has asked for.
+    await admin.fetchTopicOffsets(topics.spans);
+    await admin.deleteTopicRecords({ topic: topics.spans, partitions: [{ partition, offset: '4' }] });
+    const again = await openBothEnds(broker, settings);
+    await vi.waitFor(() => expect([again.came.length, again.missed]).toEqual([1, [2]]), { timeout: 20_000, interval: 50 });
+    await send(1);
+    await vi.waitFor(() => expect([again.came.length, again.missed]).toEqual([2, [2]]), { timeout: 20_000, interval: 50 });
+    await again.close();
+    await admin.disconnect();
+    await producer.disconnect();
   });
 });
 
