@@ -1,8 +1,8 @@
 import { z } from '@hono/zod-openapi';
-import { forecast, type Change } from '../analyzer/statistics/forecast.ts';
-import type { Stratum } from '../analyzer/statistics/types.ts';
+import { forecast, hoursToProof, type Change, type Proof, type Traffic } from '../analyzer/statistics/forecast.ts';
+import type { Reference, Stratum } from '../analyzer/statistics/types.ts';
 import type { MetricKind, MetricSettings } from '../schemas/evidence.ts';
-import type { Found } from './comparisons.ts';
+import type { Comparison, Found } from './comparisons.ts';
 
 /** How long until a change would be found, at the traffic so far: what "undecided" is worth. */
 export const Forecast = z
@@ -21,14 +21,30 @@ const CHANGES: Readonly<Record<MetricKind, (metric: MetricSettings) => Change>> 
 };
 const FEWEST_UNITS = 50;
 const HOUR_MS = 3_600_000;
+/** No comparison is open for longer. */
+const LONGEST_HOURS = 14 * 24;
 
 /** @param strata of the metric, with both arms. Null where it is not bet on, or too little was seen. */
 export function forecastOf(metric: MetricSettings, strata: readonly Stratum[], { comparison, settings }: Found): Forecast | null {
-  const together = strata.filter(({ use }) => use === 'bet');
-  const hours = ((comparison.last_look_ms ?? comparison.opened_ms) - comparison.opened_ms) / HOUR_MS;
+  const seen = seenOf(metric, strata, comparison);
+  if (seen === null) return null;
+  const change = CHANGES[metric.kind](metric);
+  const { hours, candidate_units } = forecast(metric, seen.baseline, change, seen.traffic, { alpha: settings.alpha, stake: settings.stake, weight: metric.weight, models: settings.models.length });
+  return { change, hours, candidate_units };
+}
+
+/** Hours from the opening until it is proved to be no worse, if both arms are alike from now on. Null where that takes longer than a comparison lives, or too little was seen. */
+export function proofHoursOf(metric: MetricSettings, strata: readonly Stratum[], { comparison }: Found, proof: Proof): number | null {
+  const seen = seenOf(metric, strata, comparison);
+  const hours = seen === null ? null : hoursToProof(metric, seen.baseline, seen.traffic, proof);
+  return seen === null || hours === null || seen.hours + hours > LONGEST_HOURS ? null : seen.hours + hours;
+}
+
+function seenOf(metric: MetricSettings, strata: readonly Stratum[], { opened_ms, last_look_ms }: Comparison): { baseline: Reference; traffic: Traffic; hours: number } | null {
+  const hours = ((last_look_ms ?? opened_ms) - opened_ms) / HOUR_MS;
   const baseline = new Map<number, number>();
   const units = { a: 0, b: 0 };
-  for (const { bins, a, b } of together) {
+  for (const { bins, a, b } of strata.filter(({ use }) => use === 'bet')) {
     for (const [cell, bin] of bins.entries()) {
       baseline.set(bin, (baseline.get(bin) ?? 0) + (a[cell] ?? 0));
       units.a += a[cell] ?? 0;
@@ -37,15 +53,11 @@ export function forecastOf(metric: MetricSettings, strata: readonly Stratum[], {
   }
   if (metric.weight === 0 || hours <= 0 || units.a < FEWEST_UNITS || units.b === 0 || (metric.kind !== 'rate' && metric.reference === null)) return null;
   const seen = [...baseline].filter(([, count]) => count > 0).sort(([left], [right]) => left - right);
-  const change = CHANGES[metric.kind](metric);
-  const { hours: needed, candidate_units } = forecast(
-    metric,
-    { bins: seen.map(([bin]) => bin), counts: seen.map(([, count]) => count) },
-    change,
-    { units_per_hour: (units.a + units.b) / hours, candidate_share: units.b / (units.a + units.b) },
-    { alpha: settings.alpha, stake: settings.stake, weight: metric.weight, models: settings.models.length },
-  );
-  return { change, hours: needed, candidate_units };
+  return {
+    baseline: { bins: seen.map(([bin]) => bin), counts: seen.map(([, count]) => count) },
+    traffic: { units_per_hour: (units.a + units.b) / hours, candidate_share: units.b / (units.a + units.b) },
+    hours,
+  };
 }
 
 /** In words, for people who wait. */

@@ -1,7 +1,7 @@
 import { z } from '@hono/zod-openapi';
 import { armsOf, betStrata, differenceOf, worseningOf } from '../analyzer/statistics/effect.ts';
 import { quantileOf } from '../analyzer/statistics/headline-effect.ts';
-import { notWorseCurve } from '../analyzer/statistics/not-worse.ts';
+import { notWorseCurve, wealthOf } from '../analyzer/statistics/not-worse.ts';
 import { quantileRatioOf } from '../analyzer/statistics/quantile-ratio.ts';
 import type { Stratum } from '../analyzer/statistics/types.ts';
 import { slicesOf } from '../analyzer/statistics/slices.ts';
@@ -10,7 +10,7 @@ import { MetricKind, type MetricSettings } from '../schemas/evidence.ts';
 import type { ApiDeps } from './app.ts';
 import type { Found } from './comparisons.ts';
 import { readStrata } from './evidence.ts';
-import { Forecast, forecastOf } from './forecasts.ts';
+import { Forecast, forecastOf, proofHoursOf } from './forecasts.ts';
 import { Verdict } from './verdict.ts';
 
 const Arm = z.object({
@@ -39,6 +39,7 @@ export const MetricResult = z
     slices: z.array(Slice).openapi({ description: 'by model, operation, and each attribute that strata are kept apart by, of which there are two values or more; worst first' }),
     strata: z.number().int(),
     forecast: Forecast.nullable(),
+    proof_hours: z.number().nullable().openapi({ description: 'from the opening until it is proved to be no worse, about, if both versions are alike from now on; null: it is not undecided, or that is not in sight' }),
   })
   .openapi('MetricResult');
 export type MetricResult = z.infer<typeof MetricResult>;
@@ -82,6 +83,8 @@ async function compute(deps: ApiDeps, { comparison, settings }: Found): Promise<
     const bets = betStrata(strata, name, metric);
     const peak_e_value = peakOf.get(name) ?? null;
     const worsening = worseningOf(metric, bets);
+    const isGuarded = settings.guards.some((guard) => guard.metric === name || guard.metric === '*');
+    const { verdict, logWealth } = verdictOf(metric, bets, { worsening, isRegressed: isProved && (peak_e_value ?? 0) >= comparison.threshold });
     results.push({
       name,
       kind: metric.kind,
@@ -91,7 +94,7 @@ async function compute(deps: ApiDeps, { comparison, settings }: Found): Promise<
       severity: metric.severity,
       e_value: comparison.metrics[name] ?? null,
       peak_e_value,
-      verdict: settings.guards.some((guard) => guard.metric === name || guard.metric === '*') ? 'undecided' : verdictOf(metric, bets, { worsening, isRegressed: isProved && (peak_e_value ?? 0) >= comparison.threshold }),
+      verdict: isGuarded ? 'undecided' : verdict,
       worsening,
       tolerated: toleratedOf(metric),
       ...quantiledArms(metric, bets),
@@ -99,6 +102,7 @@ async function compute(deps: ApiDeps, { comparison, settings }: Found): Promise<
       slices: slicesOf(strata, { name, metric, settings }),
       strata: bets.length,
       forecast: forecastOf(metric, bets, { comparison, settings }),
+      proof_hours: verdict === 'undecided' && !isGuarded ? proofHoursOf(metric, bets, { comparison, settings }, { log_wealth: logWealth, threshold: notWorseThreshold }) : null,
     });
     // One metric takes milliseconds; whatever else the process serves goes on between two.
     await new Promise((resolve) => setImmediate(resolve));
@@ -106,21 +110,20 @@ async function compute(deps: ApiDeps, { comparison, settings }: Found): Promise<
   return results.toSorted((one, other) => other.weight - one.weight || (one.name < other.name ? -1 : 1));
 }
 
-/** A metric regressed where the comparison's sum crossed, its own evidence did too, and the effect is beyond what is tolerated. */
-function verdictOf(metric: MetricSettings, bets: readonly Stratum[], { worsening, isRegressed }: { worsening: number | null; isRegressed: boolean }): Verdict {
-  if (worsening === null) return 'no_data';
-  if (isRegressed && worsening > metric.tolerance) return 'regressed';
+/** A metric regressed where the comparison's sum crossed, its own evidence did too, and the effect is beyond what is tolerated. `logWealth`: that of each alternative, against "worse". */
+function verdictOf(metric: MetricSettings, bets: readonly Stratum[], { worsening, isRegressed }: { worsening: number | null; isRegressed: boolean }): { verdict: Verdict; logWealth: readonly number[] } {
+  if (worsening === null) return { verdict: 'no_data', logWealth: [] };
+  if (isRegressed && worsening > metric.tolerance) return { verdict: 'regressed', logWealth: [] };
   const curveOf = notWorseCurve(metric);
-  const log_wealth: number[] = [];
+  const logWealth: number[] = [];
   // Only arms that ran together prove it: over time, a drift for the better would.
   for (const stratum of bets.filter(({ use }) => use === 'bet')) {
     curveOf(stratum).forEach((increment, index) => {
-      log_wealth[index] = (log_wealth[index] ?? 0) + increment;
+      logWealth[index] = (logWealth[index] ?? 0) + increment;
     });
-    const wealth = log_wealth.reduce((sum, log) => sum + Math.exp(log), 0) / Math.max(1, log_wealth.length);
-    if (wealth >= notWorseThreshold) return 'not_worse';
+    if (wealthOf(logWealth) >= notWorseThreshold) return { verdict: 'not_worse', logWealth };
   }
-  return 'undecided';
+  return { verdict: 'undecided', logWealth };
 }
 
 /** What `not_worse` proves against (analyzer/statistics/not-worse.ts): .02 of a score's range, one bin of a distribution's p95. */

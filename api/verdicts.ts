@@ -22,6 +22,8 @@ const Answer = z
     comparison_id: z.string().nullable(),
     alert_id: z.string().nullable(),
     forecast: Forecast.nullable().openapi({ description: 'of the metric, while it is undecided' }),
+    waits_for: z.array(z.string()).openapi({ description: 'metrics that are not proved to be no worse yet, while it is undecided' }),
+    expected_at: z.string().nullable().openapi({ description: 'when all of them will be, about, if both versions are alike; null: that is not in sight' }),
   })
   .openapi('VerdictAnswer');
 export type Answer = z.infer<typeof Answer>;
@@ -29,7 +31,9 @@ export type Answer = z.infer<typeof Answer>;
 /** Of which comparison of prompt versions: the newest that fits. */
 export const VerdictQuery = z.strictObject({ prompt: NameText, candidate: NameText, baseline: NameText.optional(), environment: NameText.optional(), metric: NameText.optional() });
 export type VerdictQuery = z.infer<typeof VerdictQuery>;
-export type ReadVerdict = (query: VerdictQuery) => Promise<Answer>;
+/** `metrics`: those that have to be proved no worse, instead of all that are bet on. `since_ms`: comparisons that were over before count for nothing. */
+export type VerdictTerms = { readonly metrics?: readonly string[] | undefined; readonly since_ms?: number | undefined };
+export type ReadVerdict = (query: VerdictQuery, terms?: VerdictTerms) => Promise<Answer>;
 
 const route = createRoute({
   method: 'get',
@@ -47,17 +51,30 @@ export function registerVerdicts(app: OpenAPIHono, readVerdict: ReadVerdict): vo
 }
 
 export function createVerdicts(deps: ApiDeps, readResults: ReadResults): ReadVerdict {
-  return async ({ prompt, candidate, baseline, environment, metric }) => {
+  return async ({ prompt, candidate, baseline, environment, metric }, { metrics, since_ms = 0 } = {}) => {
     const [found] = await findComparisons(deps, { prompt, candidate, baseline, environment, factor: 'prompt_version', limit: 1 });
-    if (found !== undefined) return answerOf(found, await readResults(found), metric);
-    return { verdict: 'no_data', reason: 'no comparison of this candidate is known', e_value: null, threshold: null, effect: null, metric: metric ?? null, baseline: baseline ?? null, candidate, environment: environment ?? null, comparison_id: null, alert_id: null, forecast: null };
+    if (found !== undefined && lastedUntilMs(found.comparison) >= since_ms) return answerOf(found, await readResults(found), { metric, metrics });
+    const [other] = baseline === undefined ? [] : await findComparisons(deps, { prompt, candidate, environment, factor: 'prompt_version', state: 'open', limit: 1 });
+    const reason = other === undefined ? 'no comparison of this candidate is known' : `${candidate} is compared with ${other.comparison.baseline}, not with ${baseline}; the setting prompts.NAME.baseline says with what`;
+    return {
+      verdict: 'no_data', reason, e_value: null, threshold: null, effect: null, metric: metric ?? null, baseline: baseline ?? null, candidate, environment: environment ?? null,
+      comparison_id: null, alert_id: null, forecast: null, waits_for: [], expected_at: null,
+    };
   };
 }
 
-function answerOf({ comparison, settings: { guards } }: Found, results: readonly MetricResult[], metric: string | undefined): Answer {
-  const shown = metric === undefined ? results.toSorted((one, other) => (other.peak_e_value ?? 0) - (one.peak_e_value ?? 0))[0] : results.find((result) => result.name === metric);
+function lastedUntilMs({ state, last_look_ms, opened_ms }: Comparison): number {
+  return state === 'open' ? Number.POSITIVE_INFINITY : (last_look_ms ?? opened_ms);
+}
+
+function answerOf({ comparison, settings: { guards } }: Found, results: readonly MetricResult[], { metric, metrics }: { metric: string | undefined; metrics: readonly string[] | undefined }): Answer {
+  const waiting = waitingFor(results, metric === undefined ? metrics : [metric]);
+  const whole = metrics === undefined || comparison.verdict !== 'undecided' ? verdictOf(comparison, results) : waiting.length === 0 ? 'not_worse' : 'undecided';
+  const among = metrics === undefined || whole !== 'undecided' ? results : results.filter(({ name }) => metrics.includes(name));
+  const shown = metric === undefined ? among.toSorted((one, other) => (other.peak_e_value ?? 0) - (one.peak_e_value ?? 0))[0] : results.find((result) => result.name === metric);
   const guard = guards.find((each) => metric === undefined || each.metric === metric || each.metric === '*');
-  const verdict = metric === undefined ? verdictOf(comparison, results) : (shown?.verdict ?? 'no_data');
+  const verdict = metric === undefined ? whole : (shown?.verdict ?? 'no_data');
+  const isOpen = verdict === 'undecided' && comparison.state === 'open';
   return {
     verdict,
     reason: guard !== undefined && verdict === 'undecided' ? guard.reason : reasonOf(verdict, { comparison, shown }),
@@ -71,7 +88,21 @@ function answerOf({ comparison, settings: { guards } }: Found, results: readonly
     comparison_id: comparison.id,
     alert_id: comparison.alert_id,
     forecast: verdict === 'undecided' ? (shown?.forecast ?? null) : null,
+    waits_for: isOpen ? waiting : [],
+    expected_at: isOpen && guard === undefined ? expectedAt(comparison, results.filter(({ name }) => waiting.includes(name))) : null,
   };
+}
+
+/** Those that are not proved to be no worse yet: of the named ones, else of all that are bet on and have data. */
+function waitingFor(results: readonly MetricResult[], named: readonly string[] | undefined): string[] {
+  const awaited = named ?? results.filter(({ weight, verdict }) => weight > 0 && verdict !== 'no_data').map(({ name }) => name);
+  return awaited.filter((name) => results.find((result) => result.name === name)?.verdict !== 'not_worse');
+}
+
+function expectedAt({ opened_ms }: Comparison, waiting: readonly MetricResult[]): string | null {
+  const hours = waiting.map(({ proof_hours }) => proof_hours ?? Number.POSITIVE_INFINITY);
+  const latest = Math.max(0, ...hours);
+  return latest > 0 && Number.isFinite(latest) ? new Date(opened_ms + latest * 3_600_000).toISOString() : null;
 }
 
 function undecidedReason(comparison: Comparison, shown: MetricResult | undefined): string {

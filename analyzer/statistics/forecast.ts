@@ -8,6 +8,7 @@
  */
 import { badnessFunctions, binOf } from './badness.ts';
 import { curve } from './curve.ts';
+import { notWorseCurve, wealthOf } from './not-worse.ts';
 import { referenceUnits } from './reference.ts';
 import type { Metric, Reference } from './types.ts';
 
@@ -63,6 +64,35 @@ export const forecast = (metric: Metric, baseline: Reference, change: Change, tr
     nats_needed,
     nats_per_unit,
   };
+};
+
+/** Where the test of "worse" (not-worse.ts) stands: log wealth of each alternative, empty before its first stratum; wealth that proves it lost. */
+export type Proof = { readonly log_wealth: readonly number[]; readonly threshold: number };
+
+/**
+ * Hours from now until it is proved that the candidate is not worse, if both arms are alike: each alternative's log wealth goes on by what it
+ * gains a unit, by the curve of one very large stratum as above. Null where none gains, or there is no reference yet.
+ *
+ * @throws RangeError where the baseline is empty.
+ */
+export const hoursToProof = (metric: Metric, baseline: Reference, traffic: Traffic, { log_wealth, threshold }: Proof): number | null => {
+  const units = referenceUnits(baseline);
+  if (units === 0) throw new RangeError('baseline: no units');
+  const expected = (arm: number): number[] => baseline.counts.map((count) => Math.round((LARGE * arm * count) / units));
+  const stratum = { bins: baseline.bins, a: expected(1 - traffic.candidate_share), b: expected(traffic.candidate_share) };
+  const gains = notWorseCurve({ ...metric, reference: metric.reference ?? baseline })(stratum).map((gain) => gain / LARGE);
+  const gainers = gains.flatMap((gain, index) => (gain > 0 ? [{ gain, log: log_wealth[index] ?? 0 }] : []));
+  if (gainers.length === 0) return null;
+  const wealthAfter = (count: number): number => wealthOf(gains.map((gain, index) => (log_wealth[index] ?? 0) + gain * count));
+  // By then one of them has it all by itself.
+  let late = Math.min(...gainers.map(({ gain, log }) => Math.max(0, Math.log(threshold * gains.length) - log) / gain));
+  let early = 0;
+  for (let round = 0; round < 60; round += 1) {
+    const middle = (early + late) / 2;
+    if (wealthAfter(middle) < threshold) early = middle;
+    else late = middle;
+  }
+  return late / traffic.units_per_hour;
 };
 
 /** Shares by bin after the change. @throws RangeError where the change does not fit the metric. */

@@ -25,6 +25,9 @@ const BEYOND = [0.5, 1, 1.5];
 /** Log odds ratios of exceeding a threshold that is 9 % higher, for an unchanged candidate: −.3 to −.8 by the tail's weight. */
 const FEWER_EXCEEDANCES = [-0.2, -0.4, -0.8];
 
+/** @param logWealth of each alternative, summed over strata. They began with equal stakes. */
+export const wealthOf = (logWealth: readonly number[]): number => logWealth.reduce((sum, log) => sum + Math.exp(log), 0) / Math.max(1, logWealth.length);
+
 /** What is compared, or null while a metric has no reference. */
 type Test = { readonly cells: (stratum: Cells) => CurveCells; readonly null_lambda: number; readonly lambdas: readonly number[] };
 

@@ -2,7 +2,8 @@ import { median } from 'simple-statistics';
 import { describe, expect, it } from 'vitest';
 import { binOf } from '../../analyzer/statistics/badness.ts';
 import { advance, createEvidence, evidenceOf } from '../../analyzer/statistics/evidence.ts';
-import { forecast, type Change } from '../../analyzer/statistics/forecast.ts';
+import { forecast, hoursToProof, type Change } from '../../analyzer/statistics/forecast.ts';
+import { notWorseCurve, wealthOf } from '../../analyzer/statistics/not-worse.ts';
 import { referenceOf } from '../../analyzer/statistics/reference.ts';
 import type { MetricBet, Reference } from '../../analyzer/statistics/types.ts';
 import { distribution, normal, rate, score, seeded, settingsOf, stratumOf, type Unit } from './traffic.ts';
@@ -76,5 +77,39 @@ describe('forecast', () => {
     expect(forecast(latency, latency.reference ?? { bins: [], counts: [] }, { kind: 'ratio', size: 0.8 }, traffic, budget)).toMatchObject({ hours: null });
     expect(() => forecast(rate, { bins: [0], counts: [3] }, { kind: 'ratio', size: 2 }, traffic, budget)).toThrow(/rate cannot change by ratio/);
     expect(() => forecast(rate, { bins: [], counts: [] }, { kind: 'odds_ratio', size: 2 }, traffic, budget)).toThrow(RangeError);
+  });
+});
+
+/** Hours of one unit a second until a harmless rollout is proved to be no worse, as simulated. */
+const proved = ({ metric, draw }: Case, seed: number): number => {
+  const random = seeded(seed);
+  const curveOf = notWorseCurve(metric);
+  const logWealth: number[] = [];
+  for (let slot = 0; slot < 2_000; slot++) {
+    const units = Array.from({ length: UNITS }, (): Unit => ({ arm: random() < SHARE ? 'b' : 'a', value: draw(random, 'a') }));
+    curveOf(stratumOf('name', metric, slot, units)).forEach((gain, index) => (logWealth[index] = (logWealth[index] ?? 0) + gain));
+    if (wealthOf(logWealth) >= 20) return ((slot + 1) * UNITS) / 3_600;
+  }
+  return Number.POSITIVE_INFINITY;
+};
+
+describe('the forecast of a proof', () => {
+  const traffic = { units_per_hour: 3_600, candidate_share: SHARE };
+
+  it.each(cases)('is within a factor of 1.5 of the median of 41 simulated harmless rollouts: $name (seeds 1–41)', (one) => {
+    const hours = median(Array.from({ length: 41 }, (_, index) => proved(one, index + 1)));
+    const predicted = hoursToProof(one.metric, one.baseline, traffic, { log_wealth: [], threshold: 20 });
+    console.log(`${one.name}: forecast of the proof ${predicted?.toFixed(2)} h, simulated median ${hours.toFixed(2)} h, seeds 1–41`);
+    expect(predicted).toBeGreaterThan(hours / 1.5);
+    expect(predicted).toBeLessThan(hours * 1.5);
+  });
+
+  it('comes nearer as the test goes on, and says where none is in sight', () => {
+    const [rates] = cases;
+    if (rates === undefined) throw new Error('no case');
+    const from = (log_wealth: readonly number[]): number => hoursToProof(rates.metric, rates.baseline, traffic, { log_wealth, threshold: 20 }) ?? Number.POSITIVE_INFINITY;
+    expect(from([2, 2, 2])).toBeLessThan(0.7 * from([]));
+    expect(from([-2, -2, -2])).toBeGreaterThan(1.3 * from([]));
+    expect(hoursToProof(rates.metric, { bins: [0], counts: [500] }, traffic, { log_wealth: [], threshold: 20 })).toBeNull();
   });
 });
