@@ -35,6 +35,7 @@ import { registerQuery } from './query.ts';
 import { createResults } from './results.ts';
 import type { RollbackDesk } from './rollbacks/desk.ts';
 import { registerRollbacks } from './rollbacks/resource.ts';
+import { registerRollouts } from './rollouts/resource.ts';
 import { registerScores } from './scores.ts';
 import { registerSilences } from './silencing.ts';
 import type { Silences } from './silences.ts';
@@ -117,7 +118,7 @@ export function createApi(deps: ApiDeps): OpenAPIHono {
   if (deps.settings.hosts !== null) app.use('*', onlyForHosts(new Set(deps.settings.hosts)));
   const limit = bodyLimit({ maxSize: 256 * 1024, onError: () => problemResponse(413, 'The body is larger than 256 KiB.') });
   // Only for its own resources: under the same origin the collector takes larger bodies.
-  for (const path of ['/v1/alerts/*', '/v1/silences/*', '/v1/audit', '/v1/query', '/v1/flagger/*', '/v1/flags/*', '/ofrep/*', '/v1/keys/*', '/v1/users/*', '/v1/me/*']) app.use(path, limit);
+  for (const path of ['/v1/alerts/*', '/v1/silences/*', '/v1/rollouts', '/v1/rollouts/*', '/v1/audit', '/v1/query', '/v1/flagger/*', '/v1/flags/*', '/ofrep/*', '/v1/keys/*', '/v1/users/*', '/v1/me/*']) app.use(path, limit);
   const large = bodyLimit({ maxSize: 16 * 1024 * 1024, onError: () => problemResponse(413, 'The body is larger than 16 MiB.') });
   app.use('/v1/versions', large);
   app.use('/v1/hooks/*', large);
@@ -132,6 +133,7 @@ export function createApi(deps: ApiDeps): OpenAPIHono {
   const readVerdict = createVerdicts(deps, readResults);
   registerVerdicts(app, readVerdict);
   registerFlagger(app, readVerdict);
+  registerRollouts(app, deps, readVerdict);
   registerPrometheus(app, deps);
   registerSeries(app, deps);
   registerPlan(app, deps);

@@ -15,7 +15,7 @@ const senders = { shop: configuredKey('shop', ['ingest']), bank: configuredKey('
 const admin = configuredKey('shop', ['admin']);
 const nowMs = Date.now();
 
-type Known = { prompt: string; comparisonId: string; alertId: string; traceId: string; spanId: string };
+type Known = { prompt: string; comparisonId: string; alertId: string; traceId: string; spanId: string; rolloutId: string };
 const known = {} as Record<Project, Known>; // filled by the seed below, before anything reads it
 let server: Guarded;
 
@@ -40,21 +40,25 @@ beforeAll(async () => {
       );
       const call = calls.find(({ is_error }) => is_error);
       if (call === undefined || alertId === null) throw new Error('nothing was seeded');
-      known[project] = { prompt, comparisonId, alertId, traceId: call.trace_id, spanId: call.span_id };
+      known[project] = { prompt, comparisonId, alertId, traceId: call.trace_id, spanId: call.span_id, rolloutId: '' };
       await store.insert('contents', [{ project, event_time: call.event_time, trace_id: call.trace_id, span_id: call.span_id, end_ns: call.end_ns, mode: 'stored', input: `words of secret-of-${project}`, output: null, over_limit: [] }]);
       await store.insert('version_events', [{ project, prompt_name: prompt, version: 'v2', event_id: `evt_${project}`, at_ms: nowMs, kind: 'registered', source: 'api', actor: '', label: '', facts: JSON.stringify({ author: `hidden-${project}` }) }]);
       await store.insert('ledger', [{ project, hour: String(Math.floor(nowMs / 3_600_000) * 3600), signal: 'traces', outcome: 'stored', reason: '', count: calls.length, last_batch: 1 }]);
     }
   });
+  for (const project of PROJECTS) {
+    const declared = await server.ask('/v1/rollouts', { key: keys[project].secret, body: { prompt: known[project].prompt, candidate: 'v2', steps: [{ share_percent: 50 }, { share_percent: 100 }], reason: `hidden-${project}` } });
+    known[project].rolloutId = ((await declared.json()) as Json)['id'];
+  }
 }, 60_000);
 afterAll(() => server.close());
 
 type Json = Record<string, any>; // eslint-disable-line -- the document is read as what it says
 
 /** A value for a parameter, of one project. A new parameter that names something of a project belongs here. */
-function valueOf(operation: string, name: string, { prompt, comparisonId, alertId, traceId, spanId }: Known): string {
+function valueOf(operation: string, name: string, { prompt, comparisonId, alertId, traceId, spanId, rolloutId }: Known): string {
   const values: Readonly<Record<string, string>> = { trace_id: traceId, span_id: spanId, name: operation.includes('/prompts/') ? prompt : 'quality', prompt, prompt_name: prompt, candidate: 'v2', metric: 'error_rate', times: '3', a: 'v1', b: 'v2', from: String(nowMs - 7_200_000) };
-  return name === 'id' ? (operation.includes('alert') ? alertId : comparisonId) : (values[name] ?? prompt);
+  return name === 'id' ? (operation.includes('alert') ? alertId : operation.includes('rollout') ? rolloutId : comparisonId) : (values[name] ?? prompt);
 }
 
 async function operations(): Promise<{ method: string; path: string; operation: Json }[]> {
@@ -105,7 +109,7 @@ describe('two projects', () => {
       }
     }
     // The walk is worth something only where there was something to see.
-    expect([...seen].sort()).toEqual(expect.arrayContaining(['/v1/alerts', '/v1/alerts/{id}', '/v1/calls', '/v1/calls/{trace_id}/{span_id}/content', '/v1/comparisons', '/v1/comparisons/{id}', '/v1/comparisons/{id}/evidence', '/v1/me', '/v1/prompts', '/v1/prompts/{name}', '/v1/scores', '/v1/timeline', '/v1/verdict', '/v1/versions']));
+    expect([...seen].sort()).toEqual(expect.arrayContaining(['/v1/alerts', '/v1/alerts/{id}', '/v1/calls', '/v1/calls/{trace_id}/{span_id}/content', '/v1/comparisons', '/v1/comparisons/{id}', '/v1/comparisons/{id}/evidence', '/v1/me', '/v1/prompts', '/v1/prompts/{name}', '/v1/rollouts', '/v1/rollouts/{id}', '/v1/scores', '/v1/timeline', '/v1/verdict', '/v1/versions']));
   });
 
   /** Answers such as a verdict of nothing name what was asked for. */
@@ -123,6 +127,9 @@ describe('two projects', () => {
     }
     const alert = (await (await server.ask(`/v1/alerts/${known.bank.alertId}`, { key: keys.bank.secret })).json()) as Json;
     expect(alert).toMatchObject({ state: 'open', transitions: [{ state: 'open' }] });
+    for (const [verb, body] of [['advance', { step: 2 }], ['end', { outcome: 'aborted' }]] as const) {
+      expect((await server.ask(`/v1/rollouts/${known.bank.rolloutId}/${verb}`, { key: keys.shop.secret, body })).status).toBe(404);
+    }
   });
 
   it('what somebody does carries the name of the key, whatever they call themselves', async () => {
@@ -130,6 +137,13 @@ describe('two projects', () => {
     expect(done['transitions'].at(-1)).toMatchObject({ state: 'acknowledged', by: 'shop act', reason: 'on it' });
     const { entries } = (await (await server.ask('/v1/audit-log?action=alerts.acknowledge', { key: admin.secret })).json()) as Json;
     expect(entries[0]).toMatchObject({ actor: 'shop act', project: 'shop', target: known.shop.alertId, result: 'done' });
+    const path = `/v1/rollouts/${known.shop.rolloutId}/advance`;
+    expect((await server.ask(path, { key: senders.shop.secret, body: { step: 2 } })).status).toBe(403);
+    const advanced = (await (await server.ask(path, { key: keys.shop.secret, body: { step: 2, by: 'the boss', reason: 'half of it' } })).json()) as Json;
+    expect(advanced['steps'][1]).toMatchObject({ state: 'present', by: 'shop act' });
+    const log = (await (await server.ask('/v1/audit-log?action=rollouts.advance', { key: admin.secret })).json()) as Json;
+    expect(log['entries'][0]).toMatchObject({ actor: 'shop act', target: known.shop.rolloutId, result: 'done', detail: 'step 2 of 2: half of it' });
+    expect(log['entries'][1]).toMatchObject({ result: 'refused', detail: 'needs act' });
   });
 
   it('live events are of one’s own project', async () => {

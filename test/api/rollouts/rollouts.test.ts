@@ -1,0 +1,199 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import { Rollout } from '../../../api/rollouts/shown.ts';
+import { callRow } from '../rows.ts';
+import { openApi, type TestApi } from '../server.ts';
+import { harmlessRollout, randomFrom, seedRollout, twoHoursTo, worseRollout } from '../traffic.ts';
+
+/** Rollouts of a version that is worse, and of one whose quality is proved to be no worse, while of its errors it is not known yet. */
+const startMs = Date.parse('2026-06-01T10:00:00Z');
+const MINUTE_MS = 60_000;
+let api: TestApi;
+
+beforeAll(async () => {
+  api = await openApi({}, startMs);
+  const random = randomFrom(7);
+  await seedRollout(api.store, worseRollout(startMs), twoHoursTo(startMs), random);
+  await seedRollout(api.store, { ...harmlessRollout(startMs, 20), prompt: 'harmless' }, twoHoursTo(startMs), random);
+  const { calls } = await seedRollout(api.store, { ...worseRollout(startMs), prompt: 'ramped', raisesAlert: false }, twoHoursTo(startMs), random);
+  // From ten minutes ago on, the candidate has about half.
+  const served = calls.filter(({ event_time }) => Number(event_time) * 1000 >= startMs - 10 * MINUTE_MS).length;
+  await api.store.insert('calls', Array.from({ length: served }, (_, index) => callRow({ at_ms: startMs - 10 * MINUTE_MS + (index * 10 * MINUTE_MS) / served, id: `more ${index}`, prompt: 'ramped', version: 'v2' })));
+}, 60_000);
+afterAll(() => api.close());
+
+const Refusal = z.object({ status: z.number(), detail: z.string(), errors: z.array(z.object({ path: z.string() })).optional() });
+async function send<T>(path: string, body: object | undefined, schema: z.ZodType<T>): Promise<{ status: number; body: T }> {
+  const response = await api.app.request(path, body === undefined ? {} : { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) });
+  return { status: response.status, body: schema.parse(await response.json()) };
+}
+const ask = (path: string, body?: object) => send(path, body, Rollout);
+const refuse = (path: string, body?: object) => send(path, body, Refusal);
+const declare = (body: object) => ask('/v1/rollouts', { candidate: 'v2', steps: [{ share_percent: 50 }], by: 'argo', ...body });
+const listed = async (query: string): Promise<Rollout[]> => (await send(`/v1/rollouts?${query}`, undefined, z.object({ rollouts: z.array(Rollout) }))).body.rollouts;
+/** The same rollout can be declared anew once it is over. */
+const ended = async (id: string): Promise<void> => void (await ask(`/v1/rollouts/${id}/end`, { outcome: 'aborted' }));
+
+describe('go, hold and back', () => {
+  it('is back where the version is worse', async () => {
+    const { status, body } = await declare({ prompt: 'refund-agent' });
+    expect([status, body.advice]).toMatchObject([201, { says: 'back', verdict: 'regressed', known_at: null, reason: expect.stringContaining('evidence against error_rate') }]);
+    expect(body).toMatchObject({ baseline: 'v1', environment: 'production', by: 'argo' });
+    await ended(body.id);
+  });
+
+  it('is go where it is proved to be no worse, and the step has lasted long enough', async () => {
+    const { body } = await declare({ prompt: 'harmless', metrics: ['quality'], steps: [{ share_percent: 50, minimum_s: 600 }] });
+    expect(body.advice).toMatchObject({ says: 'hold', verdict: 'not_worse', known_at: '2026-06-01T10:10:00.000Z', reason: expect.stringContaining('has to last until') });
+    api.clock.nowMs += 10 * MINUTE_MS;
+    expect((await ask(`/v1/rollouts/${body.id}`)).body.advice).toMatchObject({ says: 'go', reason: 'proved not worse by the tolerance' });
+    api.clock.nowMs = startMs;
+    await ended(body.id);
+  });
+
+  it('is hold while it is not known, with when it will be', async () => {
+    const { body } = await declare({ prompt: 'harmless' });
+    expect(body.advice).toMatchObject({ says: 'hold', verdict: 'undecided', waits_for: expect.arrayContaining(['error_rate', 'format']), reason: expect.stringContaining('does not suffice yet') });
+    await ended(body.id);
+    const named = (await declare({ prompt: 'harmless', metrics: ['error_rate', 'quality'] })).body;
+    expect(named.advice?.waits_for).toEqual(['error_rate']);
+    expect(Date.parse(named.advice?.known_at ?? '')).toBeGreaterThan(startMs);
+    await ended(named.id);
+  });
+
+  it('is hold where nothing is compared, and says with what it is compared instead', async () => {
+    const unknown = (await declare({ prompt: 'harmless', candidate: 'v9' })).body;
+    expect(unknown.advice).toMatchObject({ says: 'hold', verdict: 'no_data', reason: 'no comparison of this candidate is known' });
+    const other = (await declare({ prompt: 'harmless', baseline: 'v0' })).body;
+    await ended(other.id);
+    expect(other.advice).toMatchObject({ says: 'hold', verdict: 'no_data', reason: expect.stringContaining('v2 is compared with v1, not with v0') });
+    const misnamed = (await declare({ prompt: 'harmless', metrics: ['quality', 'qualty'] })).body;
+    expect(misnamed.advice).toMatchObject({ says: 'hold', waits_for: ['qualty'] });
+    for (const { id } of [unknown, misnamed]) await ended(id);
+  });
+
+  it('is hold with its reason while a guard fires', async () => {
+    const [row] = await api.store.select<{ settings: string; slot: number }>(`SELECT * FROM comparisons FINAL WHERE prompt_name = 'harmless'`);
+    const guarded = { ...(JSON.parse(row?.settings ?? '') as object), guards: [{ metric: '*', reason: 'v2 got 20 % of the units, not the 50 % that were meant' }] };
+    await api.store.insert('comparisons', [{ ...row, slot: (row?.slot ?? 0) + 1, settings: JSON.stringify(guarded) }]);
+    // Results are kept from look to look: the guard came with one.
+    await api.store.insert('looks', await api.store.select<object>(`SELECT comparison_id, slot + 1 AS slot, at, e_value, metrics FROM looks FINAL WHERE comparison_id IN (SELECT comparison_id FROM comparisons WHERE prompt_name = 'harmless') ORDER BY slot DESC LIMIT 1`));
+    const { body } = await declare({ prompt: 'harmless', metrics: ['quality'] });
+    expect(body.advice).toMatchObject({ says: 'hold', known_at: null, reason: 'v2 got 20 % of the units, not the 50 % that were meant' });
+    await ended(body.id);
+    await api.store.insert('comparisons', [{ ...row, slot: (row?.slot ?? 0) + 2 }]);
+  });
+
+  it('does not take up what was concluded and over before it was declared', async () => {
+    const [row] = await api.store.select<{ slot: number }>(`SELECT * FROM comparisons FINAL WHERE prompt_name = 'refund-agent'`);
+    await api.store.insert('comparisons', [{ ...row, slot: (row?.slot ?? 0) + 1, state: 'closed', reason: 'v2 takes no more traffic' }]);
+    const { body } = await declare({ prompt: 'refund-agent', candidate: 'v2', environment: 'production' });
+    expect(body.advice).toMatchObject({ says: 'back' });
+    await ended(body.id);
+    api.clock.nowMs += MINUTE_MS;
+    expect((await declare({ prompt: 'refund-agent' })).body.advice).toMatchObject({ says: 'hold', verdict: 'no_data' });
+    api.clock.nowMs = startMs;
+    await api.store.insert('comparisons', [{ ...row, slot: (row?.slot ?? 0) + 2 }]);
+  });
+});
+
+describe('the life of a rollout', () => {
+  const steps = [{ name: 'canary', share_percent: 10 }, { share_percent: 25 }, { share_percent: 100 }];
+
+  it('is declared once, whoever says it twice; another one only when it is over', async () => {
+    const first = await declare({ prompt: 'p', steps, reason: 'friendlier tone' });
+    const second = await declare({ prompt: 'p', steps, reason: 'said again' });
+    expect([second.status, second.body]).toEqual([201, first.body]);
+    expect(first.body.steps.map(({ state, share_percent, name }) => [state, share_percent, name])).toEqual([['present', 10, 'canary'], ['ahead', 25, null], ['ahead', 100, null]]);
+    const other = await refuse('/v1/rollouts', { prompt: 'p', candidate: 'v2', steps: [{ share_percent: 20 }] });
+    expect([other.status, other.body.detail]).toEqual([409, expect.stringContaining(`/v1/rollouts/${first.body.id}/end`)]);
+    await ended(first.body.id);
+    const anew = await declare({ prompt: 'p', steps: [{ share_percent: 20 }] });
+    expect(anew.body).toMatchObject({ state: 'under_way', steps: [{ share_percent: 20 }] });
+    expect(anew.body.id).not.toBe(first.body.id);
+    expect(Object.fromEntries((await listed('prompt=p')).map(({ id, state }) => [id, state]))).toEqual({ [first.body.id]: 'aborted', [anew.body.id]: 'under_way' });
+    expect((await listed('prompt=p&state=aborted')).map(({ id }) => id)).toEqual([first.body.id]);
+  });
+
+  it('is at the step that somebody said has begun, with what was said of the one before', async () => {
+    const { id } = (await declare({ prompt: 'refund-agent', candidate: 'v3', steps })).body;
+    api.clock.nowMs += MINUTE_MS;
+    const third = await ask(`/v1/rollouts/${id}/advance`, { step: 3, by: 'mira', reason: 'in a hurry' });
+    expect(third.body.steps).toMatchObject([
+      { state: 'done', by: 'argo', left: { says: 'hold', reason: 'no comparison of this candidate is known' } },
+      { state: 'skipped', began_at: null, observed: null },
+      { state: 'present', by: 'mira', reason: 'in a hurry', began_at: '2026-06-01T10:01:00.000Z', left: null },
+    ]);
+    api.clock.nowMs += MINUTE_MS;
+    expect((await ask(`/v1/rollouts/${id}/advance`, { step: 3 })).body.steps).toEqual(third.body.steps);
+    expect((await refuse(`/v1/rollouts/${id}/advance`, { step: 2 })).status).toBe(409);
+    expect((await refuse(`/v1/rollouts/${id}/advance`, { step: 4 })).body).toMatchObject({ status: 400, errors: [{ path: 'step' }] });
+    const over = await ask(`/v1/rollouts/${id}/end`, { outcome: 'completed', by: 'mira', reason: 'all on v3' });
+    expect(over.body).toMatchObject({ state: 'completed', ended_at: '2026-06-01T10:02:00.000Z', by: 'mira', reason: 'all on v3', advice: null, share: null, steps: [{}, {}, { state: 'done', left: { says: 'hold' } }] });
+    expect((await ask(`/v1/rollouts/${id}/end`, { outcome: 'completed' })).body).toEqual(over.body);
+    expect((await refuse(`/v1/rollouts/${id}/end`, { outcome: 'aborted' })).status).toBe(409);
+    expect((await refuse(`/v1/rollouts/${id}/advance`, { step: 3 })).status).toBe(409);
+    api.clock.nowMs = startMs;
+  });
+
+  it.each([
+    ['steps.1.share_percent', { prompt: 'p', candidate: 'v2', steps: [{ share_percent: 20 }, { share_percent: 10 }] }],
+    ['baseline', { prompt: 'p', candidate: 'v2', baseline: 'v2', steps: [{ share_percent: 20 }] }],
+    ['steps.0.share_percent', { prompt: 'p', candidate: 'v2', steps: [{ share_percent: 0 }] }],
+    ['steps', { prompt: 'p', candidate: 'v2', steps: [] }],
+    ['stepz', { prompt: 'p', candidate: 'v2', stepz: [] }],
+  ])('refuses what does not fit, by name: %s', async (path, body) => {
+    const refused = await refuse('/v1/rollouts', body);
+    expect([refused.status, refused.body.errors?.map((error) => error.path)]).toEqual([400, expect.arrayContaining([path])]);
+  });
+
+  it('knows none of another id', async () => {
+    expect((await refuse('/v1/rollouts/rol_1')).status).toBe(404);
+    expect((await refuse('/v1/rollouts/rol_1/advance', { step: 1 })).status).toBe(404);
+    expect((await refuse('/v1/rollouts/rol_1/end', { outcome: 'aborted' })).status).toBe(404);
+  });
+});
+
+describe('the share that is seen', () => {
+  it('is told beside the one that was declared, and where it is another', async () => {
+    api.clock.nowMs = startMs - 60 * MINUTE_MS;
+    const { id } = (await declare({ prompt: 'ramped', steps: [{ share_percent: 10 }, { share_percent: 30 }] })).body;
+    api.clock.nowMs = startMs - 10 * MINUTE_MS;
+    const before = (await ask(`/v1/rollouts/${id}`)).body;
+    expect(before.share).toMatchObject({ declared_percent: 10, differs: false, says: expect.stringMatching(/^v2 gets \d+(\.\d)? %; 10 % were declared$/) });
+    expect(before.steps[0]?.observed?.share_percent).toBeGreaterThan(8);
+    await ask(`/v1/rollouts/${id}/advance`, { step: 2 });
+    api.clock.nowMs = startMs;
+    const after = (await ask(`/v1/rollouts/${id}`)).body;
+    expect(after.share).toMatchObject({ declared_percent: 30, differs: true, says: expect.stringMatching(/^v2 gets 5\d\.\d %, not the 30 % that were declared$/) });
+    expect(after.steps.map(({ observed }) => Math.round((observed?.share_percent ?? 0) / 50))).toEqual([0, 1]);
+    await ended(id);
+  });
+});
+
+describe('a rollout that nobody declared', () => {
+  it('is recognised by the growing share of a version, with its stretches as steps', async () => {
+    const [rollout, ...others] = await listed('prompt=ramped&state=under_way');
+    expect(others).toEqual([]);
+    expect(rollout).toMatchObject({ origin: 'recognised', state: 'under_way', candidate: 'v2', baseline: 'v1', advice: { comparison_id: rollout?.id }, share: { declared_percent: null, differs: false } });
+    expect(rollout?.steps.map(({ state, observed }) => [state, Math.round((observed?.share_percent ?? 0) / 50)])).toEqual([['done', 0], ['present', 1]]);
+    expect(Math.abs(Date.parse(rollout?.steps[1]?.began_at ?? '') - (startMs - 10 * MINUTE_MS))).toBeLessThanOrEqual(2 * MINUTE_MS);
+    expect((await ask(`/v1/rollouts/${rollout?.id}`)).body).toEqual(rollout);
+    expect((await refuse(`/v1/rollouts/${rollout?.id}/advance`, { step: 1 })).body).toMatchObject({ status: 409, detail: expect.stringContaining('POST /v1/rollouts') });
+  });
+
+  it('is the declared one once somebody declares it', async () => {
+    const { id } = (await declare({ prompt: 'ramped' })).body;
+    expect((await listed('prompt=ramped&state=under_way')).map((rollout) => [rollout.id, rollout.origin])).toEqual([[id, 'declared']]);
+    expect(await listed('prompt=ramped&origin=recognised')).toEqual([]);
+    await ended(id);
+    expect((await listed('prompt=ramped&origin=recognised')).length).toBe(1);
+  });
+
+  it('is none where its share went back', async () => {
+    api.clock.nowMs = startMs + 30 * MINUTE_MS;
+    await api.store.insert('calls', Array.from({ length: 600 }, (_, index) => callRow({ at_ms: startMs + index * 3_000, id: `back ${index}`, prompt: 'ramped', version: index % 20 === 0 ? 'v2' : 'v1' })));
+    expect(await listed('prompt=ramped&state=under_way')).toEqual([]);
+    api.clock.nowMs = startMs;
+  });
+});
