@@ -30,6 +30,7 @@ const assets: Readonly<Record<string, string>> = {
   'compare.js': 'text/javascript; charset=utf-8',
   'query.js': 'text/javascript; charset=utf-8',
   'rollback.js': 'text/javascript; charset=utf-8',
+  'rollout.js': 'text/javascript; charset=utf-8',
   'silence.js': 'text/javascript; charset=utf-8',
   'data.js': 'text/javascript; charset=utf-8',
 };

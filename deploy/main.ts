@@ -88,9 +88,9 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     run: async (invocation) => (await import('./commands/parked.ts')).runParked(invocation),
   },
   verdict: {
-    usage: 'culprit verdict --prompt NAME --candidate VERSION [--baseline VERSION] [--environment NAME] [--metric NAME] [--wait 30m] [--json]',
-    does: 'asks a running server (--server URL, key in CULPRIT_API_KEY) whether a version is worse; exit status 0 not worse, 1 regressed, 2 undecided, 3 no data',
-    flags: { '--prompt': 'value', '--candidate': 'value', '--baseline': 'value', '--environment': 'value', '--metric': 'value', '--wait': 'value', '--server': 'value', '--json': 'switch' },
+    usage: 'culprit verdict (--prompt NAME --candidate VERSION [--baseline VERSION] [--environment NAME] [--metric NAME] | --rollout ID) [--wait 30m] [--json]',
+    does: 'asks a running server (--server URL, key in CULPRIT_API_KEY) whether a version is worse, or whether a rollout may go on; exit status 0 not worse (go), 1 regressed (back), 2 undecided (hold), 3 no data',
+    flags: { '--prompt': 'value', '--candidate': 'value', '--baseline': 'value', '--environment': 'value', '--metric': 'value', '--rollout': 'value', '--wait': 'value', '--server': 'value', '--json': 'switch' },
     failed: 2,
     run: async (invocation) => (await import('./commands/verdict-command.ts')).runVerdict(invocation),
   },

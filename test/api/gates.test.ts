@@ -87,6 +87,20 @@ describe('culprit verdict', () => {
     expect((await run('--prompt', 'refund-agent', '--candidate', 'v9')).status).toBe(3);
   });
 
+  it('says of a rollout whether it may go on', { timeout: 60_000 }, async () => {
+    const declared = async (prompt: string, steps: object[]): Promise<string> => {
+      const response = await fetch(`${url}/v1/rollouts`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ prompt, candidate: 'v2', steps }) });
+      return z.object({ id: z.string() }).parse(await response.json()).id;
+    };
+    const worse = await declared('refund-agent', [{ share_percent: 10 }]);
+    expect(await run('--rollout', worse, '--wait', '5m')).toMatchObject({ status: 1, output: expect.stringContaining('back: evidence against') });
+    expect(await run('--rollout', await declared('a "quoted"\nname', [{ share_percent: 10 }]))).toMatchObject({ status: 2, output: expect.stringContaining('hold: ') });
+    await fetch(`${url}/v1/rollouts/${worse}/end`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{"outcome":"aborted"}' });
+    expect(await run('--rollout', worse, '--wait', '5m')).toMatchObject({ status: 2, output: expect.stringContaining('has ended') });
+    expect(await run('--rollout', 'rol_none')).toMatchObject({ status: 2, output: expect.stringContaining('There is no rollout') });
+    expect(await run('--rollout', worse, '--prompt', 'p')).toMatchObject({ status: 2, output: expect.stringContaining('leave --prompt out') });
+  });
+
   it('never takes its own trouble for a verdict', { timeout: 60_000 }, async () => {
     expect(await run('--prompt', 'refund-agent')).toMatchObject({ status: 2, output: expect.stringContaining('--candidate') });
     expect(await run('--prompt', 'p', '--candidate', 'c', '--wait', 'long')).toMatchObject({ status: 2, output: expect.stringContaining('like 30m') });

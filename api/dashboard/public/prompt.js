@@ -4,6 +4,7 @@ import { h, link, scrolling, stamp } from './element.js';
 import { count, duration, metricName, odds, percent, quantity, versionName } from './format.js';
 import { matrixSection } from './matrix.js';
 import { readJson } from './request.js';
+import { rolloutSection } from './rollout.js';
 import { timelineSection } from './timeline.js';
 
 const windows = [['1 h', 3_600_000], ['6 h', 21_600_000], ['24 h', 86_400_000], ['7 days', 604_800_000]];
@@ -21,11 +22,12 @@ export async function loadPrompt({ name, query, choice, nowMs }) {
   if (query.get('environment') !== null) parameters.set('environment', query.get('environment'));
   const prompt = await readJson(`/v1/prompts/${encodeURIComponent(name)}?${parameters}`);
   const asked = choice.matrix ?? 'error_rate';
-  const [matrix, timeline] = await Promise.all([
+  const [matrix, timeline, { rollouts }] = await Promise.all([
     readJson(`/v1/prompts/${encodeURIComponent(name)}/matrix?${new URLSearchParams({ metric: asked, environment: prompt.environment, from: parameters.get('from') })}`).catch((error) => ({ error })),
     readJson(`/v1/timeline?${new URLSearchParams({ prompt: name, limit: '30' })}`).catch(() => ({ events: [] })),
+    readJson(`/v1/rollouts?${new URLSearchParams({ prompt: name, environment: prompt.environment, state: 'under_way', limit: '5' })}`).catch(() => ({ rollouts: [] })),
   ]);
-  const beside = { matrix, asked, events: timeline.events };
+  const beside = { matrix, asked, events: timeline.events, rollouts };
   const watched = prompt.comparisons.find((comparison) => comparison.state === 'open') ?? null;
   if (watched === null) return { prompt, windowMs, found: null, metric: null, ...beside };
   const path = `/v1/comparisons/${encodeURIComponent(watched.id)}`;
@@ -34,7 +36,7 @@ export async function loadPrompt({ name, query, choice, nowMs }) {
   return { prompt, windowMs, found, metric, ...beside };
 }
 
-export function renderPrompt({ prompt, windowMs, found, metric, matrix, asked, events }, { nowMs, choose }) {
+export function renderPrompt({ prompt, windowMs, found, metric, matrix, asked, events, rollouts }, { nowMs, choose }) {
   const versions = toned(prompt.versions.slice(0, 4).toReversed(), prompt.comparisons);
   const older = prompt.versions.slice(4);
   const names = [...new Set(versions.flatMap((version) => version.metrics.map((one) => one.name)))];
@@ -47,6 +49,7 @@ export function renderPrompt({ prompt, windowMs, found, metric, matrix, asked, e
       h('div', { class: 'top' },
         h('div', null, h('p', { class: 'crumb' }, link('/', null, 'Prompts')), h('h1', { tabindex: '-1' }, prompt.name), h('p', { class: 'lead' }, prompt.environment, ` · ${count(prompt.versions.reduce((sum, version) => sum + version.calls, 0))} calls in the last ${windows.find(([, ms]) => ms === windowMs)?.[0] ?? duration(windowMs)}`)),
         h('div', { class: 'filters' }, environmentLinks(prompt, windowMs), windowLinks(prompt, windowMs))),
+      rollouts.map((rollout) => rolloutSection(rollout, nowMs)),
       prompt.versions.length === 0 ? h('p', { class: 'notice' }, 'No calls in this window.') : [
         comparison === null ? null : h('section', { class: 'watching' },
           h('h2', null, `${versionName(comparison.candidate)} against ${versionName(comparison.baseline)} `, h('b', { class: verdictOf(comparison.verdict).tone }, verdictOf(comparison.verdict).text)),
