@@ -11,6 +11,7 @@ import type { ApiDeps } from './app.ts';
 import type { Found } from './comparisons.ts';
 import { readStrata } from './evidence.ts';
 import { Forecast, forecastOf, proofHoursOf } from './forecasts.ts';
+import { toleratedBy, type Tolerances } from './tolerances.ts';
 import { Verdict } from './verdict.ts';
 
 const Arm = z.object({
@@ -49,26 +50,27 @@ const notWorseThreshold = 20;
 /** Results are pure of the strata, so they are kept until the next look; people watch few comparisons at a time. */
 const maxKept = 64;
 
-/** Returns the function that reads the results of all metrics of a comparison, heaviest stake first. */
-export type ReadResults = (found: Found) => Promise<MetricResult[]>;
+/** Returns the function that reads the results of all metrics of a comparison, heaviest stake first. `tolerances`: what `not_worse` is proved against instead of the usual. */
+export type ReadResults = (found: Found, tolerances?: Tolerances) => Promise<MetricResult[]>;
 export function createResults(deps: ApiDeps): ReadResults {
   const kept = new Map<string, { looks: number; alert_id: string | null; results: Promise<MetricResult[]> }>();
-  return (found) => {
+  return (found, tolerances = {}) => {
     const { id, looks, alert_id } = found.comparison;
-    const known = kept.get(id);
+    const key = JSON.stringify([id, tolerances]);
+    const known = kept.get(key);
     if (known?.looks === looks && known.alert_id === alert_id) return known.results;
-    const results = compute(deps, found);
-    kept.delete(id);
-    kept.set(id, { looks, alert_id, results });
+    const results = compute(deps, found, tolerances);
+    kept.delete(key);
+    kept.set(key, { looks, alert_id, results });
     // A failure is not kept; whoever awaits `results` gets it.
-    results.catch(() => kept.delete(id));
+    results.catch(() => kept.delete(key));
     const oldest = kept.keys().next();
     if (kept.size > maxKept && oldest.done !== true) kept.delete(oldest.value);
     return results;
   };
 }
 
-async function compute(deps: ApiDeps, { comparison, settings }: Found): Promise<MetricResult[]> {
+async function compute(deps: ApiDeps, { comparison, settings }: Found, tolerances: Tolerances): Promise<MetricResult[]> {
   const [strata, peaks] = await Promise.all([
     readStrata(deps, comparison.id),
     deps.store.select<{ name: string; peak: number }>(
@@ -84,7 +86,8 @@ async function compute(deps: ApiDeps, { comparison, settings }: Found): Promise<
     const peak_e_value = peakOf.get(name) ?? null;
     const worsening = worseningOf(metric, bets);
     const isGuarded = settings.guards.some((guard) => guard.metric === name || guard.metric === '*');
-    const { verdict, logWealth } = verdictOf(metric, bets, { worsening, isRegressed: isProved && (peak_e_value ?? 0) >= comparison.threshold });
+    const tolerated = toleratedBy(metric, tolerances[name]);
+    const { verdict, logWealth } = verdictOf(metric, bets, { worsening, tolerated, isRegressed: isProved && (peak_e_value ?? 0) >= comparison.threshold });
     results.push({
       name,
       kind: metric.kind,
@@ -102,7 +105,7 @@ async function compute(deps: ApiDeps, { comparison, settings }: Found): Promise<
       slices: slicesOf(strata, { name, metric, settings }),
       strata: bets.length,
       forecast: forecastOf(metric, bets, { comparison, settings }),
-      proof_hours: verdict === 'undecided' && !isGuarded ? proofHoursOf(metric, bets, { comparison, settings }, { log_wealth: logWealth, threshold: notWorseThreshold }) : null,
+      proof_hours: verdict === 'undecided' && !isGuarded ? proofHoursOf(metric, bets, { comparison, settings }, { log_wealth: logWealth, threshold: notWorseThreshold, tolerated }) : null,
     });
     // One metric takes milliseconds; whatever else the process serves goes on between two.
     await new Promise((resolve) => setImmediate(resolve));
@@ -111,10 +114,10 @@ async function compute(deps: ApiDeps, { comparison, settings }: Found): Promise<
 }
 
 /** A metric regressed where the comparison's sum crossed, its own evidence did too, and the effect is beyond what is tolerated. `logWealth`: that of each alternative, against "worse". */
-function verdictOf(metric: MetricSettings, bets: readonly Stratum[], { worsening, isRegressed }: { worsening: number | null; isRegressed: boolean }): { verdict: Verdict; logWealth: readonly number[] } {
+function verdictOf(metric: MetricSettings, bets: readonly Stratum[], { worsening, tolerated, isRegressed }: { worsening: number | null; tolerated: number | undefined; isRegressed: boolean }): { verdict: Verdict; logWealth: readonly number[] } {
   if (worsening === null) return { verdict: 'no_data', logWealth: [] };
   if (isRegressed && worsening > metric.tolerance) return { verdict: 'regressed', logWealth: [] };
-  const curveOf = notWorseCurve(metric);
+  const curveOf = notWorseCurve(metric, tolerated);
   const logWealth: number[] = [];
   // Only arms that ran together prove it: over time, a drift for the better would.
   for (const stratum of bets.filter(({ use }) => use === 'bet')) {

@@ -6,6 +6,7 @@ import { Forecast, saysForecast } from './forecasts.ts';
 import { NameText } from './parameters.ts';
 import { problemResponses } from './problem.ts';
 import type { MetricResult, ReadResults } from './results.ts';
+import { misfitOf, type Tolerances } from './tolerances.ts';
 import { Verdict } from './verdict.ts';
 
 const Answer = z
@@ -31,8 +32,8 @@ export type Answer = z.infer<typeof Answer>;
 /** Of which comparison of prompt versions: the newest that fits. */
 export const VerdictQuery = z.strictObject({ prompt: NameText, candidate: NameText, baseline: NameText.optional(), environment: NameText.optional(), metric: NameText.optional() });
 export type VerdictQuery = z.infer<typeof VerdictQuery>;
-/** `metrics`: those that have to be proved no worse, instead of all that are bet on. `since_ms`: comparisons that were over before count for nothing. */
-export type VerdictTerms = { readonly metrics?: readonly string[] | undefined; readonly since_ms?: number | undefined };
+/** `metrics`: those that have to be proved no worse, instead of all that are bet on; `tolerances`: by how much. `since_ms`: comparisons that were over before count for nothing. */
+export type VerdictTerms = { readonly metrics?: readonly string[] | undefined; readonly tolerances?: Tolerances | undefined; readonly since_ms?: number | undefined };
 export type ReadVerdict = (query: VerdictQuery, terms?: VerdictTerms) => Promise<Answer>;
 
 const route = createRoute({
@@ -51,9 +52,9 @@ export function registerVerdicts(app: OpenAPIHono, readVerdict: ReadVerdict): vo
 }
 
 export function createVerdicts(deps: ApiDeps, readResults: ReadResults): ReadVerdict {
-  return async ({ prompt, candidate, baseline, environment, metric }, { metrics, since_ms = 0 } = {}) => {
+  return async ({ prompt, candidate, baseline, environment, metric }, { metrics, tolerances = {}, since_ms = 0 } = {}) => {
     const [found] = await findComparisons(deps, { prompt, candidate, baseline, environment, factor: 'prompt_version', limit: 1 });
-    if (found !== undefined && lastedUntilMs(found.comparison) >= since_ms) return answerOf(found, await readResults(found), { metric, metrics });
+    if (found !== undefined && lastedUntilMs(found.comparison) >= since_ms) return answerOf(found, await readResults(found, tolerances), { metric, metrics, tolerances });
     const [other] = baseline === undefined ? [] : await findComparisons(deps, { prompt, candidate, environment, factor: 'prompt_version', state: 'open', limit: 1 });
     const reason = other === undefined ? 'no comparison of this candidate is known' : `${candidate} is compared with ${other.comparison.baseline}, not with ${baseline}; the setting prompts.NAME.baseline says with what`;
     return {
@@ -67,9 +68,11 @@ function lastedUntilMs({ state, last_look_ms, opened_ms }: Comparison): number {
   return state === 'open' ? Number.POSITIVE_INFINITY : (last_look_ms ?? opened_ms);
 }
 
-function answerOf({ comparison, settings: { guards } }: Found, results: readonly MetricResult[], { metric, metrics }: { metric: string | undefined; metrics: readonly string[] | undefined }): Answer {
+function answerOf({ comparison, settings: { guards } }: Found, results: readonly MetricResult[], { metric, metrics, tolerances }: { metric: string | undefined; metrics: readonly string[] | undefined; tolerances: Tolerances }): Answer {
   const waiting = waitingFor(results, metric === undefined ? metrics : [metric]);
-  const whole = metrics === undefined || comparison.verdict !== 'undecided' ? verdictOf(comparison, results) : waiting.length === 0 ? 'not_worse' : 'undecided';
+  const misfit = results.map(({ name, kind }) => (tolerances[name] === undefined ? null : misfitOf(name, kind, tolerances[name]))).find((why) => why !== null);
+  const proved = metrics === undefined ? verdictOf(comparison, results) : waiting.length === 0 ? 'not_worse' : 'undecided';
+  const whole = comparison.verdict !== 'undecided' ? comparison.verdict : misfit === undefined ? proved : 'undecided';
   const among = metrics === undefined || whole !== 'undecided' ? results : results.filter(({ name }) => metrics.includes(name));
   const shown = metric === undefined ? among.toSorted((one, other) => (other.peak_e_value ?? 0) - (one.peak_e_value ?? 0))[0] : results.find((result) => result.name === metric);
   const guard = guards.find((each) => metric === undefined || each.metric === metric || each.metric === '*');
@@ -77,7 +80,7 @@ function answerOf({ comparison, settings: { guards } }: Found, results: readonly
   const isOpen = verdict === 'undecided' && comparison.state === 'open';
   return {
     verdict,
-    reason: guard !== undefined && verdict === 'undecided' ? guard.reason : reasonOf(verdict, { comparison, shown }),
+    reason: (verdict === 'undecided' ? (guard?.reason ?? misfit) : undefined) ?? reasonOf(verdict, { comparison, shown }),
     e_value: metric === undefined ? comparison.e_value : (shown?.e_value ?? null),
     threshold: comparison.threshold,
     effect: shown?.effects.find((effect) => effect.kind === 'ratio_p95') ?? shown?.effects[0] ?? null,
@@ -89,7 +92,7 @@ function answerOf({ comparison, settings: { guards } }: Found, results: readonly
     alert_id: comparison.alert_id,
     forecast: verdict === 'undecided' ? (shown?.forecast ?? null) : null,
     waits_for: isOpen ? waiting : [],
-    expected_at: isOpen && guard === undefined ? expectedAt(comparison, results.filter(({ name }) => waiting.includes(name))) : null,
+    expected_at: isOpen && guard === undefined && misfit === undefined ? expectedAt(comparison, results.filter(({ name }) => waiting.includes(name))) : null,
   };
 }
 

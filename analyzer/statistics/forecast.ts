@@ -66,8 +66,8 @@ export const forecast = (metric: Metric, baseline: Reference, change: Change, tr
   };
 };
 
-/** Where the test of "worse" (not-worse.ts) stands: log wealth of each alternative, empty before its first stratum; wealth that proves it lost. */
-export type Proof = { readonly log_wealth: readonly number[]; readonly threshold: number };
+/** Where the test of "worse" (not-worse.ts) stands: log wealth of each alternative, empty before its first stratum; wealth that proves it lost; what is tolerated, if not the usual. */
+export type Proof = { readonly log_wealth: readonly number[]; readonly threshold: number; readonly tolerated?: number | undefined };
 
 /**
  * Hours from now until it is proved that the candidate is not worse, if both arms are alike: each alternative's log wealth goes on by what it
@@ -75,12 +75,12 @@ export type Proof = { readonly log_wealth: readonly number[]; readonly threshold
  *
  * @throws RangeError where the baseline is empty.
  */
-export const hoursToProof = (metric: Metric, baseline: Reference, traffic: Traffic, { log_wealth, threshold }: Proof): number | null => {
+export const hoursToProof = (metric: Metric, baseline: Reference, traffic: Traffic, { log_wealth, threshold, tolerated }: Proof): number | null => {
   const units = referenceUnits(baseline);
   if (units === 0) throw new RangeError('baseline: no units');
   const expected = (arm: number): number[] => baseline.counts.map((count) => Math.round((LARGE * arm * count) / units));
   const stratum = { bins: baseline.bins, a: expected(1 - traffic.candidate_share), b: expected(traffic.candidate_share) };
-  const gains = notWorseCurve({ ...metric, reference: metric.reference ?? baseline })(stratum).map((gain) => gain / LARGE);
+  const gains = notWorseCurve({ ...metric, reference: metric.reference ?? baseline }, tolerated)(stratum).map((gain) => gain / LARGE);
   const gainers = gains.flatMap((gain, index) => (gain > 0 ? [{ gain, log: log_wealth[index] ?? 0 }] : []));
   if (gainers.length === 0) return null;
   const wealthAfter = (count: number): number => wealthOf(gains.map((gain, index) => (log_wealth[index] ?? 0) + gain * count));

@@ -5,11 +5,13 @@
  * e-process against the whole null, and wealth ≥ 1/α proves the candidate better than the tolerance whenever one looks. A stratum's
  * wealth is averaged over three alternatives, none of which is tuned.
  *
+ * What is tolerated where nobody says otherwise:
+ *
  *   rate           odds ratio of 1.5 on the outcome
- *   score          exponential tilt of badness by tolerance/variance (that moves the mean by the tolerance, to first order);
- *                  .02 of the scale. Exact if the candidate's scores are such a tilt, otherwise only near it: for a plain shift by
+ *   score          exponential tilt of badness by tolerance/variance (that moves the mean by the tolerance, to first order; by less, where
+ *                  it is large, which is the safe side); .02 of the scale. Exact if the candidate's scores are such a tilt, otherwise only near it: for a plain shift by
  *                  .02, 2 of 100 runs of 18,000 units were ever proved wrongly at a nominal 5 % (another prototype: 5 of 60).
- *   distribution   baseline units beyond their 95 % quantile against candidate units beyond it by one bin more (9.05 %), a quantile of
+ *   distribution   baseline units beyond their 95 % quantile against candidate units beyond it by one bin more (9.05 %), or by as many as are tolerated, a quantile of
  *                  the frozen reference. Exact at the boundary.
  */
 import { binOf } from './badness.ts';
@@ -17,8 +19,8 @@ import { curve, type CurveCells } from './curve.ts';
 import { deviation, quantileBin } from './reference.ts';
 import type { Cells, Metric, Reference } from './types.ts';
 
-const TOLERATED_ODDS_RATIO = 1.5;
-const TOLERATED_SCORE_SHIFT = 0.02;
+/** By kind: an odds ratio above 1, a share of a score's range above 0, a ratio of quantiles of a bin (2^⅛) or more; of a bin's parts the next lower bin counts. */
+const USUAL: Readonly<Record<Metric['kind'], number>> = { rate: 1.5, score: 0.02, distribution: 2 ** (1 / 8) };
 const SCORE_DEVIATION_FLOOR = 0.05;
 /** Bets λ_tol·(1 − x): halfway to "no change", no change, and as far beyond it. */
 const BEYOND = [0.5, 1, 1.5];
@@ -32,8 +34,8 @@ export const wealthOf = (logWealth: readonly number[]): number => logWealth.redu
 type Test = { readonly cells: (stratum: Cells) => CurveCells; readonly null_lambda: number; readonly lambdas: readonly number[] };
 
 /** The test of one metric: log wealth increments of one stratum by alternative. Empty while the metric's reference is being learnt. */
-export const notWorseCurve = (metric: Metric): ((stratum: Cells) => readonly number[]) => {
-  const test = testOf(metric);
+export const notWorseCurve = (metric: Metric, tolerated = USUAL[metric.kind]): ((stratum: Cells) => readonly number[]) => {
+  const test = testOf(metric, tolerated);
   if (test === null) return () => [];
   return (stratum) => {
     const [atNull = 0, ...beyond] = curve(test.cells(stratum), [test.null_lambda, ...test.lambdas]);
@@ -41,25 +43,27 @@ export const notWorseCurve = (metric: Metric): ((stratum: Cells) => readonly num
   };
 };
 
-const testOf = (metric: Metric): Test | null => {
+const testOf = (metric: Metric, tolerance: number): Test | null => {
   switch (metric.kind) {
     case 'rate': {
       const worst = binOf(metric, 1);
       const badness = (bin: number): number => (metric.direction === 'up' ? bin : worst - bin) / worst;
-      return tilted(badness, Math.log(TOLERATED_ODDS_RATIO));
+      return tilted(badness, Math.log(tolerance));
     }
     case 'score': {
       if (isEmpty(metric.reference)) return null;
       const badness = (bin: number): number => bin / WORST_SCORE_BIN;
       const scale = Math.max(deviation(metric.reference, badness), SCORE_DEVIATION_FLOOR);
-      return tilted(badness, TOLERATED_SCORE_SHIFT / (scale * scale));
+      return tilted(badness, tolerance / (scale * scale));
     }
     case 'distribution': {
       if (isEmpty(metric.reference)) return null;
       const isUp = metric.direction === 'up';
       const quantile = quantileBin(metric.reference, isUp ? 0.95 : 0.05);
       const isBeyond = (bin: number, allowance: number): boolean => (isUp ? bin > quantile + allowance : bin < quantile - allowance);
-      return { cells: (stratum) => exceedances(stratum, isBeyond), null_lambda: 0, lambdas: FEWER_EXCEEDANCES };
+      // Rounded first: 2^⅛ is one bin, whatever its last digit.
+      const bins = Math.floor(Number((8 * Math.log2(tolerance)).toFixed(6)));
+      return { cells: (stratum) => exceedances(stratum, isBeyond, bins), null_lambda: 0, lambdas: FEWER_EXCEEDANCES };
     }
   }
 };
@@ -74,11 +78,11 @@ const tilted = (badness: (bin: number) => number, tolerated: number): Test => ({
   lambdas: BEYOND.map((share) => tolerated * (1 - share)),
 });
 
-const exceedances = ({ bins, a, b }: Cells, isBeyond: (bin: number, allowance: number) => boolean): CurveCells => {
+const exceedances = ({ bins, a, b }: Cells, isBeyond: (bin: number, allowance: number) => boolean, allowance: number): CurveCells => {
   const units = { a: [0, 0], b: [0, 0] };
   bins.forEach((bin, cell) => {
     const baseline = isBeyond(bin, 0) ? 1 : 0;
-    const candidate = isBeyond(bin, 1) ? 1 : 0;
+    const candidate = isBeyond(bin, allowance) ? 1 : 0;
     units.a[baseline] = (units.a[baseline] ?? 0) + (a[cell] ?? 0);
     units.b[candidate] = (units.b[candidate] ?? 0) + (b[cell] ?? 0);
   });

@@ -2,7 +2,7 @@ import type { ApiDeps } from '../app.ts';
 import { readComparison, readComparisons, type Comparison } from '../comparisons.ts';
 import { stepFor } from '../metrics.ts';
 import { ProblemError } from '../problem.ts';
-import type { ReadVerdict } from '../verdicts.ts';
+import type { ReadVerdict, VerdictTerms } from '../verdicts.ts';
 import { adviceOf, type PresentStep } from './advice.ts';
 import { createRecords, isUnderWay, type DeclaredRollout } from './records.ts';
 import { isGrowing, isOtherShare, plateausOf, readUnits, shareOf, type Plateau, type Units } from './shares.ts';
@@ -24,16 +24,16 @@ export function createRolloutReader(deps: ApiDeps, readVerdict: ReadVerdict) {
   const { store, clock, settings } = deps;
   const records = createRecords(store);
 
-  const adviceFor = async (rollout: Pick<DeclaredRollout, 'prompt' | 'candidate' | 'environment' | 'baseline'>, terms: { metrics: readonly string[] | null; since_ms: number }, step: PresentStep) => {
+  const adviceFor = async (rollout: Pick<DeclaredRollout, 'prompt' | 'candidate' | 'environment' | 'baseline'>, terms: VerdictTerms, step: PresentStep) => {
     const { prompt, candidate, environment, baseline } = rollout;
-    const answer = await readVerdict({ prompt, candidate, environment, baseline: baseline ?? undefined }, { metrics: terms.metrics ?? undefined, since_ms: terms.since_ms });
+    const answer = await readVerdict({ prompt, candidate, environment, baseline: baseline ?? undefined }, terms);
     const { verdict, waits_for, comparison_id, alert_id } = answer;
     return { advice: { ...adviceOf(answer, step, clock()), verdict, waits_for, comparison_id, alert_id }, baseline: answer.baseline };
   };
 
   const adviceOnDeclared = (rollout: DeclaredRollout) => {
     const { events, plan, last } = rollout;
-    return adviceFor(rollout, { metrics: plan.metrics, since_ms: events[0]?.at_ms ?? last.at_ms }, { began_ms: last.at_ms, minimum_s: plan.steps[last.step - 1]?.minimum_s ?? 0 });
+    return adviceFor(rollout, { metrics: plan.metrics ?? undefined, tolerances: plan.tolerances, since_ms: events[0]?.at_ms ?? last.at_ms }, { began_ms: last.at_ms, minimum_s: plan.steps[last.step - 1]?.minimum_s ?? 0 });
   };
 
   const shownDeclared = async (rollout: DeclaredRollout): Promise<Rollout> => {
@@ -63,6 +63,7 @@ export function createRolloutReader(deps: ApiDeps, readVerdict: ReadVerdict) {
       by: (isOpen ? events[0] : last)?.who ?? '',
       reason: (isOpen ? events[0] : last)?.reason ?? '',
       metrics: plan.metrics,
+      tolerances: plan.tolerances,
       steps: plan.steps.map((step, index) => {
         const number = index + 1;
         const at = begun.findIndex((event) => event.step === number);
@@ -95,24 +96,25 @@ export function createRolloutReader(deps: ApiDeps, readVerdict: ReadVerdict) {
     const plateaus = plateausOf(units.map((each, index): Plateau => ({ ...each, from_ms: beginnings[index] ?? from_ms })));
     const last = plateaus.at(-1);
     if (last === undefined || !isGrowing(plateaus)) return null;
-    const { advice } = await adviceFor({ prompt, environment, candidate, baseline }, { metrics: null, since_ms: 0 }, { began_ms: last.from_ms, minimum_s: 0 });
+    const { advice } = await adviceFor({ prompt, environment, candidate, baseline }, {}, { began_ms: last.from_ms, minimum_s: 0 });
     return {
-      id, origin: 'recognised', state: 'under_way', prompt, environment, candidate, baseline, began_at: iso(opened_ms), ended_at: null, by: '', reason: '', metrics: null,
+      id, origin: 'recognised', state: 'under_way', prompt, environment, candidate, baseline, began_at: iso(opened_ms), ended_at: null, by: '', reason: '', metrics: null, tolerances: {},
       steps: plateaus.map((plateau, index) => ({ number: index + 1, name: null, state: plateau === last ? 'present' : 'done', share_percent: null, minimum_s: 0, began_at: iso(plateau.from_ms), by: '', reason: '', observed: observedShown(plateau), left: null })),
       advice,
       share: shareShown(candidate, { declared: null, seen: last, since_ms: last.from_ms }),
     };
   };
 
-  /** Open comparisons of versions that nobody declared, newest first; of each version the newest. */
+  /** Open comparisons of versions of which nobody has declared, or ended, a rollout since; newest first, of each version the newest. */
   const undeclared = async (declared: readonly DeclaredRollout[], { prompt, environment }: RolloutFilter): Promise<Comparison[]> => {
     const open = await readComparisons(deps, { state: 'open', factor: 'prompt_version', prompt, environment, limit: MOST_RECOGNISED });
-    const known = new Set(declared.filter(isUnderWay).map(nameOf));
+    const spokenOf = new Map<string, number>();
+    for (const rollout of declared.toReversed()) spokenOf.set(nameOf(rollout), isUnderWay(rollout) ? Number.POSITIVE_INFINITY : rollout.last.at_ms);
     return open.filter((comparison) => {
       const name = nameOf(comparison);
-      const isNew = !known.has(name);
-      known.add(name);
-      return isNew;
+      const isOurs = comparison.opened_ms > (spokenOf.get(name) ?? 0);
+      spokenOf.set(name, Number.POSITIVE_INFINITY);
+      return isOurs;
     });
   };
 

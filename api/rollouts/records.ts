@@ -1,7 +1,9 @@
+import { isDeepStrictEqual } from 'node:util';
 import { z } from '@hono/zod-openapi';
 import { derivedId } from '../../schemas/derived-id.ts';
 import type { Store } from '../../schemas/store.ts';
 import { ProblemError } from '../problem.ts';
+import { Tolerances } from '../tolerances.ts';
 import type { Advice } from './advice.ts';
 
 /** The table `rollouts`: append-only, the newest row is the state, and all of them say when each step began, and who said so. */
@@ -10,8 +12,8 @@ export type RolloutState = 'declared' | 'advanced' | 'completed' | 'aborted';
 
 /** `share_percent` of the prompt's traffic that the candidate takes; `minimum_s`: no `go` before it lasted so long. */
 export const PlannedStep = z.object({ name: z.string().nullable(), share_percent: z.number(), minimum_s: z.number() });
-/** `metrics`: what has to be proved not worse before a `go`; null: all that are bet on. */
-const Plan = z.object({ steps: z.array(PlannedStep), metrics: z.array(z.string()).nullable() });
+/** `metrics`: what has to be proved not worse before a `go`, null: all that are bet on; `tolerances`: by how much. */
+const Plan = z.object({ steps: z.array(PlannedStep), metrics: z.array(z.string()).nullable(), tolerances: Tolerances });
 export type Plan = z.infer<typeof Plan>;
 
 /** What is rolled out. `baseline` null: what serves. */
@@ -69,8 +71,8 @@ export function createRecords(store: Store) {
       // Somebody may have declared another at this very moment: what is stored now is the one.
       const stored = await one(project, id);
       if (stored === null) throw new Error(`the rollout ${id} was stored and is not there`);
-      if (stored.baseline !== baseline || JSON.stringify(stored.plan) !== JSON.stringify(plan)) {
-        throw new ProblemError(409, `A rollout of ${candidate} with another baseline, other steps or metrics is under way: ${id}. End it first (POST /v1/rollouts/${id}/end).`);
+      if (stored.baseline !== baseline || !isDeepStrictEqual(stored.plan, plan)) {
+        throw new ProblemError(409, `A rollout of ${candidate} with another baseline, other steps, metrics or tolerances is under way: ${id}. End it first (POST /v1/rollouts/${id}/end).`);
       }
       return stored;
     },

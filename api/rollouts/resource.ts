@@ -1,8 +1,10 @@
 import { createRoute, z, type OpenAPIHono } from '@hono/zod-openapi';
+import { BUILT_IN_METRICS } from '../../schemas/metric-settings.ts';
 import { actorOf, noteFor } from '../access/identity.ts';
 import type { ApiDeps } from '../app.ts';
 import { limitOf, NameText } from '../parameters.ts';
 import { notFoundResponse, Problem, ProblemError, problemResponses } from '../problem.ts';
+import { misfitOf, Tolerances } from '../tolerances.ts';
 import type { ReadVerdict } from '../verdicts.ts';
 import { createRolloutReader } from './reading.ts';
 import { isUnderWay, type DeclaredRollout } from './records.ts';
@@ -31,6 +33,7 @@ const Declaration = z.strictObject({
     .min(1)
     .max(50),
   metrics: z.array(NameText).min(1).max(50).optional().openapi({ description: 'what has to be proved no worse for a `go`; left out: all that are bet on. A regression of any metric is a `back` all the same.' }),
+  tolerances: Tolerances.default({}).openapi({ description: 'how much worse is still a `go`, by metric; left out: the usual', example: { error_rate: { odds_ratio: 2 }, latency: { ratio: 1.2 }, quality: { shift: 0.05 } } }),
   by,
   reason,
 });
@@ -83,13 +86,17 @@ export function registerRollouts(app: OpenAPIHono, deps: ApiDeps, readVerdict: R
   const { records } = reader;
 
   app.openapi(declareRoute, async (context) => {
-    const { prompt, candidate, baseline, environment, steps, metrics, by: named, reason: why = '' } = context.req.valid('json');
+    const { prompt, candidate, baseline, environment, steps, metrics, tolerances, by: named, reason: why = '' } = context.req.valid('json');
     const shrinking = steps.findIndex(({ share_percent }, index) => share_percent < (steps[index - 1]?.share_percent ?? 0));
     if (shrinking !== -1) throw refusal(`steps.${shrinking}.share_percent`, 'is less than in the step before', 'Order the steps by their share; a rollout that goes back is ended.');
     if (candidate === baseline) throw refusal('baseline', 'is the candidate', 'Name the version that serves, or leave it out.');
+    for (const [name, tolerance] of Object.entries(tolerances)) {
+      const misfit = Object.hasOwn(BUILT_IN_METRICS, name) ? misfitOf(name, BUILT_IN_METRICS[name as keyof typeof BUILT_IN_METRICS].kind, tolerance) : null; // it has this key
+      if (misfit !== null) throw refusal(`tolerances.${name}`, misfit, 'Send odds_ratio for a rate, ratio for a distribution, shift for a score.');
+    }
     const rollout = await records.declare(
       { project, environment: environment ?? (await busiestEnvironment(prompt)), prompt, candidate, baseline: baseline ?? null },
-      { steps: steps.map(({ name, ...step }) => ({ name: name ?? null, ...step })), metrics: metrics ?? null },
+      { steps: steps.map(({ name, ...step }) => ({ name: name ?? null, ...step })), metrics: metrics ?? null, tolerances },
       { at_ms: clock(), who: actorOf(context, named) || 'somebody', reason: why },
     );
     noteFor(context, { target: rollout.id, detail: `${candidate} of ${prompt}, ${steps.length} steps${why === '' ? '' : `: ${why}`}` });

@@ -1,4 +1,5 @@
 import { z } from '@hono/zod-openapi';
+import { Tolerances } from '../tolerances.ts';
 import { Verdict } from '../verdict.ts';
 import { Advice } from './advice.ts';
 
@@ -34,6 +35,7 @@ export const Rollout = z
     by: z.string().openapi({ description: 'who declared it, or ended it' }),
     reason: z.string(),
     metrics: z.array(z.string()).nullable().openapi({ description: 'what has to be proved no worse for a go; null: all that are bet on' }),
+    tolerances: Tolerances.openapi({ description: 'by how much; of other metrics the usual' }),
     steps: z.array(Step),
     advice: Advice.extend({ verdict: Verdict, waits_for: z.array(z.string()), comparison_id: z.string().nullable(), alert_id: z.string().nullable() }).nullable().openapi({ description: 'of the present step; null: it has ended' }),
     share: z

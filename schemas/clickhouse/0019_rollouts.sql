@@ -11,7 +11,7 @@ CREATE TABLE IF NOT EXISTS rollouts {{on_cluster}}
     prompt_name String,
     candidate String,
     baseline String COMMENT 'empty: what serves',
-    plan String COMMENT 'JSON: steps, and metrics where not all have to be proved',
+    plan String COMMENT 'JSON: steps, metrics where not all have to be proved, tolerances',
     step UInt8 COMMENT 'that it is at from here on, from 1',
     at_ms UInt64,
     who String,

@@ -84,6 +84,11 @@ async function measure(): Promise<void> {
   };
   const { alerts } = JSON.parse((await read('/v1/alerts')).body);
   const alert = JSON.parse((await read(`/v1/alerts/${alerts[0].id}`)).body);
+  // Declared three days ago, with the first call of v3. Said again over kept data, it is the same one.
+  api.clock.nowMs = nowMs - 3 * 86_400_000;
+  const declared = await api.app.request('/v1/rollouts', { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ prompt: 'prompt-0', candidate: 'v3', steps: [{ share_percent: 20 }, { share_percent: 100 }] }) });
+  if (declared.status !== 201) throw new Error(`no rollout was declared: ${await declared.text()}`);
+  api.clock.nowMs = nowMs;
   const day = String(nowMs - 86_400_000);
   const week = String(nowMs - 7 * 86_400_000);
   const views: Record<string, string[]> = {
@@ -94,6 +99,7 @@ async function measure(): Promise<void> {
     'versions by models, a day': [`/v1/prompts/prompt-0/matrix?metric=latency&from=${day}`],
     'compare, a day': [`/v1/compare?prompt=prompt-0&a=v2&b=v3&metric=latency&from=${day}`, `/v1/compare?prompt=prompt-0&a=v2&b=v3&metric=quality&from=${day}`],
     'compare, a week': [`/v1/compare?prompt=prompt-0&a=v1&b=v3&from=${week}`],
+    rollouts: ['/v1/rollouts?prompt=prompt-0&environment=production&state=under_way', '/v1/rollouts?state=under_way'],
     data: ['/v1/ledger', '/v1/audit', '/v1/quality'],
     'first failed calls': [`/v1/calls?prompt_name=prompt-0&prompt_version=v3&is_error=true&from=${day}`],
   };

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { Rollout } from '../../../api/rollouts/shown.ts';
 import { callRow } from '../rows.ts';
@@ -15,12 +15,15 @@ beforeAll(async () => {
   const random = randomFrom(7);
   await seedRollout(api.store, worseRollout(startMs), twoHoursTo(startMs), random);
   await seedRollout(api.store, { ...harmlessRollout(startMs, 20), prompt: 'harmless' }, twoHoursTo(startMs), random);
-  const { calls } = await seedRollout(api.store, { ...worseRollout(startMs), prompt: 'ramped', raisesAlert: false }, twoHoursTo(startMs), random);
   // From ten minutes ago on, the candidate has about half.
-  const served = calls.filter(({ event_time }) => Number(event_time) * 1000 >= startMs - 10 * MINUTE_MS).length;
-  await api.store.insert('calls', Array.from({ length: served }, (_, index) => callRow({ at_ms: startMs - 10 * MINUTE_MS + (index * 10 * MINUTE_MS) / served, id: `more ${index}`, prompt: 'ramped', version: 'v2' })));
+  for (const prompt of ['ramped', 'shared']) {
+    const { calls } = await seedRollout(api.store, { ...worseRollout(startMs), prompt, raisesAlert: false }, twoHoursTo(startMs), random);
+    const served = calls.filter(({ event_time }) => Number(event_time) * 1000 >= startMs - 10 * MINUTE_MS).length;
+    await api.store.insert('calls', Array.from({ length: served }, (_, index) => callRow({ at_ms: startMs - 10 * MINUTE_MS + (index * 10 * MINUTE_MS) / served, id: `more ${prompt} ${index}`, prompt, version: 'v2' })));
+  }
 }, 60_000);
 afterAll(() => api.close());
+afterEach(() => void (api.clock.nowMs = startMs));
 
 const Refusal = z.object({ status: z.number(), detail: z.string(), errors: z.array(z.object({ path: z.string() })).optional() });
 async function send<T>(path: string, body: object | undefined, schema: z.ZodType<T>): Promise<{ status: number; body: T }> {
@@ -47,7 +50,6 @@ describe('go, hold and back', () => {
     expect(body.advice).toMatchObject({ says: 'hold', verdict: 'not_worse', known_at: '2026-06-01T10:10:00.000Z', reason: expect.stringContaining('has to last until') });
     api.clock.nowMs += 10 * MINUTE_MS;
     expect((await ask(`/v1/rollouts/${body.id}`)).body.advice).toMatchObject({ says: 'go', reason: 'proved not worse by the tolerance' });
-    api.clock.nowMs = startMs;
     await ended(body.id);
   });
 
@@ -59,6 +61,24 @@ describe('go, hold and back', () => {
     expect(named.advice?.waits_for).toEqual(['error_rate']);
     expect(Date.parse(named.advice?.known_at ?? '')).toBeGreaterThan(startMs);
     await ended(named.id);
+  });
+
+  it('is go sooner where more is tolerated, and hold where a tolerance does not fit', async () => {
+    const loose = (await declare({ prompt: 'harmless', metrics: ['error_rate', 'quality'], tolerances: { error_rate: { odds_ratio: 10 } } })).body;
+    expect([loose.tolerances, loose.advice]).toMatchObject([{ error_rate: { odds_ratio: 10 } }, { says: 'go', waits_for: [] }]);
+    expect((await refuse('/v1/rollouts', { prompt: 'harmless', candidate: 'v2', steps: [{ share_percent: 50 }], metrics: ['error_rate', 'quality'] })).status).toBe(409);
+    await ended(loose.id);
+    const stricter = (await declare({ prompt: 'harmless', metrics: ['quality'], tolerances: { quality: { shift: 0.001 } } })).body;
+    expect(stricter.advice).toMatchObject({ says: 'hold', waits_for: ['quality'] });
+    await ended(stricter.id);
+    // What kind a score is shows only in its comparison.
+    const misfit = (await declare({ prompt: 'harmless', metrics: ['quality'], tolerances: { quality: { ratio: 1.2 } } })).body;
+    expect(misfit.advice).toMatchObject({ says: 'hold', known_at: null, reason: 'the tolerance of quality is no shift, as that of a score is' });
+    await ended(misfit.id);
+    // A page is a page, whatever a rollout tolerates.
+    const paged = (await declare({ prompt: 'refund-agent', tolerances: { error_rate: { odds_ratio: 10 } } })).body;
+    expect(paged.advice).toMatchObject({ says: 'back' });
+    await ended(paged.id);
   });
 
   it('is hold where nothing is compared, and says with what it is compared instead', async () => {
@@ -92,7 +112,6 @@ describe('go, hold and back', () => {
     await ended(body.id);
     api.clock.nowMs += MINUTE_MS;
     expect((await declare({ prompt: 'refund-agent' })).body.advice).toMatchObject({ says: 'hold', verdict: 'no_data' });
-    api.clock.nowMs = startMs;
     await api.store.insert('comparisons', [{ ...row, slot: (row?.slot ?? 0) + 2 }]);
   });
 });
@@ -133,7 +152,6 @@ describe('the life of a rollout', () => {
     expect((await ask(`/v1/rollouts/${id}/end`, { outcome: 'completed' })).body).toEqual(over.body);
     expect((await refuse(`/v1/rollouts/${id}/end`, { outcome: 'aborted' })).status).toBe(409);
     expect((await refuse(`/v1/rollouts/${id}/advance`, { step: 3 })).status).toBe(409);
-    api.clock.nowMs = startMs;
   });
 
   it.each([
@@ -141,6 +159,7 @@ describe('the life of a rollout', () => {
     ['baseline', { prompt: 'p', candidate: 'v2', baseline: 'v2', steps: [{ share_percent: 20 }] }],
     ['steps.0.share_percent', { prompt: 'p', candidate: 'v2', steps: [{ share_percent: 0 }] }],
     ['steps', { prompt: 'p', candidate: 'v2', steps: [] }],
+    ['tolerances.latency', { prompt: 'p', candidate: 'v2', steps: [{ share_percent: 20 }], tolerances: { latency: { shift: 3 } } }],
     ['stepz', { prompt: 'p', candidate: 'v2', stepz: [] }],
   ])('refuses what does not fit, by name: %s', async (path, body) => {
     const refused = await refuse('/v1/rollouts', body);
@@ -157,10 +176,10 @@ describe('the life of a rollout', () => {
 describe('the share that is seen', () => {
   it('is told beside the one that was declared, and where it is another', async () => {
     api.clock.nowMs = startMs - 60 * MINUTE_MS;
-    const { id } = (await declare({ prompt: 'ramped', steps: [{ share_percent: 10 }, { share_percent: 30 }] })).body;
+    const { id } = (await declare({ prompt: 'shared', steps: [{ share_percent: 10 }, { share_percent: 30 }] })).body;
     api.clock.nowMs = startMs - 10 * MINUTE_MS;
     const before = (await ask(`/v1/rollouts/${id}`)).body;
-    expect(before.share).toMatchObject({ declared_percent: 10, differs: false, says: expect.stringMatching(/^v2 gets \d+(\.\d)? %; 10 % were declared$/) });
+    expect(before.share).toMatchObject({ declared_percent: 10, differs: false, says: expect.stringMatching(/^v2 gets \d+(\.\d+)? %; 10 % were declared$/) });
     expect(before.steps[0]?.observed?.share_percent).toBeGreaterThan(8);
     await ask(`/v1/rollouts/${id}/advance`, { step: 2 });
     api.clock.nowMs = startMs;
@@ -182,18 +201,16 @@ describe('a rollout that nobody declared', () => {
     expect((await refuse(`/v1/rollouts/${rollout?.id}/advance`, { step: 1 })).body).toMatchObject({ status: 409, detail: expect.stringContaining('POST /v1/rollouts') });
   });
 
-  it('is the declared one once somebody declares it', async () => {
-    const { id } = (await declare({ prompt: 'ramped' })).body;
-    expect((await listed('prompt=ramped&state=under_way')).map((rollout) => [rollout.id, rollout.origin])).toEqual([[id, 'declared']]);
-    expect(await listed('prompt=ramped&origin=recognised')).toEqual([]);
-    await ended(id);
-    expect((await listed('prompt=ramped&origin=recognised')).length).toBe(1);
-  });
-
   it('is none where its share went back', async () => {
     api.clock.nowMs = startMs + 30 * MINUTE_MS;
     await api.store.insert('calls', Array.from({ length: 600 }, (_, index) => callRow({ at_ms: startMs + index * 3_000, id: `back ${index}`, prompt: 'ramped', version: index % 20 === 0 ? 'v2' : 'v1' })));
     expect(await listed('prompt=ramped&state=under_way')).toEqual([]);
-    api.clock.nowMs = startMs;
+  });
+
+  it('is the declared one once somebody declares it, and none once somebody has ended it', async () => {
+    const { id } = (await declare({ prompt: 'ramped' })).body;
+    expect((await listed('prompt=ramped&state=under_way')).map((rollout) => [rollout.id, rollout.origin])).toEqual([[id, 'declared']]);
+    await ended(id);
+    expect((await listed('prompt=ramped')).map((rollout) => [rollout.id, rollout.state])).toEqual([[id, 'aborted']]);
   });
 });
