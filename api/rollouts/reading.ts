@@ -106,7 +106,7 @@ export function createRolloutReader(deps: ApiDeps, readVerdict: ReadVerdict) {
   };
 
   /** Open comparisons of versions of which nobody has declared, or ended, a rollout since; newest first, of each version the newest. */
-  const undeclared = async (declared: readonly DeclaredRollout[], { prompt, environment }: RolloutFilter): Promise<Comparison[]> => {
+  const undeclared = async (declared: readonly DeclaredRollout[], { prompt, environment }: Pick<RolloutFilter, 'prompt' | 'environment'>): Promise<Comparison[]> => {
     const open = await readComparisons(deps, { state: 'open', factor: 'prompt_version', prompt, environment, limit: MOST_RECOGNISED });
     const spokenOf = new Map<string, number>();
     for (const rollout of declared.toReversed()) spokenOf.set(nameOf(rollout), isUnderWay(rollout) ? Number.POSITIVE_INFINITY : rollout.last.at_ms);
@@ -147,7 +147,10 @@ export function createRolloutReader(deps: ApiDeps, readVerdict: ReadVerdict) {
       const { comparison } = await readComparison(deps, id).catch((error: unknown) => {
         throw error instanceof ProblemError ? missing : error;
       });
-      const recognised = comparison.state === 'open' && comparison.factor === 'prompt_version' ? await recognise(comparison) : null;
+      const { prompt, environment, candidate } = comparison;
+      const declaredOf = await records.list(settings.project, { prompt, environment, candidate, limit: MOST_DECLARED });
+      const isOurs = (await undeclared(declaredOf, { prompt, environment })).some((each) => each.id === id);
+      const recognised = isOurs ? await recognise(comparison) : null;
       if (recognised === null) throw missing;
       return recognised;
     },

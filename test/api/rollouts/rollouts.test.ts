@@ -208,8 +208,11 @@ describe('a rollout that nobody declared', () => {
   });
 
   it('is the declared one once somebody declares it, and none once somebody has ended it', async () => {
+    const [recognised] = await listed('prompt=ramped&state=under_way');
+    expect(recognised?.origin).toBe('recognised');
     const { id } = (await declare({ prompt: 'ramped' })).body;
     expect((await listed('prompt=ramped&state=under_way')).map((rollout) => [rollout.id, rollout.origin])).toEqual([[id, 'declared']]);
+    expect((await refuse(`/v1/rollouts/${recognised?.id}`)).status).toBe(404);
     await ended(id);
     expect((await listed('prompt=ramped')).map((rollout) => [rollout.id, rollout.state])).toEqual([[id, 'aborted']]);
   });
