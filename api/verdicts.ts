@@ -49,9 +49,25 @@ export function registerVerdicts(app: OpenAPIHono, readVerdict: ReadVerdict): vo
 export function createVerdicts(deps: ApiDeps, readResults: ReadResults): ReadVerdict {
   return async ({ prompt, candidate, baseline, environment, metric }) => {
     const [found] = await findComparisons(deps, { prompt, candidate, baseline, environment, factor: 'prompt_version', limit: 1 });
-    if (found !== undefined) return answerOf(found, await readResults(found), metric);
+    if (found !== undefined) {
+      const results = await readResults(found);
+      const answer = answerOf(found, results, metric);
+      const carrier = results.every(({ verdict }) => verdict === 'no_data') ? await carrierOf(deps, found.comparison) : undefined;
+      if (carrier === undefined) return answer;
+      const ofBoth = answerOf(carrier, await readResults(carrier), metric);
+      return { ...ofBoth, baseline: answer.baseline, candidate: answer.candidate, reason: `${carrier.comparison.candidate} came with ${candidate}, and the two are judged as one: ${ofBoth.reason}` };
+    }
     return { verdict: 'no_data', reason: 'no comparison of this candidate is known', e_value: null, threshold: null, effect: null, metric: metric ?? null, baseline: baseline ?? null, candidate, environment: environment ?? null, comparison_id: null, alert_id: null, forecast: null };
   };
+}
+
+/** Models and providers of a prompt that are compared at a time. */
+const MOST_CARRIERS = 50;
+
+/** The comparison of the model or provider that a version came with: on it there is no earlier version to compare with (analyzer/look/factors.ts). */
+async function carrierOf(deps: ApiDeps, { prompt, environment, candidate, opened_ms }: Comparison): Promise<Found | undefined> {
+  const found = await findComparisons(deps, { prompt, environment, limit: MOST_CARRIERS });
+  return found.find(({ comparison, settings: { carried } }) => carried?.versions.includes(candidate) === true && Math.abs(comparison.opened_ms - opened_ms) < 600_000);
 }
 
 function answerOf({ comparison, settings: { guards } }: Found, results: readonly MetricResult[], metric: string | undefined): Answer {
