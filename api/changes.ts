@@ -39,20 +39,21 @@ const AFTER_S = 10 * MINUTE_S;
 const HISTORY_S = 6 * 60 * MINUTE_S;
 const MOST = 100;
 
-type Row = { prompt: string; version: string; model: string; provider: string; app: string; first_s: number; calls: number };
+type Row = { prompt: string; version: string; asked: string; model: string; provider: string; app: string; first_s: number; calls: number };
 
 export function registerChanges(app: OpenAPIHono, deps: ApiDeps): void {
   app.openapi(route, async (context) => {
     const alert = await readAlert(deps, context.req.valid('param').id);
     const onsetS = Math.floor(Date.parse(alert.onset) / 1000);
     const rows = await deps.store.select<Row>(
-      `SELECT coalesce(prompt_name, '') AS prompt, coalesce(prompt_version, '') AS version, coalesce(response_model, '') AS model, provider,
+      `SELECT coalesce(prompt_name, '') AS prompt, coalesce(prompt_version, '') AS version, coalesce(request_model, '') AS asked, coalesce(response_model, '') AS model, provider,
               if(service_version = '', '', concat(service_name, ' ', service_version)) AS app, toUnixTimestamp(min(event_time)) AS first_s, count() AS calls
        FROM calls WHERE project = {project:String} AND environment = {environment:String} AND role = 'call' AND event_time >= {from:UInt32} AND event_time <= {to:UInt32}
-       GROUP BY prompt, version, model, provider, app ORDER BY first_s LIMIT 20000`,
+       GROUP BY prompt, version, asked, model, provider, app ORDER BY first_s LIMIT 20000`,
       { project: alert.project, environment: alert.environment, from: Math.max(0, onsetS - HISTORY_S), to: onsetS + AFTER_S },
     );
-    const isCulprit = ({ factor, value, prompt }: Omit<Change, 'is_culprit'>): boolean => factor === alert.culprit.factor && value === alert.culprit.value && (alert.prompt === null || prompt === alert.prompt);
+    const isNamed = (factor: string, value: string): boolean => value === alert.culprit.value || (factor === 'model' && rows.some(({ asked, model }) => model === value && asked === alert.culprit.value));
+    const isCulprit = ({ factor, value, prompt }: Omit<Change, 'is_culprit'>): boolean => factor === alert.culprit.factor && isNamed(factor, value) && (alert.prompt === null || prompt === alert.prompt);
     const changes = changesIn(rows, onsetS).map((change): Change => ({ ...change, is_culprit: isCulprit(change) }));
     return context.json({ onset: alert.onset, changes: changes.slice(0, MOST) }, 200);
   });

@@ -25,6 +25,7 @@ const seriesRoute = createRoute({
 /** How an arm reads from a row of calls or of scores. What is none of these is an attribute that the configuration names. */
 const factorColumns: ReadonlyMap<string, string> = new Map([
   ['prompt_version', "coalesce(prompt_version, '')"],
+  ['request_model', "coalesce(request_model, '')"],
   ['model', "coalesce(response_model, request_model, '')"],
   ['provider', 'provider'],
   ['app_version', 'service_version'],

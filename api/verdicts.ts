@@ -54,7 +54,15 @@ export function registerVerdicts(app: OpenAPIHono, readVerdict: ReadVerdict): vo
 export function createVerdicts(deps: ApiDeps, readResults: ReadResults): ReadVerdict {
   return async ({ prompt, candidate, baseline, environment, metric }, { metrics, tolerances = {}, since_ms = 0 } = {}) => {
     const [found] = await findComparisons(deps, { prompt, candidate, baseline, environment, factor: 'prompt_version', limit: 1 });
-    if (found !== undefined && lastedUntilMs(found.comparison) >= since_ms) return answerOf(found, await readResults(found, tolerances), { metric, metrics, tolerances });
+    if (found !== undefined && lastedUntilMs(found.comparison) >= since_ms) {
+      const terms = { metric, metrics, tolerances };
+      const results = await readResults(found, tolerances);
+      const answer = answerOf(found, results, terms);
+      const carrier = results.every(({ verdict }) => verdict === 'no_data') ? await carrierOf(deps, found.comparison) : undefined;
+      if (carrier === undefined) return answer;
+      const ofBoth = answerOf(carrier, await readResults(carrier, tolerances), terms);
+      return { ...ofBoth, baseline: answer.baseline, candidate: answer.candidate, reason: `${carrier.comparison.candidate} came with ${candidate}, and the two are judged as one: ${ofBoth.reason}` };
+    }
     const [other] = baseline === undefined ? [] : await findComparisons(deps, { prompt, candidate, environment, factor: 'prompt_version', state: 'open', limit: 1 });
     const reason = other === undefined ? 'no comparison of this candidate is known' : `${candidate} is compared with ${other.comparison.baseline}, not with ${baseline}; the setting prompts.NAME.baseline says with what`;
     return {
@@ -62,6 +70,15 @@ export function createVerdicts(deps: ApiDeps, readResults: ReadResults): ReadVer
       comparison_id: null, alert_id: null, forecast: null, waits_for: [], expected_at: null,
     };
   };
+}
+
+/** Models and providers of a prompt that are compared at a time. */
+const MOST_CARRIERS = 50;
+
+/** The comparison of the model or provider that a version came with: on it there is no earlier version to compare with (analyzer/look/factors.ts). */
+async function carrierOf(deps: ApiDeps, { prompt, environment, candidate, opened_ms }: Comparison): Promise<Found | undefined> {
+  const found = await findComparisons(deps, { prompt, environment, limit: MOST_CARRIERS });
+  return found.find(({ comparison, settings: { carried } }) => carried?.versions.includes(candidate) === true && Math.abs(comparison.opened_ms - opened_ms) < 600_000);
 }
 
 function lastedUntilMs({ state, last_look_ms, opened_ms }: Comparison): number {

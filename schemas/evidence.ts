@@ -91,6 +91,10 @@ export type BeforeAfter = z.infer<typeof BeforeAfter>;
 export const Guard = z.object({ metric: z.string(), reason: z.string() });
 export type Guard = z.infer<typeof Guard>;
 
+/** Versions that came with the candidate, and the one of the baseline's that they are compared with: else no stratum would have both arms. */
+export const Carried = z.object({ versions: z.array(z.string()), as: z.string() });
+export type Carried = z.infer<typeof Carried>;
+
 export const ComparisonSettings = z.object({
   alpha: z.number(),
   /** Share of the prompt's α (comparisons that opened together share one). */
@@ -107,6 +111,8 @@ export const ComparisonSettings = z.object({
   reserve: z.number(),
   /** What values of the factor are told apart within: the request model of a response model; else empty. */
   group: z.string().default(''),
+  /** Where arms run together; of models and providers only. */
+  carried: Carried.nullable().default(null),
   before_after: BeforeAfter.nullable().default(null),
   /** Those that fire. */
   guards: z.array(Guard).default([]),

@@ -3,7 +3,7 @@ import { z } from 'zod';
 /** What is compared besides versions, models, providers, application versions and texts, of which nothing has to be said. */
 
 /** Words that factors have already. */
-const TAKEN = ['prompt_version', 'model', 'provider', 'app_version', 'prompt_content', 'unknown', 'mix', 'pipeline'];
+const TAKEN = ['prompt_version', 'request_model', 'model', 'provider', 'app_version', 'prompt_content', 'unknown', 'mix', 'pipeline'];
 
 export const FactorSettings = z.strictObject({
   attributes: z

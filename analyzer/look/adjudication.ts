@@ -1,6 +1,6 @@
 import type { Alert } from '../../schemas/alert.ts';
 import type { ModelPage } from './drift-watch.ts';
-import type { FactorName } from './factors.ts';
+import { CARRIERS, type FactorName } from './factors.ts';
 import { slotStartMs } from '../slots.ts';
 
 /**
@@ -12,6 +12,8 @@ export type Claim = {
   readonly factor: FactorName;
   /** A page that stands over a model that the prompt runs on. */
   readonly page: ModelPage | null;
+  /** Versions that came with a model or provider, and are compared as one with it. */
+  readonly carried: readonly string[];
   /** Changes of other factors of the prompt in the same ten minutes that its arms cannot be told from. */
   readonly together: readonly Told[];
 };
@@ -23,17 +25,19 @@ export type Judgement =
   /** Nobody is accused for now, and why. */
   | { readonly kind: 'hold'; readonly reason: string };
 
-export function judge({ grade, factor, page, together }: Claim): Judgement {
-  if (grade === 'concurrent') return { kind: 'raise', confounded_with: together };
+export function judge({ grade, factor, carried, page, together }: Claim): Judgement {
+  if (grade === 'concurrent') {
+    // Once it runs without them, or they without it, its strata mix what they are to tell apart.
+    const apart = carried.filter((version) => !together.some((other) => other.factor === 'prompt_version' && other.value === version));
+    if (apart.length > 0) return { kind: 'hold', reason: `${apart.join(', ')} came with it and runs without it now, or it without: the comparison of versions tells which of them it is` };
+    return { kind: 'raise', confounded_with: together };
+  }
   if (page !== null) return { kind: 'hold', reason: `other prompts on ${page.model} moved at the same time (${page.alert_id}, ${page.metric}); judged again an hour after that is over` };
   // A version that came with another model, or to another provider, has no earlier calls there to be compared with.
   const carrier = CARRIERS.slice(0, CARRIERS.indexOf(factor) < 0 ? CARRIERS.length : CARRIERS.indexOf(factor)).flatMap((name) => together.filter((other) => other.factor === name))[0];
   if (carrier !== undefined) return { kind: 'hold', reason: `${carrier.value} came with it: the comparison of ${carrier.factor}s carries both, running one without the other would tell them apart` };
   return { kind: 'raise', confounded_with: together };
 }
-
-/** Where times are compared these carry what came with them, the first of them before the second. */
-const CARRIERS: readonly FactorName[] = ['model', 'provider'];
 
 const TEN_MINUTES_MS = 600_000;
 

@@ -3,6 +3,7 @@ import { derivedId } from '../../schemas/derived-id.ts';
 import type { ComparisonSettings, MetricSettings, Stratum } from '../../schemas/evidence.ts';
 import type { Told } from './adjudication.ts';
 import type { ComparisonIdentity, Evidence } from './comparison.ts';
+import { toldAs } from './factors.ts';
 import { ANY_METRIC } from './guards.ts';
 import type { Example } from './observations.ts';
 import { slotStartMs } from '../slots.ts';
@@ -144,7 +145,7 @@ export function alertOf(context: AlertContext): Alert {
     prompt_version: identity.factor === 'prompt_version' ? identity.candidate : identity.factor === 'prompt_content' ? settings.group : context.version,
     metric,
     direction: finding.settings.direction,
-    culprit: { factor: identity.factor, value: identity.candidate, baseline: identity.baseline, ...(context.confounded_with.length === 0 ? {} : { confounded_with: context.confounded_with.map((other) => confoundedWith(identity, other)) }), commit: null, author: null, owner: context.owner, diff_url: null },
+    culprit: { factor: toldAs(identity.factor), value: identity.candidate, baseline: identity.baseline, ...(context.confounded_with.length === 0 ? {} : { confounded_with: context.confounded_with.map((other) => confoundedWith(identity, other)) }), commit: null, author: null, owner: context.owner, diff_url: null },
     evidence: {
       grade: finding.grade,
       e_value: evidence.e_value,
@@ -193,6 +194,7 @@ export function nameOf({ factor }: ComparisonIdentity, value: string, group: str
   switch (factor) {
     case 'prompt_version':
       return value;
+    case 'request_model':
     case 'model':
     case 'provider':
       return `on ${value}`;
@@ -225,7 +227,7 @@ function heldFixed({ identity, settings, strata, evidence, finding, version }: A
   const moved = evidence.controls?.get(finding.metric)?.moved ?? null;
   const others = (settings.before_after?.controls ?? []).map(({ prompt }) => prompt);
   const unmoved = others.length === 0 ? null : `${others.join(', ')} did not move with it`;
-  if (factor === 'model' || factor === 'provider') {
+  if (toldAs(factor) === 'model' || factor === 'provider') {
     return version === null ? [] : [{ factor: 'prompt_version', value: version, reason: unmoved === null ? 'it stayed the same' : `it stayed the same, and ${unmoved}`, e_value: moved }];
   }
   const models = [...new Set(strata.filter((stratum) => stratum.metric === finding.metric && stratum.use !== 'control').map((stratum) => stratum.model))].filter((model) => model !== '').sort();

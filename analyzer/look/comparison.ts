@@ -1,6 +1,6 @@
 import type { BeforeAfter, ComparisonSettings, Guard, MetricSettings, Stratum } from '../../schemas/evidence.ts';
 import { takenOverSince, isGivenBack, withSlot, type Traffic } from './cutover.ts';
-import { factorNamed, type FactorName } from './factors.ts';
+import { carrying, factorNamed, type FactorName } from './factors.ts';
 import { bySlot, type PromptKey, type CallObservation, type ScoreObservation } from './observations.ts';
 import { learnMetric, type MetricPolicy } from './references.ts';
 import { createStartWindows, type StartWindowState } from './start-windows.ts';
@@ -114,7 +114,7 @@ export function createComparison(
   };
 
   const units = createUnits(
-    { factor, group: settings.group, baseline: identity.baseline, candidate: identity.candidate, openedMs: settings.opened_ms, sessionWindowS: settings.session_window_s, metric: metricFor },
+    { factor: carrying(factor, settings.carried), group: settings.group, baseline: identity.baseline, candidate: identity.candidate, openedMs: settings.opened_ms, sessionWindowS: settings.session_window_s, metric: metricFor },
     restored?.routing,
   );
 

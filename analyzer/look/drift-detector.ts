@@ -124,7 +124,7 @@ export function fileOf(detector: Detector, { threshold, policy }: { readonly thr
     identity,
     settings: {
       alpha: 1 / threshold, stake: 1, slot_seconds: SLOT_MS / 1000, opened_slot: state.met_slot, opened_ms: slotStartMs(state.met_slot), models: [], session_window_s: 0,
-      metrics: Object.fromEntries(metrics), reserve: 0, group: '', before_after: null, guards: [],
+      metrics: Object.fromEntries(metrics), reserve: 0, group: '', carried: null, before_after: null, guards: [],
       drift: { since_slot: state.since_slot, is_grouped: detector.isGrouped, leaves_out: isOfProvider(detector) ? 'prompt_or_model' : 'prompt' },
     },
     snapshot: state,

@@ -1,3 +1,4 @@
+import type { Carried } from '../../schemas/evidence.ts';
 import type { CallObservation, ScoreObservation } from './observations.ts';
 import type { Family } from './windows.ts';
 
@@ -8,7 +9,7 @@ import type { Family } from './windows.ts';
  * Changes that are made together cannot all be held fixed: then no stratum would have both arms. So factors stand in an order. Each holds fixed
  * those before it, never those after it, and of what moved at once only the first has strata with both arms: one regression, one culprit. The
  * order is from what surely changes answers (the model, who serves it, the prompt) to what may merely carry that change (the application). Model and
- * provider hold the version fixed only while arms run together; where times are compared they carry what came with them.
+ * provider hold the version fixed while arms run together, but for one that came with them; where times are compared they carry what came with them.
  */
 export type Factor = {
   readonly name: FactorName;
@@ -27,7 +28,7 @@ export type Factor = {
   readonly isOfPrompt: boolean;
 };
 
-/** One of the five, or an attribute that the configuration names. */
+/** A built-in one, or an attribute that the configuration names. */
 export type FactorName = string;
 export type Seen = Pick<
   CallObservation | ScoreObservation,
@@ -56,8 +57,22 @@ const byModel = ({ request_model, response_model, operation, route }: Seen, meas
 });
 const byRequestModel = ({ request_model, operation, route }: Seen, measured: string, ...fixed: readonly Held[]): Family => ({ group: measured, model: request_model, operation, route: routeWith(route, ...fixed) });
 
+const byNoModel = ({ operation, route }: Seen, measured: string, ...fixed: readonly Held[]): Family => ({ group: measured, model: '', operation, route: routeWith(route, ...fixed) });
+
 const ofVersion = (seen: Seen, measured: string): Family => byModel(seen, measured, held.provider(seen, measured));
 const ofApp = (seen: Seen, measured: string): Family => byModel(seen, measured, held.provider(seen, measured), held.version(seen), held.content(seen));
+
+/** The model that is asked for, which the application chooses. Who serves it comes with it, so the provider is not held fixed. */
+const requestModel: Factor = {
+  name: 'request_model',
+  sql: { group: `''`, value: `nullIf(request_model, '')` },
+  groupOf: () => '',
+  valueOf: ({ request_model }) => request_model,
+  familyOf: (seen, measured) => byNoModel(seen, measured, held.version(seen)),
+  familyOverTime: byNoModel,
+  opensAtFirstSight: false,
+  isOfPrompt: false,
+};
 
 /** The response model that moved under an unchanged request model: an alias that points elsewhere. */
 const model: Factor = {
@@ -139,11 +154,24 @@ function ofAttribute(name: FactorName): Factor {
 }
 
 /** The order of the list above: of changes that were made together, the first is told. */
-const BUILT_IN: readonly Factor[] = [model, provider, promptVersion, promptContent, appVersion];
+const BUILT_IN: readonly Factor[] = [requestModel, model, provider, promptVersion, promptContent, appVersion];
 
 export const factorsWith = (attributes: readonly string[]): readonly Factor[] => [...BUILT_IN, ...attributes.map(factorNamed)];
 
 export const factorNamed = (name: FactorName): Factor => BUILT_IN.find((factor) => factor.name === name) ?? ofAttribute(name);
+
+/** In alerts a model is a model, whether it is asked for or answers. */
+export const toldAs = (name: FactorName): FactorName => (name === requestModel.name ? model.name : name);
+
+/** Those that bring a version with them now and then: a version that ships with its model has no earlier calls on it. */
+export const CARRIERS: readonly FactorName[] = [requestModel, model, provider].map(({ name }) => name);
+
+/** The factor, with strata in which versions that came with the candidate are beside the one that they are compared with. */
+export function carrying(factor: Factor, carried: Carried | null): Factor {
+  if (carried === null) return factor;
+  const came = new Set(carried.versions);
+  return { ...factor, familyOf: (seen, measured) => factor.familyOf(came.has(seen.version) ? { ...seen, version: carried.as } : seen, measured) };
+}
 
 export type ArmNames = { readonly group: string; readonly baseline: string; readonly candidate: string };
 

@@ -1,6 +1,6 @@
-import type { ComparisonSettings, MetricSettings } from '../../schemas/evidence.ts';
+import type { Carried, ComparisonSettings, MetricSettings } from '../../schemas/evidence.ts';
 import { SIGNAL_METRICS, isSignalMetric } from '../metrics/index.ts';
-import { armOf, type Factor, type Seen } from './factors.ts';
+import { armOf, CARRIERS, carrying, saysNothing, type Factor, type Seen } from './factors.ts';
 import type { CallObservation, ScoreObservation } from './observations.ts';
 import { learnMetric, type MetricPolicy } from './references.ts';
 import { SLOT_MS, SLOTS_PER_HOUR } from '../slots.ts';
@@ -39,7 +39,7 @@ export function openComparison(request: OpeningRequest): Opening {
   const { factor, slot, policy } = request;
   const isOfBaseline = (seen: Seen): boolean => armOf(request.factor, request, seen) === 'a';
   // Failed calls that name no model are of the baseline as long as nothing else was there.
-  const ofBaseline = request.calls.filter((call) => isOfBaseline(call) || (call.is_error && request.factor.groupOf(call) === request.group && call.start_ms < request.opened_ms));
+  const ofBaseline = request.calls.filter((call) => isOfBaseline(call) || (call.is_error && saysNothing(request.factor, request.group, call) && call.start_ms < request.opened_ms));
   const scoresOfBaseline = request.scores.filter(isOfBaseline);
 
   const seen: { readonly name: string; readonly values: readonly number[]; readonly kind: 'signal' | 'numeric' | 'boolean' }[] = [];
@@ -63,6 +63,7 @@ export function openComparison(request: OpeningRequest): Opening {
     return [name, learnMetric(choice, values, { weight, fromSlot: slot + 1 })];
   });
 
+  const carried = carriedBy(request);
   const models = [...new Set(request.calls.filter((call) => !call.is_error).map((call) => factor.familyOf(call, 'successes').model))].sort();
   return {
     settings: {
@@ -77,12 +78,29 @@ export function openComparison(request: OpeningRequest): Opening {
       metrics: Object.fromEntries(learnt),
       reserve: total > 0 ? RESERVE : 1,
       group: request.group,
+      carried,
       before_after: null,
       drift: null,
       guards: [],
     },
-    schedule: scheduleOf(request),
+    schedule: scheduleOf({ ...request, factor: carrying(factor, carried) }),
   };
+}
+
+/**
+ * Versions of the candidate's first calls that the baseline had none of, to be compared with its busiest one. A version that ships with its model
+ * is there from the model's first call on, so this is told by the calls of the opening.
+ */
+function carriedBy({ factor, calls, ...arms }: OpeningRequest): Carried | null {
+  if (!CARRIERS.includes(factor.name)) return null;
+  const of = { a: new Map<string, number>(), b: new Map<string, number>() };
+  for (const call of calls) {
+    const arm = armOf(factor, arms, call);
+    if (arm !== null) of[arm].set(call.version, (of[arm].get(call.version) ?? 0) + 1);
+  }
+  const versions = [...of.b.keys()].filter((version) => !of.a.has(version)).sort();
+  const [busiest] = [...of.a].sort(([left, one], [right, other]) => other - one || (left < right ? -1 : 1));
+  return versions.length === 0 || busiest === undefined ? null : { versions, as: busiest[0] };
 }
 
 /**

@@ -196,7 +196,7 @@ export function createPromptDrift(deps: { readonly store: Store; readonly rows: 
     });
     return {
       alpha: 1 / threshold(), stake: 1, slot_seconds: SLOT_MS / 1000, opened_slot: since_slot, opened_ms: slotStartMs(since_slot), models: [], session_window_s: 0, metrics: Object.fromEntries(named), reserve: 0, group: '',
-      before_after: null, guards: [], drift: { since_slot, is_grouped: false, leaves_out: 'nothing' },
+      carried: null, before_after: null, guards: [], drift: { since_slot, is_grouped: false, leaves_out: 'nothing' },
     };
   };
 

@@ -2,7 +2,7 @@ import type { Alert } from '../../schemas/alert.ts';
 import type { Store } from '../../schemas/store.ts';
 import type { Bystander } from './drift-alert.ts';
 import type { Change } from './coincidence.ts';
-import { factorNamed, type Factor, type FactorName } from './factors.ts';
+import { factorNamed, toldAs, type Factor, type FactorName } from './factors.ts';
 import { ALERT_RESOLVED, loadAlertStates, type AlertState, type LookRows, type StoredComparison } from './look-store.ts';
 import { createNewcomers, firstStartMs, TEN_MINUTES, type Newcomers, type Welcome } from './newcomers.ts';
 import type { Activity, PromptKey } from './observations.ts';
@@ -178,7 +178,7 @@ export function createPromptWatch(deps: { readonly store: Store; readonly rows: 
         const { opened_slot, opened_ms } = comparison.settings();
         const { factor, baseline, candidate } = comparison.identity;
         if (factorNamed(factor).isOfPrompt !== (which === 'own') || opened_slot >= slot || slot - opened_slot >= SLOTS_PER_HOUR) return [];
-        return [{ factor, prompt: key.prompt_name, value: candidate, baseline, at_ms: opened_ms, e_value: comparison.evidence().e_value }];
+        return [{ factor: toldAs(factor), prompt: key.prompt_name, value: candidate, baseline, at_ms: opened_ms, e_value: comparison.evidence().e_value }];
       });
     },
     isSettled(reference_slot, slot) {
@@ -193,7 +193,7 @@ export function createPromptWatch(deps: { readonly store: Store; readonly rows: 
       });
     },
     changesSince: (slot) =>
-      [...rollouts.values()].map(changeOf).filter(({ start_ms }) => start_ms >= slotStartMs(slot)).sort((left, right) => left.start_ms - right.start_ms).map(({ factor, value, start_ms }) => ({ factor, value, at_ms: start_ms })),
+      [...rollouts.values()].map(changeOf).filter(({ start_ms }) => start_ms >= slotStartMs(slot)).sort((left, right) => left.start_ms - right.start_ms).map(({ factor, value, start_ms }) => ({ factor: toldAs(factor), value, at_ms: start_ms })),
     recallOpening: (slot) => void (openedSlot = Math.max(openedSlot, slot)),
     keep() {
       for (const rollout of rollouts.values()) rollout.keep();

@@ -2,7 +2,7 @@ import type { Alert } from '../../schemas/alert.ts';
 import type { ComparisonSettings, Stratum } from '../../schemas/evidence.ts';
 import type { MixSettings } from '../../schemas/mix-settings.ts';
 import type { Store } from '../../schemas/store.ts';
-import { judge, takenBack } from './adjudication.ts';
+import { judge, takenBack, type Told } from './adjudication.ts';
 import { createAlertRecord } from './alert-record.ts';
 import { alertOf, findingOf, isPastThreshold } from './alerting.ts';
 import { lastSlotOf, strataOver } from './before-after.ts';
@@ -10,7 +10,7 @@ import { coincidenceOf, type Change } from './coincidence.ts';
 import type { Comparison, Evidence } from './comparison.ts';
 import { tapeNeedOf } from './cutover.ts';
 import type { ModelPage } from './drift-watch.ts';
-import { factorNamed } from './factors.ts';
+import { factorNamed, toldAs } from './factors.ts';
 import { guardsOf, type Split } from './guards.ts';
 import { ALERT_RESOLVED, loadStrata, type AlertState, type LookRows } from './look-store.ts';
 import { isOfMix, withMix } from './mix.ts';
@@ -88,6 +88,9 @@ export async function createRollout(
   const { comparison_id, factor: factorName, baseline, candidate } = comparison.identity;
   const factor = factorNamed(factorName);
   const arms = { factor, group: comparison.settings().group, baseline, candidate };
+  /** Whose page would explain a change over time: of the prompt before, and of one that it was moved to. */
+  const modelsOf = ({ before_after }: ComparisonSettings): readonly string[] => [...(before_after?.request_models ?? []), ...(before_after !== null && factorName === 'request_model' ? [candidate] : [])];
+  const told = ({ factor: of, value }: Change): Told => ({ factor: toldAs(of), value });
   const record = createAlertRecord(rows, comparison_id, left.state);
   /** All of them, from the first time on that the evidence was past its threshold: an effect within its tolerance may stay so for days. */
   let kept: Stratum[] | null = null;
@@ -141,9 +144,9 @@ export async function createRollout(
     }
     if (finding === null) reason = unfoundReason(evidence, frozen);
     if (finding === null || (known !== null && finding.grade === 'alone' && !isOfMix(known))) return null;
-    const page = settings.pageOver(frozen.before_after?.request_models ?? [], slot);
+    const page = settings.pageOver(modelsOf(frozen), slot);
     const coincidence = await coincidenceOf(store, key, arms, { changes: together(), from: finding.grade === 'concurrent' ? frozen.opened_slot + 1 : Math.max(1, frozen.opened_slot - SLOTS_PER_HOUR), to: slot + 1 });
-    const judgement = judge({ grade: finding.grade, factor: factorName, page, together: coincidence.same });
+    const judgement = judge({ grade: finding.grade, factor: toldAs(factorName), carried: frozen.carried?.versions ?? [], page, together: coincidence.same.map(told) });
     if (judgement.kind === 'hold') {
       ({ reason } = judgement);
       return null;
@@ -159,7 +162,7 @@ export async function createRollout(
     });
     const raisedMs = slotStartMs(slot + 1);
     const { owner, publicUrl, canRollBack } = settings;
-    const found = alertOf({ identity: comparison.identity, settings: frozen, evidence, strata, finding, confounded_with: judgement.confounded_with, apart: coincidence.apart, examples, raisedMs, version, owner, publicUrl, canRollBack });
+    const found = alertOf({ identity: comparison.identity, settings: frozen, evidence, strata, finding, confounded_with: judgement.confounded_with, apart: coincidence.apart.map(told), examples, raisedMs, version, owner, publicUrl, canRollBack });
     const alert = withMix(found, mix);
     if (known !== null && isOfMix(known)) return record.change({ ...alert, state: known.state }, { atMs: raisedMs, reason: 'the mix of its traffic does not explain it any more' });
     return known === null
@@ -182,7 +185,7 @@ export async function createRollout(
     if (alert !== null && alert.state !== 'resolved' && isOfMix(alert) && plan !== null && slot > lastSlotOf(plan)) {
       return record.change({ ...alert, state: 'resolved', resolved_at: new Date(slotStartMs(slot + 1)).toISOString() }, { atMs: slotStartMs(slot + 1), reason: 'no earlier traffic is left to compare with, and the mix explained all of it' });
     }
-    const page = alert === null ? null : settings.pageOver(comparison.settings().before_after?.request_models ?? [], slot);
+    const page = alert === null ? null : settings.pageOver(modelsOf(comparison.settings()), slot);
     const revision = alert === null || page === null ? null : takenBack(alert, page, slot);
     return revision === null ? null : record.change(revision.alert, { atMs: slotStartMs(slot + 1), reason: revision.reason });
   };

@@ -183,6 +183,24 @@ describe('the verdict for rollout controllers', () => {
     expect(await get('/v1/verdict?prompt=refund-agent&candidate=v2&metric=nothing')).toMatchObject({ verdict: 'no_data' });
     expect((await get('/v1/verdict?prompt=refund-agent', 400)).errors[0].path).toBe('candidate');
   });
+
+  test('of a version that came with its model, as one with it', async () => {
+    const copy = async (table: string, changed: Record<string, unknown>): Promise<void> => {
+      const rows = await api.store.select<Record<string, unknown>>(`SELECT * FROM ${table} FINAL WHERE comparison_id = {id:String}`, { id: refund.comparisonId });
+      expect(rows.length).toBeGreaterThan(0);
+      await api.store.insert(table, rows.map((row) => ({ ...row, comparison_id: 'cmp_carrier', ...changed })));
+    };
+    const [row] = await api.store.select<{ settings: string }>('SELECT settings FROM comparisons FINAL WHERE comparison_id = {id:String}', { id: refund.comparisonId });
+    const ofModel = { prompt_name: 'shipped-together', factor: 'request_model', baseline: 'gpt-4o', candidate: 'gpt-4.1' };
+    await copy('comparisons', { ...ofModel, settings: JSON.stringify({ ...JSON.parse(row?.settings ?? '{}'), carried: { versions: ['v2'], as: 'v1' } }) });
+    for (const table of ['looks', 'strata']) await copy(table, {});
+    await copy('alert_transitions', { alert_id: 'alr_carrier', transition_id: 'alr_carrier-1' });
+    await copy('comparisons', { comparison_id: 'cmp_alone', prompt_name: 'shipped-together' });
+    const verdict = await get('/v1/verdict?prompt=shipped-together&candidate=v2');
+    expect(verdict).toMatchObject({ verdict: 'regressed', baseline: 'v1', candidate: 'v2', comparison_id: 'cmp_carrier', alert_id: 'alr_carrier', reason: expect.stringMatching(/^gpt-4\.1 came with v2, and the two are judged as one: evidence against error_rate/) });
+    expect(await get('/v1/verdict?prompt=shipped-together&candidate=v3')).toMatchObject({ verdict: 'no_data' });
+    await api.store.command(`DELETE FROM alert_transitions WHERE alert_id = 'alr_carrier'`);
+  });
 });
 
 describe('alerts', () => {

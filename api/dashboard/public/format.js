@@ -139,7 +139,7 @@ export function duration(ms) {
   return `${Math.round(minutes / 1440)} days`;
 }
 
-export const factorName = (factor) => ({ prompt_version: 'prompt version', app_version: 'app version', prompt_content: 'prompt text', unknown: 'unknown' })[factor] ?? factor;
+export const factorName = (factor) => ({ prompt_version: 'prompt version', app_version: 'app version', prompt_content: 'prompt text', request_model: 'requested model', unknown: 'unknown' })[factor] ?? factor;
 
 /** A version label as people say it; none at all is said so. */
 export const versionName = (version) => (version === '' || version === null ? 'no version' : version);

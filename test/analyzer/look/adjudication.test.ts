@@ -22,29 +22,35 @@ const alert = (change: Partial<Alert> = {}): Alert => ({
 describe('a claim', () => {
   it('of arms that ran at the same time stands, whatever else happened, beside what moved with them', () => {
     const deployed = { factor: 'app_version', value: '1.5.0' };
-    expect(judge({ grade: 'concurrent', factor: 'prompt_version', page, together: [deployed] })).toEqual({ kind: 'raise', confounded_with: [deployed] });
+    expect(judge({ carried: [], grade: 'concurrent', factor: 'prompt_version', page, together: [deployed] })).toEqual({ kind: 'raise', confounded_with: [deployed] });
+  });
+
+  it('of a model with a version that came with it stands while neither runs without the other', () => {
+    const version = { factor: 'prompt_version', value: 'v2' } as const;
+    expect(judge({ carried: ['v2'], grade: 'concurrent', factor: 'model', page: null, together: [version] })).toEqual({ kind: 'raise', confounded_with: [version] });
+    expect(judge({ carried: ['v2'], grade: 'concurrent', factor: 'model', page: null, together: [] })).toEqual({ kind: 'hold', reason: expect.stringContaining('v2 came with it') });
   });
 
   it.each(['before_after', 'alone'] as const)('over time (%s) is held while its model is paged', (grade) => {
-    expect(judge({ grade, factor: 'prompt_version', page, together: [] })).toEqual({ kind: 'hold', reason: expect.stringContaining('alr_m') });
-    expect(judge({ grade, factor: 'model', page, together: [] })).toMatchObject({ kind: 'hold' });
+    expect(judge({ carried: [], grade, factor: 'prompt_version', page, together: [] })).toEqual({ kind: 'hold', reason: expect.stringContaining('alr_m') });
+    expect(judge({ carried: [], grade, factor: 'model', page, together: [] })).toMatchObject({ kind: 'hold' });
   });
 
   it('of a version that came with a model is left to the model, which says so', () => {
-    expect(judge({ grade: 'before_after', factor: 'prompt_version', page: null, together: [moved] })).toEqual({ kind: 'hold', reason: expect.stringContaining('would tell them apart') });
+    expect(judge({ carried: [], grade: 'before_after', factor: 'prompt_version', page: null, together: [moved] })).toEqual({ kind: 'hold', reason: expect.stringContaining('would tell them apart') });
     const version = { factor: 'prompt_version', value: 'v2' } as const;
-    expect(judge({ grade: 'before_after', factor: 'model', page: null, together: [version] })).toEqual({ kind: 'raise', confounded_with: [version] });
+    expect(judge({ carried: [], grade: 'before_after', factor: 'model', page: null, together: [version] })).toEqual({ kind: 'raise', confounded_with: [version] });
   });
 
   it('of a model is made before that of a provider, and that before all others', () => {
     const served = { factor: 'provider', value: 'azure.ai.openai' };
-    expect(judge({ grade: 'before_after', factor: 'provider', page: null, together: [moved] })).toMatchObject({ kind: 'hold' });
-    expect(judge({ grade: 'before_after', factor: 'model', page: null, together: [served] })).toEqual({ kind: 'raise', confounded_with: [served] });
-    expect(judge({ grade: 'before_after', factor: 'app_version', page: null, together: [served] })).toMatchObject({ kind: 'hold', reason: expect.stringContaining('azure.ai.openai came with it') });
+    expect(judge({ carried: [], grade: 'before_after', factor: 'provider', page: null, together: [moved] })).toMatchObject({ kind: 'hold' });
+    expect(judge({ carried: [], grade: 'before_after', factor: 'model', page: null, together: [served] })).toEqual({ kind: 'raise', confounded_with: [served] });
+    expect(judge({ carried: [], grade: 'before_after', factor: 'app_version', page: null, together: [served] })).toMatchObject({ kind: 'hold', reason: expect.stringContaining('azure.ai.openai came with it') });
   });
 
   it('that nothing stands against is raised', () => {
-    expect(judge({ grade: 'before_after', factor: 'prompt_version', page: null, together: [] })).toEqual({ kind: 'raise', confounded_with: [] });
+    expect(judge({ carried: [], grade: 'before_after', factor: 'prompt_version', page: null, together: [] })).toEqual({ kind: 'raise', confounded_with: [] });
   });
 });
 

@@ -17,7 +17,7 @@ const reference = referenceOf(Array.from({ length: 400 }, () => binOf(latency, 9
 const ofLatency = (weight: number, change: Partial<MetricSettings> = {}): MetricSettings => metric(weight, { kind: 'distribution', tolerance: 0.02, reference: { bins: [...reference.bins], counts: [...reference.counts] }, ...change });
 
 const settingsOf = (metrics: Record<string, MetricSettings>): ComparisonSettings => ({
-  alpha: 0.01, stake: 1, slot_seconds: 30, opened_slot: FIRST - 1, opened_ms: slotStartMs(FIRST - 1) + 7_000, models: [], session_window_s: 0, metrics, reserve: 0.2, group: '', before_after: null, drift: null, guards: [],
+  alpha: 0.01, stake: 1, slot_seconds: 30, opened_slot: FIRST - 1, opened_ms: slotStartMs(FIRST - 1) + 7_000, models: [], session_window_s: 0, metrics, reserve: 0.2, group: '', carried: null, before_after: null, drift: null, guards: [],
 });
 
 /** Strata of 30 units, a third of them the candidate's, which errs or is slow as told from a slot on. */

@@ -43,6 +43,23 @@ describe('a change that is no version', () => {
     expect(alerts).toMatchObject([{ severity: 'page', metric: 'error_rate', culprit: { factor: 'provider', value: 'azure.ai.openai' }, evidence: { grade: 'concurrent' } }]);
   });
 
+  it('another model that is asked for is named, though another provider has it, and the version is not (seed 103)', async () => {
+    const alerts = await alertsIn([target({ models: at75('gpt-4o-2024-08-06', 'gpt-4.1'), providers: at75('openai', 'azure.ai.openai'), changes: [{ model: 'gpt-4.1', quality: 0.74 }] }), ...beside()], 103);
+    expect(alerts).toMatchObject([
+      {
+        severity: 'page', prompt: 'refund-agent', prompt_version: 'v1', metric: 'quality', evidence: { grade: 'before_after' },
+        culprit: { factor: 'model', value: 'gpt-4.1', baseline: 'gpt-4o' }, exonerated: [{ factor: 'prompt_version', value: 'v1' }],
+      },
+    ]);
+    expect(alerts[0]?.culprit.confounded_with).toBeUndefined();
+    expect(alerts[0]?.summary).toMatch(/^refund-agent on gpt-4\.1 scores lower on quality than on gpt-4o/);
+  });
+
+  it('one of two models that are asked for side by side is named (seed 104)', async () => {
+    const alerts = await alertsIn([target({ models: half('gpt-4o-2024-08-06', 'gpt-4.1'), changes: [{ model: 'gpt-4.1', error: 0.12 }] })], 104);
+    expect(alerts).toMatchObject([{ severity: 'page', metric: 'error_rate', culprit: { factor: 'model', value: 'gpt-4.1', baseline: 'gpt-4o' }, evidence: { grade: 'concurrent' } }]);
+  });
+
   it('an application that is deployed to half of the machines is named (seed 93)', async () => {
     const alerts = await alertsIn([target({ apps: half('1.4.0', '1.5.0'), changes: [{ app: '1.5.0', error: 0.12 }] }), ...beside({ apps: half('1.4.0', '1.5.0') })], 93);
     expect(alerts).toMatchObject([{ severity: 'page', prompt: 'refund-agent', culprit: { factor: 'app_version', value: '1.5.0', baseline: '1.4.0' }, evidence: { grade: 'concurrent' } }]);
@@ -79,6 +96,28 @@ describe('texts that are no edit', () => {
 });
 
 describe('what moved at the same time', () => {
+  const main = target({ minutes: 110 });
+  const canary = (change: Partial<Scenario>): Scenario => target({ minutes: 70, beginMs: main.beginMs + 40 * 60_000, callsPerMinute: 15, versions: [[0, { v2: 1 }]], ...change });
+
+  it('a version in a canary, on a model of its own: the model, and that they cannot be told apart (seed 105)', async () => {
+    const alerts = await alertsIn([main, canary({ models: { 'gpt-4.1': 1 }, changes: [{ version: 'v2', quality: 0.74 }] })], 105);
+    expect(alerts).toMatchObject([
+      { severity: 'page', metric: 'quality', evidence: { grade: 'concurrent' }, culprit: { factor: 'model', value: 'gpt-4.1', baseline: 'gpt-4o', confounded_with: [{ factor: 'prompt_version', value: 'v2', told_apart_by: 'running gpt-4.1 without v2, or v2 without gpt-4.1' }] } },
+    ]);
+  });
+
+  it('a version in a canary, with another provider: the provider, and that they cannot be told apart (seed 106)', async (context) => {
+    inLongForm(context);
+    const alerts = await alertsIn([main, canary({ providers: [[0, { 'azure.ai.openai': 1 }]], changes: [{ version: 'v2', quality: 0.74 }] })], 106);
+    expect(alerts).toMatchObject([{ severity: 'page', evidence: { grade: 'concurrent' }, culprit: { factor: 'provider', value: 'azure.ai.openai', confounded_with: [{ factor: 'prompt_version', value: 'v2' }] } }]);
+  });
+
+  it('a version that came with a model and runs without it too: the version, and the model is not accused (seed 107)', async () => {
+    const worse = [{ version: 'v2', quality: 0.74 }];
+    const alerts = await alertsIn([main, canary({ models: { 'gpt-4.1': 1 }, changes: worse }), canary({ beginMs: main.beginMs + 42 * 60_000, minutes: 68, changes: worse })], 107);
+    expect(alerts).toMatchObject([{ severity: 'page', evidence: { grade: 'concurrent' }, culprit: { factor: 'prompt_version', value: 'v2', baseline: 'v1' } }]);
+  });
+
   it('version and application: the version, and that it cannot be told from the application (seed 98)', async () => {
     const alerts = await alertsIn([target({ versions: at75('v1', 'v2'), apps: at75('1.4.0', '1.5.0'), changes: [{ version: 'v2', quality: 0.74 }] }), ...beside({ apps: at75('1.4.0', '1.5.0') })], 98);
     expect(alerts).toMatchObject([
