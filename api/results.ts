@@ -1,7 +1,7 @@
 import { z } from '@hono/zod-openapi';
 import { armsOf, betStrata, differenceOf, worseningOf } from '../analyzer/statistics/effect.ts';
 import { quantileOf } from '../analyzer/statistics/headline-effect.ts';
-import { notWorseCurve, wealthOf } from '../analyzer/statistics/not-worse.ts';
+import { proofCurve, wealthOf } from '../analyzer/statistics/not-worse.ts';
 import { quantileRatioOf } from '../analyzer/statistics/quantile-ratio.ts';
 import type { Stratum } from '../analyzer/statistics/types.ts';
 import { slicesOf } from '../analyzer/statistics/slices.ts';
@@ -117,7 +117,7 @@ async function compute(deps: ApiDeps, { comparison, settings }: Found, tolerance
 function verdictOf(metric: MetricSettings, bets: readonly Stratum[], { worsening, tolerated, isRegressed }: { worsening: number | null; tolerated: number | undefined; isRegressed: boolean }): { verdict: Verdict; logWealth: readonly number[] } {
   if (worsening === null) return { verdict: 'no_data', logWealth: [] };
   if (isRegressed && worsening > metric.tolerance) return { verdict: 'regressed', logWealth: [] };
-  const curveOf = notWorseCurve(metric, tolerated);
+  const curveOf = proofCurve(metric, tolerated);
   const logWealth: number[] = [];
   // Only arms that ran together prove it: over time, a drift for the better would.
   for (const stratum of bets.filter(({ use }) => use === 'bet')) {

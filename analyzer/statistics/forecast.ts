@@ -8,7 +8,7 @@
  */
 import { badnessFunctions, binOf } from './badness.ts';
 import { curve } from './curve.ts';
-import { notWorseCurve, wealthOf } from './not-worse.ts';
+import { proofCurve, wealthOf } from './not-worse.ts';
 import { referenceUnits } from './reference.ts';
 import type { Metric, Reference } from './types.ts';
 
@@ -75,12 +75,12 @@ export type Proof = { readonly log_wealth: readonly number[]; readonly threshold
  *
  * @throws RangeError where the baseline is empty.
  */
-export const hoursToProof = (metric: Metric, baseline: Reference, traffic: Traffic, { log_wealth, threshold, tolerated }: Proof): number | null => {
+export const hoursToProof = (metric: Metric & { readonly tolerance: number }, baseline: Reference, traffic: Traffic, { log_wealth, threshold, tolerated }: Proof): number | null => {
   const units = referenceUnits(baseline);
   if (units === 0) throw new RangeError('baseline: no units');
   const expected = (arm: number): number[] => baseline.counts.map((count) => Math.round((LARGE * arm * count) / units));
   const stratum = { bins: baseline.bins, a: expected(1 - traffic.candidate_share), b: expected(traffic.candidate_share) };
-  const gains = notWorseCurve({ ...metric, reference: metric.reference ?? baseline }, tolerated)(stratum).map((gain) => gain / LARGE);
+  const gains = proofCurve({ ...metric, reference: metric.reference ?? baseline }, tolerated)(stratum).map((gain) => gain / LARGE);
   const gainers = gains.flatMap((gain, index) => (gain > 0 ? [{ gain, log: log_wealth[index] ?? 0 }] : []));
   if (gainers.length === 0) return null;
   const wealthAfter = (count: number): number => wealthOf(gains.map((gain, index) => (log_wealth[index] ?? 0) + gain * count));

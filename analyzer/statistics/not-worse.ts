@@ -7,7 +7,7 @@
  *
  * What is tolerated where nobody says otherwise:
  *
- *   rate           odds ratio of 1.5 on the outcome
+ *   rate           odds ratio of 1.5 on the outcome, or a candidate in which it is rarer than the tolerance: what nobody ever has cannot be held against anything by its odds
  *   score          exponential tilt of badness by tolerance/variance (that moves the mean by the tolerance, to first order; by less, where
  *                  it is large, which is the safe side); .02 of the scale. Exact if the candidate's scores are such a tilt, otherwise only near it: for a plain shift by
  *                  .02, 2 of 100 runs of 18,000 units were ever proved wrongly at a nominal 5 % (another prototype: 5 of 60).
@@ -27,6 +27,12 @@ const BEYOND = [0.5, 1, 1.5];
 /** Log odds ratios of exceeding a threshold that is 9 % higher, for an unchanged candidate: −.3 to −.8 by the tail's weight. */
 const FEWER_EXCEEDANCES = [-0.2, -0.4, -0.8];
 
+/** Effect that is not worth an alert: of a rate, a difference. */
+type Tolerance = { readonly tolerance: number };
+
+/** Shares of what can be bet that a unit of the candidate is no worse than a rate's tolerance: even one of a hundred that is, and none. */
+const RARE_STAKES = [0.5, 0.9];
+
 /** @param logWealth of each alternative, summed over strata. They began with equal stakes. */
 export const wealthOf = (logWealth: readonly number[]): number => logWealth.reduce((sum, log) => sum + Math.exp(log), 0) / Math.max(1, logWealth.length);
 
@@ -43,13 +49,31 @@ export const notWorseCurve = (metric: Metric, tolerated = USUAL[metric.kind]): (
   };
 };
 
+/**
+ * The same with everything that proves it: besides, of a rate, that it is below its tolerance in the candidate, whatever it is in the baseline. For units
+ * with badness g in [0, 1] and mean ≥ τ, E[1 + s·(τ − g)/(1 − τ)] ≤ 1, so both are e-processes against "worse by the odds *and* above the
+ * tolerance", and so is their average. One's own tolerance replaces both.
+ */
+export const proofCurve = (metric: Metric & Tolerance, tolerated?: number): ((stratum: Cells) => readonly number[]) => {
+  const curveOf = notWorseCurve(metric, tolerated);
+  const { kind, direction, tolerance } = metric;
+  if (kind !== 'rate' || tolerated !== undefined || tolerance >= 1) return curveOf;
+  const badness = rateBadness({ kind, direction });
+  return (stratum) => [
+    ...curveOf(stratum),
+    ...RARE_STAKES.map((stake) => stratum.bins.reduce((sum, bin, cell) => sum + (stratum.b[cell] ?? 0) * Math.log1p((stake * (tolerance - badness(bin))) / (1 - tolerance)), 0)),
+  ];
+};
+
+const rateBadness = (metric: Pick<Metric, 'kind' | 'direction'>): ((bin: number) => number) => {
+  const worst = binOf(metric, 1);
+  return (bin) => (metric.direction === 'up' ? bin : worst - bin) / worst;
+};
+
 const testOf = (metric: Metric, tolerance: number): Test | null => {
   switch (metric.kind) {
-    case 'rate': {
-      const worst = binOf(metric, 1);
-      const badness = (bin: number): number => (metric.direction === 'up' ? bin : worst - bin) / worst;
-      return tilted(badness, Math.log(tolerance));
-    }
+    case 'rate':
+      return tilted(rateBadness(metric), Math.log(tolerance));
     case 'score': {
       if (isEmpty(metric.reference)) return null;
       const badness = (bin: number): number => bin / WORST_SCORE_BIN;

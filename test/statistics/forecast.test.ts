@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { binOf } from '../../analyzer/statistics/badness.ts';
 import { advance, createEvidence, evidenceOf } from '../../analyzer/statistics/evidence.ts';
 import { forecast, hoursToProof, type Change } from '../../analyzer/statistics/forecast.ts';
-import { notWorseCurve, wealthOf } from '../../analyzer/statistics/not-worse.ts';
+import { proofCurve, wealthOf } from '../../analyzer/statistics/not-worse.ts';
 import { referenceOf } from '../../analyzer/statistics/reference.ts';
 import type { MetricBet, Reference } from '../../analyzer/statistics/types.ts';
 import { distribution, normal, rate, score, seeded, settingsOf, stratumOf, type Unit } from './traffic.ts';
@@ -83,7 +83,7 @@ describe('forecast', () => {
 /** Hours of one unit a second until a harmless rollout is proved to be no worse, as simulated. */
 const proved = ({ metric, draw }: Case, seed: number): number => {
   const random = seeded(seed);
-  const curveOf = notWorseCurve(metric);
+  const curveOf = proofCurve({ ...metric, tolerance: 0.005 });
   const logWealth: number[] = [];
   for (let slot = 0; slot < 2_000; slot++) {
     const units = Array.from({ length: UNITS }, (): Unit => ({ arm: random() < SHARE ? 'b' : 'a', value: draw(random, 'a') }));
@@ -98,7 +98,7 @@ describe('the forecast of a proof', () => {
 
   it.each(cases)('is within a factor of 1.5 of the median of 41 simulated harmless rollouts: $name (seeds 1–41)', (one) => {
     const hours = median(Array.from({ length: 41 }, (_, index) => proved(one, index + 1)));
-    const predicted = hoursToProof(one.metric, one.baseline, traffic, { log_wealth: [], threshold: 20 });
+    const predicted = hoursToProof({ ...one.metric, tolerance: 0.005 }, one.baseline, traffic, { log_wealth: [], threshold: 20 });
     console.log(`${one.name}: forecast of the proof ${predicted?.toFixed(2)} h, simulated median ${hours.toFixed(2)} h, seeds 1–41`);
     expect(predicted).toBeGreaterThan(hours / 1.5);
     expect(predicted).toBeLessThan(hours * 1.5);
@@ -107,9 +107,11 @@ describe('the forecast of a proof', () => {
   it('comes nearer as the test goes on, and says where none is in sight', () => {
     const [rates] = cases;
     if (rates === undefined) throw new Error('no case');
-    const from = (log_wealth: readonly number[]): number => hoursToProof(rates.metric, rates.baseline, traffic, { log_wealth, threshold: 20 }) ?? Number.POSITIVE_INFINITY;
+    const from = (log_wealth: readonly number[]): number => hoursToProof({ ...rates.metric, tolerance: 0.005 }, rates.baseline, traffic, { log_wealth, threshold: 20 }) ?? Number.POSITIVE_INFINITY;
     expect(from([2, 2, 2])).toBeLessThan(0.7 * from([]));
     expect(from([-2, -2, -2])).toBeGreaterThan(1.3 * from([]));
-    expect(hoursToProof(rates.metric, { bins: [0], counts: [500] }, traffic, { log_wealth: [], threshold: 20 })).toBeNull();
+    // What nobody has is proved by its rarity: 20 · 5 alternatives, at .9 of .5 % a unit, of which a fifth are the candidate's.
+    expect(hoursToProof({ ...rates.metric, tolerance: 0.005 }, { bins: [0], counts: [500] }, traffic, { log_wealth: [], threshold: 20 })).toBeLessThan(Math.log(100) / 0.0045 / SHARE / 3_600);
+    expect(hoursToProof({ ...rates.metric, tolerance: 0 }, { bins: [0], counts: [500] }, traffic, { log_wealth: [], threshold: 20 })).toBeNull();
   });
 });

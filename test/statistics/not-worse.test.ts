@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { binOf } from '../../analyzer/statistics/badness.ts';
-import { notWorseCurve, wealthOf } from '../../analyzer/statistics/not-worse.ts';
+import { notWorseCurve, proofCurve, wealthOf } from '../../analyzer/statistics/not-worse.ts';
 import { referenceOf } from '../../analyzer/statistics/reference.ts';
 import type { MetricBet } from '../../analyzer/statistics/types.ts';
 import { distribution, normal, rate, score, seeded, stratumOf, type Unit } from './traffic.ts';
@@ -52,5 +52,36 @@ describe('not worse by a tolerance of one’s own', () => {
     expect(wrongly).toBeLessThanOrEqual(0.09);
     expect(rightly).toBeGreaterThan(0.85);
     expect(usually).toBeLessThan(rightly - 0.2);
+  });
+});
+
+describe('a rate that is hardly ever seen', () => {
+  /** The share of runs of 100 strata that is ever proved to be no worse, by rates in both arms. */
+  const provedRate = (a: number, b: number): number => {
+    let proved = 0;
+    for (let seed = 1; seed <= RUNS; seed++) {
+      const random = seeded(seed);
+      const curveOf = proofCurve({ ...rate, tolerance: 0.01 });
+      const logWealth: number[] = [];
+      for (let slot = 0; slot < 100; slot++) {
+        const units = Array.from({ length: 60 }, (): Unit => {
+          const arm = random() < 0.5 ? 'b' : 'a';
+          return { arm, value: Number(random() < (arm === 'b' ? b : a)) };
+        });
+        curveOf(stratumOf('name', rate, slot, units)).forEach((gain, index) => (logWealth[index] = (logWealth[index] ?? 0) + gain));
+        if (wealthOf(logWealth) < 20) continue;
+        proved += 1;
+        break;
+      }
+    }
+    return proved / RUNS;
+  };
+
+  it('is proved by its rarity in the candidate; worse by the odds and at the tolerance, hardly ever (seeds 1–200)', () => {
+    const [never, rarely, wrongly] = [provedRate(0, 0), provedRate(0.001, 0.001), provedRate(0.0067, 0.01)];
+    console.log(`in nobody: proved in ${never} of the runs; in 1 of 1,000: ${rarely}; .67 % against 1 %, which is tolerated: ${wrongly}`);
+    expect(never).toBe(1);
+    expect(rarely).toBeGreaterThan(0.9);
+    expect(wrongly).toBeLessThanOrEqual(0.09);
   });
 });
