@@ -55,7 +55,8 @@ describe('a change that is no version', () => {
     expect(alerts[0]?.summary).toMatch(/^refund-agent on gpt-4\.1 scores lower on quality than on gpt-4o/);
   });
 
-  it('one of two models that are asked for side by side is named (seed 104)', async () => {
+  it('one of two models that are asked for side by side is named (seed 104)', async (context) => {
+    inLongForm(context);
     const alerts = await alertsIn([target({ models: half('gpt-4o-2024-08-06', 'gpt-4.1'), changes: [{ model: 'gpt-4.1', error: 0.12 }] })], 104);
     expect(alerts).toMatchObject([{ severity: 'page', metric: 'error_rate', culprit: { factor: 'model', value: 'gpt-4.1', baseline: 'gpt-4o' }, evidence: { grade: 'concurrent' } }]);
   });
@@ -112,7 +113,8 @@ describe('what moved at the same time', () => {
     expect(alerts).toMatchObject([{ severity: 'page', evidence: { grade: 'concurrent' }, culprit: { factor: 'provider', value: 'azure.ai.openai', confounded_with: [{ factor: 'prompt_version', value: 'v2' }] } }]);
   });
 
-  it('a version that came with a model and runs without it too: the version, and the model is not accused (seed 107)', async () => {
+  it('a version that came with a model and runs without it too: the version, and the model is not accused (seed 107)', async (context) => {
+    inLongForm(context);
     const worse = [{ version: 'v2', quality: 0.74 }];
     const alerts = await alertsIn([main, canary({ models: { 'gpt-4.1': 1 }, changes: worse }), canary({ beginMs: main.beginMs + 42 * 60_000, minutes: 68, changes: worse })], 107);
     expect(alerts).toMatchObject([{ severity: 'page', evidence: { grade: 'concurrent' }, culprit: { factor: 'prompt_version', value: 'v2', baseline: 'v1' } }]);
