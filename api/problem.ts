@@ -1,6 +1,7 @@
 import type { Context } from 'hono';
 import { z } from '@hono/zod-openapi';
 import { RetryableError } from '../schemas/errors.ts';
+import { validationFaults } from '../schemas/validation-faults.ts';
 
 /** Errors as RFC 9457 problem details. `errors` names each bad parameter, what was wrong and what to send instead. */
 export const Problem = z
@@ -24,6 +25,7 @@ const titles = {
   413: 'Body too large',
   415: 'Unsupported media type',
   421: 'Misdirected request',
+  429: 'Too many attempts',
   500: 'Internal error',
   503: 'Not available now',
 } as const;
@@ -34,14 +36,16 @@ export class ProblemError extends Error {
   override readonly name = 'ProblemError';
   readonly status: ProblemStatus;
   readonly errors: Problem['errors'];
-  constructor(status: ProblemStatus, detail: string, errors?: Problem['errors']) {
+  readonly headers: Readonly<Record<string, string>>;
+  constructor(status: ProblemStatus, detail: string, errors?: Problem['errors'], headers: Readonly<Record<string, string>> = {}) {
     super(detail);
     this.status = status;
     this.errors = errors;
+    this.headers = headers;
   }
 }
 
-export function problemResponse(status: ProblemStatus, detail: string, errors?: Problem['errors'], headers: Record<string, string> = {}): Response {
+export function problemResponse(status: ProblemStatus, detail: string, errors?: Problem['errors'], headers: Readonly<Record<string, string>> = {}): Response {
   const problem: Problem = { type: `urn:culprit:problem:${status}`, title: titles[status], status, detail, ...(errors ? { errors } : {}) };
   return new Response(JSON.stringify(problem), { status, headers: { 'content-type': 'application/problem+json', 'cache-control': 'no-store', ...headers } });
 }
@@ -58,16 +62,13 @@ export const notFoundResponse = {
 } as const;
 
 /** The default hook of every validated route. Hono's hook hands over zod's issues; `target` is query, param or json. */
-export function validationHook(
-  result: { success: boolean; target: string; error?: { issues: readonly { path: readonly PropertyKey[]; message: string; code?: string; keys?: readonly string[] }[] } },
-  _context: Context,
-): Response | undefined {
+export function validationHook(result: { success: boolean; target: string; error?: { issues: readonly z.core.$ZodIssue[] } }, _context: Context): Response | undefined {
   if (result.success) return undefined;
-  const errors = (result.error?.issues ?? []).slice(0, 20).map((issue) => {
-    const unknown = issue.code === 'unrecognized_keys' ? (issue.keys ?? []).map((key) => key.slice(0, 80)).join(', ') : null;
-    const path = unknown ?? (issue.path.map(String).join('.') || result.target);
-    return unknown === null
-      ? { path, message: issue.message, fix: `Correct \`${path}\` (${result.target}); /openapi.json describes it.` }
+  const errors = validationFaults(result.error?.issues ?? []).slice(0, 20).map(({ path: steps, message, unknownKeys }) => {
+    const unknown = unknownKeys.map((key) => key.slice(0, 80)).join(', ');
+    const path = unknown || steps.map(String).join('.') || result.target;
+    return unknown === ''
+      ? { path, message, fix: `Correct \`${path}\` (${result.target}); /openapi.json describes it.` }
       : { path, message: 'There is no such parameter.', fix: `Remove \`${path}\` or correct its spelling; /openapi.json lists the parameters.` };
   });
   return problemResponse(400, errors.map((error) => `${error.path}: ${error.message}`).join('; ') || 'The request does not fit.', errors);
@@ -75,7 +76,7 @@ export function validationHook(
 
 /** Any thrown error as an answer. What a stranger may not see (SQL, paths) stays with `onFailure`. */
 export function errorResponse(error: unknown): Response {
-  if (error instanceof ProblemError) return problemResponse(error.status, error.message, error.errors);
+  if (error instanceof ProblemError) return problemResponse(error.status, error.message, error.errors, error.headers);
   if (error instanceof RetryableError) {
     return problemResponse(503, 'The store cannot answer now.', undefined, { 'retry-after': String(error.retryAfterSeconds) });
   }

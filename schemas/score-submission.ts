@@ -41,7 +41,7 @@ const ScoreSubmission = z
 
 const MOST = 10_000;
 export const ScoreSubmissions = z
-  .union([z.array(ScoreSubmission).min(1).max(MOST), z.strictObject({ scores: z.array(ScoreSubmission).min(1).max(MOST) }).transform(({ scores }) => scores), ScoreSubmission.transform((score) => [score])])
+  .union([z.array(ScoreSubmission).min(1).max(MOST), ScoreSubmission.transform((score) => [score]), z.strictObject({ scores: z.array(ScoreSubmission).min(1).max(MOST) }).transform(({ scores }) => scores)])
   .openapi('ScoreSubmissions', { description: `One score, an array of them, or { "scores": […] }; at most ${MOST}.` });
 
 export const ScoreReceipt = z.object({ scores: z.array(z.object({ score_id: z.string() })) }).openapi('ScoreReceipt', { description: 'In the order of the request.' });

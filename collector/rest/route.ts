@@ -1,6 +1,7 @@
 import type { z } from '@hono/zod-openapi';
 import { PermanentError } from '../../schemas/errors.ts';
 import { derivedScoreId, type Evaluator, type ScoreDataType, type ScoreTarget } from '../../schemas/score.ts';
+import { validationFaults } from '../../schemas/validation-faults.ts';
 
 /**
  * Scores over REST, at the paths that people's SDKs call, so that changing the host is enough. One vendor is one file, one
@@ -70,8 +71,8 @@ export function changeOf(id: string, change: 'update' | 'deletion', said: Partia
 export function parse<Schema extends z.ZodType>(schema: Schema, body: unknown): z.output<Schema> {
   const result = schema.safeParse(body);
   if (result.success) return result.data;
-  const issues = result.error.issues.slice(0, 5).map((issue) => `${issue.path.map(String).join('.') || 'body'}: ${issue.message}`);
-  throw new PermanentError(issues.join('; '));
+  const faults = validationFaults(result.error.issues).slice(0, 5).map(({ path, message }) => `${path.map(String).join('.') || 'body'}: ${message}`);
+  throw new PermanentError(faults.join('; '));
 }
 
 /** Milliseconds since the epoch, or ISO 8601; without an offset it is UTC. */

@@ -54,4 +54,30 @@ describe('the OpenAPI document', () => {
       if (operation['requestBody'] !== undefined) expect(Object.keys(operation['responses']), name).toEqual(expect.arrayContaining(['413', '415']));
     }
   });
+
+  it('is answered with what is wrong and where, whatever does not fit', async () => {
+    const unhelpful: string[] = [];
+    let refused = 0;
+    for (const { name, operation } of operations()) {
+      const example: unknown = operation['requestBody']?.content?.['application/json']?.example;
+      if (example === undefined) continue;
+      const [method = '', path = ''] = name.split(' ');
+      const parameters: Json[] = operation['parameters'] ?? [];
+      const address = path.replace(/\{(\w+)\}/g, (_, wanted: string) => encodeURIComponent(parameters.find((parameter) => parameter['name'] === wanted)?.['example'] ?? 'x'));
+      for (const body of unfit(example)) {
+        const answer = await server.ask(address, { method, key: admin.secret, body });
+        const text = await answer.text();
+        if (answer.status === 400) refused += 1;
+        if (answer.status >= 500 || /Invalid input("|;|$)/.test(text)) unhelpful.push(`${name} ${JSON.stringify(body)}: ${answer.status} ${text}`);
+      }
+    }
+    expect(unhelpful).toEqual([]);
+    expect(refused).toBeGreaterThan(60);
+  });
 });
+
+/** Bodies of other kinds; and the one that fits with each of its values, in turn, of a kind that it cannot be. */
+function unfit(fitting: unknown): unknown[] {
+  const parts = typeof fitting === 'object' && fitting !== null ? Object.keys(fitting) : [];
+  return [{}, [], 'text', 7, ...parts.flatMap((part) => [{ nothing: [true] }, true, ''].map((value) => ({ ...(fitting as Json), [part]: value })))]; // an object, as its parts say
+}

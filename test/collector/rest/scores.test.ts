@@ -57,6 +57,16 @@ describe('POST /v1/scores', () => {
     expect(answered).toMatchObject({ status: 400, body: { status: 400, detail: expect.stringMatching(/.{4,}/) }, scores: [] });
   });
 
+  it.each([
+    [{ name: 'quality', trace_id: TRACE }, 'value: says nothing; set value, label or error_type'],
+    [{}, 'name: Invalid input: expected string, received undefined'],
+    [{ ...score, value: 'good' }, 'value: Invalid input: expected number or boolean, received string'],
+    [{ scores: [score, { ...score, time: 'monday' }] }, 'scores.1.time: Invalid ISO datetime'],
+    [7, 'body: Invalid input: expected array or object, received number'],
+  ])('says of %j what is wrong with it', async (body, detail) => {
+    expect((await request('POST', '/v1/scores', body)).body).toMatchObject({ detail });
+  });
+
   it('refuses what a browser would post for any page', async () => {
     for (const type of ['text/plain', 'application/x-www-form-urlencoded', 'multipart/form-data']) expect(await request('POST', '/v1/scores', JSON.stringify(score), { 'content-type': type })).toMatchObject({ status: 415, scores: [] });
   });
