@@ -32,6 +32,7 @@ const assets: Readonly<Record<string, string>> = {
   'rollback.js': 'text/javascript; charset=utf-8',
   'rollout.js': 'text/javascript; charset=utf-8',
   'silence.js': 'text/javascript; charset=utf-8',
+  'password.js': 'text/javascript; charset=utf-8',
   'data.js': 'text/javascript; charset=utf-8',
 };
 

@@ -1,4 +1,4 @@
-import { parse } from 'hono/utils/cookie';
+import { parse, serialize } from 'hono/utils/cookie';
 import { grants, type AccessSettings, type Scope } from '../../schemas/access.ts';
 import type { Clock } from '../../schemas/clock.ts';
 import type { Store } from '../../schemas/store.ts';
@@ -11,6 +11,7 @@ import { createPeople, type People } from './people.ts';
 import { presentedKey } from './presented.ts';
 import { createRecords } from './records.ts';
 import { createSessions, type Sessions } from './sessions.ts';
+import { createThrottle, type Throttle } from './throttle.ts';
 
 /**
  * Who asks, and whether they may. The same for all that comes in: the collector asks `ingest`, the gate before the API `identify`.
@@ -44,6 +45,8 @@ export type Access = {
   readonly people: People;
   readonly sessions: Sessions;
   readonly audit: Audit;
+  /** Failed attempts to prove who one is, at the login and where a password is changed. */
+  readonly attempts: Throttle;
   readonly configuration: AccessConfiguration;
   readonly cookieName: string;
   /** Reads everything there is. */
@@ -60,6 +63,8 @@ export type Access = {
   addressOf(header: ReadHeader, peer: string | undefined): string;
   /** The secret of the login that a request carries, if any. */
   cookieOf(header: ReadHeader): string | null;
+  /** The header that has a browser keep the secret of a login. */
+  cookieWith(secret: string): string;
 };
 
 const HOW = 'send an API key as "Authorization: Bearer KEY" or "x-api-key: KEY"; `culprit keys create` makes one';
@@ -105,6 +110,7 @@ export function createAccess(deps: { readonly store: Store; readonly clock: Cloc
     people,
     sessions,
     audit: createAudit(deps),
+    attempts: createThrottle(deps.clock, { free: 5 }),
     configuration,
     cookieName,
     async start() {
@@ -133,13 +139,13 @@ export function createAccess(deps: { readonly store: Store; readonly clock: Cloc
       if (isOpen()) {
         const refusal = whyClosed(header);
         if (refusal !== null) return refusal;
-        return { identity: { kind: 'anyone', id: '', name: '', project, scopes: EVERYTHING, seesEveryProject: false, address }, by: 'open', isStillValid: isOpen };
+        return { identity: { kind: 'anyone', id: '', name: '', project, scopes: EVERYTHING, seesEveryProject: false, hasPassword: false, address }, by: 'open', isStillValid: isOpen };
       }
       const found = keyIn(header);
       if (found !== null) {
         if ('status' in found) return found;
         const { key, secret } = found;
-        const identity: Identity = { kind: 'key', id: key.id, name: key.name, project: key.project, scopes: key.scopes, seesEveryProject: false, address };
+        const identity: Identity = { kind: 'key', id: key.id, name: key.name, project: key.project, scopes: key.scopes, seesEveryProject: false, hasPassword: false, address };
         return { identity, by: 'key', isStillValid: () => keys.holder(secret) !== null };
       }
       const secret = cookieOf(header);
@@ -149,5 +155,6 @@ export function createAccess(deps: { readonly store: Store; readonly clock: Cloc
     },
     addressOf,
     cookieOf,
+    cookieWith: (secret) => serialize(cookieName, secret, { httpOnly: true, sameSite: 'Lax', secure: isHttps, path: '/', maxAge: Math.floor(section.session_hours * 3600) }),
   };
 }

@@ -56,5 +56,6 @@ export function actionOf(method: string, path: string): string {
 
 /** Id of what a request is about; empty: nothing that has one yet. */
 export function targetOf(path: string): string {
-  return partsOf(path)[1] ?? '';
+  const [resource, id = ''] = partsOf(path);
+  return resource === 'me' ? '' : id;
 }

@@ -15,6 +15,8 @@ export type Identity = {
   readonly scopes: readonly Scope[];
   /** Whether it may change to another project: a person who has all. */
   readonly seesEveryProject: boolean;
+  /** Whether it is a login with a password of Culprit's own, which its person may change. */
+  readonly hasPassword: boolean;
   /** Where the request came from. */
   readonly address: string;
 };

@@ -2,7 +2,6 @@ import { Hono, type Context } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { deleteCookie, getCookie, setCookie } from 'hono/cookie';
 import { EVERY_PROJECT } from '../../schemas/access.ts';
-import type { Clock } from '../../schemas/clock.ts';
 import { ProblemError, problemResponse } from '../problem.ts';
 import type { Access } from './access.ts';
 import type { Actor } from './audit.ts';
@@ -11,12 +10,10 @@ import { loginPage, type LoginFault } from './login-page.ts';
 import { createOidc } from './oidc.ts';
 import { isFromElsewhere, pathOnThisServer } from './origin.ts';
 import type { SessionBody } from './records.ts';
-import { createThrottle } from './throttle.ts';
 
 /** Logging in and out: with a password, an API key, or at an OpenID provider. Plain forms, so it works without JavaScript. */
 export type LoginDeps = {
   readonly access: Access;
-  readonly clock: Clock;
   /** How people reach this server, without a slash at the end. */
   readonly publicUrl: () => string;
 };
@@ -25,12 +22,12 @@ const OIDC_MINUTES = 10;
 
 type LoginContext = Context<{ Bindings: RequestBindings }>;
 
-export function createLogin({ access, clock, publicUrl }: LoginDeps): Hono<{ Bindings: RequestBindings }> {
+export function createLogin({ access, publicUrl }: LoginDeps): Hono<{ Bindings: RequestBindings }> {
+  const { attempts } = access;
   const { section, project, isHttps } = access.configuration;
   const oidc = section.oidc === undefined ? null : createOidc(section.oidc, { publicUrl });
   // As with the login's own cookie: where it can be, no other host may set it.
   const oidcCookie = isHttps ? '__Host-culprit_oidc' : 'culprit_oidc';
-  const throttle = createThrottle(clock, { free: 5 });
   const app = new Hono<{ Bindings: RequestBindings }>();
 
   const from = (context: LoginContext): string => access.addressOf((header) => context.req.header(header), context.env?.incoming?.socket.remoteAddress);
@@ -44,7 +41,7 @@ export function createLogin({ access, clock, publicUrl }: LoginDeps): Hono<{ Bin
     if (old !== null) await access.sessions.end(old, holder.id);
     const secret = await access.sessions.begin(holder, ofProject === EVERY_PROJECT ? project : ofProject);
     await access.audit({ actor: actor(context, holder.kind === 'key' ? 'key' : 'person', { id: holder.id, name }), action: 'login', detail: holder.kind });
-    setCookie(context, access.cookieName, secret, { httpOnly: true, sameSite: 'Lax', secure: isHttps, path: '/', maxAge: Math.floor(section.session_hours * 3600) });
+    context.header('set-cookie', access.cookieWith(secret), { append: true });
     context.header('cache-control', 'no-store');
     return context.redirect(next, 303);
   }
@@ -66,19 +63,19 @@ export function createLogin({ access, clock, publicUrl }: LoginDeps): Hono<{ Bin
     const [name, password, key] = [text('name').trim(), text('password'), text('key').trim()];
     const address = from(context);
     const counted = [`address ${address}`, ...(key === '' ? [`name ${name.slice(0, 128)} ${address}`] : [])];
-    const waitS = throttle.waitS(counted);
+    const waitS = attempts.waitS(counted);
     if (waitS > 0) return page(429, { next, fault: { kind: 'wait', seconds: waitS }, headers: { 'retry-after': String(waitS) } });
 
     // Counted before the slow part, so that attempts made at the same time do not all pass.
-    throttle.failed(counted);
+    attempts.failed(counted);
     const held = key === '' ? null : access.keys.holder(key);
     if (held !== null) {
-      throttle.succeeded(counted);
+      attempts.succeeded(counted);
       return enter(context, { kind: 'key', id: held.id }, { name: held.name, next, ofProject: held.project });
     }
     const person = key === '' && name !== '' && (await access.people.verify(name, password)) ? access.people.find(name) : null;
     if (person !== null) {
-      throttle.succeeded(counted);
+      attempts.succeeded(counted);
       return enter(context, { kind: 'person', id: person.id }, { name: person.id, next, ofProject: person.body.project });
     }
     // The name is kept only where somebody has it: people type passwords into the wrong field.

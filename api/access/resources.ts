@@ -4,7 +4,7 @@ import type { Clock } from '../../schemas/clock.ts';
 import type { Store } from '../../schemas/store.ts';
 import { notFoundResponse, Problem, ProblemError, problemResponses } from '../problem.ts';
 import type { Access } from './access.ts';
-import { identityOf, noteFor, requireScope } from './identity.ts';
+import { identityOf, noteFor, requireScope, type Identity } from './identity.ts';
 
 /** Keys, people and projects, for administrators; and who one is, for everybody. */
 
@@ -50,12 +50,24 @@ const Me = z
     project: z.string(),
     scopes: z.array(Scope),
     projects: z.array(z.string()).openapi({ description: 'that one may change to' }),
+    has_password: z.boolean().openapi({ description: 'a login with a password of Culprit\'s own, which POST /v1/me/password changes' }),
   })
   .openapi('Me');
 
 const routes = {
   me: createRoute({ method: 'get', path: '/v1/me', summary: 'Who one is, and what one may do', responses: answers(200, 'Of the key or login of the request.', Me) }),
   changeProject: createRoute({ method: 'post', path: '/v1/me/project', summary: 'Look at another project, for a person who has all', request: { body: json(z.strictObject({ project: ProjectName })) }, responses: answers(200, 'What one is now.', Me) }),
+  changeOwnPassword: createRoute({
+    method: 'post',
+    path: '/v1/me/password',
+    summary: 'A new password of one\'s own; ends every login of the old one, and begins another for who asks',
+    request: { body: json(z.strictObject({ old_password: z.string().min(1).max(1024), new_password: Password })) },
+    responses: {
+      ...answers(200, 'What one is. The login goes on with the cookie of this answer.', Me),
+      403: { description: 'The old password is not right, or who asks has none: a key, or a login at an OpenID provider.', content: { 'application/problem+json': { schema: Problem } } },
+      429: { description: 'Too many attempts failed; come back after `Retry-After`.', content: { 'application/problem+json': { schema: Problem } } },
+    },
+  }),
   keys: createRoute({ method: 'get', path: '/v1/keys', summary: 'API keys, those of the configuration first, then the newest', responses: answers(200, 'Without their secrets, which nobody has.', z.object({ keys: z.array(Key) })) }),
   createKey: createRoute({ method: 'post', path: '/v1/keys', summary: 'Make an API key', request: { body: json(NewKey) }, responses: { ...answers(201, 'The only time that the secret is shown.', Made), ...conflict } }),
   rotateKey: createRoute({
@@ -77,18 +89,19 @@ const DAY_MS = 86_400_000;
 
 export function registerAccess(app: OpenAPIHono, deps: { readonly store: Store; readonly clock: Clock; readonly access: Access }): void {
   const { store, clock, access } = deps;
-  const { keys, people, sessions } = access;
+  const { attempts, keys, people, sessions } = access;
 
   async function projects(): Promise<string[]> {
     const rows = await store.select<{ project: string }>('SELECT DISTINCT project FROM ledger ORDER BY project LIMIT 10000');
     return [...new Set([access.configuration.project, ...keys.list().map(({ project }) => project), ...rows.map(({ project }) => project)])].sort();
   }
 
+  const meOf = async ({ kind, name: who, project, scopes, seesEveryProject, hasPassword }: Identity): Promise<z.infer<typeof Me>> => ({ kind, name: who, project, scopes: [...scopes], projects: seesEveryProject ? await projects() : [project], has_password: hasPassword });
+
   app.openapi(routes.me, async (context) => {
     const identity = identityOf(context);
     if (identity === null) throw new ProblemError(401, 'Nobody is known by this request.');
-    const { kind, name: who, project, scopes, seesEveryProject } = identity;
-    return context.json({ kind, name: who, project, scopes: [...scopes], projects: seesEveryProject ? await projects() : [project] }, 200);
+    return context.json(await meOf(identity), 200);
   });
 
   app.openapi(routes.changeProject, async (context) => {
@@ -99,7 +112,29 @@ export function registerAccess(app: OpenAPIHono, deps: { readonly store: Store; 
     if (!(await projects()).includes(project)) throw new ProblemError(400, 'There is no such project.');
     await sessions.changeProject(secret, { project, by: identity.id });
     noteFor(context, { target: project });
-    return context.json({ kind: identity.kind, name: identity.name, project, scopes: [...identity.scopes], projects: await projects() }, 200);
+    return context.json(await meOf({ ...identity, project }), 200);
+  });
+
+  app.openapi(routes.changeOwnPassword, async (context) => {
+    const identity = identityOf(context);
+    const secret = access.cookieOf((header) => context.req.header(header));
+    if (identity === null || secret === null || !identity.hasPassword) throw new ProblemError(403, 'Only who logged in with a password of Culprit\'s own has one to change; a key is rotated, and a provider changes the passwords that it asks for.');
+    const { old_password, new_password } = context.req.valid('json');
+    // Counted together with failed logins: whoever found an open browser guesses no faster here than there.
+    const counted = [`address ${identity.address}`, `name ${identity.id} ${identity.address}`];
+    const waitS = attempts.waitS(counted);
+    if (waitS > 0) throw new ProblemError(429, `Too many attempts failed. The next one may be made in ${waitS} s.`, undefined, { 'retry-after': String(waitS) });
+    attempts.failed(counted);
+    if (!(await people.verify(identity.id, old_password))) {
+      noteFor(context, { target: identity.id, detail: 'wrong old password' });
+      throw new ProblemError(403, 'The old password is not right.');
+    }
+    attempts.succeeded(counted);
+    noteFor(context, { target: identity.id });
+    if (new_password === old_password) throw new ProblemError(400, 'The new password is the old one; choose another.');
+    await people.changePassword(identity.id, { password: new_password, by: identity.id });
+    context.header('set-cookie', access.cookieWith(await sessions.begin({ kind: 'person', id: identity.id }, identity.project)), { append: true });
+    return context.json(await meOf(identity), 200);
   });
 
   app.openapi(routes.keys, (context) => {

@@ -24,17 +24,17 @@ export function createSessions(deps: { readonly clock: Clock; readonly records: 
       case 'key': {
         const key = keys.byId(holder.id);
         if (key === null || key.state !== 'active') return null;
-        return { kind: 'key', id: key.id, name: key.name, project: key.project, scopes: key.scopes, seesEveryProject: false };
+        return { kind: 'key', id: key.id, name: key.name, project: key.project, scopes: key.scopes, seesEveryProject: false, hasPassword: false };
       }
       case 'person': {
         const person = people.find(holder.id);
         if (person === null || person.body.password_ms > began_ms) return null;
         const seesEveryProject = person.body.project === EVERY_PROJECT;
-        return { kind: 'person', id: person.id, name: person.id, project: seesEveryProject ? project : person.body.project, scopes: [SCOPE_OF_ROLE[person.body.role]], seesEveryProject };
+        return { kind: 'person', id: person.id, name: person.id, project: seesEveryProject ? project : person.body.project, scopes: [SCOPE_OF_ROLE[person.body.role]], seesEveryProject, hasPassword: true };
       }
       case 'oidc': {
         const seesEveryProject = holder.project === EVERY_PROJECT;
-        return { kind: 'person', id: holder.id, name: holder.name, project: seesEveryProject ? project : holder.project, scopes: [SCOPE_OF_ROLE[holder.role]], seesEveryProject };
+        return { kind: 'person', id: holder.id, name: holder.name, project: seesEveryProject ? project : holder.project, scopes: [SCOPE_OF_ROLE[holder.role]], seesEveryProject, hasPassword: false };
       }
     }
   }

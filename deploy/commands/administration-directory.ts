@@ -29,7 +29,7 @@ export async function openDirectory(config: Config, claim: DirectoryClaim): Prom
     app.onError(errorResponse);
     registerAccess(app, { store, clock: Date.now, access });
     const actor = { id: '', name: userInfo().username, address: '', project: config.project };
-    const identity: Identity = { ...actor, kind: 'person', scopes: ['admin'], seesEveryProject: true };
+    const identity: Identity = { ...actor, kind: 'person', scopes: ['admin'], seesEveryProject: true, hasPassword: false };
     return {
       async send(path, init) {
         const bindings: RequestBindings = { identity, note: {} };

@@ -170,7 +170,7 @@ export function startApi(
       onFailure,
     });
   let publicUrl = publicUrlOf(config);
-  const gate = createGate({ access, clock, publicUrl: () => publicUrl, apiOf, hosts: [...LOOPBACK_NAMES, new URL(publicUrl).hostname], onFailure });
+  const gate = createGate({ access, publicUrl: () => publicUrl, apiOf, hosts: [...LOOPBACK_NAMES, new URL(publicUrl).hostname], onFailure });
 
   return {
     app: gate.app,

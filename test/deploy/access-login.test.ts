@@ -32,7 +32,7 @@ describe('a person with a password', () => {
     expect([entered.status, entered.headers.get('location')]).toEqual([303, '/alerts/alr_1']);
     expect(entered.headers.getSetCookie()).toEqual([expect.stringMatching(/^culprit_session=[\w-]{43}; Max-Age=604800; Path=\/; HttpOnly; SameSite=Lax$/)]);
     const cookie = cookiesOf(entered);
-    expect(await json(await server.ask('/v1/me', { cookie }))).toEqual({ kind: 'person', name: 'mira', project: 'default', scopes: ['act'], projects: ['default'] });
+    expect(await json(await server.ask('/v1/me', { cookie }))).toEqual({ kind: 'person', name: 'mira', project: 'default', scopes: ['act'], projects: ['default'], has_password: true });
     const origin = { origin: server.url };
     const alert = await json(await server.ask('/v1/alerts/alr_1/acknowledge', { cookie, headers: origin, body: { by: 'somebody else' } }));
     expect(alert['transitions'].at(-1)).toMatchObject({ state: 'acknowledged', by: 'mira' });
@@ -81,6 +81,37 @@ describe('a person with a password', () => {
     expect((await login({ name: 'otto', password: PASSWORD })).status).toBe(401);
   }, 30_000);
 
+  it('changes their own password: every other login of theirs ends, this one goes on with a new secret', async () => {
+    await add('olga', 'viewer');
+    const [elsewhere, here, others] = [await enter('olga'), await enter('olga'), await enter('vera')];
+    const change = (cookie: string, body: object, headers: Record<string, string> = {}) => server.ask('/v1/me/password', { cookie, body, headers });
+    const wanted = { old_password: PASSWORD, new_password: 'another long password' };
+    expect((await change(here, { ...wanted, new_password: 'short' })).status).toBe(400);
+    expect(await json(await change(here, { ...wanted, new_password: PASSWORD }))).toMatchObject({ status: 400, detail: 'The new password is the old one; choose another.' });
+    expect(await json(await change(here, { ...wanted, old_password: 'wrong' }))).toMatchObject({ status: 403, detail: 'The old password is not right.' });
+    expect((await change(here, wanted, { origin: 'https://evil.example' })).status).toBe(403);
+    expect((await server.ask('/v1/me', { cookie: elsewhere })).status).toBe(200);
+
+    const changed = await change(here, wanted);
+    expect([changed.status, await json(changed)]).toEqual([200, expect.objectContaining({ kind: 'person', name: 'olga', scopes: ['read'], has_password: true })]);
+    expect(changed.headers.getSetCookie()).toEqual([expect.stringMatching(/^culprit_session=[\w-]{43}; Max-Age=604800; Path=\/; HttpOnly; SameSite=Lax$/)]);
+    const statuses = await Promise.all([elsewhere, here, cookiesOf(changed), others].map(async (cookie) => (await server.ask('/v1/me', { cookie })).status));
+    expect(statuses).toEqual([401, 401, 200, 200]);
+    expect([(await login({ name: 'olga', password: PASSWORD })).status, (await login({ name: 'olga', password: wanted.new_password })).status]).toEqual([401, 303]);
+
+    const log = await (await server.ask('/v1/audit-log?action=me.password', { key: admin.secret })).text();
+    expect((JSON.parse(log) as Json)['entries'].map(({ actor, target, result }: Json) => [actor, target, result])).toEqual([['olga', 'olga', 'done'], ['olga', 'olga', 'refused'], ['olga', 'olga', 'refused'], ['olga', '', 'refused']]); // an answer, checked field by field
+    expect(log).not.toMatch(/another long password|correct horse/);
+  }, 20_000);
+
+  it('who has no password here has none to change: a key, and a login with one', async () => {
+    const { secret } = await json(await server.ask('/v1/keys', { key: admin.secret, body: { name: 'passwordless', scopes: ['read'] } }));
+    const cookie = cookiesOf(await login({ key: secret }));
+    const body = { old_password: PASSWORD, new_password: 'another long password' };
+    for (const asking of [{ key: secret }, { cookie }, { key: secret, cookie: await enter('mira') }]) expect(await json(await server.ask('/v1/me/password', { ...asking, body }))).toMatchObject({ status: 403, detail: expect.stringContaining('has one to change') });
+    expect((await server.ask('/v1/me', { cookie })).status).toBe(200);
+  });
+
   it('may also log in with a key, whose rights it has until the key is revoked', async () => {
     const { key, secret } = await json(await server.ask('/v1/keys', { key: admin.secret, body: { name: 'night', scopes: ['read'] } }));
     const cookie = cookiesOf(await login({ key: secret }));
@@ -119,6 +150,7 @@ describe('a person with a password', () => {
   });
 
   it('is told of a wrong password as of an unknown name, and who guesses has to wait', async () => {
+    const mira = await enter('mira');
     const wrong = await login({ name: 'vera', password: 'wrong' });
     const unknown = await login({ name: 'nobody', password: 'wrong' });
     expect([wrong.status, unknown.status]).toEqual([401, 401]);
@@ -132,6 +164,9 @@ describe('a person with a password', () => {
     const right = await login({ name: 'vera', password: PASSWORD });
     expect([right.status, Number(right.headers.get('retry-after'))]).toEqual([429, expect.toSatisfy((seconds: number) => seconds >= 1 && seconds <= 900)]);
     expect(await right.text()).toMatch(/The next one may be made in \d+ s/);
+    // Nor can one guess on where a password is changed.
+    const guess = await server.ask('/v1/me/password', { cookie: mira, body: { old_password: PASSWORD, new_password: 'another long password' } });
+    expect([guess.status, await json(guess), Number(guess.headers.get('retry-after')) >= 1]).toEqual([429, expect.objectContaining({ title: 'Too many attempts' }), true]);
   }, 20_000);
 });
 

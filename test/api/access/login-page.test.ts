@@ -86,6 +86,45 @@ describe('the login page', { timeout: 90_000 }, () => {
     await context.close();
   });
 
+  test('has people change their own password, in a dialog, and go on', async () => {
+    await server.ask('/v1/users', { key: admin.secret, body: { name: 'nina', role: 'viewer', password: PASSWORD } });
+    const context = await browser.newContext({ bypassCSP: true, viewport: { width: 360, height: 640 } });
+    const page = await context.newPage();
+    const enter = async (password: string) => {
+      await page.goto(`${server.url}/login?next=/data`);
+      await page.getByLabel('Name').fill('nina');
+      await page.getByLabel('Password').fill(password);
+      await page.keyboard.press('Enter');
+    };
+    const answer = async (old: string, next: string, again: string) => {
+      await page.getByLabel('Present password').fill(old);
+      await page.getByLabel('New password').fill(next);
+      await page.getByLabel('The new one again').fill(again);
+      await page.keyboard.press('Enter');
+    };
+    await enter(PASSWORD);
+    await page.getByRole('button', { name: 'Password…' }).click();
+    await answer(PASSWORD, 'a newer long password', 'a newer lang password');
+    await page.getByText('The two new passwords differ.').waitFor();
+    await answer('guessed', 'a newer long password', 'a newer long password');
+    await page.getByText('Not done: The old password is not right.').waitFor();
+    expect(await violations(page)).toEqual([]);
+    expect(await page.evaluate('document.documentElement.scrollWidth <= innerWidth')).toBe(true);
+    if (process.env.SCREENSHOTS !== undefined) await page.screenshot({ path: `${process.env.SCREENSHOTS}/password.png` });
+    await answer(PASSWORD, 'a newer long password', 'a newer long password');
+    await page.getByText('Your password is changed.').waitFor();
+    await page.getByRole('button', { name: 'Close' }).press('Enter');
+    // The login goes on.
+    await page.reload();
+    await page.getByText('nina', { exact: true }).waitFor();
+    await context.clearCookies();
+    await enter(PASSWORD);
+    await page.getByRole('alert').waitFor();
+    await enter('a newer long password');
+    await page.waitForURL('**/data');
+    await context.close();
+  });
+
   test('is where one comes when the login is over', async () => {
     const context = await browser.newContext();
     const page = await context.newPage();
