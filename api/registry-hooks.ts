@@ -19,6 +19,8 @@ const route = createRoute({
   },
 });
 
+const CLOCKS_APART_MS = 600_000;
+
 export function registerRegistryHooks(app: OpenAPIHono, { clock, settings }: ApiDeps, events: VersionEvents): void {
   const configured = new Map<string, Registry>(settings.registries.map((registry) => [registry.kind, registry]));
   app.openapi(route, async (context) => {
@@ -36,6 +38,8 @@ export function registerRegistryHooks(app: OpenAPIHono, { clock, settings }: Api
         throw new ProblemError(400, `The body is not what ${kind} sends about versions.`);
       }
     })();
-    return context.json({ events: await events.append(settings.project, told, 'dated') }, 200);
+    // What is dated before 1970, or ahead, would be no row, or the newest word on its label for ever.
+    const dated = told.map((event) => (event.at_ms >= 0 && event.at_ms <= nowMs + CLOCKS_APART_MS ? event : { ...event, at_ms: nowMs }));
+    return context.json({ events: await events.append(settings.project, dated, 'dated') }, 200);
   });
 }

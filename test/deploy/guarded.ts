@@ -9,7 +9,8 @@ import { defaultRetention, migrate, MIGRATIONS } from '../../deploy/migrate.ts';
 import { startServer } from '../../deploy/server.ts';
 import { openEmbeddedStore } from '../../deploy/store-embedded.ts';
 import type { Scope } from '../../schemas/access.ts';
-import { ConfigFile } from '../../schemas/config.ts';
+import type { Clock } from '../../schemas/clock.ts';
+import { ConfigFile, type Config } from '../../schemas/config.ts';
 import type { Store } from '../../schemas/store.ts';
 
 export type Asking = { readonly method?: string; readonly key?: string; readonly cookie?: string; readonly headers?: Record<string, string>; readonly body?: unknown; readonly form?: Record<string, string> };
@@ -28,8 +29,12 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
-/** A server on a directory of its own, with the real store; `seed` fills it before. Closing it fails where it had to warn of something. */
-export async function startGuarded(settings: object, seed: (store: Store) => Promise<void> = async () => undefined) {
+/**
+ * A server on a directory of its own, with the real store; `seed` fills it before. Closing it fails where it had to warn of something.
+ * @param given the time of the server, and what the configuration reads from elsewhere, as it is when it has been read
+ */
+export async function startGuarded(settings: object, seed: (store: Store) => Promise<void> = async () => undefined, given: { readonly clock?: Clock } & Partial<Pick<Config, 'webhooks' | 'sinks' | 'registries'>> = {}) {
+  const { clock = Date.now, ...secrets } = given;
   const directory = await mkdtemp(join(tmpdir(), 'culprit-access-'));
   const store = await openEmbeddedStore({ directory: join(directory, 'store') });
   await migrate(store, { directory: MIGRATIONS, cluster: null, retention: defaultRetention });
@@ -38,7 +43,7 @@ export async function startGuarded(settings: object, seed: (store: Store) => Pro
   const warnings: string[] = [];
   const port = await freePort();
   const config = ConfigFile.parse({ data: directory, port, grpc: false, ...settings });
-  const server = await startServer({ ...config, webhooks: [], sinks: [], registries: [] }, { clock: Date.now, random: Math.random, warn: (message, error) => warnings.push(`${message}: ${String(error)}`) });
+  const server = await startServer({ ...config, webhooks: [], sinks: [], registries: [], ...secrets }, { clock, random: Math.random, warn: (message, error) => warnings.push(`${message}: ${String(error)}`) });
   // Not by its public address, where it has one.
   const url = `http://127.0.0.1:${config.port}`;
   return {

@@ -1,4 +1,5 @@
 import { createHmac } from 'node:crypto';
+import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { RegistryKind } from '../../../schemas/registry.ts';
 import { openApi, type TestApi } from '../server.ts';
@@ -85,6 +86,42 @@ describe('webhooks of registries', () => {
   ])('refuses what has %s', async (_what, kind, headers) => {
     expect((await post(kind, forged, headers))[0]).toBe(403);
     expect(await timeline('forged')).toEqual([]);
+  });
+
+  it('takes whatever is signed, or says that it cannot read it', { timeout: 60_000 }, async () => {
+    const id = 'a1'.repeat(20);
+    const at = '2026-06-01T09:00:00Z';
+    const told: Record<RegistryKind, object> = {
+      langfuse: { timestamp: at, type: 'prompt-version', action: 'created', prompt: { name: 'odd', version: 1, labels: ['production'], commitMessage: 'x', createdAt: at, updatedAt: at } },
+      langsmith: { event: 'tag:update', prompt_name: 'odd', commit_hash: id, created_at: at, created_by: 'mira', tag_name: 'production' },
+      promptlayer: { event_type: 'prompt_template_label_moved', timestamp: at, user_id: 1, details: { prompt_template_name: 'odd', prompt_template_version_number: 5, old_prompt_template_version_number: 4, prompt_template_label: 'prod' } },
+      github: { ref: 'refs/heads/main', repository: { default_branch: 'main' }, commits: [{ id, message: 'x', timestamp: at, url: 'https://github.com/shop', author: { name: 'Mira' }, added: ['prompts/odd.md'], modified: [] }] },
+    };
+    const odd = fc.oneof(fc.anything({ withNullPrototype: false }), fc.constantFrom<unknown>('', '\u0000', '\ud800', '1899-12-31T00:00:00Z', '+275760-09-13T00:00:00Z', '9999-12-31', -1, 1e308, 'x'.repeat(600)));
+    /** The body with one of its values, at any depth, replaced. */
+    const mutated = (value: unknown, at: number, by: unknown): { value: unknown; left: number } => {
+      if (at === 0) return { value: by, left: -1 };
+      let left = at - 1;
+      if (typeof value !== 'object' || value === null || left < 0) return { value, left };
+      const entries = Object.entries(value).map(([key, part]): [string, unknown] => {
+        if (left < 0) return [key, part];
+        const inner = mutated(part, left, by);
+        left = inner.left;
+        return [key, inner.value];
+      });
+      return { value: Array.isArray(value) ? entries.map(([, part]) => part) : Object.fromEntries(entries), left };
+    };
+    await fc.assert(
+      fc.asyncProperty(fc.constantFrom<RegistryKind>('langfuse', 'langsmith', 'promptlayer', 'github'), fc.integer({ min: 0, max: 16 }), odd, async (kind, place, by) => {
+        const body = JSON.stringify(mutated(told[kind], place, by).value, (_, value: unknown) => (typeof value === 'bigint' ? String(value) : value)) ?? 'null';
+        const headers = { 'x-langfuse-signature': `t=${seconds},v1=${hex(`${seconds}.${body}`)}`, authorization: `Bearer ${SECRET}`, 'x-promptlayer-signature': hex(body), 'x-github-event': 'push', 'x-hub-signature-256': `sha256=${hex(body)}` };
+        expect([200, 400]).toContain((await post(kind, body, headers))[0]);
+      }),
+      { numRuns: 200, examples: [['promptlayer', 2, '1899-12-31T00:00:00Z'], ['langsmith', 4, '9999-12-31']] },
+    );
+    expect(api.failures).toEqual([]);
+    // What a registry dates wrongly is taken as of now, or it would be the newest for ever.
+    expect(await api.store.select<object>(`SELECT at_ms FROM version_events WHERE prompt_name = 'odd' AND at_ms > ${nowMs}`, {})).toEqual([]);
   });
 
   it('says what it cannot read', async () => {
