@@ -28,6 +28,17 @@ export function createAddresses(trustedProxies: readonly string[]): (peer: strin
   };
 }
 
+/** Where somebody is who may have many addresses: of IPv6 the /64 that a customer is given, whose 2^64 addresses would be as many first attempts. */
+export function networkOf(address: string): string {
+  if (!isIPv6(address)) return address;
+  // As URLs spell it there is one way to write each, and no IPv4 at its end.
+  const [head = '', tail = ''] = new URL(`http://[${address.replace(/%.*$/, '')}]`).hostname.slice(1, -1).split('::');
+  const groupsOf = (part: string): string[] => part.split(':').filter((group) => group !== '');
+  const left = groupsOf(head);
+  const zeros = Array.from({ length: 8 - left.length - groupsOf(tail).length }, () => '0');
+  return `${[...left, ...zeros, ...groupsOf(tail)].slice(0, 4).join(':')}::/64`;
+}
+
 /** A socket that listens on both families names IPv4 peers as `::ffff:192.0.2.1`. */
 function plain(address: string): string {
   return address.startsWith('::ffff:') && isIPv4(address.slice(7)) ? address.slice(7) : address;

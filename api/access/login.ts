@@ -10,6 +10,7 @@ import { loginPage, type LoginFault } from './login-page.ts';
 import { createOidc } from './oidc.ts';
 import { isFromElsewhere, pathOnThisServer } from './origin.ts';
 import type { SessionBody } from './records.ts';
+import { countedFor } from './throttle.ts';
 
 /** Logging in and out: with a password, an API key, or at an OpenID provider. Plain forms, so it works without JavaScript. */
 export type LoginDeps = {
@@ -61,8 +62,7 @@ export function createLogin({ access, publicUrl }: LoginDeps): Hono<{ Bindings: 
     const text = (name: string): string => (typeof form[name] === 'string' ? form[name].slice(0, 1024) : '');
     const next = pathOnThisServer(text('next'));
     const [name, password, key] = [text('name').trim(), text('password'), text('key').trim()];
-    const address = from(context);
-    const counted = [`address ${address}`, ...(key === '' ? [`name ${name.slice(0, 128)} ${address}`] : [])];
+    const counted = countedFor(from(context), key === '' ? name : null);
     const waitS = attempts.waitS(counted);
     if (waitS > 0) return page(429, { next, fault: { kind: 'wait', seconds: waitS }, headers: { 'retry-after': String(waitS) } });
 

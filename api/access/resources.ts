@@ -5,6 +5,7 @@ import type { Store } from '../../schemas/store.ts';
 import { notFoundResponse, Problem, ProblemError, problemResponses } from '../problem.ts';
 import type { Access } from './access.ts';
 import { identityOf, noteFor, requireScope, type Identity } from './identity.ts';
+import { countedFor } from './throttle.ts';
 
 /** Keys, people and projects, for administrators; and who one is, for everybody. */
 
@@ -121,7 +122,7 @@ export function registerAccess(app: OpenAPIHono, deps: { readonly store: Store; 
     if (identity === null || secret === null || !identity.hasPassword) throw new ProblemError(403, 'Only who logged in with a password of Culprit\'s own has one to change; a key is rotated, and a provider changes the passwords that it asks for.');
     const { old_password, new_password } = context.req.valid('json');
     // Counted together with failed logins: whoever found an open browser guesses no faster here than there.
-    const counted = [`address ${identity.address}`, `name ${identity.id} ${identity.address}`];
+    const counted = countedFor(identity.address, identity.id);
     const waitS = attempts.waitS(counted);
     if (waitS > 0) throw new ProblemError(429, `Too many attempts failed. The next one may be made in ${waitS} s.`, undefined, { 'retry-after': String(waitS) });
     attempts.failed(counted);

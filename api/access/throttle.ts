@@ -1,4 +1,5 @@
 import type { Clock } from '../../schemas/clock.ts';
+import { networkOf } from './address.ts';
 
 /**
  * Failed logins, counted by where they come from and by whom they try to be. A count fades by half in ten minutes, so a person who
@@ -10,6 +11,12 @@ export type Throttle = {
   failed(keys: readonly string[]): void;
   succeeded(keys: readonly string[]): void;
 };
+
+/** What an attempt counts for: where it comes from, and who is tried from there. */
+export function countedFor(address: string, name: string | null): string[] {
+  const network = networkOf(address);
+  return [`address ${network}`, ...(name === null ? [] : [`name ${name.slice(0, 128)} ${network}`])];
+}
 
 const HALF_LIFE_MS = 600_000;
 const LONGEST_WAIT_S = 900;

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { createAddresses } from '../../../api/access/address.ts';
+import { createAddresses, networkOf } from '../../../api/access/address.ts';
 import { isFromElsewhere, pathOnThisServer } from '../../../api/access/origin.ts';
-import { createThrottle } from '../../../api/access/throttle.ts';
+import { countedFor, createThrottle } from '../../../api/access/throttle.ts';
 
 describe('where one goes after a login', () => {
   it.each(['/', '/alerts/alr_1?x=1#evidence', '/prompts/a%2Fb', '/%2F%2Fevil.example'])('stays: %s', (path) => {
@@ -48,6 +48,23 @@ describe('the address of a request', () => {
     expect(of('::1', '2001:db8::1')).toBe('2001:db8::1');
     expect(of('10.1.2.3', 'not an address, 10.4.4.4')).toBe('10.4.4.4');
     expect(of('10.1.2.3', `${'x,'.repeat(100_000)}203.0.113.9`)).toBe('203.0.113.9');
+  });
+});
+
+describe('where attempts are counted', () => {
+  it('is the address, and of IPv6 the network that a customer has', () => {
+    expect(networkOf('198.51.100.7')).toBe('198.51.100.7');
+    expect(networkOf('')).toBe('');
+    const spelled = ['2001:db8:0:7::1', '2001:0DB8::7:8000:0:0:1', '2001:db8:0:7:ffff:ffff:ffff:ffff', '2001:db8:0:7::198.51.100.7'];
+    expect(spelled.map(networkOf)).toEqual(spelled.map(() => '2001:db8:0:7::/64'));
+    expect(['::1', 'fe80::1%eth0', '2001:db8:0:8::1'].map(networkOf)).toEqual(['0:0:0:0::/64', 'fe80:0:0:0::/64', '2001:db8:0:8::/64']);
+  });
+  it('so who has a whole network of addresses has no more attempts than who has one', () => {
+    const throttle = createThrottle(() => 0, { free: 5 });
+    const attempts = Array.from({ length: 8 }, (_, index) => countedFor(`2001:db8::${index + 1}`, 'mira'));
+    for (const attempt of attempts) throttle.failed(attempt);
+    expect(throttle.waitS(countedFor('2001:db8::abcd', 'mira'))).toBeGreaterThan(0);
+    expect(throttle.waitS(countedFor('2001:db8:1::1', 'mira'))).toBe(0);
   });
 });
 
