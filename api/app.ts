@@ -112,16 +112,17 @@ export type ApiDeps = {
   onFailure: (error: unknown, request: { method: string; path: string }) => void;
 };
 
+const limited = (path: RegExp, kib: number) => ({ path, limit: bodyLimit({ maxSize: kib * 1024, onError: () => problemResponse(413, `The body is larger than ${kib} KiB.`) }) });
+/** Of every resource that is not listed. */
+const SMALL = limited(/^/, 256);
+/** First that fits. A push to GitHub may name thousands of files; other webhooks, whose senders are not known yet, hold a prompt at most. */
+const BODY_LIMITS = [limited(/^\/v1\/(versions|hooks\/github)$/, 16 * 1024), limited(/^\/v1\/hooks\//, 1024)];
+
 /** The API and the page. Read-only but for what people do to alerts. Mount it last: it answers every path that nobody else does. */
 export function createApi(deps: ApiDeps): OpenAPIHono {
   const app = new OpenAPIHono({ defaultHook: validationHook });
   if (deps.settings.hosts !== null) app.use('*', onlyForHosts(new Set(deps.settings.hosts)));
-  const limit = bodyLimit({ maxSize: 256 * 1024, onError: () => problemResponse(413, 'The body is larger than 256 KiB.') });
-  // Only for its own resources: under the same origin the collector takes larger bodies.
-  for (const path of ['/v1/alerts/*', '/v1/silences/*', '/v1/rollouts', '/v1/rollouts/*', '/v1/audit', '/v1/query', '/v1/flagger/*', '/v1/flags/*', '/ofrep/*', '/v1/keys/*', '/v1/users/*', '/v1/me/*']) app.use(path, limit);
-  const large = bodyLimit({ maxSize: 16 * 1024 * 1024, onError: () => problemResponse(413, 'The body is larger than 16 MiB.') });
-  app.use('/v1/versions', large);
-  app.use('/v1/hooks/*', large);
+  app.use('*', (context, next) => (BODY_LIMITS.find(({ path }) => path.test(context.req.path)) ?? SMALL).limit(context, next));
 
   const versionEvents = createVersionEvents(deps.store);
   registerCalls(app, deps);

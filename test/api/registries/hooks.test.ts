@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto';
 import fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { RegistryKind } from '../../../schemas/registry.ts';
 import { openApi, type TestApi } from '../server.ts';
 
@@ -122,6 +122,16 @@ describe('webhooks of registries', () => {
     expect(api.failures).toEqual([]);
     // What a registry dates wrongly is taken as of now, or it would be the newest for ever.
     expect(await api.store.select<object>(`SELECT at_ms FROM version_events WHERE prompt_name = 'odd' AND at_ms > ${nowMs}`, {})).toEqual([]);
+  });
+
+  it('parses nothing that a stranger sends, and reads no more of it than a prompt has', async () => {
+    const parse = vi.spyOn(JSON, 'parse');
+    const keys = `{${Array.from({ length: 50_000 }, (_, index) => `"${index}":1`).join(',')}}`;
+    for (const kind of ['langfuse', 'langsmith', 'promptlayer', 'github'] as const) expect((await post(kind, keys, { 'x-promptlayer-signature': hex(keys, 'another'), 'x-github-event': 'push' }))[0]).toBe(403);
+    expect(parse.mock.calls.filter(([text]) => text === keys)).toEqual([]);
+    parse.mockRestore();
+    expect((await post('promptlayer', ' '.repeat(2 * 1024 * 1024), {}))[0]).toBe(413);
+    expect((await post('nobody' as RegistryKind, '{}', {}))[0]).toBe(404); // what is asked is that there is none
   });
 
   it('says what it cannot read', async () => {
