@@ -14,6 +14,11 @@ export type People = {
   add(person: { readonly name: string; readonly role: Role; readonly project: string; readonly password: string }, by: string): Promise<Person>;
   /** Ends the person's sessions. Throws ProblemError 404. */
   changePassword(name: string, change: { readonly password: string; readonly by: string }): Promise<Person>;
+  /**
+   * False: the old password is not right. Ends the person's sessions. Whoever was removed, or given another password, while the new one was being hashed
+   * stays so. Throws ProblemError 404, and 503 as `verify` does.
+   */
+  changeOwnPassword(name: string, change: { readonly old: string; readonly password: string }): Promise<boolean>;
   /** Ends the person's sessions. Throws ProblemError 404. */
   remove(name: string, by: string): Promise<void>;
   /** Takes as long for a name that nobody has. Throws ProblemError 503 where too many are verified at once. */
@@ -41,6 +46,22 @@ export function createPeople({ clock, records }: { readonly clock: Clock; readon
   };
   const shown = ({ id, at_ms, body }: Held<'person'>): Person => ({ name: id, role: body.role, project: body.project, added_ms: at_ms });
 
+  const setPassword = (name: string, { password_hash, by }: { readonly password_hash: string; readonly by: string }): Promise<void> =>
+    records.write('person', name, { state: 'active', by, body: { ...existing(name).body, password_hash, password_ms: clock() } });
+
+  async function verify(name: string, password: string): Promise<boolean> {
+    if (verifying >= MAX_AT_ONCE) throw new ProblemError(503, 'Too many people are logging in at this moment; try again.');
+    verifying += 1;
+    try {
+      decoy ??= hash('nobody has this password', OPTIONS);
+      const found = active(name);
+      const isRight = await isPasswordOf(found?.body.password_hash ?? (await decoy), password);
+      return isRight && found !== null;
+    } finally {
+      verifying -= 1;
+    }
+  }
+
   return {
     list: () => records.all('person').filter(({ state }) => state === 'active').map(shown),
     find: active,
@@ -51,25 +72,23 @@ export function createPeople({ clock, records }: { readonly clock: Clock; readon
       return shown(existing(name));
     },
     async changePassword(name, { password, by }) {
-      const { body } = existing(name);
-      const password_hash = await hash(password, OPTIONS);
-      await records.write('person', name, { state: 'active', by, body: { ...body, password_hash, password_ms: clock() } });
+      existing(name);
+      await setPassword(name, { password_hash: await hash(password, OPTIONS), by });
       return shown(existing(name));
+    },
+    async changeOwnPassword(name, { old, password }) {
+      const before = existing(name);
+      if (!(await verify(name, old))) return false;
+      const password_hash = await hash(password, OPTIONS);
+      // Another process may have done it.
+      await records.refresh();
+      if (existing(name).at_ms !== before.at_ms) return false;
+      await setPassword(name, { password_hash, by: name });
+      return true;
     },
     async remove(name, by) {
       await records.write('person', name, { state: 'revoked', by, body: existing(name).body });
     },
-    async verify(name, password) {
-      if (verifying >= MAX_AT_ONCE) throw new ProblemError(503, 'Too many people are logging in at this moment; try again.');
-      verifying += 1;
-      try {
-        decoy ??= hash('nobody has this password', OPTIONS);
-        const found = active(name);
-        const isRight = await isPasswordOf(found?.body.password_hash ?? (await decoy), password);
-        return isRight && found !== null;
-      } finally {
-        verifying -= 1;
-      }
-    },
+    verify,
   };
 }

@@ -125,15 +125,14 @@ export function registerAccess(app: OpenAPIHono, deps: { readonly store: Store; 
     const counted = countedFor(identity.address, identity.id);
     const waitS = attempts.waitS(counted);
     if (waitS > 0) throw new ProblemError(429, `Too many attempts failed. The next one may be made in ${waitS} s.`, undefined, { 'retry-after': String(waitS) });
+    if (new_password === old_password) throw new ProblemError(400, 'The new password is the old one; choose another.');
     attempts.failed(counted);
-    if (!(await people.verify(identity.id, old_password))) {
+    if (!(await people.changeOwnPassword(identity.id, { old: old_password, password: new_password }))) {
       noteFor(context, { target: identity.id, detail: 'wrong old password' });
       throw new ProblemError(403, 'The old password is not right.');
     }
     attempts.succeeded(counted);
     noteFor(context, { target: identity.id });
-    if (new_password === old_password) throw new ProblemError(400, 'The new password is the old one; choose another.');
-    await people.changePassword(identity.id, { password: new_password, by: identity.id });
     context.header('set-cookie', access.cookieWith(await sessions.begin({ kind: 'person', id: identity.id }, identity.project)), { append: true });
     return context.json(await meOf(identity), 200);
   });

@@ -100,8 +100,23 @@ describe('a person with a password', () => {
     expect([(await login({ name: 'olga', password: PASSWORD })).status, (await login({ name: 'olga', password: wanted.new_password })).status]).toEqual([401, 303]);
 
     const log = await (await server.ask('/v1/audit-log?action=me.password', { key: admin.secret })).text();
-    expect((JSON.parse(log) as Json)['entries'].map(({ actor, target, result }: Json) => [actor, target, result])).toEqual([['olga', 'olga', 'done'], ['olga', 'olga', 'refused'], ['olga', 'olga', 'refused'], ['olga', '', 'refused']]); // an answer, checked field by field
+    expect((JSON.parse(log) as Json)['entries'].map(({ actor, target, result }: Json) => [actor, target, result])).toEqual([['olga', 'olga', 'done'], ['olga', 'olga', 'refused'], ['olga', '', 'refused'], ['olga', '', 'refused']]); // an answer, checked field by field
     expect(log).not.toMatch(/another long password|correct horse/);
+  }, 20_000);
+
+  it('does not come back by changing the password at the moment at which they are removed, or given another', async () => {
+    await add('rolf', 'viewer');
+    const attempt = (cookie: string) => server.ask('/v1/me/password', { cookie, body: { old_password: PASSWORD, new_password: 'another long password' } });
+    const entries = () => Promise.all([PASSWORD, 'another long password', 'given by an admin'].map(async (password) => (await login({ name: 'rolf', password })).status));
+    const first = await enter('rolf');
+    const [given] = await Promise.all([server.ask('/v1/users/rolf/password', { method: 'PUT', key: admin.secret, body: { password: 'given by an admin' } }), attempt(first)]);
+    expect([given.status, await entries()]).toEqual([200, [401, 401, 303]]);
+    await server.ask('/v1/users/rolf/password', { method: 'PUT', key: admin.secret, body: { password: PASSWORD } });
+    const second = await enter('rolf');
+    const changing = attempt(second);
+    const removed = await server.ask('/v1/users/rolf', { method: 'DELETE', key: admin.secret });
+    await changing;
+    expect([removed.status, await entries()]).toEqual([200, [401, 401, 401]]);
   }, 20_000);
 
   it('who has no password here has none to change: a key, and a login with one', async () => {
