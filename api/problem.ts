@@ -66,7 +66,7 @@ export function validationHook(result: { success: boolean; target: string; error
   if (result.success) return undefined;
   const errors = validationFaults(result.error?.issues ?? []).slice(0, 20).map(({ path: steps, message, unknownKeys }) => {
     const unknown = unknownKeys.map((key) => key.slice(0, 80)).join(', ');
-    const path = unknown || steps.map(String).join('.') || result.target;
+    const path = unknown || steps.map(String).join('.').slice(0, 200) || result.target;
     return unknown === ''
       ? { path, message, fix: `Correct \`${path}\` (${result.target}); /openapi.json describes it.` }
       : { path, message: 'There is no such parameter.', fix: `Remove \`${path}\` or correct its spelling; /openapi.json lists the parameters.` };
