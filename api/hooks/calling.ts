@@ -56,7 +56,9 @@ export function readAnswer<Schema extends z.ZodType>(schema: Schema, { body }: A
   }
 }
 
-/** An address below a base that a person configured; each part is one segment of the path. */
+/** An address below a base that a person configured; each part is one segment of the path. Throws PermanentError for one that no address can hold: `..` leads out, however it is written. */
 export function addressBelow(base: string, ...parts: readonly string[]): string {
+  const unfit = parts.find((part) => ['', '.', '..'].includes(part));
+  if (unfit !== undefined) throw new PermanentError(`the name ${JSON.stringify(unfit)} cannot stand in an address`);
   return `${base.replace(/\/+$/, '')}/${parts.map((part) => encodeURIComponent(part.toWellFormed())).join('/')}`;
 }

@@ -40,6 +40,15 @@ it('has the folder of a prompt as one part of the path', async () => {
   expect(versions.get(7)).toContain('production');
 });
 
+it.each(['..', '.'])('asks nothing for a prompt that is called %s, which would be another address', async (prompt) => {
+  const asked: string[] = [];
+  const server = await vendor(({ path }) => (asked.push(path), { status: 200, body: {} }));
+  cleanups.push(server.close);
+  const { entry } = await langfuse();
+  await expect(rollBack({ ...entry, url: server.url }, orderAt({ prompt }))).rejects.toThrow(`the name "${prompt}" cannot stand in an address`);
+  expect(asked).toEqual([]);
+});
+
 it('a version that is gone, a key that does not fit and a version that is no number fail for good, without the secret', async () => {
   const { entry } = await langfuse();
   await expect(rollBack(entry, orderAt({ baseline: '6' }))).rejects.toThrow(/versions\/6: HTTP 404 \(what it names is not there any more\)$/);
