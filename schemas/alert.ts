@@ -80,7 +80,7 @@ export const Alert = z
     onset: z.string(),
     raised_at: z.string(),
     resolved_at: z.string().nullable(),
-    recovery: z.enum(['recovered', 'not_recovered', 'unknown']).optional().openapi({ description: 'once resolved because the culprit takes no more traffic: what a test of the metric said before it was closed' }),
+    recovery: z.enum(['recovered', 'not_recovered', 'unknown']).optional().openapi({ description: 'once the culprit takes no more traffic: what a test of the metric said. Where it did not recover the alert stays open until it does, for a day at most' }),
     rollback: z.object({ hook: z.string(), state: z.string(), says: z.string() }).optional().openapi({ description: 'what a rollback hook did about it, and whether it helped' }),
     examples: z.array(z.object({ trace_id: z.string(), span_id: z.string(), why: z.string() })),
     links: z.object({ alert: z.string(), evidence: z.string(), chart: z.string(), rollback: z.string().nullable() }),

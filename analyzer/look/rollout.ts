@@ -69,8 +69,9 @@ export const NOTHING_LEFT: Left = { settled: new Map(), state: null, reason: '' 
 const FOURTEEN_DAYS = 14 * SLOTS_PER_DAY;
 /** An alert resolves when its culprit had no traffic for this long, while the baseline had. */
 const RESOLVED_AFTER = SLOTS_PER_HOUR / 2;
-/** A recovery that cannot be told is waited for no longer than this. */
+/** A recovery that cannot be told is waited for no longer than this; one that has not come, for a day. */
 const RECOVERY_AWAITED = 4 * SLOTS_PER_HOUR;
+const MENDING_AWAITED = SLOTS_PER_DAY;
 const EXAMPLES = 5;
 /** Of the candidate: with so many it is told whether the mix explains a change. */
 const MIX_UNITS = 400;
@@ -200,9 +201,13 @@ export async function createRollout(
     // Tested at once, and then every ten minutes while it cannot be told.
     if (silent !== RESOLVED_AFTER && slot % GUARDED_EVERY !== 0) return null;
     const atMs = slotStartMs(slot + 1);
-    // What was seen since the candidate's last call, of which strata were durable long before.
-    const range = { from: newcomers.lastSlot(candidate) + 1, to: slot + 1 };
-    const recovery = recoveryAfter(alert, { arms, settings: comparison.settings(), strata: await readStrata(slot), calls: await selectCalls(store, key, range), scores: await selectScores(store, key, range) });
+    // What was seen since the candidate's last call, of which strata were durable long before; where that was not well, the last half hour.
+    const wasUnwell = alert.recovery === 'not_recovered';
+    const range = { from: wasUnwell ? slot + 1 - RESOLVED_AFTER : newcomers.lastSlot(candidate) + 1, to: slot + 1 };
+    const tested = recoveryAfter(alert, { arms, settings: comparison.settings(), strata: await readStrata(slot), calls: await selectCalls(store, key, range), scores: await selectScores(store, key, range) });
+    const recovery = wasUnwell && tested === 'unknown' ? 'not_recovered' : tested;
+    // Whatever it is goes on, and the page with it: taken for innocent, the culprit is not taken for mended.
+    if (recovery === 'not_recovered' && silent < MENDING_AWAITED) return wasUnwell ? null : record.change({ ...alert, recovery }, { atMs, reason: saysRecovery(recovery, alert), event: 'updated' });
     if (recovery === 'unknown' && silent < RECOVERY_AWAITED) return null;
     return record.change({ ...alert, state: 'resolved', resolved_at: new Date(atMs).toISOString(), recovery }, { atMs, reason: saysRecovery(recovery, alert) });
   };

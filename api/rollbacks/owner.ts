@@ -17,7 +17,7 @@ import { caveatOf, refusalOf } from './rules.ts';
  *     1. an alert that a hook may be asked about, and that none was thought of for: proposed, or waiting for a veto until `due_ms`
  *     2. what is due (the veto window is over, a person confirmed, an attempt failed a while ago, an earlier owner died while it asked):
  *        `asked` is durable before the hook is asked, and its answer is a row after it. A crash between the two asks again, with the same key
- *     3. what was done: whether the traffic moved, and, once the look has resolved the alert, whether it helped
+ *     3. what was done: whether the traffic moved, and, once the look has tested the metric, whether it helped
  *     4. what is new of all this is written onto the alert
  *
  * A veto and the owner may write at the same moment. Each reads again after it wrote: if the owner finds a veto it asks nothing.
@@ -141,7 +141,7 @@ export function createRollbackOwner(deps: RollbackDeps, settings: RollbackSettin
   async function settle({ identity, steps, last }: Rollback, { alert }: Standing, settlesMs: number): Promise<void> {
     const nowMs = clock();
     const put = (step: Parameters<typeof records.append>[2]): Promise<void> => records.append(identity, last, step);
-    if (alert.state === 'resolved') {
+    if (alert.state === 'resolved' || alert.recovery === 'not_recovered') {
       switch (alert.recovery) {
         case 'recovered':
           return put({ state: 'recovered', at_ms: nowMs, reason: `${alert.metric} recovered` });

@@ -96,10 +96,10 @@ function top(alert, { nowMs, reload }) {
     actions(alert, reload));
 }
 
-/** What the test of the metric said before the alert was closed. */
+/** What the test of the metric said once the culprit took no more traffic. */
 const RECOVERY = {
   recovered: { tone: 'ok', text: ({ metric, culprit: who }) => `Tested before it was closed: without ${who.value}, ${metricName(metric).toLowerCase()} recovered.` },
-  not_recovered: { tone: 'bad', text: ({ metric, culprit: who }) => `Tested before it was closed: without ${who.value}, ${metricName(metric).toLowerCase()} did not recover. It was not the culprit, or not alone.` },
+  not_recovered: { tone: 'bad', text: ({ metric, state, culprit: who }) => `Tested${state === 'resolved' ? ' before it was closed' : ''}: without ${who.value}, ${metricName(metric).toLowerCase()} did not recover. It was not the culprit, or not alone.` },
   unknown: { tone: 'mid', text: ({ metric }) => `Tested before it was closed: too little traffic since then to tell whether ${metricName(metric).toLowerCase()} recovered.` },
 };
 

@@ -63,6 +63,19 @@ describe('a version that is worse', () => {
       { epoch: 1, state: 'open', reason: '' },
     ]);
   });
+
+  it('stays open where it takes no more traffic and that did not help, until it is well (seed 19)', async () => {
+    const traffic = scenario({ minutes: 170, versions: [...split, [60, { v1: 1 }]], changes: [{ version: 'v2', error: 0.3, toMinute: 60 }, { version: 'v1', error: 0.3, fromMinute: 60, toMinute: 110 }] });
+    const alerts = (await alertsIn(traffic, 19)).filter(({ culprit }) => culprit.factor === 'prompt_version');
+    expect(alerts.map(({ id, state, recovery }) => [id, state, recovery])).toEqual([[alerts[0]?.id, 'open', undefined], [alerts[0]?.id, 'open', 'not_recovered'], [alerts[0]?.id, 'resolved', 'recovered']]);
+    const resolvedMs = Date.parse(alerts[2]?.resolved_at ?? '') - traffic.beginMs;
+    expect(resolvedMs / 60_000).toBeGreaterThan(110);
+    expect(resolvedMs / 60_000).toBeLessThan(155);
+    expect(await here.store.select(`SELECT event, reason FROM alert_transitions FINAL WHERE alert_id = '${alerts[0]?.id}' AND reason LIKE '%takes no more traffic%' ORDER BY sequence`)).toEqual([
+      { event: 'updated', reason: 'v2 takes no more traffic, but error_rate did not recover: it was not the culprit, or not alone' },
+      { event: 'resolved', reason: 'v2 takes no more traffic, and error_rate recovered' },
+    ]);
+  });
 });
 
 describe('a version that is not worse', () => {

@@ -297,6 +297,13 @@ describe('afterwards', () => {
     expect((await on.told(alert)).filter(([, reason]) => reason === says)).toHaveLength(1);
   });
 
+  it('says that it did not help while the alert is still open', async () => {
+    const { alert, rounds } = await done();
+    await on.resolve(alert, 'not_recovered', 'open');
+    await rounds();
+    expect((await on.told(alert)).at(-1)).toEqual(['updated', 'Rolled back to v1, and it did not help: v2 is not the culprit, or not alone']);
+  });
+
   it('the look goes on with the alert as the owner left it, and what it resolves is then settled', async () => {
     const { alert, rounds } = await done();
     const rows = createLookRows(on.store);

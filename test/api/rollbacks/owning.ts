@@ -80,9 +80,9 @@ export async function openOwning() {
       return alert;
     },
 
-    /** As the look resolves it. */
-    async resolve(alert: Alert, recovery: Alert['recovery']): Promise<void> {
-      const resolved: Alert = { ...alert, state: 'resolved', resolved_at: new Date(time.nowMs).toISOString(), ...(recovery === undefined ? {} : { recovery }) };
+    /** As the look resolves it, or leaves it open. */
+    async resolve(alert: Alert, recovery: Alert['recovery'], state: 'resolved' | 'open' = 'resolved'): Promise<void> {
+      const resolved: Alert = { ...alert, state, resolved_at: state === 'open' ? null : new Date(time.nowMs).toISOString(), ...(recovery === undefined ? {} : { recovery }) };
       await store.insert('alert_transitions', [transitionRow(resolved, { comparison_id: '', sequence: 50, at_ms: time.nowMs, reason: '' })]);
     },
 
