@@ -49,7 +49,7 @@ export type Draft = {
   waitingCall(filing: CallToFile): StoredSpan;
   /** From now on in the slot, for good. */
   completeCall(filing: CallToFile, slot: number): void;
-  /** What was complete is sent again, and better: it keeps its slot. */
+  /** What was complete is sent again, and better, or had been set aside and counts after all: it keeps its slot. */
   correctedCall(call: LlmCall, before: StoredSpan): void;
   /** Another span counts instead: for now (a candidate) or as far as is known. */
   setAside(filing: CallToFile, role: Exclude<Role, 'call'>): StoredSpan;
@@ -110,7 +110,7 @@ export function createDraft(): Draft {
       fileCall(filing, { slot, role: 'call', isSettled: true });
       completed.set(spanKey(filing.call), { call: factsOf(filing.call), slot });
     },
-    correctedCall: (call, before) => void fileCall({ call, stored: before, reason: before.reason }, { slot: before.slot, role: before.role, isSettled: true }),
+    correctedCall: (call, before) => void fileCall({ call, stored: before, reason: before.reason }, { slot: before.slot, role: 'call', isSettled: true }),
     setAside: (filing, role) => fileCall(filing, { slot: filing.stored?.slot ?? 0, role, isSettled: role !== 'candidate' }),
     pendingScore: (score, before, now) => fileScore(score, { kind: 'pending' }, before, { slot: 0, revision: before === undefined ? 0 : before.revision + 2, now }),
     placedScore(score, place, before, { slot, now }) {

@@ -3,8 +3,9 @@ import type { Store } from '../../schemas/store.ts';
 import { createCoverage } from './coverage.ts';
 import { spanKey, type SpanIdentity } from './identity.ts';
 import { createNesting, seenInference, type Role, type SeenInference, type SpanNode } from './nesting.ts';
-import { loadSightings, loadSightingsOfResponses, type AtResponse, type Sighting } from './sightings.ts';
-import { couldBeOne, createTwinFinder, isWrapper, overlap } from './twins.ts';
+import { loadSightings, loadSightingsAlike, loadSightingsOfResponses, type Alike, type AtResponse, type Sighting } from './sightings.ts';
+import { createStrays } from './strays.ts';
+import { allOf, couldBeOne, createTwinFinder, isWrapper, overlap } from './twins.ts';
 import type { Relative } from '../normalise.ts';
 
 /**
@@ -12,7 +13,7 @@ import type { Relative } from '../normalise.ts';
  *
  * - A wrapper never counts beside what it wraps: a sum (`aggregate`: an agent, a chain) beside any inference below it, an inference beside
  *   one of its own kind below it, unless a tool or an agent stands between them.
- * - Of twins (twins.ts) one counts: the deepest; else the one that is complete already; else the one with a prompt version; else the
+ * - Of twins (twins.ts, strays.ts) one counts: the deepest; else the one that is complete already; else the one with a prompt version; else the
  *   one that began first. So the order of arrival decides which span it is, never how many.
  *
  * Roles follow from what has been seen, so each new span may change those of others; `changes` says which. Memory is bounded, and the
@@ -31,6 +32,8 @@ export type Inferences = {
   /** `reason`: why the span by itself is no call; empty for an inference of its own. */
   seeInference(key: string, call: LlmCall, reason: string): void;
   roleOf(key: string, reason: string): Role;
+  /** It may be the same inference as another span that counts, and nothing tells which. */
+  isUnclear(key: string): boolean;
   /** The row of an inference says so now. */
   filed(key: string, as: { readonly role: Role; readonly slot: number }): void;
   /** What has changed since the last time, given the spans that have come (their rows are written anyway). */
@@ -54,17 +57,19 @@ export function createInferences(store: Store, settings: { readonly capacity: nu
   /** Traces that were loaded whole, as long as nothing was forgotten since. */
   let recalled = new Set<string>();
   let changed = new Set<SpanNode>();
-  /** Those of them that may have inherited something, which the call that counts for them can take over. */
+  /** Those of them that may know something, or have inherited it, which the call that counts for them can take over. */
   let retold = new Set<SpanNode>();
   /** The inferences of this batch: most questions are about them. */
   let inHand = new Map<string, SpanNode>();
   const nesting = createNesting(capacity, {
     onBelow(node) {
       changed.add(node);
+      strays.reconsider(node);
       if (node.twins !== null) twins.elect(node.twins);
     },
     onLinked({ below }) {
       for (const node of below) {
+        strays.reconsider(node);
         if (node.twins === null || node.twins.survivor === node) continue;
         changed.add(node);
         retold.add(node);
@@ -75,30 +80,47 @@ export function createInferences(store: Store, settings: { readonly capacity: nu
       recalled = new Set();
     },
   });
-  const twins = createTwinFinder(capacity, (node) => changed.add(node));
+  const twins = createTwinFinder(capacity, (node) => {
+    changed.add(node);
+    strays.reconsider(node);
+  });
+  const strays = createStrays(capacity, {
+    nesting,
+    link(one, other) {
+      twins.link(one, other);
+      // What has come may be neither of them, but what shows that they are one.
+      for (const node of one.twins === null ? [] : allOf(one.twins)) retold.add(node);
+    },
+    unlink: twins.unlink,
+  });
 
   const place = (key: string, span: Parameters<typeof nesting.place>[1], inference: SeenInference | null, reason: string): SpanNode => {
     const { node, above } = nesting.place(key, span, { isBarrier: BARRIERS.has(reason), inference });
-    if (inference !== null) twins.find(node, above);
+    if (inference !== null) {
+      twins.find(node, above);
+      strays.see(node);
+    }
     return node;
   };
 
   /** Whole traces, so that it is known what stands above and below. Where a span is the twin of another, that one's trace as well. */
-  const load = async (by: { readonly trace_ids: readonly string[]; readonly responses: readonly AtResponse[] }): Promise<void> => {
-    let { responses } = by;
+  const load = async (by: { readonly trace_ids: readonly string[]; readonly calls: readonly (AtResponse & Alike)[] }): Promise<void> => {
+    let { calls } = by;
     let trace_ids = new Set(by.trace_ids);
+    const asked = new Set<string>();
     for (let round = 0; round < 2; round += 1) {
-      const ofResponses = await loadSightingsOfResponses(store, responses);
-      for (const { trace_id } of ofResponses) trace_ids.add(trace_id);
+      const elsewhere = [...(await loadSightingsOfResponses(store, calls)), ...(await loadSightingsAlike(store, calls, AROUND_STRAYS_S))];
+      for (const { trace_id } of elsewhere) trace_ids.add(trace_id);
       const unknown = [...trace_ids].filter((trace) => !recalled.has(trace));
-      const found = [...(await loadSightings(store, unknown)), ...ofResponses];
+      const found = [...(await loadSightings(store, unknown)), ...elsewhere];
       for (const sighting of found) placeStored(sighting);
       if (recalled.size > capacity) recalled = new Set();
       for (const trace of unknown) recalled.add(trace);
-      const asked = new Set(responses.map(({ response_id }) => response_id));
-      responses = found.flatMap(({ role, inference }) => (role === 'duplicate' && inference !== null && !asked.has(inference.response_id) ? [inference] : []));
+      for (const { response_id } of calls) if (response_id !== null) asked.add(response_id);
+      calls = found.flatMap(({ role, inference }) => (role === 'duplicate' && inference !== null && (inference.response_id === null || !asked.has(inference.response_id)) ? [inference] : []));
       trace_ids = new Set();
     }
+    strays.decide();
   };
 
   const placeStored = ({ role, slot, reason, inference, ...span }: Sighting): void => {
@@ -119,23 +141,27 @@ export function createInferences(store: Store, settings: { readonly capacity: nu
       coverage.passed(nowMs);
       inHand = new Map();
       const trace_ids = new Set<string>();
-      const responses: AtResponse[] = [];
+      const inDoubt: (AtResponse & Alike)[] = [];
       if (coversFromMs > 0) for (const { start_time_ns, trace_id } of relatives) if (sinceStart.isInDoubt(Number(start_time_ns) / 1e6, nowMs)) trace_ids.add(trace_id);
-      for (const { start_time_ns, trace_id, response_id } of calls) {
-        const start_ms = Number(start_time_ns) / 1e6;
+      for (const call of calls) {
+        const start_ms = Number(call.start_time_ns) / 1e6;
         if (!coverage.isInDoubt(start_ms, nowMs)) continue;
-        trace_ids.add(trace_id);
-        responses.push({ response_id, start_ms });
+        trace_ids.add(call.trace_id);
+        inDoubt.push({ ...call, start_ms });
       }
-      await load({ trace_ids: [...trace_ids], responses });
+      await load({ trace_ids: [...trace_ids], calls: inDoubt });
     },
-    recallTraces: (spans) => load({ trace_ids: spans.map((span) => span.trace_id), responses: [] }),
+    recallTraces: (spans) => load({ trace_ids: spans.map((span) => span.trace_id), calls: [] }),
     seeRelative: (key, relative) => void place(key, relative, null, relative.reason),
     seeInference: (key, call, reason) => void inHand.set(key, place(key, call, seenInference(call, reason === '' ? 'own' : 'aggregate'), reason)),
     at: (key) => nesting.get(key),
     roleOf(key, reason) {
       const node = inHand.get(key) ?? nesting.get(key);
       return node === undefined ? (reason === '' ? 'call' : 'candidate') : roleOf(node);
+    },
+    isUnclear(key) {
+      const node = inHand.get(key) ?? nesting.get(key);
+      return node !== undefined && strays.isUnclear(node);
     },
     filed(key, { role, slot }) {
       const node = inHand.get(key) ?? nesting.get(key);
@@ -144,6 +170,7 @@ export function createInferences(store: Store, settings: { readonly capacity: nu
       node.isComplete = slot > 0;
     },
     changes(arrived) {
+      strays.decide();
       const refiled: SpanIdentity[] = [];
       const fills = new Map<SpanNode, Set<SpanNode>>();
       const fill = (node: SpanNode): void => {
@@ -182,11 +209,14 @@ export function createInferences(store: Store, settings: { readonly capacity: nu
     },
     standsFor(span, isWanted) {
       const node = nesting.get(spanKey(span));
-      const twins = node?.twins?.members ?? [];
+      const twins = node === undefined || node.twins === null ? [] : allOf(node.twins);
       return twins.filter((other) => other !== node && isWanted(other.key) && other.hasCome && !isWrapper(other) && isOnly(standInsOf(other), node)).map((other) => other.key);
     },
   };
 }
+
+/** Nobody else has to be looked at to tell whether two are one (strays.ts): twice as far apart as those may begin. */
+const AROUND_STRAYS_S = 3;
 
 /** What makes the inferences above and below it two calls. */
 const BARRIERS: ReadonlySet<string> = new Set(['tool', 'agent', 'retrieval', 'memory', 'evaluator']);
@@ -208,14 +238,15 @@ function survivorsOf(leaf: SpanNode): readonly SpanNode[] {
   // What is below a wrapper is in the same list as the wrapper.
   if (isWrapper(leaf)) return [];
   if (leaf.twins === null) return roleOf(leaf) === 'call' ? [leaf] : [];
-  const { survivor, members } = leaf.twins;
+  const { survivor } = leaf.twins;
+  const members = allOf(leaf.twins);
   if (survivor !== null) return roleOf(survivor) === 'call' ? [survivor] : [];
   return members.filter(isWrapper).flatMap((member) => member.below.filter((below) => !members.includes(below) && roleOf(below) === 'call'));
 }
 
 /** The calls that spans around this one can complete: its twin, or the only inference that it wraps, where they are certainly one. */
 function completionsOf(node: SpanNode): { call: SpanNode; others: readonly SpanNode[] }[] {
-  const twins = node.twins?.members ?? [node];
+  const twins = node.twins === null ? [node] : allOf(node.twins);
   const survivor = node.twins?.survivor ?? null;
   if (survivor !== null) return [{ call: survivor, others: twins.filter((member) => member !== survivor) }];
   return twins.flatMap((member) => {

@@ -223,8 +223,8 @@ export function createIngest(
 
   function draftCall(draft: Draft, key: string, { item, stampMs, stored, reason }: SpanArrival, whenDurable: (() => void)[]): void {
     const { call: resolved, missing } = resolve(item);
-    const filing = { call: cardinality.admit(resolved, stampMs), stored, reason };
     const role = inferences.roleOf(key, reason);
+    const filing = { call: told(cardinality.admit(resolved, stampMs), inferences.isUnclear(key)), stored, reason };
     // What is due when this batch is durable is, above all, waiting.
     const hasRoom = waiting.size() + whenDurable.length < settings.maxWaiting;
     const wait = (provisional: StoredSpan): void => void whenDurable.push(() => waiting.put({ call: resolved, missing: awaited(provisional, missing), stored: provisional, deadlineMs: stampMs + settings.resolveWaitMs }));
@@ -275,4 +275,13 @@ export function createIngest(
 /** A candidate only waits for its time: what comes above it does not tell what is below. */
 function awaited({ role }: StoredSpan, missing: string | null): string | null {
   return role === 'candidate' ? null : missing;
+}
+
+/** A call that may be the same inference as another one, and counts all the same. */
+const TWIN_UNCLEAR = 'twin_unclear';
+
+function told(call: LlmCall, isUnclear: boolean): LlmCall {
+  if (call.flags.includes(TWIN_UNCLEAR) === isUnclear) return call;
+  const flags = call.flags.filter((flag) => flag !== TWIN_UNCLEAR);
+  return { ...call, flags: isUnclear ? [...flags, TWIN_UNCLEAR] : flags };
 }

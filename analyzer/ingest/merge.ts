@@ -3,8 +3,9 @@ import { isTagged } from './ancestry.ts';
 
 /**
  * One record out of two spans of the same inference: the call that counts, with what it lacks taken from the other. What both have stays as
- * the call has it, but for two things that the other may know better: a prompt that stands on the other itself, where the call only
- * inherited one, and a cost that the other reports, where the call's is computed.
+ * the call has it, but for three things that the other may know better: a prompt that stands on the other itself, where the call only
+ * inherited one; a cost that the other reports, where the call's is computed; and the session, where the other began first: the outer library is told more
+ * (a thread of LangGraph), and which of them counts is a matter of arrival.
  *
  * @returns the call itself where the other has nothing to add.
  */
@@ -30,7 +31,7 @@ export function merge(call: LlmCall, other: LlmCall): LlmCall {
     cache_read_tokens: call.cache_read_tokens ?? other.cache_read_tokens,
     cache_write_tokens: call.cache_write_tokens ?? other.cache_write_tokens,
     reasoning_tokens: call.reasoning_tokens ?? other.reasoning_tokens,
-    session_id: call.session_id ?? other.session_id,
+    session_id: sessionOf(call, other),
     user_id: call.user_id ?? other.user_id,
     is_empty: call.is_empty ?? other.is_empty,
     is_format_valid: call.is_format_valid ?? other.is_format_valid,
@@ -67,6 +68,11 @@ function takesPrompt(call: LlmCall, other: LlmCall): boolean {
   if (call.prompt_attribution === 'inherited' && other.prompt_attribution === 'direct') return isWhole;
   const isCompleted = call.prompt_version === null ? call.prompt_name === other.prompt_name : call.prompt_name === null && call.prompt_version === other.prompt_version;
   return isWhole && isCompleted;
+}
+
+function sessionOf(call: LlmCall, other: LlmCall): string | null {
+  if (call.session_id === null || other.session_id === null || call.session_id === other.session_id) return call.session_id ?? other.session_id;
+  return BigInt(other.start_time_ns) < BigInt(call.start_time_ns) ? other.session_id : call.session_id;
 }
 
 function costOf(call: LlmCall, other: LlmCall): Pick<LlmCall, 'cost_usd' | 'cost_source'> {

@@ -46,6 +46,7 @@ export type Role = 'call' | 'candidate' | 'wrapper' | 'duplicate';
 export type SeenInference = SpanIdentity & Readonly<Tags> & {
   readonly kind: 'own' | 'aggregate';
   readonly scope_name: string;
+  readonly service_name: string;
   readonly start_ms: number;
   readonly end_ms: number;
   readonly embeds: boolean;
@@ -54,7 +55,10 @@ export type SeenInference = SpanIdentity & Readonly<Tags> & {
   readonly response_id: string | null;
   readonly input_tokens: number | null;
   readonly output_tokens: number | null;
+  readonly cache_read_tokens: number | null;
   readonly is_cache_hit: boolean;
+  readonly is_error: boolean;
+  readonly is_stream: boolean | null;
 };
 
 export type Nesting = {
@@ -77,6 +81,7 @@ export function seenInference(call: LlmCall, kind: SeenInference['kind']): SeenI
     span_id: call.span_id,
     kind,
     scope_name: call.scope_name,
+    service_name: call.service_name,
     // Exact to a microsecond, which is enough to compare times.
     start_ms: Number(call.start_time_ns) / 1e6,
     end_ms: Number(call.end_time_ns) / 1e6,
@@ -86,7 +91,10 @@ export function seenInference(call: LlmCall, kind: SeenInference['kind']): SeenI
     response_id: call.response_id,
     input_tokens: call.input_tokens,
     output_tokens: call.output_tokens,
+    cache_read_tokens: call.cache_read_tokens,
     is_cache_hit: call.is_cache_hit,
+    is_error: call.is_error,
+    is_stream: call.is_stream,
     prompt_name: call.prompt_name,
     prompt_version: call.prompt_version,
     prompt_version_source: call.prompt_version_source,

@@ -3,18 +3,28 @@ import { MOST_BELOW, unpartedBelow, type SeenInference, type SpanNode } from './
 
 /**
  * One inference, seen by several instrumentations: their spans are twins, and one of them stands for all. They are known by the response
- * id that they share, in whichever trace; or, where one of them has none, by standing side by side at the same time.
+ * id that they share, in whichever trace; or, where one of them has none, by standing side by side at the same time, or by less (strays.ts).
  *
  * A response id is only believed between spans that ran at the same time: servers repeat ids (Ollama draws from a thousand), and
  * caches repeat answers with theirs.
  */
-export type Twins = { members: SpanNode[]; /** Null where what is below one of them stands for all. */ survivor: SpanNode | null };
+export type Twins = {
+  /** Known for certain. */
+  members: SpanNode[];
+  /** Null where what is below one of them stands for all. */
+  survivor: SpanNode | null;
+  /** Others that are taken to be the same inference as long as nothing speaks against it. They have the same survivor. */
+  stray: Twins | null;
+};
 
 export type TwinFinder = {
   /** Looks for twins of an inference that has just been placed. `parent`: the span above it. */
   find(node: SpanNode, parent: SpanNode | null): void;
   /** Something about one of them has changed: who stands for them now? */
   elect(twins: Twins): void;
+  /** These two are taken to be one inference, until `unlink`. Whatever else either was taken for ends. */
+  link(one: SpanNode, other: SpanNode): void;
+  unlink(node: SpanNode): void;
 };
 
 /** Between the clocks of two services. */
@@ -44,13 +54,31 @@ export function createTwinFinder(capacity: number, onChange: (node: SpanNode) =>
     const survivor = electedOf(twins);
     if (survivor === twins.survivor) return;
     twins.survivor = survivor;
-    for (const member of twins.members) onChange(member);
+    if (twins.stray !== null) twins.stray.survivor = survivor;
+    for (const member of allOf(twins)) onChange(member);
+  };
+
+  const unlink = (node: SpanNode): void => {
+    const { twins } = node;
+    if (twins === null || twins.stray === null) return;
+    const apart = [twins, twins.stray];
+    for (const part of apart) part.stray = null;
+    for (const part of apart) {
+      part.survivor = electedOf(part);
+      for (const member of part.members) {
+        if (part.members.length === 1) member.twins = null;
+        member.isForgottenTwin = false;
+        onChange(member);
+      }
+    }
   };
 
   const unite = (one: SpanNode, other: SpanNode): void => {
     if (one === other || (one.twins !== null && one.twins === other.twins)) return;
+    unlink(one);
+    unlink(other);
     const members = [...(one.twins?.members ?? [one]), ...(other.twins?.members ?? [other])];
-    const twins: Twins = { members, survivor: null };
+    const twins: Twins = { members, survivor: null, stray: null };
     twins.survivor = electedOf(twins);
     for (const member of members) {
       member.twins = twins;
@@ -59,6 +87,7 @@ export function createTwinFinder(capacity: number, onChange: (node: SpanNode) =>
   };
 
   const part = (node: SpanNode): void => {
+    unlink(node);
     for (const member of node.twins?.members ?? []) {
       member.twins = null;
       member.isForgottenTwin = false;
@@ -106,7 +135,23 @@ export function createTwinFinder(capacity: number, onChange: (node: SpanNode) =>
       if (parent !== null && seen.kind === 'own') findBeside(node, seen, parent);
     },
     elect,
+    link(one, other) {
+      unlink(one);
+      unlink(other);
+      const twins = (one.twins ??= { members: [one], survivor: null, stray: null });
+      const stray = (other.twins ??= { members: [other], survivor: null, stray: null });
+      twins.stray = stray;
+      stray.stray = twins;
+      twins.survivor = stray.survivor = electedOf(twins);
+      for (const member of allOf(twins)) onChange(member);
+    },
+    unlink,
   };
+}
+
+/** All spans of one inference. */
+export function allOf({ members, stray }: Twins): readonly SpanNode[] {
+  return stray === null ? members : [...members, ...stray.members];
 }
 
 function haveOneResponse(node: SpanNode, seen: SeenInference, other: SpanNode, otherSeen: SeenInference): boolean {
@@ -159,7 +204,7 @@ export function overlap(one: SeenInference, other: SeenInference, toleranceMs: n
   return one.start_ms <= other.end_ms + toleranceMs && other.start_ms <= one.end_ms + toleranceMs;
 }
 
-function enclose(one: SeenInference, other: SeenInference): boolean {
+export function enclose(one: SeenInference, other: SeenInference): boolean {
   return isWithin(one, other) || isWithin(other, one);
 }
 
@@ -184,7 +229,8 @@ function wraps(node: SpanNode): boolean {
  * Where one of them is a wrapper of something that is none of them, that stands for all: nobody here. Nor where all of them are known to
  * be twins of one that is not remembered.
  */
-function electedOf({ members }: Twins): SpanNode | null {
+function electedOf(twins: Twins): SpanNode | null {
+  const members = allOf(twins);
   if (members.every((member) => member.isForgottenTwin)) return null;
   if (members.some((member) => member.inference?.kind === 'own' && wraps(member) && !unpartedBelow(member).some((node) => members.includes(node)))) return null;
   const isAbove = (node: SpanNode): boolean => members.some((other) => node.below.includes(other));

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { LogMessage } from '../../../schemas/log.ts';
 import type { OtlpSpan } from '../../../schemas/otlp.ts';
-import { agent, ARRIVED_MS, expectExactLedger, id, inference, judgement, logs, openIngesting, RESOLVE_WAIT_MS, TAGS, traces, wrapper, type Ingesting } from './ingesting.ts';
+import { agent, ARRIVED_MS, expectExactLedger, from, id, inference, judgement, logs, openIngesting, RESOLVE_WAIT_MS, TAGS, traces, wrapper, type Ingesting } from './ingesting.ts';
 import { STARTED_MS } from '../spans.ts';
 
 /** The same spans and scores in whatever order, requests and processes: the same calls. Which of several spans a call is may differ, nothing else. */
@@ -19,13 +19,21 @@ const at = (fromMs: number, toMs: number): Partial<OtlpSpan> => ({ start_ns: STA
 const span = (one: OtlpSpan, library = 'a') => (received_ms: number) => traces([one], received_ms, 'default', library);
 const score = (number: number, name: string, trace_id?: string) => (received_ms: number) => logs([judgement(number, 0.5, trace_id === undefined ? {} : { trace_id }, { 'gen_ai.evaluation.name': name })], received_ms);
 
+const shop = (arrival: (received_ms: number) => LogMessage) => (received_ms: number) => from('shop', arrival(received_ms));
+const STRAY_TRACE = 'dddddddddddddddddddddddddddddddd';
 const OTHER_TRACE = 'ffffffffffffffffffffffffffffffff';
 const LONE_TRACE = 'eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee';
 const FIRST = { 'gen_ai.response.id': 'chatcmpl-9c201d6dd5f468efb16f57f0747f2' };
 const SECOND = { 'gen_ai.response.id': 'msg_0155bc24fae1c8653f7ae5d9' };
 const FAILED = { 'error.type': 'RateLimitError' };
 
-/** Under a tagged root: a client over a gateway; an agent under a tool; three spans of one inference, one of them elsewhere; a failure seen twice. A lone agent. */
+const STREAM = { 'gen_ai.usage.input_tokens': 1588, 'gen_ai.usage.output_tokens': 86, 'gen_ai.request.stream': true };
+const THROWN = { 'error.type': 'TimeoutError' };
+
+/**
+ * Under a tagged root: a client over a gateway; an agent under a tool; three spans of one inference, one of them elsewhere; a failure seen twice. A lone agent.
+ * A stream whose client's span, itself seen twice, strayed into a trace of its own, and a failure whose client's span hangs from the root.
+ */
 const arrivals: ((received_ms: number) => LogMessage)[] = [
   span(wrapper(1, TAGS, at(0, 9_000))),
   span(agent(2, {}, { ...under(1), ...at(0, 8_900) })),
@@ -41,6 +49,14 @@ const arrivals: ((received_ms: number) => LogMessage)[] = [
   span(inference(11, FAILED, { ...under(1), ...at(6_000, 7_000) })),
   span(inference(12, {}, { ...under(1), ...at(6_001, 6_999), status_code: 2, status_message: 'too many' }), 'b'),
   span(agent(13, TAGS, { trace_id: LONE_TRACE })),
+  shop(span(wrapper(15, {}, { ...under(1), ...at(8_000, 8_600) }))),
+  shop(span(inference(16, { ...STREAM, ...TAGS }, { ...under(15), ...at(8_010, 8_590) }), 'a')),
+  shop(span(inference(17, { 'user.id': 'mira' }, { trace_id: STRAY_TRACE, ...at(8_020, 8_022) }), 'b')),
+  shop(span(inference(18, { ...STREAM, 'gen_ai.response.id': 'chatcmpl-4c0b65ddfdbcce7ce07dc5b2d0462184' }, { trace_id: STRAY_TRACE, ...under(17), ...at(8_021, 8_589) }), 'c')),
+  shop(span(wrapper(19, {}, { ...under(1), ...at(8_700, 8_800) }))),
+  shop(span(inference(20, { ...THROWN }, { ...under(19), ...at(8_701, 8_799) }), 'a')),
+  shop(span(inference(21, { ...THROWN, 'gen_ai.response.model': 'gpt-4o-2024-08-06' }, { ...under(1), ...at(8_702, 8_798) }), 'b')),
+  score(18, 'of-stray', STRAY_TRACE),
   score(3, 'of-client'),
   score(9, 'of-twin'),
   score(10, 'of-stranger', OTHER_TRACE),
@@ -49,7 +65,7 @@ const arrivals: ((received_ms: number) => LogMessage)[] = [
 ];
 
 /** The calls that count, each under a name that does not depend on which of its spans it is. */
-const NAMES: ReadonlyMap<number, string> = new Map([[4, 'first'], [7, 'tool'], [8, 'second'], [9, 'second'], [10, 'second'], [11, 'failed'], [12, 'failed'], [13, 'lone']]);
+const NAMES: ReadonlyMap<number, string> = new Map([[4, 'first'], [7, 'tool'], [8, 'second'], [9, 'second'], [10, 'second'], [11, 'failed'], [12, 'failed'], [13, 'lone'], [16, 'streamed'], [18, 'streamed'], [20, 'thrown'], [21, 'thrown']]);
 const nameOf = (span_id: string): string => NAMES.get(parseInt(span_id, 16)) ?? `span ${span_id}`;
 
 async function outcome() {
@@ -95,10 +111,12 @@ it('come out the same in any order, in any requests, with restarts between (seed
     { name: 'first', cost_source: 'reported', output_tokens: 7, prompt_version: 'v2', prompt_attribution: 'inherited', session_id: 'session-1' },
     { name: 'lone', prompt_version: 'v2', input_tokens: 100 },
     { name: 'second', output_tokens: 9, response_model: 'gpt-4o-2024-08-06', prompt_version: 'v2', session_id: 'session-1' },
+    { name: 'streamed', prompt_version: 'v2', session_id: 'session-1', response_id: 'chatcmpl-4c0b65ddfdbcce7ce07dc5b2d0462184', input_tokens: 1588, output_tokens: 86 },
+    { name: 'thrown', prompt_version: 'v2', is_error: true, response_model: 'gpt-4o-2024-08-06' },
     { name: 'tool', prompt_version: 'v2' },
   ]);
   expect(expected.calls.find(({ name }) => name === 'second')).not.toMatchObject({ user_id: null });
-  expect(expected.scores.map(({ name, call }) => [name, call])).toEqual([['of-agent', 'tool'], ['of-client', 'first'], ['of-lone-agent', 'lone'], ['of-stranger', 'second'], ['of-twin', 'second']]);
+  expect(expected.scores.map(({ name, call }) => [name, call])).toEqual([['of-agent', 'tool'], ['of-client', 'first'], ['of-lone-agent', 'lone'], ['of-stranger', 'second'], ['of-stray', 'streamed'], ['of-twin', 'second']]);
   const flags = (often: number) => fc.array(fc.nat(often).map((drawn) => drawn === 0), { minLength: arrivals.length, maxLength: arrivals.length });
   const order = fc.shuffledSubarray(arrivals, { minLength: arrivals.length, maxLength: arrivals.length });
   await fc.assert(

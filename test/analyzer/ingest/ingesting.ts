@@ -25,6 +25,14 @@ export function traces(spans: readonly OtlpSpan[], received_ms = ARRIVED_MS, pro
   return { signal: 'traces', project, received_ms, encoding: 'protobuf', body: new Uint8Array(), decoded };
 }
 
+/** The same spans, from a service. */
+export function from(service: string, message: LogMessage): LogMessage {
+  const { decoded } = message;
+  if (decoded?.signal !== 'traces') return message;
+  const resource = new Map([['service.name', service]]);
+  return { ...message, decoded: { ...decoded, groups: decoded.groups.map((group) => ({ ...group, resource })) } };
+}
+
 export function logs(records: readonly OtlpLogRecord[], received_ms = ARRIVED_MS, project = 'default'): LogMessage {
   const decoded = { signal: 'logs', groups: [{ ...EMPTY_RESOURCE, records }], received: records.length, rejected: new Map() } as const;
   return { signal: 'logs', project, received_ms, encoding: 'protobuf', body: new Uint8Array(), decoded };

@@ -43,6 +43,12 @@ describe('one record out of two spans', () => {
     expect(merge(call({ cost_usd: 0.2, cost_source: 'reported' }), computed)).toMatchObject({ cost_usd: 0.2 });
   });
 
+  it('has the session of the one that began first, whichever of them counts', () => {
+    const [chain, client] = [call({ start_time_ns: '1000', session_id: 'thread-1' }), call({ start_time_ns: '2000', session_id: 's-1' })];
+    expect(merge(client, chain)).toMatchObject({ session_id: 'thread-1' });
+    expect(merge(chain, client)).toBe(chain);
+  });
+
   it('takes why a call failed, but not that it did', () => {
     const failed = call({ is_error: true, error_type: 'RateLimitError', status_message: 'too many' });
     expect(merge(call({ is_error: true }), failed)).toMatchObject({ error_type: 'RateLimitError', status_message: 'too many' });
