@@ -4,6 +4,24 @@ import { SLOTS_PER_DAY } from '../slots.ts';
 type Memory = { readonly arm: 'a' | 'b' | null; readonly firstSpan: string | null; readonly slot: number; readonly scored: ReadonlySet<string> };
 export const NO_NAMES: ReadonlySet<string> = new Set();
 
+/** Beyond so many, sets are not shared: names that are different each time have no use for it. */
+const MOST_NAME_SETS = 1_000;
+
+/** Adds a name to a set of names. Equal sets are one object: units are scored under the same few, and a set for each was a sixth of what a comparison holds. */
+export function createNameSets(): (names: ReadonlySet<string>, name: string) => ReadonlySet<string> {
+  const sets = new Map<string, ReadonlySet<string>>();
+  return (names, name) => {
+    if (names.has(name)) return names;
+    const all = [...names, name].sort();
+    const key = JSON.stringify(all);
+    const known = sets.get(key);
+    if (known !== undefined) return known;
+    const made = new Set(all);
+    if (sets.size < MOST_NAME_SETS) sets.set(key, made);
+    return made;
+  };
+}
+
 /** Units that a comparison remembers, some 20 MB: beyond them the one that was met longest ago is forgotten before its day is over. */
 const MAX_REMEMBERED = 100_000;
 

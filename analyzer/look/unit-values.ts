@@ -15,8 +15,9 @@ export type MetricLookUp = (name: string, value: number, kind: 'signal' | 'numer
 export type UnitRules = { readonly metric: MetricLookUp; readonly factor: Factor };
 
 /** What the calls of a unit say, each metric as one value. Its stratum is that of its first such call. */
-export function signalEntry(unit: UnitArm & { readonly startMs: number; readonly calls: readonly CallObservation[] }, among: 'errors' | 'successes', rules: UnitRules): Completed | null {
-  const calls = among === 'errors' ? unit.calls : unit.calls.filter((call) => !call.is_error);
+export function signalEntry(unit: UnitArm, startMs: number, read: { readonly among: 'errors' | 'successes'; readonly calls: readonly CallObservation[] }, rules: UnitRules): Completed | null {
+  const { among } = read;
+  const calls = among === 'errors' ? read.calls : read.calls.filter((call) => !call.is_error);
   const first = calls[0];
   if (first === undefined) return null;
   const bins: [string, number][] = [];
@@ -29,7 +30,7 @@ export function signalEntry(unit: UnitArm & { readonly startMs: number; readonly
     if (chosen !== null) bins.push([metric.name, binOf(chosen, value)]);
   }
   if (bins.length === 0) return null;
-  return { family: rules.factor.familyOf(first, among), entry: { unit, startMs: unit.startMs, bins } };
+  return { family: rules.factor.familyOf(first, among), entry: { unit, startMs, bins } };
 }
 
 /** What judges say of a unit, under one name. */

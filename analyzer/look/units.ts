@@ -2,7 +2,7 @@ import { isSignalMetric } from '../metrics/index.ts';
 import { armOf, type Factor } from './factors.ts';
 import type { CallObservation, ScoreObservation } from './observations.ts';
 import { SLOT_MS } from '../slots.ts';
-import { createCrowd, createDayMemory, NO_NAMES, type Crowd } from './unit-memory.ts';
+import { createCrowd, createDayMemory, createNameSets, NO_NAMES, type Crowd } from './unit-memory.ts';
 import { scoreEntry, signalEntry, type Completed, type MetricLookUp } from './unit-values.ts';
 import type { UnitArm } from './windows.ts';
 
@@ -57,20 +57,22 @@ type ByArm = { readonly a: number; readonly b: number };
 /** Shown with a comparison: how clean its routing is. */
 export type UnitCounts = { counted: number; mixed: number; repeated_calls: number; forgotten_early: number };
 
+/** A comparison holds some hundreds at a time, and there may be thousands of comparisons: rows are let go as soon as they are counted. */
 type Unit = UnitArm & {
   readonly id: string;
   readonly startMs: number;
   readonly firstSlot: number;
   lastSlot: number;
   hasMetOthers: boolean;
-  readonly calls: CallObservation[];
-  /** Until it is complete. */
-  readonly scores: Map<string, ScoreObservation[]>;
+  /** Of its first call, where that alone counts; null: it is gathered. */
+  readonly firstSpan: string | null;
+  /** Null: it is complete. */
+  gathered: Gathered | null;
   /** Names that it has counted under. */
-  readonly scored: Set<string>;
-  readonly isFirstCall: boolean;
-  isComplete: boolean;
+  scored: ReadonlySet<string>;
 };
+
+type Gathered = { readonly calls: CallObservation[]; /** By name; null: there are none yet. */ scores: Map<string, ScoreObservation[]> | null };
 
 export type UnitSettings = {
   readonly factor: Factor;
@@ -95,6 +97,7 @@ export function createUnits(settings: UnitSettings, restored: Routing | null = n
   const watched = new Map<string, Unit>();
   const memory = createDayMemory();
   const crowd = createCrowd();
+  const withName = createNameSets();
   const counts: UnitCounts = { counted: 0, mixed: 0, repeated_calls: 0, forgotten_early: 0 };
   let started = { a: 0, b: 0 };
   const again = { ...(restored?.again ?? { a: 0, b: 0 }) };
@@ -115,9 +118,9 @@ export function createUnits(settings: UnitSettings, restored: Routing | null = n
         elsewhere[known.arm] += 1;
         if (!known.hasMetOthers) counts.mixed += 1;
         known.hasMetOthers = true;
-        if (!known.isFirstCall) known.mixed = true;
-      } else if (!known.isComplete && call.start_ms - known.startMs <= settings.sessionWindowS * 1000) {
-        known.calls.push(call);
+        if (known.firstSpan === null) known.mixed = true;
+      } else if (known.gathered !== null && call.start_ms - known.startMs <= settings.sessionWindowS * 1000) {
+        known.gathered.calls.push(call);
       }
       return;
     }
@@ -133,12 +136,12 @@ export function createUnits(settings: UnitSettings, restored: Routing | null = n
       return;
     }
     const unit: Unit = {
-      id, arm, mixed: false, hasMetOthers: false, startMs: call.start_ms, firstSlot: slot, lastSlot: slot, calls: [call], scores: new Map(), scored: new Set(),
-      isFirstCall: isFirstCall(slot), isComplete: false,
+      id, arm, mixed: false, hasMetOthers: false, startMs: call.start_ms, firstSlot: slot, lastSlot: slot, firstSpan: isFirstCall(slot) ? call.span_id : null,
+      gathered: { calls: [call], scores: null }, scored: NO_NAMES,
     };
     watched.set(id, unit);
     started[arm] += 1;
-    if (unit.isFirstCall) complete(unit, completed);
+    if (unit.firstSpan !== null) complete(unit, completed);
   };
 
   const judge = (slot: number, score: ScoreObservation, completed: Completed[]): void => {
@@ -152,32 +155,34 @@ export function createUnits(settings: UnitSettings, restored: Routing | null = n
       const past = memory.get(id, slot);
       if (past === null || past.arm === null || past.arm !== arm || past.scored.has(score.name)) return;
       if (past.firstSpan !== null && past.firstSpan !== score.span_id) return;
-      memory.keep(id, { ...past, scored: new Set([...past.scored, score.name]) });
+      memory.keep(id, { ...past, scored: withName(past.scored, score.name) });
       push(completed, scoreEntry({ arm, mixed: false }, score.start_ms, [score], settings));
       return;
     }
     if (unit.mixed || unit.arm !== arm || unit.scored.has(score.name)) return;
-    if (unit.isFirstCall && unit.calls[0]?.span_id !== score.span_id) return;
-    if (unit.isComplete) {
-      unit.scored.add(score.name);
+    if (unit.firstSpan !== null && unit.firstSpan !== score.span_id) return;
+    if (unit.gathered === null) {
+      unit.scored = withName(unit.scored, score.name);
       push(completed, scoreEntry(unit, unit.startMs, [score], settings));
       return;
     }
     if (score.start_ms - unit.startMs > settings.sessionWindowS * 1000) return;
-    const scores = unit.scores.get(score.name);
-    if (scores === undefined) unit.scores.set(score.name, [score]);
+    unit.gathered.scores ??= new Map();
+    const scores = unit.gathered.scores.get(score.name);
+    if (scores === undefined) unit.gathered.scores.set(score.name, [score]);
     else scores.push(score);
   };
 
   const complete = (unit: Unit, completed: Completed[]): void => {
-    unit.isComplete = true;
+    const { gathered } = unit;
+    if (gathered === null) return;
+    unit.gathered = null;
     counts.counted += 1;
-    for (const among of ['errors', 'successes'] as const) push(completed, signalEntry(unit, among, settings));
-    for (const [name, scores] of unit.scores) {
-      unit.scored.add(name);
+    for (const among of ['errors', 'successes'] as const) push(completed, signalEntry(unit, unit.startMs, { among, calls: gathered.calls }, settings));
+    for (const [name, scores] of gathered.scores ?? []) {
+      unit.scored = withName(unit.scored, name);
       push(completed, scoreEntry(unit, unit.startMs, scores, settings));
     }
-    unit.scores.clear();
   };
 
   const feed = (slot: number, calls: readonly CallObservation[], scores: readonly ScoreObservation[]): Completed[] => {
@@ -188,12 +193,12 @@ export function createUnits(settings: UnitSettings, restored: Routing | null = n
     // Watched units stand in the order of their first slot.
     for (const unit of watched.values()) {
       if (unit.firstSlot + windowSlots > slot) break;
-      if (!unit.isComplete) complete(unit, completed);
+      complete(unit, completed);
     }
     for (const unit of watched.values()) {
       if (unit.firstSlot + windowSlots + WATCHED_SLOTS > slot) break;
       watched.delete(unit.id);
-      memory.keep(unit.id, { arm: unit.mixed ? null : unit.arm, firstSpan: unit.isFirstCall ? (unit.calls[0]?.span_id ?? null) : null, slot: unit.lastSlot, scored: unit.scored });
+      memory.keep(unit.id, { arm: unit.mixed ? null : unit.arm, firstSpan: unit.firstSpan, slot: unit.lastSlot, scored: unit.scored });
     }
     memory.forget(slot);
     return completed;
@@ -220,7 +225,7 @@ export function createUnits(settings: UnitSettings, restored: Routing | null = n
       for (const { id, arm, first, slot, scored } of units) {
         const [counts, firstSpan] = isFirstCall(first.slot) ? [first.arm, first.span_id] : [arm, null];
         const names = scored.filter(({ span_id }) => firstSpan === null || firstSpan === span_id).map(({ name }) => name);
-        memory.keep(id, { arm: counts, firstSpan, slot, scored: new Set(names) });
+        memory.keep(id, { arm: counts, firstSpan, slot, scored: names.reduce(withName, NO_NAMES) });
       }
       for (const session of sessions) crowd.count(session);
     },

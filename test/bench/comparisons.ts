@@ -1,6 +1,6 @@
 /**
  * Prints one JSON line for each number of open comparisons: seconds for one slot of all of them on one core, of 10 metrics each, and what each
- * keeps: bytes as it is stored, and of heap. Two models, so that each metric has three parts.
+ * keeps: bytes as it is stored, and of heap (with `--expose-gc`). Two models, so that each metric has three parts; each comparison has units of its own.
  */
 import { createComparison, type Comparison } from '../../analyzer/look/comparison.ts';
 import { factorNamed } from '../../analyzer/look/factors.ts';
@@ -33,6 +33,14 @@ const opening = openComparison({
   factor: factorNamed('prompt_version'), group: '', slot: FIRST_SLOT, baseline: 'v1', candidate: 'v2', opened_ms: atSlot(0), alpha: 0.01, stake: 1, session_window_s: 0, policy,
   calls: hour.flatMap(({ calls }) => calls), scores: hour.flatMap(({ scores }) => scores),
 });
+type Rows = ReturnType<typeof rowsOf>;
+/** The rows of a slot as those of another prompt: nothing that is kept of them is shared. */
+const ofPrompt = (index: number, { calls, scores }: Rows): Rows => {
+  const ids = <Row extends { readonly trace_id: string; readonly span_id: string }>(row: Row): Row => ({ ...row, trace_id: index.toString(16) + row.trace_id.slice(4), span_id: index.toString(16) + row.span_id.slice(4) });
+  return { calls: calls.map(ids), scores: scores.map(ids) };
+};
+/** Comparisons whose rows are there at a time; making them is not measured. */
+const AT_A_TIME = 250;
 const rows = Array.from({ length: SLOTS }, (_, slot) => rowsOf(slot + 1, UNITS));
 const collect = globalThis.gc;
 
@@ -43,11 +51,16 @@ for (const count of COUNTS) {
     createComparison({ project: 'p', environment: 'e', prompt_name: `p${index}`, factor: 'prompt_version', baseline: 'v1', candidate: 'v2', epoch: 0, comparison_id: String(index) }, { ...opening, policy }));
   const seconds: number[] = [];
   let strata = 0;
-  for (const [slot, { calls, scores }] of rows.entries()) {
-    const begun = process.cpuUsage();
-    for (const comparison of comparisons) strata += comparison.feed(FIRST_SLOT + slot + 1, calls, scores, new Map()).strata.length;
-    const { user, system } = process.cpuUsage(begun);
-    seconds.push((user + system) / 1e6);
+  for (const [slot, ofSlot] of rows.entries()) {
+    let micros = 0;
+    for (let from = 0; from < count; from += AT_A_TIME) {
+      const fed = comparisons.slice(from, from + AT_A_TIME).map((comparison, index) => ({ comparison, ...ofPrompt(from + index, ofSlot) }));
+      const begun = process.cpuUsage();
+      for (const { comparison, calls, scores } of fed) strata += comparison.feed(FIRST_SLOT + slot + 1, calls, scores, new Map()).strata.length;
+      const { user, system } = process.cpuUsage(begun);
+      micros += user + system;
+    }
+    seconds.push(micros / 1e6);
   }
   collect?.();
   const [first] = comparisons;

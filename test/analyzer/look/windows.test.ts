@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { createDayMemory, NO_NAMES } from '../../../analyzer/look/unit-memory.ts';
+import { createDayMemory, createNameSets, NO_NAMES } from '../../../analyzer/look/unit-memory.ts';
 import { createWindows, type Entry, type Family } from '../../../analyzer/look/windows.ts';
 import { seeded } from '../../statistics/traffic.ts';
 
@@ -183,5 +183,22 @@ describe('the memory of a day', () => {
     memory.forget(5);
     expect(memory.forgottenEarly()).toBe(2);
     expect([memory.get('s:2', 5), memory.get('s:3', 5)]).toEqual([null, expect.objectContaining({ slot: 2 })]);
+  });
+});
+
+describe('the names that units have been scored under', () => {
+  it('are one set for all units with the same names, in whatever order these came', () => {
+    const withName = createNameSets();
+    const both = withName(withName(NO_NAMES, 'tone'), 'accuracy');
+    expect([...both]).toEqual(['accuracy', 'tone']);
+    expect(withName(withName(NO_NAMES, 'accuracy'), 'tone')).toBe(both);
+    expect(withName(both, 'tone')).toBe(both);
+    expect(NO_NAMES.size).toBe(0);
+  });
+
+  it('are told apart where each unit has a name of its own, more than are kept', () => {
+    const withName = createNameSets();
+    const sets = Array.from({ length: 1_200 }, (_, index) => withName(NO_NAMES, `judge ${index}`));
+    expect(sets.map((names) => [...names])).toEqual(sets.map((_, index) => [`judge ${index}`]));
   });
 });
