@@ -147,12 +147,12 @@ const VERSION = '.version';
  */
 export const logfirePrompt: PromptReader = (attributes, flags) => {
   let found: PromptTags | null = null;
-  for (const [key, value] of attributes) {
+  for (const key of attributes.keys()) {
     if (!key.startsWith(VARIABLE) || key.endsWith(VERSION)) continue;
     const pair = promptOf(key.slice(VARIABLE.length), attributes.get(key + VERSION), flags);
     if (pair === null || pair.prompt_name === null) continue;
     if (found !== null) return { ...found, prompt_attribution: 'ambiguous' };
-    found = { ...pair, prompt_label: text(value, flags) };
+    found = { ...pair, prompt_label: text(attributes.get(key), flags) };
   }
   return found;
 };

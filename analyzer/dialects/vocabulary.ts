@@ -16,6 +16,8 @@ const FINISH_REASON_OF: ReadonlyMap<string, FinishReason> = new Map(FINISH_REASO
 
 /** Any spelling: upper case (Gemini), an enum prefix (`FinishReason.TOOL_CALLS`), hyphens (AI SDK). */
 export function finishReason(raw: string): FinishReason {
+  const known = FINISH_REASON_OF.get(raw);
+  if (known !== undefined) return known;
   const word = raw.toLowerCase().replace(/^finish_?reason\./, '').replaceAll('-', '_');
   return FINISH_REASON_OF.get(word) ?? 'other';
 }

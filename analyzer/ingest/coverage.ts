@@ -7,8 +7,8 @@ export type Coverage = {
   passed(stampMs: number): void;
   /** The older half of the memory was dropped (generations.ts). */
   rotated(): void;
-  /** Whether something that can have been received from `sinceMs` on may be in the store and not in the memory. */
-  isInDoubt(sinceMs: number, stampMs: number): boolean;
+  /** Whether something that can have been received from `sinceMs()` on may be in the store and not in the memory. Of a memory that has everything nothing is asked. */
+  isInDoubt(sinceMs: () => number, stampMs: number): boolean;
 };
 
 /** A clock may run ahead of ours by this much before its records are looked up. */
@@ -27,6 +27,10 @@ export function createCoverage(fromMs: number): Coverage {
       coversFromMs = youngSinceMs;
       youngSinceMs = latestMs;
     },
-    isInDoubt: (sinceMs, stampMs) => coversFromMs > 0 && (sinceMs < coversFromMs + CLOCK_TOLERANCE_MS || sinceMs > stampMs + CLOCK_TOLERANCE_MS),
+    isInDoubt(sinceMs, stampMs) {
+      if (coversFromMs === 0) return false;
+      const ms = sinceMs();
+      return ms < coversFromMs + CLOCK_TOLERANCE_MS || ms > stampMs + CLOCK_TOLERANCE_MS;
+    },
   };
 }

@@ -144,14 +144,14 @@ export function createDraft(): Draft {
     callRows: (batch) => [...calls.values()].map((drafted) => callRow(drafted.call, { ...drafted.stored, former_role: formerRole(drafted) }, batch)),
     scoreRows: (batch) => [...scores.values()].map((filed) => scoreRow(filed, batch)),
     versionRows(stampMs) {
-      const rows = new Map<string, VersionRow>();
+      const rows = new Map<string, VersionRow & { calls: number }>();
       const see = (call: CallFacts, factor: string, value: string): void => {
         const { project, environment } = call;
         const prompt_name = call.prompt_name ?? '';
         const key = JSON.stringify([project, environment, prompt_name, factor, value]);
         const row = rows.get(key);
         if (row === undefined) rows.set(key, { project, environment, prompt_name, factor, value, first_seen_ms: stampMs, last_seen_ms: stampMs, calls: 1 });
-        else rows.set(key, { ...row, calls: row.calls + 1 });
+        else row.calls += 1;
       };
       for (const [key, { call }] of completed) {
         const { prompt_name, prompt_version, prompt_attribution } = call;

@@ -142,10 +142,10 @@ export function createInferences(store: Store, settings: { readonly capacity: nu
       inHand = new Map();
       const trace_ids = new Set<string>();
       const inDoubt: (AtResponse & Alike)[] = [];
-      if (coversFromMs > 0) for (const { start_time_ns, trace_id } of relatives) if (sinceStart.isInDoubt(Number(start_time_ns) / 1e6, nowMs)) trace_ids.add(trace_id);
+      if (coversFromMs > 0) for (const { start_time_ns, trace_id } of relatives) if (sinceStart.isInDoubt(() => Number(start_time_ns) / 1e6, nowMs)) trace_ids.add(trace_id);
       for (const call of calls) {
         const start_ms = Number(call.start_time_ns) / 1e6;
-        if (!coverage.isInDoubt(start_ms, nowMs)) continue;
+        if (!coverage.isInDoubt(() => start_ms, nowMs)) continue;
         trace_ids.add(call.trace_id);
         inDoubt.push({ ...call, start_ms });
       }

@@ -73,6 +73,11 @@ function spanOf({ project, trace_id, span_id }: Score): SpanIdentity | null {
   return trace_id === null || span_id === null ? null : { project, trace_id, span_id };
 }
 
+/** Of a span that is named without its trace. */
+function untracedKey({ project, span_id }: SpanIdentity): string {
+  return spanKey({ project, trace_id: '', span_id });
+}
+
 function responseKey(project: string, responseId: string): string {
   return `${project}?${responseId}`;
 }
@@ -82,7 +87,7 @@ function traceKey(project: string, traceId: string): string {
 }
 
 function namesOf(call: CallFacts): string[] {
-  const names = [spanKey(call), spanKey({ ...call, trace_id: '' })];
+  const names = [spanKey(call), untracedKey(call)];
   if (call.response_id !== null) names.push(responseKey(call.project, call.response_id));
   return names;
 }
@@ -93,7 +98,9 @@ function firstOf(values: Iterable<number>): number | undefined {
 }
 
 function isOfSpan(named: Named | undefined, span: SpanIdentity): boolean {
-  return named !== undefined && named !== 'several' && spanKey(named.call) === spanKey(span);
+  if (named === undefined || named === 'several') return false;
+  const { project, trace_id, span_id } = named.call;
+  return span_id === span.span_id && trace_id === span.trace_id && project === span.project;
 }
 
 /**
@@ -219,10 +226,11 @@ export function createJoin(
       return found;
     },
     learn(call, slot) {
-      name({ call, slot }, calls);
+      const remembered = { call, slot };
+      name(remembered, calls);
       const key = traceKey(call.project, call.trace_id);
-      const others = (traces.get(key) ?? []).filter((other) => other.call.span_id !== call.span_id);
-      if (others.length < MAX_REMEMBERED_OF_TRACE) traces.set(key, [...others, { call, slot }]);
+      const others = traces.get(key)?.filter((other) => other.call.span_id !== call.span_id) ?? [];
+      if (others.length < MAX_REMEMBERED_OF_TRACE) traces.set(key, [...others, remembered]);
     },
     unlearn(call) {
       for (const name of namesOf(call)) if (isOfSpan(calls.get(name), call)) calls.delete(name);
@@ -231,7 +239,7 @@ export function createJoin(
       if (remembered !== undefined) traces.set(key, remembered.filter((other) => other.call.span_id !== call.span_id));
     },
     waitingFor: (call) => (byTarget.size === 0 ? [] : waitingUnder([...namesOf(call), ...inferences.standsFor(call, (key) => byTarget.has(key))])),
-    waitingAt: (spans) => (byTarget.size === 0 ? [] : waitingUnder([...spans].flatMap((span) => [spanKey(span), spanKey({ ...span, trace_id: '' })]))),
+    waitingAt: (spans) => (byTarget.size === 0 ? [] : waitingUnder([...spans].flatMap((span) => [spanKey(span), untracedKey(span)]))),
     wait({ score, stored }, nowMs) {
       const before = forget(scoreKey(score));
       // A correction does not begin anew.

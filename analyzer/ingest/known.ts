@@ -42,7 +42,7 @@ export function createKnown<Item, Stored>(
         const key = deps.keyOf(item);
         const stored = memory.get(key);
         if (stored !== undefined) found.set(key, stored);
-        else if (coverage.isInDoubt(deps.sinceMs(item), stampMs)) unsure.push(item);
+        else if (coverage.isInDoubt(() => deps.sinceMs(item), stampMs)) unsure.push(item);
       }
       for (let from = 0; from < unsure.length; from += LOOKUP_CHUNK) {
         for (const [key, stored] of await deps.lookUp(unsure.slice(from, from + LOOKUP_CHUNK))) found.set(key, stored);

@@ -16,14 +16,19 @@ export type Tally = {
 const HOUR_S = 3600;
 
 export function createTally(): Tally {
-  const counts = new Map<string, { project: string; hour: number; signal: string; outcome: string; reason: string; count: number }>();
+  type Row = { project: string; hour: number; signal: string; outcome: string; reason: string; count: number };
+  const counts = new Map<string, Row>();
+  /** Nearly every record is counted as the one before it. */
+  let last: Row | null = null;
   return {
     count({ project, receivedMs, signal, outcome, reason }, by = 1) {
       const hour = Math.floor(receivedMs / 1000 / HOUR_S) * HOUR_S;
-      const key = `${project}\0${hour}\0${signal}\0${outcome}\0${reason}`;
-      const row = counts.get(key);
-      if (row === undefined) counts.set(key, { project, hour, signal, outcome, reason, count: by });
-      else row.count += by;
+      if (last?.project !== project || last.hour !== hour || last.signal !== signal || last.outcome !== outcome || last.reason !== reason) {
+        const key = `${project}\0${hour}\0${signal}\0${outcome}\0${reason}`;
+        last = counts.get(key) ?? { project, hour, signal, outcome, reason, count: 0 };
+        counts.set(key, last);
+      }
+      last.count += by;
     },
     rows: ({ shard, batch }) => [...counts.values()].filter(({ count }) => count !== 0).map((row) => ({ ...row, shard, last_batch: batch })),
   };
@@ -48,8 +53,8 @@ export function entryOf(role: Role, reason: string): { readonly outcome: Outcome
 export function countRoles(calls: Iterable<DraftedCall>, tally: Tally): void {
   for (const { call, stored, former } of calls) {
     if (former === stored.role) continue;
-    const entry = { project: call.project, receivedMs: call.received_time_ms, signal: 'traces' as const };
-    tally.count({ ...entry, ...entryOf(stored.role, stored.reason) });
-    if (former !== null) tally.count({ ...entry, ...entryOf(former, stored.reason) }, -1);
+    const count = (role: Role, by: 1 | -1): void => tally.count({ project: call.project, receivedMs: call.received_time_ms, signal: 'traces', ...entryOf(role, stored.reason) }, by);
+    count(stored.role, 1);
+    if (former !== null) count(former, -1);
   }
 }

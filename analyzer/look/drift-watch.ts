@@ -170,9 +170,9 @@ export function createDriftWatch(deps: { readonly store: Store; readonly rows: L
           continue;
         }
         // A reference that holds an outage would call it normal.
-        const isTroubled = isOpen(detector) || kinOf(detector).some(isOpen);
-        const isDue = slot % SLOTS_PER_HOUR === 0 ? !isTroubled : detector.state.reference_slot === null;
-        if (slot % HALF_HOUR === 0 && isDue && slot - detector.state.met_slot >= HALF_HOUR) {
+        const isTroubled = (): boolean => isOpen(detector) || kinOf(detector).some(isOpen);
+        const isDue = (): boolean => (slot % SLOTS_PER_HOUR === 0 ? !isTroubled() : detector.state.reference_slot === null);
+        if (slot % HALF_HOUR === 0 && slot - detector.state.met_slot >= HALF_HOUR && isDue()) {
           learn(detector, memory.hourBefore(slot, placeOf(detector)), settings.metricPolicy);
           detector.state = { ...detector.state, reference_slot: slot, since_slot: slot, states: {}, model_states: {} };
         }

@@ -85,8 +85,8 @@ export function createPromptWatch(deps: { readonly store: Store; readonly rows: 
   const valuesIn = (active: readonly Activity[]): Map<Newcomers, string[]> => {
     const values = new Map<Newcomers, string[]>();
     for (const row of active) {
+      const seen = { ...row, operation: '', route: '' };
       for (const factor of settings.factors) {
-        const seen = { ...row, operation: '', route: '' };
         const value = factor.valueOf(seen);
         if (value === '') continue;
         const of = newcomersOf(factor.name, factor.groupOf(seen));

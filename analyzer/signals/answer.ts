@@ -111,7 +111,8 @@ export function isRecord(value: Value): value is object {
 /** An own field of a JSON object or an entry of a kvlist. */
 export function field(record: object, key: string): Value {
   if (record instanceof Map) return record.get(key);
-  return Object.getOwnPropertyDescriptor(record, key)?.value;
+  // What JSON.parse made: anything may stand under any key.
+  return Object.hasOwn(record, key) ? (record as Readonly<Record<string, Value>>)[key] : undefined;
 }
 
 /** The first that is there, be it null: an answer may be null, and one that is absent was not captured. */

@@ -6,11 +6,13 @@ type Item = { readonly name: string; readonly beganMs: number };
 
 function memory(settings: { coversFromMs: number; capacity: number }) {
   const asked: string[] = [];
+  /** Whose beginning was asked for. */
+  const dated: string[] = [];
   const stored = new Map<string, string>();
   const known = createKnown<Item, string>(
     {
       keyOf: ({ name }) => name,
-      sinceMs: ({ beganMs }) => beganMs,
+      sinceMs: ({ name, beganMs }) => (dated.push(name), beganMs),
       lookUp: async (items) => {
         asked.push(...items.map(({ name }) => name));
         return new Map(items.flatMap(({ name }) => (stored.has(name) ? [[name, stored.get(name) ?? '']] : [])));
@@ -20,6 +22,7 @@ function memory(settings: { coversFromMs: number; capacity: number }) {
   );
   return {
     asked,
+    dated,
     stored,
     async arrive(name: string, beganMs: number, stampMs = beganMs + 100): Promise<'known' | 'new'> {
       const found = await known.find([{ name, beganMs }], stampMs);
@@ -32,10 +35,12 @@ function memory(settings: { coversFromMs: number; capacity: number }) {
 
 describe('what is known', () => {
   it('over an empty store, asks nothing until it has forgotten something', async () => {
-    const { asked, arrive } = memory({ coversFromMs: 0, capacity: 2 });
+    const { asked, dated, arrive } = memory({ coversFromMs: 0, capacity: 2 });
     for (const name of ['a', 'b', 'c', 'd']) expect(await arrive(name, 1_000_000)).toBe('new');
     expect(await arrive('a', 1_000_000)).toBe('known');
     expect(asked).toEqual([]);
+    // Nor when anything began, which of a score takes looks at the calls that it may be about.
+    expect(dated).toEqual([]);
   });
 
   it('after a start, asks for what began before it, and not for what began after', async () => {
