@@ -4,6 +4,7 @@ import { createSummaryReporter } from './test/reporter.ts';
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
+    globalSetup: ['test/global-setup.ts'],
     // chDB crashes when its native engine is loaded into a worker thread: each file gets a process.
     pool: 'forks',
     // By default one core is left free, which on two cores halves the speed.

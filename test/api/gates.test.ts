@@ -7,6 +7,7 @@ import { serve } from '@hono/node-server';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parseAllDocuments } from 'yaml';
 import { z } from 'zod';
+import { BINARY } from '../built.ts';
 import { openApi, type TestApi } from './server.ts';
 import { randomFrom, seedRollout } from './traffic.ts';
 
@@ -71,7 +72,7 @@ describe('/metrics', () => {
 
 describe('culprit verdict', () => {
   const run = async (...args: string[]): Promise<{ status: number | null; output: string }> => {
-    const child = spawn(process.execPath, [join(import.meta.dirname, '../../deploy/bin.cjs'), 'verdict', '--server', url, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(process.execPath, [BINARY, 'verdict', '--server', url, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
     let output = '';
     child.stdout.on('data', (chunk) => (output += String(chunk)));
     child.stderr.on('data', (chunk) => (output += String(chunk)));

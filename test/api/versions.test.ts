@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { serve } from '@hono/node-server';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { BINARY } from '../built.ts';
 import { promptOfFile } from '../../schemas/registry.ts';
 import { openApi, type TestApi } from './server.ts';
 import { randomFrom, seedRollout } from './traffic.ts';
@@ -78,7 +79,7 @@ describe('versions', () => {
 describe('culprit versions push', () => {
   const git = (...args: string[]): string => execFileSync('git', ['-C', repository, '-c', 'user.name=Mira', '-c', 'user.email=mira@shop.example', '-c', 'commit.gpgsign=false', ...args], { encoding: 'utf8' });
   const push = async (...args: string[]): Promise<{ status: number | null; output: string }> => {
-    const child = spawn(process.execPath, [join(import.meta.dirname, '../../deploy/bin.cjs'), 'versions', 'push', '--server', url, ...args], { cwd: repository, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(process.execPath, [BINARY, 'versions', 'push', '--server', url, ...args], { cwd: repository, stdio: ['ignore', 'pipe', 'pipe'] });
     let output = '';
     child.stdout.on('data', (chunk) => (output += String(chunk)));
     child.stderr.on('data', (chunk) => (output += String(chunk)));

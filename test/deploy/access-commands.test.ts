@@ -3,13 +3,13 @@ import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
+import { BINARY } from '../built.ts';
 import { freePort } from './guarded.ts';
 import { createServers, runToEnd } from './server-process.ts';
 
 const servers = createServers();
 afterEach(() => servers.end());
 
-const BINARY = join(import.meta.dirname, '../../deploy/bin.cjs');
 
 /** Runs a command to its end; standard output and error apart. */
 async function culprit(args: readonly string[], { input = '', env = {} }: { input?: string; env?: Record<string, string> } = {}): Promise<{ code: unknown; out: string; said: string }> {

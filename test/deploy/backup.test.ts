@@ -3,13 +3,13 @@ import { once } from 'node:events';
 import { cp } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
+import { BINARY } from '../built.ts';
 import { allCalls, createServers, ledgerOf, post, runToEnd, tracesBody } from './server-process.ts';
 
 /** docs/RUNBOOK.md, "Backup and restore", and what else a runbook has people type. */
 
 const servers = createServers();
 afterEach(() => servers.end());
-const BINARY = join(import.meta.dirname, '../../deploy/bin.cjs');
 
 describe('a copy of the data directory', { timeout: 60_000 }, () => {
   it('is a backup where the process had ended, also by kill -9: everything acknowledged is there, and the ledger balances', async () => {

@@ -1,34 +1,33 @@
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, readdir, readFile, rm, symlink } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
+import { BUILT, ROOT } from '../built.ts';
 import { allCalls, post, tracesBody } from './server-process.ts';
 
 /**
  * What the images run: the build, started by plain Node beside the packages that they have. No loader for TypeScript is there, nothing of the
  * development dependencies, and, for the image of the roles, no engine.
  */
-const root = join(import.meta.dirname, '../..');
 const Packages = z.object({ dependencies: z.record(z.string(), z.string()), optionalDependencies: z.record(z.string(), z.string()) });
 let directory: string;
 
 async function install(to: string, names: readonly string[]): Promise<void> {
   for (const name of names) {
     await mkdir(dirname(join(to, 'node_modules', name)), { recursive: true });
-    await symlink(join(root, 'node_modules', name), join(to, 'node_modules', name));
+    await symlink(join(ROOT, 'node_modules', name), join(to, 'node_modules', name));
   }
 }
 
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'culprit-built-'));
-  const { dependencies, optionalDependencies } = Packages.parse(JSON.parse(await readFile(join(root, 'package.json'), 'utf8')));
+  const { dependencies, optionalDependencies } = Packages.parse(JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')));
   const ofRoles = Object.keys(dependencies).filter((name) => name !== 'tsx');
   for (const [name, packages] of [['roles', ofRoles], ['embedded', [...ofRoles, ...Object.keys(optionalDependencies)]]] as const) {
-    const built = spawnSync('npm', ['run', '--silent', 'build'], { cwd: root, env: { ...process.env, CULPRIT_BUILD_DIR: join(directory, name) }, encoding: 'utf8' });
-    if (built.status !== 0 || built.stdout + built.stderr !== '') throw new Error(`the build failed (${built.status}): ${built.stdout}${built.stderr}`);
+    await cp(BUILT, join(directory, name), { recursive: true, filter: (from) => from !== join(BUILT, 'node_modules') });
     await install(join(directory, name), packages);
   }
 }, 240_000);
@@ -50,8 +49,8 @@ const ended = async (image: 'roles' | 'embedded', args: readonly string[]): Prom
 describe('the build', { timeout: 120_000 }, () => {
   it('has what is read as a file beside the code', async () => {
     const files = async (of: string): Promise<string[]> => (await readdir(join(directory, 'embedded', of))).sort();
-    expect(await files('schemas/clickhouse')).toEqual((await readdir(join(root, 'schemas/clickhouse'))).sort());
-    expect(await files('api/dashboard/public')).toEqual((await readdir(join(root, 'api/dashboard/public'))).sort());
+    expect(await files('schemas/clickhouse')).toEqual((await readdir(join(ROOT, 'schemas/clickhouse'))).sort());
+    expect(await files('api/dashboard/public')).toEqual((await readdir(join(ROOT, 'api/dashboard/public'))).sort());
     expect(await files('api/chart/fonts')).toEqual(expect.arrayContaining(['DejaVuSans.ttf', 'DejaVuSans-Bold.ttf']));
     expect((await readdir(join(directory, 'embedded'), { recursive: true })).filter((name) => name.endsWith('.ts') && !name.startsWith('node_modules'))).toEqual([]);
   });

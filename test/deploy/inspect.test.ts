@@ -4,13 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { BINARY, ROOT } from '../built.ts';
 
 /** The command `inspect` as a user runs it, over what real clients sent. */
 
-const root = join(import.meta.dirname, '../..');
-const bin = join(root, 'deploy/bin.cjs');
-const golden = (name: string): string => join(root, 'test/golden', name);
-const captured = (name: string): string => join(root, 'test/collector/captures', name);
+const golden = (name: string): string => join(ROOT, 'test/golden', name);
+const captured = (name: string): string => join(ROOT, 'test/collector/captures', name);
 
 let directory: string;
 const at = (...names: string[]): string => join(directory, ...names);
@@ -23,7 +22,7 @@ type Said = { status: number | null; stdout: string; stderr: string };
 
 function culprit(args: readonly string[], { input = '' }: { input?: string | Buffer } = {}): Promise<Said> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [bin, 'inspect', ...args], { cwd: directory });
+    const child = spawn(process.execPath, [BINARY, 'inspect', ...args], { cwd: directory });
     const said = { stdout: '', stderr: '' };
     child.stdout.on('data', (chunk: Buffer) => (said.stdout += chunk.toString()));
     child.stderr.on('data', (chunk: Buffer) => (said.stderr += chunk.toString()));

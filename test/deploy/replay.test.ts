@@ -5,13 +5,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { BINARY } from '../built.ts';
 import { Alert } from '../../schemas/alert.ts';
 import { Evidence } from '../../schemas/evidence.ts';
 import { callsOf, linesOf, scenario } from '../simulation/traffic.ts';
 
 /** The commands `replay` and `verify` as a user runs them: arguments in, bytes and exit status out. */
 
-const bin = join(import.meta.dirname, '../../deploy/bin.cjs');
 let directory: string;
 const at = (name: string): string => join(directory, name);
 
@@ -32,7 +32,7 @@ afterAll(() => rm(directory, { recursive: true, force: true }));
 
 function culprit(...args: string[]): Promise<{ status: number | null; stdout: string; stderr: string }> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [bin, ...args], { cwd: directory });
+    const child = spawn(process.execPath, [BINARY, ...args], { cwd: directory });
     const said = { stdout: '', stderr: '' };
     child.stdout.on('data', (chunk: Buffer) => (said.stdout += chunk.toString()));
     child.stderr.on('data', (chunk: Buffer) => (said.stderr += chunk.toString()));

@@ -4,6 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { vi } from 'vitest';
+import { BINARY } from '../built.ts';
 
 /** Culprit as people run it: the binary, in a process of its own. */
 export type ServerProcess = {
@@ -19,10 +20,8 @@ export type ServerProcess = {
 export type Exit = { readonly code: number | null; readonly signal: NodeJS.Signals | null };
 export type Ended = Exit & { readonly output: string };
 
-const BINARY = join(import.meta.dirname, '../../deploy/bin.cjs');
-
-function launch(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
-  const child = spawn(process.execPath, [BINARY, ...args], { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } });
+function launch(args: readonly string[], env: Readonly<Record<string, string>> = {}, binary = BINARY) {
+  const child = spawn(process.execPath, [binary, ...args], { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } });
   let said = '';
   child.stdout.on('data', (chunk) => (said += String(chunk)));
   child.stderr.on('data', (chunk) => (said += String(chunk)));
@@ -40,7 +39,7 @@ export async function runToEnd(args: readonly string[], env: Readonly<Record<str
 }
 
 /** Server processes and directories of one test file, ended and removed together. */
-export function createServers() {
+export function createServers(binary = BINARY) {
   const processes: ReturnType<typeof launch>[] = [];
   const directories: string[] = [];
   return {
@@ -51,7 +50,7 @@ export function createServers() {
     },
     async start(data: string, args: readonly string[] = [], env: Readonly<Record<string, string>> = {}): Promise<ServerProcess> {
       const began = performance.now();
-      const launched = launch(['--data', data, '--port', '0', ...args], env);
+      const launched = launch(['--data', data, '--port', '0', ...args], env, binary);
       processes.push(launched);
       const { child, exited, output } = launched;
       const url = await vi.waitFor(

@@ -2,9 +2,11 @@ import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
+import { SOURCES } from '../built.ts';
 import { allCalls, createServers, ledgerOf, post, runToEnd, tracesBody } from './server-process.ts';
 
-const servers = createServers();
+// As `npm start` does it.
+const servers = createServers(SOURCES);
 afterEach(() => servers.end());
 
 const span = () => ({ trace_id: randomBytes(16).toString('hex'), span_id: randomBytes(8).toString('hex') });

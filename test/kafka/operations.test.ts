@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { BINARY } from '../built.ts';
 import { startFront, type Front } from '../clickhouse/front.ts';
 import { valueOf } from '../deploy/operations/exposition.ts';
 import { allCalls, post, tracesBody } from '../deploy/server-process.ts';
@@ -44,7 +44,7 @@ const readiness = async (role: RoleProcess): Promise<string> => {
 
 type Finding = { check: string; state: string; found: string };
 async function doctor(): Promise<{ code: number | null; findings: Finding[] }> {
-  const child = spawn(process.execPath, [join(import.meta.dirname, '../../deploy/bin.cjs'), 'doctor', '--json', '--kafka-brokers', broker.address, '--clickhouse-url', front.url], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, [BINARY, 'doctor', '--json', '--kafka-brokers', broker.address, '--clickhouse-url', front.url], { stdio: ['ignore', 'pipe', 'inherit'] });
   let said = '';
   child.stdout.on('data', (chunk) => (said += String(chunk)));
   await once(child, 'close');

@@ -1,14 +1,13 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { join } from 'node:path';
 import { vi } from 'vitest';
+import { BINARY } from '../built.ts';
 import type { Front } from '../clickhouse/front.ts';
 import type { Broker } from './broker.ts';
 
 /** Roles of Culprit as processes of their own, over one broker and one store. */
 export type RoleProcess = { readonly child: ChildProcess; readonly url: string; readonly output: () => string; kill(): Promise<void>; stop(): Promise<number | null> };
 
-const BINARY = join(import.meta.dirname, '../../deploy/bin.cjs');
 
 export function createRoles(at: { readonly broker: Broker; readonly front: Front }, flags: readonly string[] = []) {
   const processes: { child: ChildProcess; exited: Promise<void> }[] = [];

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { BINARY } from '../built.ts';
 import { createKafka } from '../../deploy/kafka/client.ts';
 import { createKafkaLog } from '../../deploy/kafka/log.ts';
 import { openSender } from '../../deploy/kafka/sender.ts';
@@ -20,7 +21,6 @@ import { createRoles } from './processes.ts';
 /** The same traffic through a replay in one process, and through Kafka, two analyzers and a store over HTTP: the same verdict, to the last bit. */
 
 const missing = whyNoBroker();
-const BINARY = join(import.meta.dirname, '../../deploy/bin.cjs');
 let broker: Broker;
 let front: Front;
 let roles: ReturnType<typeof createRoles>;
