@@ -47,14 +47,14 @@ export async function ingest(store: Store, lines: readonly string[], settings: o
   for (const line of lines) {
     for (const [, time = ''] of line.matchAll(/"(?:endTimeUnixNano|timeUnixNano)":"(\d+)"/g)) nowMs = Math.max(nowMs, Number(BigInt(time) / 1_000_000n));
     batch.push({ signal: line.includes('"resourceSpans"') ? 'traces' : 'logs', project: 'default', received_ms: nowMs, encoding: 'json', body: Buffer.from(line) });
-    if (batch.length === 200) await write();
+    if (batch.length === 1_000) await write();
   }
   await write();
   await reader.advance(nowMs + 60_000);
   return nowMs;
 }
 
-export function lookOver(store: Store, settings: object = {}, slotsPerRead = 20): Look {
+export function lookOver(store: Store, settings: object = {}, slotsPerRead = 60): Look {
   return createLookFor(store, configOf(settings), { slotsPerRead });
 }
 
