@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 import { createSummaryReporter } from './test/reporter.ts';
 
@@ -7,8 +8,8 @@ export default defineConfig({
     globalSetup: ['test/global-setup.ts'],
     // chDB crashes when its native engine is loaded into a worker thread: each file gets a process.
     pool: 'forks',
-    // By default one core is left free, which on two cores halves the speed.
-    maxWorkers: '100%',
+    // By default one core is left free, which on two cores halves the speed; and a good part of the tests wait, for brokers, pages and processes.
+    maxWorkers: availableParallelism() + 1,
     testTimeout: 30_000,
     hookTimeout: 30_000,
     reporters: ['default', createSummaryReporter()],

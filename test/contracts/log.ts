@@ -52,7 +52,7 @@ export function logContract(name: string, open: (consume: Consume) => Promise<Op
           await close();
         }),
         // An empty body once came to nothing on its way into Kafka.
-        { numRuns: many(20, 5), examples: [[[0]]] },
+        { numRuns: many(20, 3), examples: [[[0]]] },
       );
     });
 

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { some } from '../../long.ts';
 import { mergeScores } from '../../../analyzer/ingest/corrections.ts';
 import { createScoreNames } from '../../../analyzer/ingest/score-names.ts';
 import { createNormaliser } from '../../../analyzer/normalise.ts';
@@ -45,12 +46,12 @@ describe('in the store', () => {
   /** What is bet on: what the score said when it became complete, unless it was deleted by then. */
   const bets = async () => (await on.scores()).filter((score) => score.slot > 0 && score.bet_value !== null && (score.deleted_slot === 0 || score.deleted_slot > score.slot));
 
-  it('every order of a call, its score, a correction and a deletion ends the same, over batches and restarts', async () => {
+  it('any order of a call, its score, a correction and a deletion ends the same, over batches and restarts', async () => {
     const messages = { call: () => traces([inference(1, TAGS)]), score: () => logs([judged(0.25, 1)]), update: () => logs([update(0.75, 60)]), deletion: () => logs([deletion()]) };
     const kinds = ['call', 'score', 'update', 'deletion'] as const;
     const permutations = (list: readonly (typeof kinds)[number][]): (typeof kinds)[number][][] =>
       list.length < 2 ? [[...list]] : list.flatMap((first) => permutations(list.filter((other) => other !== first)).map((rest) => [first, ...rest]));
-    for (const [index, order] of permutations(kinds).entries()) {
+    for (const [index, order] of some(permutations(kinds), 13).entries()) {
       let ingest = await on.fresh();
       for (const [step, kind] of order.entries()) {
         if (index % 3 === 1) ingest = await on.start();

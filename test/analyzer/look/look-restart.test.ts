@@ -87,7 +87,7 @@ describe('a restart', { timeout: 120_000 }, () => {
     await forgetLooks(store);
     const random = seeded(seed);
     const slots = Math.floor((endMs - beginMs) / SLOT_MS);
-    const cuts = Array.from({ length: many(8, 5) }, () => Math.floor(random() * slots)).sort((left, right) => left - right);
+    const cuts = Array.from({ length: many(8, 4) }, () => Math.floor(random() * slots)).sort((left, right) => left - right);
     const events: LookEvent[] = [];
     for (const cut of [...cuts, slots]) {
       const look = lookOver(store, {}, 70);
@@ -101,7 +101,7 @@ describe('a restart', { timeout: 120_000 }, () => {
     await forgetLooks(store);
     const events: LookEvent[] = [];
     const minutes = [0.5, 1, ...Array.from({ length: 16 }, (_, step) => 14 + step / 2), 50, 60, 70, 105, 110, 112, ...Array.from({ length: 10 }, (_, step) => 124 + step / 2), 136, 137, 145, 150];
-    for (const minute of some(minutes, 6)) {
+    for (const minute of some(minutes, 4)) {
       const look = lookOver(store, {}, 70);
       await look.start();
       events.push(...(await look.advance(beginMs + minute * 60_000)));
