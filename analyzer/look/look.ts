@@ -111,7 +111,7 @@ export function createLook(deps: { readonly store: Store }, settings: LookSettin
       const busy: PromptWatch[] = [];
       if (ordered.length !== prompts.size) ordered = [...prompts].sort(([left], [right]) => (left < right ? -1 : 1)).map(([, watch]) => watch);
       for (const watch of ordered) {
-        if (watch.isBusy(activeOn(watch))) busy.push(watch);
+        if (watch.isBusy(slot, activeOn(watch))) busy.push(watch);
         else watch.greet(slot, activeOn(watch));
       }
       await tapes.record(slot, rangeRows);

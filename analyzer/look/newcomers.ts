@@ -1,7 +1,7 @@
 import type { Store } from '../../schemas/store.ts';
 import type { Factor, Seen } from './factors.ts';
 import { selectCalls, selectShares, type PromptKey } from './observations.ts';
-import { slotStartMs, SLOTS_PER_DAY } from '../slots.ts';
+import { slotOf, slotStartMs, SLOTS_PER_DAY } from '../slots.ts';
 
 /**
  * The values of one factor on one prompt (its versions; the models that answer for one request model): which are new, and whom they are to
@@ -24,8 +24,8 @@ export type Newcomers = {
   lastSlot(value: string): number;
   /** From this slot on a value counts as new when it comes back. */
   forget(value: string, slot: number): void;
-  /** Whether anything can come of these values; with only one ever seen nothing can. */
-  isWorthWatching(active: readonly string[]): boolean;
+  /** Whether anything can come of these values: one is new, beside another, or was and still waits. */
+  isWorthWatching(slot: number, active: readonly string[]): boolean;
   /** Takes up where an earlier process left, from what is known of the slots before `next`. `openedSlot`: when comparisons of the prompt were opened last. */
   restore(seen: readonly SeenValue[], next: number, openedSlot: number): Promise<void>;
 };
@@ -57,9 +57,23 @@ export function createNewcomers(
 
   const isProliferating = (slot: number): boolean => factor.name !== 'prompt_version' && values.size > MOST_VALUES && [...values.values()].filter(({ last }) => slot - last <= SLOTS_PER_DAY).length > MOST_VALUES;
 
+  /**
+   * No other value was there ten minutes before the one that began last: what a prompt is served by at all shows in its first minutes, and a router's
+   * second model comes after 20 calls of the first by chance.
+   */
+  const isFirstSight = (slot: number): boolean => {
+    const latestMs = Math.max(...waiting.values());
+    return ![...values].some(([value, { first, last }]) => waiting.get(value) !== latestMs && slot - last <= SLOTS_PER_DAY && first <= slotOf(latestMs) - TEN_MINUTES);
+  };
+
   const isForgotten = (value: string, last: number, slot: number): boolean => {
     const since = forgotten.get(value);
     return since !== undefined && last < since && since <= slot;
+  };
+
+  const isNew = (value: string, slot: number): boolean => {
+    const known = values.get(value);
+    return known === undefined || slot - known.last > SLOTS_PER_DAY || isForgotten(value, known.last, slot);
   };
 
   /** A version, the label that is its version where nothing better is known, or the label that it carried. */
@@ -78,7 +92,7 @@ export function createNewcomers(
     if (latest === undefined) return null;
     const day = { group, from: Math.max(1, slot - SLOTS_PER_DAY), to: slot + 1 };
     const [earlier] = (await selectShares(store, prompt, factor, { ...day, before_ms: latest.start_ms })).filter(({ value }) => value !== latest.value);
-    const isEstablished = earlier !== undefined && (earlier.calls >= BASELINE_CALLS || earlier.first_ms <= latest.start_ms - slotStartMs(TEN_MINUTES));
+    const isEstablished = earlier !== undefined && ((factor.opensAtFirstSight && earlier.calls >= BASELINE_CALLS) || earlier.first_ms <= latest.start_ms - slotStartMs(TEN_MINUTES));
     const established = (await namedBaseline(latest, day)) ?? (isEstablished ? earlier.value : null);
     if (established !== null) return { baseline: established, candidates: newcomers.filter(({ value }) => value !== established) };
 
@@ -99,17 +113,17 @@ export function createNewcomers(
       for (const value of active) {
         const known = values.get(value);
         if (known === undefined && values.size >= MOST_REMEMBERED) values.delete(values.keys().next().value ?? '');
-        const isNew = known === undefined || slot - known.last > SLOTS_PER_DAY || isForgotten(value, known.last, slot);
-        if (isNew && !isCompared(value)) {
+        const isKnown = known !== undefined && !isNew(value, slot);
+        if (!isKnown && !isCompared(value)) {
           const isOnly = active.length === 1 && [...values].every(([other, { last }]) => other === value || slot - last > SLOTS_PER_DAY);
           if (!isOnly) waiting.set(value, firstStartMs(value));
         }
-        values.set(value, { first: isNew ? slot : known.first, last: slot });
+        values.set(value, { first: isKnown ? known.first : slot, last: slot });
       }
     },
     async welcome(slot) {
       if (waiting.size === 0) return null;
-      if (isProliferating(slot)) waiting.clear();
+      if (isProliferating(slot) || (!factor.opensAtFirstSight && isFirstSight(slot))) waiting.clear();
       const welcome = await candidatesFor(slot);
       if (welcome === null) return null;
       waiting.clear();
@@ -118,7 +132,7 @@ export function createNewcomers(
     waiting: () => waiting,
     lastSlot: (value) => values.get(value)?.last ?? 0,
     forget: (value, slot) => void forgotten.set(value, slot),
-    isWorthWatching: (active) => waiting.size > 0 || new Set([...values.keys(), ...active]).size > 1,
+    isWorthWatching: (slot, active) => waiting.size > 0 || (active.some((value) => isNew(value, slot)) && new Set([...values.keys(), ...active]).size > 1),
     async restore(seen, next, openedSlot) {
       const since = next - WAITING_SLOTS;
       for (const { value, before_slot, first_slot, last_slot } of seen) {

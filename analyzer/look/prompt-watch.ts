@@ -24,7 +24,7 @@ export type PromptWatch = {
   feed(slot: number, active: readonly Activity[], rows: RangeRows): Promise<void>;
   conclude(slot: number, active: readonly Activity[], rows: RangeRows): Promise<PromptEvent[]>;
   /** Whether a slot with this activity has anything to do; else `greet` is enough. */
-  isBusy(active: readonly Activity[]): boolean;
+  isBusy(slot: number, active: readonly Activity[]): boolean;
   greet(slot: number, active: readonly Activity[]): void;
   newcomersOf(factor: FactorName, group: string): Newcomers;
   recallOpening(slot: number): void;
@@ -165,10 +165,10 @@ export function createPromptWatch(deps: { readonly store: Store; readonly rows: 
       await welcome(slot);
       return events;
     },
-    isBusy(active) {
+    isBusy(slot, active) {
       if (rollouts.size > 0) return true;
       const values = valuesIn(active);
-      return [...newcomers.values()].some((of) => of.isWorthWatching(values.get(of) ?? []));
+      return [...newcomers.values()].some((of) => of.isWorthWatching(slot, values.get(of) ?? []));
     },
     greet(slot, active) {
       for (const [of, values] of valuesIn(active)) of.greet(slot, values, () => 0);

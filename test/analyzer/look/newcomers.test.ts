@@ -40,6 +40,18 @@ describe('the baseline of a new version', () => {
   });
 });
 
+describe('a model that is asked for', () => {
+  const models = (secondFrom: number): Scenario['models'] => [[0, { 'gpt-4o': 1 }], [secondFrom, { 'gpt-4o': 0.7, 'claude-sonnet-4-5': 0.3 }]];
+
+  it('is how a prompt is served where it shows in the first ten minutes, as a router has two', async () => {
+    expect(await comparisonsIn([[0, { v1: 1 }]], { models: models(8) })).toEqual([]);
+  });
+
+  it('is a change where it comes later', async () => {
+    expect(await comparisonsIn([[0, { v1: 1 }]], { models: models(12) })).toEqual([expect.stringMatching(/^gpt-4o → claude-sonnet-4-5 @ 12(\.5)?, 1$/)]);
+  });
+});
+
 describe('a label', () => {
   const keys = { prompt_label: ['prompt.label'] };
   const canary: Scenario['versions'] = [[0, { v1: 0.3, v0: 0.7 }], [20, { v1: 0.3, v0: 0.5, v2: 0.2 }]];
