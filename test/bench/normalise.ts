@@ -75,9 +75,12 @@ function spansPerSecond(content: readonly [string, AttributeValue][]): number {
   return Math.round(spans.length / ((times[2] ?? Number.NaN) / 1000));
 }
 
+const golden = (name: string): URL => new URL(`../golden/${name}`, import.meta.url);
+const tracesOf = (client: string): string[] => readdirSync(golden(`${client}/`)).filter((file) => file.endsWith('traces.bin'));
+
 /** The median of five rounds over the capture's spans, each long enough to be measured. */
 function capturedSpansPerSecond(client: string): number {
-  const files = readdirSync(new URL(`../golden/${client}/`, import.meta.url)).filter((file) => file.endsWith('traces.bin'));
+  const files = tracesOf(client);
   const spans = files.flatMap((file) => readSpans(client, file));
   const normaliser = createNormaliser({ stratumAttributes: ['app.route', 'http.route', 'gen_ai.agent.name'] });
   const repetitions = Math.ceil(10_000 / spans.length);
@@ -93,7 +96,8 @@ function capturedSpansPerSecond(client: string): number {
   return Math.round((spans.length * repetitions) / ((times[2] ?? Number.NaN) / 1000));
 }
 
-const clients = readdirSync(new URL('../golden/', import.meta.url), { withFileTypes: true }).flatMap((entry) => (entry.isDirectory() ? [entry.name] : []));
+// One folder is of recordings of another kind.
+const clients = readdirSync(golden(''), { withFileTypes: true }).flatMap((entry) => (entry.isDirectory() && tracesOf(entry.name).length > 0 ? [entry.name] : []));
 console.log(
   JSON.stringify({
     bench: 'normalise',
