@@ -1,4 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -75,6 +76,11 @@ export function createServers(binary = BINARY) {
 }
 
 export type SentSpan = { readonly trace_id: string; readonly span_id: string; readonly parent_span_id?: string; readonly version?: string };
+
+export const spans = (count: number): SentSpan[] => Array.from({ length: count }, () => ({ trace_id: randomBytes(16).toString('hex'), span_id: randomBytes(8).toString('hex') }));
+
+/** As `allCalls` lists them. */
+export const nameOf = ({ trace_id, span_id }: Pick<SentSpan, 'trace_id' | 'span_id'>): string => `${trace_id}/${span_id}`;
 
 /** One OTLP/JSON request with a chat call for each span. */
 export function tracesBody(spans: readonly SentSpan[], nowMs: number): string {

@@ -5,6 +5,7 @@ import { createServer } from 'node:net';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { AddressInfo } from 'node:net';
+import { afterAll, beforeAll, beforeEach } from 'vitest';
 
 /**
  * One real Apache Kafka node (KRaft: broker and controller in one process), from Maven Central. The jars (43 MB) are kept outside the
@@ -44,6 +45,20 @@ export function whyNoBroker(): string | null {
   if (!runs('java', ['-version'])) return 'Kafka needs Java 17 or later, which is not on the path';
   if (!existsSync(CACHE) && !runs('mvn', ['--version'])) return 'Kafka comes through Maven (mvn), which is not on the path';
   return null;
+}
+
+/** One broker for all tests of a file, given before the first; where none can be started they are skipped, with the reason. */
+export function withBroker(given: (broker: Broker) => void, missing = whyNoBroker()): void {
+  let started: Broker | null = null;
+  beforeAll(async () => {
+    if (missing !== null) return;
+    started = await startBroker();
+    given(started);
+  }, 120_000);
+  afterAll(() => started?.remove());
+  beforeEach((context) => {
+    if (missing !== null) context.skip(missing);
+  });
 }
 
 function runs(command: string, args: readonly string[]): boolean {

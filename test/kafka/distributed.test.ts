@@ -2,39 +2,26 @@ import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { join } from 'node:path';
-import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { startFront, type Front } from '../clickhouse/front.ts';
-import { allCalls, ledgerOf, post, tracesBody, type SentSpan } from '../deploy/server-process.ts';
-import { startBroker, whyNoBroker, type Broker } from './broker.ts';
-import { createRoles, type RoleProcess } from './processes.ts';
+import { describe, expect, it, vi } from 'vitest';
+import { type Front } from '../clickhouse/front.ts';
+import { allCalls, ledgerOf, post, tracesBody, nameOf, spans } from '../deploy/server-process.ts';
+import { type Broker } from './broker.ts';
+import { withRoles, type RoleProcess, type Roles } from './processes.ts';
 
-const missing = whyNoBroker();
 let broker: Broker;
 let front: Front;
-let roles: ReturnType<typeof createRoles>;
+let roles: Roles;
 let collector: RoleProcess;
 let analyzers: RoleProcess[];
 let api: RoleProcess;
 
-beforeAll(async () => {
-  if (missing !== null) return;
-  [broker, front] = await Promise.all([startBroker(), startFront()]);
-  roles = createRoles({ broker, front });
+withRoles(async (cluster) => {
+  ({ broker, front, roles } = cluster);
   collector = await roles.start('collector');
   api = await roles.start('api');
   analyzers = await Promise.all([roles.start('analyzer'), roles.start('analyzer')]);
-}, 180_000);
-afterAll(async () => {
-  await roles?.end();
-  await front?.remove();
-  await broker?.remove();
-});
-beforeEach((context) => {
-  if (missing !== null) context.skip(missing);
 });
 
-const spans = (count: number): SentSpan[] => Array.from({ length: count }, () => ({ trace_id: randomBytes(16).toString('hex'), span_id: randomBytes(8).toString('hex') }));
-const nameOf = ({ trace_id, span_id }: SentSpan): string => `${trace_id}/${span_id}`;
 const sent = new Set<string>();
 /** Score records, which the ledger counts as well. */
 let scored = 0;

@@ -1,33 +1,24 @@
-import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { gunzipSync } from 'node:zlib';
-import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { decode } from '../../collector/otlp/decode.ts';
 import { hasZstd } from '../../deploy/kafka/codecs.ts';
 import { createKafkaLog } from '../../deploy/kafka/log.ts';
 import { createPlacement } from '../../deploy/kafka/records.ts';
 import { openSender } from '../../deploy/kafka/sender.ts';
-import { tracesBody, type SentSpan } from '../deploy/server-process.ts';
+import { tracesBody, nameOf, spans } from '../deploy/server-process.ts';
 import { openBothEnds } from './both-ends.ts';
-import { freePorts, startBroker, whyNoBroker, type Broker } from './broker.ts';
+import { freePorts, whyNoBroker, withBroker, type Broker } from './broker.ts';
 import { forwarding, startOtelcol, whyNoOtelcol } from './otelcol.ts';
 
 vi.setConfig({ testTimeout: 120_000 });
 
 const missing = whyNoBroker() ?? whyNoOtelcol();
 let broker: Broker;
-beforeAll(async () => {
-  if (missing === null) broker = await startBroker();
-}, 120_000);
-afterAll(() => broker?.remove());
-beforeEach((context) => {
-  if (missing !== null) context.skip(missing);
-});
+withBroker((started) => (broker = started), missing);
 
-const spans = (count: number): SentSpan[] => Array.from({ length: count }, () => ({ trace_id: randomBytes(16).toString('hex'), span_id: randomBytes(8).toString('hex') }));
-const nameOf = ({ trace_id, span_id }: Pick<SentSpan, 'trace_id' | 'span_id'>): string => `${trace_id}/${span_id}`;
 const NO_ZSTD = 'zstd needs Node.js 22.15';
 const compressions = ['none', 'gzip', 'snappy', 'lz4', 'zstd'] as const;
 

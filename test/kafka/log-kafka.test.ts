@@ -1,6 +1,6 @@
-import { randomBytes, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import kafkajs from 'kafkajs';
-import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { decode } from '../../collector/otlp/decode.ts';
 import { encodeRequest } from '../../collector/otlp/protobuf-encode.ts';
 import { createKafka } from '../../deploy/kafka/client.ts';
@@ -13,22 +13,15 @@ import { createPlacement } from '../../deploy/kafka/records.ts';
 import type { Reading } from '../../analyzer/ingest/reading.ts';
 import type { LogMessage } from '../../schemas/log.ts';
 import { logContract } from '../contracts/log.ts';
-import { tracesBody, type SentSpan } from '../deploy/server-process.ts';
+import { tracesBody, nameOf, spans } from '../deploy/server-process.ts';
 import { openBothEnds, settingsFor } from './both-ends.ts';
-import { startBroker, whyNoBroker, type Broker } from './broker.ts';
+import { withBroker, type Broker } from './broker.ts';
 
 // Each test has topics of its own, which take their time to come up.
 vi.setConfig({ testTimeout: 120_000 });
 
-const missing = whyNoBroker();
 let broker: Broker;
-beforeAll(async () => {
-  if (missing === null) broker = await startBroker();
-}, 120_000);
-afterAll(() => broker?.remove());
-beforeEach((context) => {
-  if (missing !== null) context.skip(missing);
-});
+withBroker((started) => (broker = started));
 
 logContract('kafka', async (consume) => {
   const settings = settingsFor(broker, randomUUID());
@@ -80,8 +73,6 @@ logContract('kafka', async (consume) => {
   };
 });
 
-const spans = (count: number): SentSpan[] => Array.from({ length: count }, () => ({ trace_id: randomBytes(16).toString('hex'), span_id: randomBytes(8).toString('hex') }));
-const nameOf = ({ trace_id, span_id }: SentSpan): string => `${trace_id}/${span_id}`;
 
 describe('topics that somebody else writes', () => {
   it.each(['protobuf', 'json'] as const)('are read as they are (%s, gzip): each span comes once, in the shard of its trace, with the stamp of its record', async (encoding) => {

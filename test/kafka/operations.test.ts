@@ -1,39 +1,28 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { BINARY } from '../built.ts';
-import { startFront, type Front } from '../clickhouse/front.ts';
+import { type Front } from '../clickhouse/front.ts';
 import { valueOf } from '../deploy/operations/exposition.ts';
 import { allCalls, post, tracesBody } from '../deploy/server-process.ts';
-import { startBroker, whyNoBroker, type Broker } from './broker.ts';
-import { createRoles, type RoleProcess } from './processes.ts';
+import { type Broker } from './broker.ts';
+import { withRoles, type RoleProcess, type Roles } from './processes.ts';
 
 /** What roles over a real broker tell whoever runs them. */
 
-const missing = whyNoBroker();
 let broker: Broker;
 let front: Front;
-let roles: ReturnType<typeof createRoles>;
+let roles: Roles;
 let collector: RoleProcess;
 let analyzer: RoleProcess;
 let api: RoleProcess;
 
-beforeAll(async () => {
-  if (missing !== null) return;
-  [broker, front] = await Promise.all([startBroker(), startFront()]);
-  roles = createRoles({ broker, front }, ['--operations-port', '0', '--clickhouse-password', 'hunter2-of-clickhouse']);
+withRoles(async (cluster) => {
+  ({ broker, front, roles } = cluster);
   collector = await roles.start('collector');
   analyzer = await roles.start('analyzer');
   api = await roles.start('api');
-}, 180_000);
-afterAll(async () => {
-  await roles?.end();
-  await front?.remove();
-  await broker?.remove();
-});
-beforeEach((context) => {
-  if (missing !== null) context.skip(missing);
-});
+}, ['--operations-port', '0', '--clickhouse-password', 'hunter2-of-clickhouse']);
 
 const operationsOf = (role: RoleProcess): string => /probes are at\s+(http:\/\/\S+)/.exec(role.output())?.[1] ?? '';
 const metricsOf = async (role: RoleProcess): Promise<string> => (await fetch(`${operationsOf(role)}/metrics`)).text();

@@ -1,15 +1,34 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { vi } from 'vitest';
+import { afterAll, beforeAll, vi } from 'vitest';
 import { BINARY } from '../built.ts';
-import type { Front } from '../clickhouse/front.ts';
-import type { Broker } from './broker.ts';
+import { startFront, type Front } from '../clickhouse/front.ts';
+import { withBroker, type Broker } from './broker.ts';
 
 /** Roles of Culprit as processes of their own, over one broker and one store. */
 export type RoleProcess = { readonly child: ChildProcess; readonly url: string; readonly output: () => string; kill(): Promise<void>; stop(): Promise<number | null> };
+export type Roles = ReturnType<typeof createRoles>;
+type Cluster = { readonly broker: Broker; readonly front: Front; readonly roles: Roles };
 
+/** One broker, a store and roles over them for all tests of a file, as withBroker has it; `begin` starts the roles that all tests need. They end before what they run on. */
+export function withRoles(begin: (cluster: Cluster) => Promise<void> | void, flags: readonly string[] = []): void {
+  let broker: Broker | null = null;
+  let front: Front | null = null;
+  let roles: Roles | null = null;
+  withBroker((started) => (broker = started));
+  beforeAll(async () => {
+    if (broker === null) return;
+    front = await startFront();
+    roles = createRoles({ broker, front }, flags);
+    await begin({ broker, front, roles });
+  }, 180_000);
+  afterAll(async () => {
+    await roles?.end();
+    await front?.remove();
+  });
+}
 
-export function createRoles(at: { readonly broker: Broker; readonly front: Front }, flags: readonly string[] = []) {
+function createRoles(at: { readonly broker: Broker; readonly front: Front }, flags: readonly string[] = []) {
   const processes: { child: ChildProcess; exited: Promise<void> }[] = [];
   return {
     async start(role: 'collector' | 'analyzer' | 'api', more: readonly string[] = []): Promise<RoleProcess> {

@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { BINARY } from '../built.ts';
 import { createKafka } from '../../deploy/kafka/client.ts';
 import { createKafkaLog } from '../../deploy/kafka/log.ts';
@@ -11,36 +11,25 @@ import { openSender } from '../../deploy/kafka/sender.ts';
 import { prepareTopics } from '../../deploy/kafka/topics.ts';
 import { openRecording } from '../../deploy/recording.ts';
 import { KafkaSettings } from '../../schemas/kafka.ts';
-import { startFront, type Front } from '../clickhouse/front.ts';
+import { type Front } from '../clickhouse/front.ts';
 import { receiver } from '../api/sinks/receiver.ts';
 import { ledgerOf } from '../deploy/server-process.ts';
 import { callsOf, linesOf, scenario } from '../simulation/traffic.ts';
-import { startBroker, whyNoBroker, type Broker } from './broker.ts';
-import { createRoles } from './processes.ts';
+import { type Broker } from './broker.ts';
+import { withRoles, type Roles } from './processes.ts';
 
 /** The same traffic through a replay in one process, and through Kafka, two analyzers and a store over HTTP: the same verdict, to the last bit. */
 
-const missing = whyNoBroker();
 let broker: Broker;
 let front: Front;
-let roles: ReturnType<typeof createRoles>;
+let roles: Roles;
 let directory: string;
 
+withRoles((cluster) => void ({ broker, front, roles } = cluster));
 beforeAll(async () => {
-  if (missing !== null) return;
   directory = await mkdtemp(join(tmpdir(), 'culprit-verdicts-'));
-  [broker, front] = await Promise.all([startBroker(), startFront()]);
-  roles = createRoles({ broker, front });
-}, 180_000);
-afterAll(async () => {
-  await roles?.end();
-  await front?.remove();
-  await broker?.remove();
-  if (missing === null) await rm(directory, { recursive: true, force: true });
 });
-beforeEach((context) => {
-  if (missing !== null) context.skip(missing);
-});
+afterAll(() => rm(directory, { recursive: true, force: true }));
 
 async function asked(sql: string): Promise<unknown[]> {
   const answer = await fetch(front.url, { method: 'POST', body: `${sql} FORMAT JSONEachRow` });
