@@ -19,9 +19,13 @@ async function buildOnce(directory: string): Promise<string> {
   const [built, done] = [join(directory, 'culprit'), join(directory, 'done')];
   const isFirst = await mkdir(directory).then(() => true, () => false);
   if (isFirst) {
-    const { stdout, stderr } = await promisify(execFile)('npm', ['run', '--silent', 'build'], { cwd: ROOT, env: { ...process.env, CULPRIT_BUILD_DIR: built } }).catch((error: { stdout: string; stderr: string }) => error);
-    if (stdout + stderr === '') await symlink(join(ROOT, 'node_modules'), join(built, 'node_modules'));
-    await writeFile(done, stdout + stderr);
+    // What it prints is a fault too; and whoever waits must hear of one that printed nothing.
+    const faults = await promisify(execFile)('npm', ['run', '--silent', 'build'], { cwd: ROOT, env: { ...process.env, CULPRIT_BUILD_DIR: built } }).then(
+      ({ stdout, stderr }) => stdout + stderr,
+      (error: Error & { stdout?: string }) => error.message + (error.stdout ?? ''),
+    );
+    if (faults === '') await symlink(join(ROOT, 'node_modules'), join(built, 'node_modules'));
+    await writeFile(done, faults);
   }
   const said = await vi.waitFor(() => readFile(done, 'utf8'), { timeout: 120_000, interval: 50 });
   if (said !== '') throw new Error(`the build failed: ${said}`);
