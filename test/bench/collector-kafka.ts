@@ -13,7 +13,8 @@ import { createKafka } from '../../deploy/kafka/client.ts';
 import { prepareTopics } from '../../deploy/kafka/topics.ts';
 import { KafkaSettings } from '../../schemas/kafka.ts';
 import { explain } from '../collector/otlp/oracle.ts';
-import { freePorts, startBroker } from '../kafka/broker.ts';
+import { startBroker } from '../kafka/broker.ts';
+import { freePort } from '../ports.ts';
 import { forwarding, startOtelcol, whyNoOtelcol } from '../kafka/otelcol.ts';
 import { percentile, rounded, sendLoad, type Body } from './rig/load.ts';
 import { cpuSecondsOf, machineTimes, memoryOf, spawnBinary } from './rig/server.ts';
@@ -95,7 +96,7 @@ async function startOurs(compression: Contestant['compression']): Promise<Contes
 async function startPeer(compression: Contestant['compression']): Promise<Contestant> {
   const topic = `peer_${compression}`;
   await prepareTopics(kafka, KafkaSettings.parse({ brokers: [broker.address], topics: { spans: topic } }));
-  const [port = 0] = await freePorts(1);
+  const port = await freePort();
   const { pid, stop } = await startOtelcol(forwarding({ port, broker: broker.address, topic, encoding: 'otlp_proto', compression }));
   return { name: 'otelcol', compression, topic, url: `http://127.0.0.1:${port}`, pid, close: stop };
 }

@@ -4,7 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { BINARY } from '../built.ts';
-import { freePort } from './guarded.ts';
+import { freePort } from '../ports.ts';
 import { createServers, runToEnd } from './server-process.ts';
 
 const servers = createServers();

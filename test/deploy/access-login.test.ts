@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { alertAt } from '../api/sinks/alert.ts';
-import { configuredKey, cookiesOf, freePort, startGuarded, type Guarded } from './guarded.ts';
+import { configuredKey, cookiesOf, startGuarded, type Guarded } from './guarded.ts';
+import { freePort } from '../ports.ts';
 import { createVisitor, startOpenidProvider, type OpenidProvider } from './openid-provider.ts';
 
 const admin = configuredKey('default', ['admin']);

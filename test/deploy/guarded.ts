@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { connect, createServer, type AddressInfo } from 'node:net';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { hashOf } from '../../api/access/secrets.ts';
@@ -12,6 +12,7 @@ import type { Scope } from '../../schemas/access.ts';
 import type { Clock } from '../../schemas/clock.ts';
 import { ConfigFile, type Config } from '../../schemas/config.ts';
 import type { Store } from '../../schemas/store.ts';
+import { freePort } from '../ports.ts';
 
 export type Asking = { readonly method?: string; readonly key?: string; readonly cookie?: string; readonly headers?: Record<string, string>; readonly body?: unknown; readonly form?: Record<string, string> };
 
@@ -19,14 +20,6 @@ export type Asking = { readonly method?: string; readonly key?: string; readonly
 export function configuredKey(project: string, scopes: readonly Scope[]): { readonly secret: string; readonly entry: object } {
   const secret = `clp_${randomBytes(32).toString('base64url')}`;
   return { secret, entry: { name: `${project} ${scopes.join(' ')}`, project, scopes, hash: hashOf(secret) } };
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 /**

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import type { Server } from 'node:http';
 import { Provider } from 'oidc-provider';
-import { freePort } from './guarded.ts';
+import { freePort } from '../ports.ts';
 
 /** A real OpenID provider on loopback, whose people are those given here; anybody may be logged in as, without a password. */
 export type OpenidProvider = { readonly issuer: string; close(): Promise<void> };

@@ -1,11 +1,10 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, beforeEach } from 'vitest';
+import { freePort } from '../ports.ts';
 
 /**
  * One real Apache Kafka node (KRaft: broker and controller in one process), from Maven Central. The jars (43 MB) are kept outside the
@@ -68,9 +67,9 @@ function runs(command: string, args: readonly string[]): boolean {
 export async function startBroker(overrides: Readonly<Record<string, string>> = {}): Promise<Broker> {
   await fetchJars();
   const data = await mkdtemp(join(tmpdir(), 'culprit-kafka-'));
-  const [port, controllerPort] = await freePorts(2);
+  const [port, controllerPort] = [await freePort(), await freePort()];
   const properties = join(data, 'server.properties');
-  await writeFile(properties, propertiesOf({ ...settingsOf(data, Number(port), Number(controllerPort)), ...overrides }));
+  await writeFile(properties, propertiesOf({ ...settingsOf(data, port, controllerPort), ...overrides }));
   // The cluster id is any 16 bytes in base64url.
   await javaToEnd(['-Xmx64m', '-XX:TieredStopAtLevel=1', '-cp', `${CACHE}/*`, 'kafka.tools.StorageTool', 'format', '-t', 'MkU3OEVBNTcwNTJENDM2Qg', '-c', properties]);
 
@@ -176,20 +175,4 @@ async function javaToEnd(args: readonly string[]): Promise<void> {
   child.stderr.on('data', (chunk) => (said += String(chunk)));
   const code = await new Promise<number | null>((resolve) => child.once('close', resolve));
   if (code !== 0) throw new Error(`java ${args.at(-1)} ended with ${code}: ${said}`);
-}
-
-/** Ports that were free a moment ago. */
-export async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer());
-  const ports = await Promise.all(
-    servers.map(
-      (server) =>
-        new Promise<number>((resolve) => {
-          // An AddressInfo: it listens on TCP.
-          server.listen(0, '127.0.0.1', () => resolve((server.address() as AddressInfo).port));
-        }),
-    ),
-  );
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
 }

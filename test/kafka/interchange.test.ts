@@ -10,7 +10,8 @@ import { createPlacement } from '../../deploy/kafka/records.ts';
 import { openSender } from '../../deploy/kafka/sender.ts';
 import { tracesBody, nameOf, spans } from '../deploy/server-process.ts';
 import { openBothEnds } from './both-ends.ts';
-import { freePorts, whyNoBroker, withBroker, type Broker } from './broker.ts';
+import { whyNoBroker, withBroker, type Broker } from './broker.ts';
+import { freePort } from '../ports.ts';
 import { forwarding, startOtelcol, whyNoOtelcol } from './otelcol.ts';
 
 vi.setConfig({ testTimeout: 120_000 });
@@ -26,7 +27,7 @@ describe('a topic that a real OpenTelemetry Collector writes', () => {
   it.for((['otlp_proto', 'otlp_json'] as const).flatMap((encoding) => compressions.map((compression) => ({ encoding, compression }))))('is read as it is: $encoding, $compression', async ({ encoding, compression }, { skip }) => {
     if (compression === 'zstd' && !hasZstd) skip(NO_ZSTD);
     const { topics, came, close } = await openBothEnds(broker);
-    const [port = 0] = await freePorts(1);
+    const port = await freePort();
     const otelcol = await startOtelcol(forwarding({ port, broker: broker.address, topic: topics.spans, encoding, compression }));
     // Enough that a codec has something to do, and that nearly all of them lie in another trace's partition.
     const sent = spans(200);
