@@ -50,8 +50,8 @@ export type Inferences = {
 export type Changes = { readonly refiled: readonly SpanIdentity[]; readonly fills: ReadonlyMap<SpanIdentity, readonly SpanIdentity[]> };
 
 /** @param settings.coversFromMs memory is complete from here on: 0 for an empty store, else the moment of the start. */
-export function createInferences(store: Store, settings: { readonly capacity: number; readonly coversFromMs: number }): Inferences {
-  const { capacity, coversFromMs } = settings;
+export function createInferences(store: Store, settings: { readonly capacity: number; readonly coversFromMs: number; readonly shard: number }): Inferences {
+  const { capacity, coversFromMs, shard } = settings;
   const sinceStart = createCoverage(coversFromMs);
   const coverage = createCoverage(coversFromMs);
   /** Traces that were loaded whole, as long as nothing was forgotten since. */
@@ -109,7 +109,7 @@ export function createInferences(store: Store, settings: { readonly capacity: nu
     let trace_ids = new Set(by.trace_ids);
     const asked = new Set<string>();
     for (let round = 0; round < 2; round += 1) {
-      const elsewhere = [...(await loadSightingsOfResponses(store, calls)), ...(await loadSightingsAlike(store, calls, AROUND_STRAYS_S))];
+      const elsewhere = [...(await loadSightingsOfResponses(store, shard, calls)), ...(await loadSightingsAlike(store, shard, calls, AROUND_STRAYS_S))];
       for (const { trace_id } of elsewhere) trace_ids.add(trace_id);
       const unknown = [...trace_ids].filter((trace) => !recalled.has(trace));
       const found = [...(await loadSightings(store, unknown)), ...elsewhere];

@@ -85,12 +85,14 @@ export function createIngest(
   settings: IngestSettings,
 ): Ingest {
   const { store } = deps;
+  const { shard = 0 } = settings;
+  const isAlone = settings.shard === undefined;
   const memory = (coversFromMs: number) =>
     createKnown<LlmCall, StoredSpan>(
       { keyOf: spanKey, sinceMs: (call) => Number(BigInt(call.start_time_ns) / 1_000_000n), lookUp: (calls) => lookUpCalls(store, calls) },
       { coversFromMs, capacity: settings.rememberedSpans },
     );
-  let inferences = createInferences(store, { capacity: settings.rememberedSpans, coversFromMs: 0 });
+  let inferences = createInferences(store, { capacity: settings.rememberedSpans, coversFromMs: 0, shard });
   const resolve = (call: LlmCall): Resolution => resolveFrom(call, inferences.at);
   const late = createLate({ store, resolve }, settings.rememberedCalls);
   const cardinality = withTextVersions(createCardinality(settings.cardinality ?? DEFAULT_LIMITS));
@@ -98,8 +100,6 @@ export function createIngest(
   let waiting = createWaiting();
   const seenVersions = createSeenVersions();
   let isInDoubt = false;
-  const { shard = 0 } = settings;
-  const isAlone = settings.shard === undefined;
   let batch = batchesOf(shard).from_batch;
   /** Slots before this one may be closed: nothing enters them any more. */
   let openSlot = 1;
@@ -183,7 +183,7 @@ export function createIngest(
     cardinality.restore(await loadVersionsSince(store, dayStartMs(nowMs)), nowMs);
 
     waiting = createWaiting();
-    inferences = createInferences(store, { capacity: settings.rememberedSpans, coversFromMs: bornMs });
+    inferences = createInferences(store, { capacity: settings.rememberedSpans, coversFromMs: bornMs, shard });
     const draft = createDraft();
     const provisional = await loadProvisionalCalls(store, batchesOf(shard), settings.maxWaiting);
     await recallAncestors(provisional.map(({ call }) => call));

@@ -1,7 +1,8 @@
 import type { Store } from '../../schemas/store.ts';
 import type { SpanIdentity } from './identity.ts';
 import type { Role, SeenInference, Tags } from './nesting.ts';
-import { likenessOf } from './strays.ts';
+import { batchesOf, OF_SHARD } from './shards.ts';
+import { likenessOf, MOST_ALIKE } from './strays.ts';
 
 /** What the store knows of how spans stand to one another: the shape that inferences.ts remembers, without anything else. */
 export type Sighting = SpanIdentity & Tags & {
@@ -46,49 +47,72 @@ export async function loadSightings(store: Store, traceIds: readonly string[]): 
 /** A response, and when the call began that had it. */
 export type AtResponse = { readonly response_id: string | null; readonly start_ms: number };
 
-/** Stored inferences with these response ids, in whichever trace, that began about when these did: other days need not be read. */
-export async function loadSightingsOfResponses(store: Store, responses: readonly AtResponse[]): Promise<Sighting[]> {
+/** Stored inferences of a shard with these response ids, in whichever trace, that began about when these did: other days need not be read. */
+export async function loadSightingsOfResponses(store: Store, shard: number, responses: readonly AtResponse[]): Promise<Sighting[]> {
   const found: Sighting[] = [];
   for (let from = 0; from < responses.length; from += CHUNK) {
     const chunk = responses.slice(from, from + CHUNK);
     const response_ids = [...new Set(chunk.flatMap(({ response_id }) => response_id ?? []))];
     if (response_ids.length === 0) continue;
-    const seconds = chunk.map(({ start_ms }) => start_ms / 1000);
     const rows = await store.select<Row>(
-      `SELECT ${INFERENCE} FROM calls WHERE response_id IN {response_ids:Array(String)} AND event_time >= {from_s:UInt32} AND event_time <= {to_s:UInt32} ${NEWEST} LIMIT ${MOST_SPANS}`,
-      { response_ids, from_s: asSeconds(Math.min(...seconds) - AROUND_S), to_s: asSeconds(Math.max(...seconds) + AROUND_S) },
+      `SELECT ${INFERENCE} FROM calls WHERE response_id IN {response_ids:Array(String)} AND ${AROUND} AND ${OF_SHARD} ${NEWEST} LIMIT ${MOST_SPANS}`,
+      { response_ids, ...around(chunk, AROUND_S), ...batchesOf(shard) },
     );
     for (const row of rows) found.push(sighting(row));
   }
   return found;
 }
 
-/** What a call may be known by in another trace (strays.ts), and when it began. */
-export type Alike = Parameters<typeof likenessOf>[0] & Pick<SeenInference, 'start_ms'>;
+/** What a call may be known by in another trace (strays.ts), who told of it, and when it began. */
+export type Alike = Parameters<typeof likenessOf>[0] & Pick<SeenInference, 'start_ms' | 'scope_name'>;
 
-/** Stored inferences that are like these, in whichever trace, and began within `aroundS` seconds of them. */
-export async function loadSightingsAlike(store: Store, calls: readonly Alike[], aroundS: number): Promise<Sighting[]> {
+/**
+ * Stored inferences of a shard that are like these, in whichever trace, and began within `aroundS` seconds of them: at most `MOST_ALIKE` of a kind in two seconds, since beyond that
+ * nobody could tell them apart. Of calls that one library alone tells of, none: whoever catches up with an hour of them would read all that are alike with every batch.
+ */
+export async function loadSightingsAlike(store: Store, shard: number, calls: readonly Alike[], aroundS: number): Promise<Sighting[]> {
   const found: Sighting[] = [];
   for (let from = 0; from < calls.length; from += CHUNK) {
-    const chunk = calls.slice(from, from + CHUNK);
-    const wanted = new Set(chunk.flatMap((call) => likenessOf(call) ?? []));
-    if (wanted.size === 0) continue;
-    const seconds = chunk.map(({ start_ms }) => start_ms / 1000);
+    const chunk = calls.slice(from, from + CHUNK).filter((call) => likenessOf(call) !== null);
+    const scopes = new Set(chunk.map(({ scope_name }) => scope_name));
+    const told = new Set<string | null>();
+    for (const scope of scopes) {
+      const rows = await store.select<Parameters<typeof likenessOf>[0]>(
+        `SELECT DISTINCT project, service_name, input_tokens, output_tokens, if(input_tokens IS NULL AND output_tokens IS NULL, session_id, NULL) AS session_id FROM calls WHERE ${ALIKE} AND scope_name != {scope:String} AND ${OF_SHARD}`,
+        { ...alike(chunk.filter(({ scope_name }) => scope_name === scope), aroundS), scope, ...batchesOf(shard) },
+      );
+      for (const row of rows) told.add(likenessOf(row));
+    }
+    const twice = chunk.filter((call) => told.has(likenessOf(call)));
+    if (twice.length === 0) continue;
+    const wanted = new Set<string | null>(twice.map(likenessOf));
     const rows = await store.select<Row>(
-      `SELECT ${INFERENCE} FROM calls WHERE service_name IN {services:Array(String)} AND event_time >= {from_s:UInt32} AND event_time <= {to_s:UInt32}
-       AND (input_tokens IN {inputs:Array(UInt64)} AND output_tokens IN {outputs:Array(UInt64)} OR input_tokens IS NULL AND output_tokens IS NULL AND session_id IN {sessions:Array(String)}) ${NEWEST} LIMIT ${MOST_SPANS}`,
-      {
-        services: [...new Set(chunk.map(({ service_name }) => service_name))],
-        inputs: [...new Set(chunk.flatMap(({ input_tokens }) => input_tokens ?? []))],
-        outputs: [...new Set(chunk.flatMap(({ output_tokens }) => output_tokens ?? []))],
-        sessions: [...new Set(chunk.flatMap(({ session_id }) => session_id ?? []))],
-        from_s: asSeconds(Math.min(...seconds) - aroundS),
-        to_s: asSeconds(Math.max(...seconds) + aroundS),
-      },
+      `SELECT * FROM (SELECT ${INFERENCE} FROM calls WHERE ${ALIKE} AND ${OF_SHARD} ${NEWEST}) ORDER BY start_ms, span_id LIMIT ${MOST_ALIKE} BY project, service_name, input_tokens, output_tokens, if(input_tokens IS NULL, session_id, NULL), intDiv(start_ms, 2000) LIMIT ${MOST_SPANS}`,
+      { ...alike(twice, aroundS), ...batchesOf(shard) },
     );
-    for (const row of rows) if (wanted.has(likenessOf(row) ?? '')) found.push(sighting(row));
+    for (const row of rows) if (wanted.has(likenessOf(row))) found.push(sighting(row));
   }
   return found;
+}
+
+const AROUND = 'event_time >= {from_s:UInt32} AND event_time <= {to_s:UInt32}';
+const ALIKE = `project IN {projects:Array(String)} AND service_name IN {services:Array(String)} AND ${AROUND}
+  AND (input_tokens IN {inputs:Array(UInt64)} AND output_tokens IN {outputs:Array(UInt64)} OR input_tokens IS NULL AND output_tokens IS NULL AND session_id IN {sessions:Array(String)})`;
+
+function around(calls: readonly Pick<SeenInference, 'start_ms'>[], aroundS: number) {
+  const seconds = calls.map(({ start_ms }) => start_ms / 1000);
+  return { from_s: asSeconds(Math.min(...seconds) - aroundS), to_s: asSeconds(Math.max(...seconds) + aroundS) };
+}
+
+function alike(calls: readonly Alike[], aroundS: number) {
+  return {
+    projects: [...new Set(calls.map(({ project }) => project))],
+    services: [...new Set(calls.map(({ service_name }) => service_name))],
+    inputs: [...new Set(calls.flatMap(({ input_tokens }) => input_tokens ?? []))],
+    outputs: [...new Set(calls.flatMap(({ output_tokens }) => output_tokens ?? []))],
+    sessions: [...new Set(calls.flatMap(({ session_id }) => session_id ?? []))],
+    ...around(calls, aroundS),
+  };
 }
 
 function asSeconds(seconds: number): number {

@@ -44,21 +44,24 @@ const FEWEST_OUTPUT_TOKENS = 2;
 /** A span and those that may be its twins are in one of these, or in two that follow one another. */
 const BUCKET_MS = 2 * START_APART_MS;
 /** Spans that are alike, in one bucket. Beyond it nobody could tell them apart. */
-const MOST_ALIKE = 64;
+export const MOST_ALIKE = 64;
 
 /** @param capacity inferences remembered in each of two generations. */
 export function createStrays(capacity: number, { nesting, link, unlink }: Pick<TwinFinder, 'link' | 'unlink'> & { readonly nesting: Pick<Nesting, 'above'> }): Strays {
   /** Most have one span, and then it is that. */
-  const buckets = createGenerations<SpanNode | SpanNode[]>(capacity);
+  const buckets = createGenerations<SpanNode | Bucket>(capacity);
   const unclear = new WeakSet<SpanNode>();
   let pending = new Set<SpanNode>();
 
-  const put = (key: string, node: SpanNode): void => {
+  const put = (key: string, node: Candidate): void => {
     const bucket = buckets.get(key);
     if (bucket === undefined) buckets.set(key, node);
     else if (bucket === node) return;
-    else if (!Array.isArray(bucket)) buckets.set(key, [bucket, node]);
-    else if (bucket.length <= MOST_ALIKE && !bucket.includes(node)) bucket.push(node);
+    else if (!('nodes' in bucket)) buckets.set(key, { nodes: [bucket, node], scope: scopeOf(bucket) === scopeOf(node) ? scopeOf(node) : null });
+    else if (bucket.nodes.length <= MOST_ALIKE && !bucket.nodes.includes(node)) {
+      bucket.nodes.push(node);
+      if (bucket.scope !== scopeOf(node)) bucket.scope = null;
+    }
   };
 
   /** The inferences that this one, or a twin of it that is known for certain, could be. Null: more than can be compared. */
@@ -70,8 +73,10 @@ export function createStrays(capacity: number, { nesting, link, unlink }: Pick<T
         for (const at of bucketsAround(member.inference)) {
           const bucket = buckets.get(bucketKey(likeness, at));
           if (bucket === undefined || bucket === node) continue;
-          const alike = Array.isArray(bucket) ? bucket : [bucket];
-          if (alike.length > MOST_ALIKE && alike.some(({ inference }) => inference?.scope_name !== member.inference.scope_name)) return null;
+          const { nodes: alike, scope } = 'nodes' in bucket ? bucket : { nodes: [bucket], scope: scopeOf(bucket) };
+          // One library alone: nothing to compare, however many there are.
+          if (scope === scopeOf(member)) continue;
+          if (alike.length > MOST_ALIKE) return null;
           for (const other of alike) if (isPossibleTwin(member, other)) found.add(other);
         }
       }
@@ -157,6 +162,13 @@ export function createStrays(capacity: number, { nesting, link, unlink }: Pick<T
     },
     isUnclear: (node) => unclear.has(node),
   };
+}
+
+/** Spans that are alike, of one library or (null) of several. */
+type Bucket = { readonly nodes: SpanNode[]; scope: string | null };
+
+function scopeOf({ inference }: SpanNode): string {
+  return inference?.scope_name ?? '';
 }
 
 type Candidate = SpanNode & { readonly inference: SeenInference };

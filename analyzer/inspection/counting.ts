@@ -27,7 +27,7 @@ const EMPTY: Store = {
 };
 
 export function createCounting(spans: readonly NormalisedSpan[]): Counting {
-  const inferences = createInferences(EMPTY, { capacity: Number.MAX_SAFE_INTEGER, coversFromMs: 0 });
+  const inferences = createInferences(EMPTY, { capacity: Number.MAX_SAFE_INTEGER, coversFromMs: 0, shard: 0 });
   const inHand = new Map<string, { readonly stored: undefined }>();
   // Relatives first, as ingest sees them.
   for (const read of spans) if (read.kind === 'relative' && read.candidate === null) inferences.seeRelative(spanKey(read.relative), read.relative);

@@ -50,7 +50,7 @@ type Outcome = { readonly calls: number; readonly counted: number; readonly wron
 function outcomeOf(traffic: Traffic, inOrder: (spans: readonly LlmCall[]) => readonly LlmCall[] = (spans) => spans): Outcome {
   const { spans: sent, call } = make(traffic);
   const spans = inOrder(sent);
-  const inferences = createInferences(EMPTY, { capacity: 100_000, coversFromMs: 0 });
+  const inferences = createInferences(EMPTY, { capacity: 100_000, coversFromMs: 0, shard: 0 });
   for (let from = 0; from < spans.length; from += BATCH) {
     for (const span of spans.slice(from, from + BATCH)) inferences.seeInference(spanKey(span), span, '');
     inferences.changes(new Map());

@@ -4,6 +4,7 @@ import { createNormaliser } from '../../../analyzer/normalise.ts';
 import type { LogMessage } from '../../../schemas/log.ts';
 import type { AttributeValue, OtlpSpan } from '../../../schemas/otlp.ts';
 import { ARRIVED_MS, ARRIVED_SLOT, expectExactLedger, from, id, inference, openIngesting, TAGS, traces, wrapper, type Ingesting } from './ingesting.ts';
+import type { Store } from '../../../schemas/store.ts';
 import { STARTED_MS } from '../spans.ts';
 
 let on: Ingesting;
@@ -138,5 +139,46 @@ describe('two calls at the same time', () => {
   it('are two where one turns out to have a client of its own', async () => {
     const own: Sent = { library: 'client', span: inference(5, { ...TOKENS, 'gen_ai.response.id': 'msg_0155bc24fae1c8653f7ae5d9' }, { ...under(2), ...at(15, 998) }) };
     await inAllWays([root(), chain(), client(), own], async () => expect(await roles()).toEqual({ 2: 'wrapper', 3: 'call', 5: 'call' }), ['together', 'backwards']);
+  });
+});
+
+describe('a loop that was started after they were stored', () => {
+  const trace = (number: number): Partial<OtlpSpan> => ({ trace_id: number.toString(16).padStart(32, '7') });
+  const alike = (library: string, from: number, count: number): Sent[] => Array.from({ length: count }, (_, index) => ({ library, span: inference(from + index, TOKENS, { ...trace(from + index), ...at(index, 900 + index) }) }));
+
+  /** How many rows it reads to write them. */
+  const readFor = async (sent: readonly Sent[]): Promise<number> => {
+    let rows = 0;
+    const through: Store = {
+      ...on.store,
+      async select<Row>(...asked: Parameters<Store['select']>) {
+        const found = await on.store.select<Row>(...asked);
+        rows += found.length;
+        return found;
+      },
+    };
+    const ingest = await on.start({}, ARRIVED_MS, through);
+    rows = 0;
+    await ingest.write(request(sent));
+    return rows;
+  };
+
+  it('reads none that are alike where one library alone tells of them, however many there are', async () => {
+    await (await on.fresh()).write(request(alike('client', 1_000, 400)));
+    expect(await readFor(alike('client', 5_000, 20))).toBeLessThan(20);
+  });
+
+  it('reads as many as could be told apart where two do', async () => {
+    await (await on.fresh()).write(request([...alike('client', 1_000, 400), ...alike('langchain', 2_000, 400)]));
+    const read = await readFor(alike('client', 5_000, 20));
+    expect(read).toBeGreaterThan(0);
+    expect(read).toBeLessThan(200);
+  });
+
+  it('leaves alone what is in the shard of another', async () => {
+    await on.fresh();
+    await (await on.start({ shard: 1 })).write(request([root(), chain()]));
+    await (await on.start({ shard: 2 }, ARRIVED_MS + 1_000)).write(request([client()], ARRIVED_MS + 1_000));
+    expect(await roles()).toEqual({ 2: 'call', 3: 'call' });
   });
 });
