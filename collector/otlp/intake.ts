@@ -43,7 +43,7 @@ export function otlpIntake(path: string, header: ReadHeader, look: Look): Intake
       const request = { signal, encoding: wire.encoding, body } as const;
       const seen = look(request);
       // Spans that were refused travel along to the ledger.
-      const message = 'groups' in seen ? { ...request, decoded: seen } : request;
+      const message = 'groups' in seen ? { ...request, decoded: seen } : seen.protobuf === undefined ? request : ({ ...request, encoding: 'protobuf', body: seen.protobuf } as const);
       return { message: seen.received === 0 ? null : message, answer: success(wire, seen), unstorable: (reason) => success(wire, { ...seen, rejected: new Map([[reason, seen.received]]) }) };
     },
   };

@@ -2,6 +2,7 @@ import type { LogMessage } from '../../schemas/log.ts';
 import type { Decoded } from '../../schemas/otlp.ts';
 import { decode } from './decode.ts';
 import { SPAN_ID_BYTES, TRACE_ID_BYTES, type SpanFault } from './ids.ts';
+import { jsonToProtobuf } from './json-to-protobuf.ts';
 import { FIXED32, FIXED64, LENGTH, MAX_DEPTH, MAX_ELEMENTS, VARINT } from './wire.ts';
 
 /**
@@ -10,11 +11,17 @@ import { FIXED32, FIXED64, LENGTH, MAX_DEPTH, MAX_ELEMENTS, VARINT } from './wir
  *
  * Whatever it does not know for certain it leaves to the decoder: fields of another wire type, groups, lengths past the end. So it cannot judge otherwise than the decoder, whose words the sender gets; `test/collector/otlp/skim.test.ts` holds the two against each other.
  */
-export type Counted = Pick<Decoded, 'signal' | 'received' | 'rejected'>;
+export type Counted = Pick<Decoded, 'signal' | 'received' | 'rejected'> & {
+  /** What was sent as JSON. */
+  readonly protobuf?: Uint8Array;
+};
 
-/** Like `decode`, with the same errors; what had to be decoded to be counted (JSON) is handed on as it was decoded. Throws PermanentError. */
+/** Like `decode`, with the same errors; what had to be decoded to be counted is handed on as it was decoded. Throws PermanentError. */
 export function skim(request: Pick<LogMessage, 'signal' | 'encoding' | 'body'>): Counted | Decoded {
-  return (request.encoding === 'protobuf' ? count(request.signal, request.body) : null) ?? decode(request);
+  if (request.encoding === 'protobuf') return count(request.signal, request.body) ?? decode(request);
+  const protobuf = jsonToProtobuf(request);
+  const counted = protobuf === null ? null : count(request.signal, protobuf);
+  return protobuf === null || counted === null ? decode(request) : { ...counted, protobuf };
 }
 
 /** A message of OTLP: its fields by number. Others are stepped over. */

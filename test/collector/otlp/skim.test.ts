@@ -109,9 +109,11 @@ describe('a request that is skimmed', () => {
     expectTheSame('traces', request([...ids, ...field(9, field(2, value))]));
   });
 
-  it('is decoded where it is JSON, and handed on so', () => {
-    const body = Buffer.from(JSON.stringify({ resourceSpans: [{ scopeSpans: [{ spans: [{ traceId: '07'.repeat(16), spanId: '07'.repeat(8) }] }] }] }));
-    expect(skim({ signal: 'traces', encoding: 'json', body })).toMatchObject({ received: 1, groups: [{ spans: [{ span_id: '07'.repeat(8) }] }] });
+  it('becomes protobuf where it is plain JSON, and is decoded where it is not, and handed on so', () => {
+    const body = (kind: unknown) => Buffer.from(JSON.stringify({ resourceSpans: [{ scopeSpans: [{ spans: [{ traceId: '07'.repeat(16), spanId: '07'.repeat(8), kind }] }] }] }));
+    const skimmed = skim({ signal: 'traces', encoding: 'json', body: body(3) });
+    expect(skimmed).toEqual({ signal: 'traces', received: 1, rejected: new Map(), protobuf: expect.any(Buffer) });
+    expect(skim({ signal: 'traces', encoding: 'json', body: body('SPAN_KIND_CLIENT') })).toMatchObject({ received: 1, groups: [{ spans: [{ span_id: '07'.repeat(8) }] }] });
   });
 
   it('is explained where it is of the other signal', () => {
