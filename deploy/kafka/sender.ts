@@ -45,6 +45,8 @@ export async function openSender(settings: KafkaSettings, maxBatchBytes: number)
     ...(sasl === null ? {} : { sasl: { ...sasl, mechanism: MECHANISMS[sasl.mechanism] } }),
     serializers: { headerKey: bytesOf, headerValue: bytesOf },
   });
+  // A broker that goes away while we log in has its connection closed, and then its failure told to nobody, which would end the process. Whoever waited has heard of it.
+  producer.connections.on('connecting', ({ connection }) => void connection.on('error', () => undefined));
   try {
     await producer.metadata({ topics: [] });
   } catch (error) {

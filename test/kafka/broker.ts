@@ -64,14 +64,16 @@ function runs(command: string, args: readonly string[]): boolean {
   return spawnSync(command, args, { stdio: 'ignore' }).status === 0;
 }
 
-export async function startBroker(overrides: Readonly<Record<string, string>> = {}): Promise<Broker> {
+/** @param given.scram passwords of users that log in by SCRAM-SHA-512. `secure`: a second listener, with TLS, at this port. */
+export async function startBroker(overrides: Readonly<Record<string, string>> = {}, given: { readonly scram?: Readonly<Record<string, string>>; readonly secure?: number } = {}): Promise<Broker> {
   await fetchJars();
   const data = await mkdtemp(join(tmpdir(), 'culprit-kafka-'));
   const [port, controllerPort] = [await freePort(), await freePort()];
   const properties = join(data, 'server.properties');
-  await writeFile(properties, propertiesOf({ ...settingsOf(data, port, controllerPort), ...overrides }));
+  await writeFile(properties, propertiesOf({ ...settingsOf(data, port, controllerPort, given.secure), ...overrides }));
+  const scram = Object.entries(given.scram ?? {}).flatMap(([name, password]) => ['--add-scram', `SCRAM-SHA-512=[name=${name},password=${password}]`]);
   // The cluster id is any 16 bytes in base64url.
-  await javaToEnd(['-Xmx64m', '-XX:TieredStopAtLevel=1', '-cp', `${CACHE}/*`, 'kafka.tools.StorageTool', 'format', '-t', 'MkU3OEVBNTcwNTJENDM2Qg', '-c', properties]);
+  await javaToEnd(['-Xmx64m', '-XX:TieredStopAtLevel=1', '-cp', `${CACHE}/*`, 'kafka.tools.StorageTool', 'format', '-t', 'MkU3OEVBNTcwNTJENDM2Qg', '-c', properties, ...scram]);
 
   let running: { child: ChildProcess; ended: Promise<void> } | null = null;
   const launch = async (): Promise<void> => {
@@ -81,7 +83,7 @@ export async function startBroker(overrides: Readonly<Record<string, string>> = 
     let said = '';
     await new Promise<void>((resolve, reject) => {
       const timer = setTimeout(() => reject(new Error(`the broker has not started: ${said.slice(-1_000)}`)), START_TIMEOUT_MS);
-      child.once('close', () => reject(new Error(`the broker ended: ${said.slice(-3_000)}`)));
+      child.once('close', () => reject(new Error(`the broker ended: ${said.split('\n').filter((line) => /ERROR|FATAL|Exception/.test(line)).join('\n').slice(0, 3_000)}`)));
       const hear = (chunk: unknown): void => {
         // Bounded: a broker talks all day.
         said = `${said}${String(chunk)}`.slice(-20_000);
@@ -111,13 +113,14 @@ export async function startBroker(overrides: Readonly<Record<string, string>> = 
   };
 }
 
-function settingsOf(data: string, port: number, controllerPort: number): Record<string, string> {
+function settingsOf(data: string, port: number, controllerPort: number, secure?: number): Record<string, string> {
+  const more = secure === undefined ? '' : `,SECURE://127.0.0.1:${secure}`;
   return {
     'process.roles': 'broker,controller',
     'node.id': '1',
     'controller.quorum.voters': `1@127.0.0.1:${controllerPort}`,
-    listeners: `PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}`,
-    'advertised.listeners': `PLAINTEXT://127.0.0.1:${port}`,
+    listeners: `PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}${more}`,
+    'advertised.listeners': `PLAINTEXT://127.0.0.1:${port}${more}`,
     'controller.listener.names': 'CONTROLLER',
     'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT',
     'inter.broker.listener.name': 'PLAINTEXT',
