@@ -1,5 +1,5 @@
-import { audit } from '../analyzer/look/audit.ts';
-import { selectHistory, type AuditHistory } from '../analyzer/look/audit-history.ts';
+import { audit } from '../analyzer/look/audit/audit.ts';
+import { selectHistory, type AuditHistory } from '../analyzer/look/audit/history.ts';
 import type { AuditOrder, Audits } from '../api/audit.ts';
 import type { AuditResult } from '../schemas/audit.ts';
 import type { Clock } from '../schemas/clock.ts';

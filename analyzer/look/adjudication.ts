@@ -1,5 +1,5 @@
 import type { Alert } from '../../schemas/alert.ts';
-import type { ModelPage } from './drift-watch.ts';
+import type { ModelPage } from './drift/watch.ts';
 import { CARRIERS, type FactorName } from './factors.ts';
 import { slotStartMs } from '../slots.ts';
 

@@ -3,7 +3,7 @@ import { ComparisonSettings, type Evidence, type Stratum } from '../../schemas/e
 import { PermanentError } from '../../schemas/errors.ts';
 import type { Store } from '../../schemas/store.ts';
 import type { ComparisonIdentity, ComparisonSnapshot, SlotOutcome } from './comparison.ts';
-import type { DetectorSnapshot } from './drift-detector.ts';
+import type { DetectorSnapshot } from './drift/detector.ts';
 import type { FactorName } from './factors.ts';
 import type { PromptKey } from './observations.ts';
 import { slotStartMs } from '../slots.ts';

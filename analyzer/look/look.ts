@@ -1,13 +1,13 @@
 import type { MixSettings } from '../../schemas/mix-settings.ts';
 import type { Store } from '../../schemas/store.ts';
 import { createLookRows, loadAlertStates, loadComparisons, loadHistory, loadProgress, type AlertState, type LookRows } from './look-store.ts';
-import { createDriftWatch, type DriftEvent, type DriftWatch } from './drift-watch.ts';
+import { createDriftWatch, type DriftEvent, type DriftWatch } from './drift/watch.ts';
 import { factorsWith } from './factors.ts';
 import { WAITING_SLOTS } from './newcomers.ts';
 import { bySlot, selectActivity, selectSeenValues, type Activity, type PromptKey } from './observations.ts';
-import { createPromptDrift, type PromptDrift } from './prompt-drift.ts';
+import { createPromptDrift, type PromptDrift } from './drift/prompt.ts';
 import { createPromptWatch, type PromptEvent, type PromptWatch } from './prompt-watch.ts';
-import { selectPulse } from './pulse.ts';
+import { selectPulse } from './drift/pulse.ts';
 import { createRangeRows } from './range-rows.ts';
 import type { MetricPolicy } from './references.ts';
 import { slotOf, SLOTS_PER_DAY } from '../slots.ts';

@@ -1,12 +1,12 @@
 import type { Alert } from '../../schemas/alert.ts';
 import type { Store } from '../../schemas/store.ts';
-import type { Bystander } from './drift-alert.ts';
+import type { Bystander } from './drift/alert.ts';
 import type { Change } from './coincidence.ts';
 import { factorNamed, toldAs, type Factor, type FactorName } from './factors.ts';
 import { ALERT_RESOLVED, loadAlertStates, type AlertState, type LookRows, type StoredComparison } from './look-store.ts';
 import { createNewcomers, firstStartMs, TEN_MINUTES, type Newcomers, type Welcome } from './newcomers.ts';
 import type { Activity, PromptKey } from './observations.ts';
-import type { RecentChange } from './prompt-drift-alert.ts';
+import type { RecentChange } from './drift/prompt-alert.ts';
 import type { RangeRows } from './range-rows.ts';
 import type { MetricPolicy } from './references.ts';
 import { createRollout, type Rollout, type RolloutSettings } from './rollout.ts';

@@ -9,7 +9,7 @@ import { lastSlotOf, strataOver } from './before-after.ts';
 import { coincidenceOf, type Change } from './coincidence.ts';
 import type { Comparison, Evidence } from './comparison.ts';
 import { tapeNeedOf } from './cutover.ts';
-import type { ModelPage } from './drift-watch.ts';
+import type { ModelPage } from './drift/watch.ts';
 import { factorNamed, toldAs } from './factors.ts';
 import { guardsOf, type Split } from './guards.ts';
 import { ALERT_RESOLVED, loadStrata, type AlertState, type LookRows } from './look-store.ts';

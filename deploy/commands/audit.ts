@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as later } from 'node:timers/promises';
 import { z } from 'zod';
-import { selectHistory, type AuditHistory } from '../../analyzer/look/audit-history.ts';
+import { selectHistory, type AuditHistory } from '../../analyzer/look/audit/history.ts';
 import type { Reading } from '../../analyzer/ingest/reading.ts';
 import { SLOT_MS } from '../../analyzer/slots.ts';
 import { USUAL_AUDIT } from '../../api/audit.ts';

@@ -1,4 +1,4 @@
-import { rehearse, type Rehearsal, type RehearsalRequest } from '../../analyzer/look/rehearsal.ts';
+import { rehearse, type Rehearsal, type RehearsalRequest } from '../../analyzer/look/audit/rehearsal.ts';
 import { ConfigFile } from '../../schemas/config.ts';
 import { metricSettingsFor } from '../../schemas/metric-settings.ts';
 import { observationsOf, type Call } from '../simulation/traffic.ts';

@@ -1,9 +1,9 @@
-import type { Alert } from '../../schemas/alert.ts';
-import { alertIdOf, linksOf } from './alerting.ts';
-import type { ComparisonIdentity } from './comparison.ts';
-import type { DriftFinding } from './drift-alert.ts';
-import type { FactorName } from './factors.ts';
-import { quantileNameOf, summaryOf } from './summary.ts';
+import type { Alert } from '../../../schemas/alert.ts';
+import { alertIdOf, linksOf } from '../alerting.ts';
+import type { ComparisonIdentity } from '../comparison.ts';
+import type { DriftFinding } from './alert.ts';
+import type { FactorName } from '../factors.ts';
+import { quantileNameOf, summaryOf } from '../summary.ts';
 
 /** Something that changed on a prompt, and when. */
 export type RecentChange = { readonly factor: FactorName; readonly value: string; readonly at_ms: number };

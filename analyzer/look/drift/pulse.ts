@@ -1,6 +1,6 @@
-import type { Store } from '../../schemas/store.ts';
-import { ATTRIBUTED, JUDGED, ROUTE, type PromptKey } from './observations.ts';
-import { SLOTS_PER_HOUR } from '../slots.ts';
+import type { Store } from '../../../schemas/store.ts';
+import { ATTRIBUTED, JUDGED, ROUTE, type PromptKey } from '../observations.ts';
+import { SLOTS_PER_HOUR } from '../../slots.ts';
 
 /**
  * The pulse of all prompts: counts by slot, request model and route, made in the store, because it is read for everything all the time.

@@ -1,14 +1,14 @@
-import { derivedId } from '../../schemas/derived-id.ts';
-import type { ComparisonSettings } from '../../schemas/evidence.ts';
-import type { AlertRecord } from './alert-record.ts';
-import type { ComparisonIdentity } from './comparison.ts';
-import type { Bystander, Culprit } from './drift-alert.ts';
-import { readingOf, seriesName, seriesOf, type Series } from './drift-series.ts';
-import type { PromptKey } from './observations.ts';
+import { derivedId } from '../../../schemas/derived-id.ts';
+import type { ComparisonSettings } from '../../../schemas/evidence.ts';
+import type { AlertRecord } from '../alert-record.ts';
+import type { ComparisonIdentity } from '../comparison.ts';
+import type { Bystander, Culprit } from './alert.ts';
+import { readingOf, seriesName, seriesOf, type Series } from './series.ts';
+import type { PromptKey } from '../observations.ts';
 import { merged, type Place, type Pulse } from './pulse.ts';
-import type { MetricPolicy } from './references.ts';
-import { SLOT_MS, slotStartMs } from '../slots.ts';
-import { addRatio, advanceDrift, driftEvidence, isGrouped, leftOutWith, noDrift, type DriftState } from '../statistics/drift.ts';
+import type { MetricPolicy } from '../references.ts';
+import { SLOT_MS, slotStartMs } from '../../slots.ts';
+import { addRatio, advanceDrift, driftEvidence, isGrouped, leftOutWith, noDrift, type DriftState } from '../../statistics/drift.ts';
 
 /** One request model, or one provider with all its models, watched over all prompts. */
 export type Detector = {

@@ -1,17 +1,17 @@
-import type { Alert } from '../../schemas/alert.ts';
-import { derivedId } from '../../schemas/derived-id.ts';
-import type { Stratum } from '../../schemas/evidence.ts';
-import type { Told } from './adjudication.ts';
-import { linksOf } from './alerting.ts';
-import type { ComparisonIdentity } from './comparison.ts';
-import type { FactorName } from './factors.ts';
-import { countsOf, readingOf, seriesName, type DriftReading, type Series } from './drift-series.ts';
+import type { Alert } from '../../../schemas/alert.ts';
+import { derivedId } from '../../../schemas/derived-id.ts';
+import type { Stratum } from '../../../schemas/evidence.ts';
+import type { Told } from '../adjudication.ts';
+import { linksOf } from '../alerting.ts';
+import type { ComparisonIdentity } from '../comparison.ts';
+import type { FactorName } from '../factors.ts';
+import { countsOf, readingOf, seriesName, type DriftReading, type Series } from './series.ts';
 import type { Pulse } from './pulse.ts';
-import type { MetricPolicy } from './references.ts';
-import { slotStartMs } from '../slots.ts';
-import { quantileNameOf, summaryOf } from './summary.ts';
-import { driftHeadline, driftOnset } from '../statistics/drift.ts';
-import { effectOf, type Measured } from '../statistics/headline-effect.ts';
+import type { MetricPolicy } from '../references.ts';
+import { slotStartMs } from '../../slots.ts';
+import { quantileNameOf, summaryOf } from '../summary.ts';
+import { driftHeadline, driftOnset } from '../../statistics/drift.ts';
+import { effectOf, type Measured } from '../../statistics/headline-effect.ts';
 
 /** From a crossing to an alert: what moved, since when, by how much, and who is not to blame. */
 

@@ -1,6 +1,6 @@
-import { seriesName } from './drift-series.ts';
+import { seriesName } from './series.ts';
 import type { Place, Pulse } from './pulse.ts';
-import { SLOTS_PER_HOUR } from '../slots.ts';
+import { SLOTS_PER_HOUR } from '../../slots.ts';
 
 /**
  * The pulse of the last hour, summed over slots for each metric, prompt and route. What a model is held against is learnt from it at every half hour,

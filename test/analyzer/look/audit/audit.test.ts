@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { audit, type AuditRequest } from '../../../analyzer/look/audit.ts';
-import { ConfigFile } from '../../../schemas/config.ts';
-import { metricSettingsFor } from '../../../schemas/metric-settings.ts';
-import { callsOf, observationsOf, scenario } from '../../simulation/traffic.ts';
+import { audit, type AuditRequest } from '../../../../analyzer/look/audit/audit.ts';
+import { ConfigFile } from '../../../../schemas/config.ts';
+import { metricSettingsFor } from '../../../../schemas/metric-settings.ts';
+import { callsOf, observationsOf, scenario } from '../../../simulation/traffic.ts';
 
 const config = ConfigFile.parse({});
 const goOn = () => Promise.resolve(true);

@@ -1,15 +1,15 @@
-import type { Alert } from '../../schemas/alert.ts';
-import { derivedId } from '../../schemas/derived-id.ts';
-import type { Store } from '../../schemas/store.ts';
-import { createAlertRecord } from './alert-record.ts';
-import { createDetector, detectorName, fileOf, isOfProvider, isOpen, learn, placeOf, placesOf, restoreDetector, step, type Claim, type Detector, type DetectorFile } from './drift-detector.ts';
-import { accused, driftAlertOf, findDrift, saysWho, type Bystander } from './drift-alert.ts';
-import { loadAlertStates, loadDetectors, type AlertState, type LookRows } from './look-store.ts';
-import { bySlot, type PromptKey } from './observations.ts';
+import type { Alert } from '../../../schemas/alert.ts';
+import { derivedId } from '../../../schemas/derived-id.ts';
+import type { Store } from '../../../schemas/store.ts';
+import { createAlertRecord } from '../alert-record.ts';
+import { createDetector, detectorName, fileOf, isOfProvider, isOpen, learn, placeOf, placesOf, restoreDetector, step, type Claim, type Detector, type DetectorFile } from './detector.ts';
+import { accused, driftAlertOf, findDrift, saysWho, type Bystander } from './alert.ts';
+import { loadAlertStates, loadDetectors, type AlertState, type LookRows } from '../look-store.ts';
+import { bySlot, type PromptKey } from '../observations.ts';
 import { merged, selectPulse, selectResponseModel, type Pulse } from './pulse.ts';
 import { createPulseMemory, HALF_HOUR, UNSETTLED } from './pulse-memory.ts';
-import type { MetricPolicy } from './references.ts';
-import { slotOf, slotStartMs, SLOTS_PER_DAY, SLOTS_PER_HOUR } from '../slots.ts';
+import type { MetricPolicy } from '../references.ts';
+import { slotOf, slotStartMs, SLOTS_PER_DAY, SLOTS_PER_HOUR } from '../../slots.ts';
 
 /**
  * Watches every request model over all prompts that ask for it, each against its own hour before: an outage or a quietly changed model

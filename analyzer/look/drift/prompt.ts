@@ -1,23 +1,23 @@
-import type { Alert } from '../../schemas/alert.ts';
-import { derivedId } from '../../schemas/derived-id.ts';
-import type { ComparisonSettings } from '../../schemas/evidence.ts';
-import type { MixSettings } from '../../schemas/mix-settings.ts';
-import type { Store } from '../../schemas/store.ts';
-import { takenBack } from './adjudication.ts';
-import { createAlertRecord, type AlertRecord } from './alert-record.ts';
-import type { ComparisonIdentity } from './comparison.ts';
-import { findDrift } from './drift-alert.ts';
-import { readingOf, seriesName, seriesOf, type Series } from './drift-series.ts';
-import type { DriftEvent, ModelPage } from './drift-watch.ts';
-import { loadAlertStates, loadPromptAlarms, type AlertState, type LookRows } from './look-store.ts';
-import { mixOf, withMix } from './mix.ts';
-import { bySlot, type PromptKey } from './observations.ts';
-import { promptDriftAlertOf, type RecentChange } from './prompt-drift-alert.ts';
+import type { Alert } from '../../../schemas/alert.ts';
+import { derivedId } from '../../../schemas/derived-id.ts';
+import type { ComparisonSettings } from '../../../schemas/evidence.ts';
+import type { MixSettings } from '../../../schemas/mix-settings.ts';
+import type { Store } from '../../../schemas/store.ts';
+import { takenBack } from '../adjudication.ts';
+import { createAlertRecord, type AlertRecord } from '../alert-record.ts';
+import type { ComparisonIdentity } from '../comparison.ts';
+import { findDrift } from './alert.ts';
+import { readingOf, seriesName, seriesOf, type Series } from './series.ts';
+import type { DriftEvent, ModelPage } from './watch.ts';
+import { loadAlertStates, loadPromptAlarms, type AlertState, type LookRows } from '../look-store.ts';
+import { mixOf, withMix } from '../mix.ts';
+import { bySlot, type PromptKey } from '../observations.ts';
+import { promptDriftAlertOf, type RecentChange } from './prompt-alert.ts';
 import { merged, selectPulse, type Pulse } from './pulse.ts';
 import { HALF_HOUR, UNSETTLED } from './pulse-memory.ts';
-import type { MetricPolicy } from './references.ts';
-import { SLOT_MS, slotOf, slotStartMs, SLOTS_PER_DAY, SLOTS_PER_HOUR } from '../slots.ts';
-import { addRatio, advanceDrift, driftEvidence, driftHeadline, noDrift, type DriftState } from '../statistics/drift.ts';
+import type { MetricPolicy } from '../references.ts';
+import { SLOT_MS, slotOf, slotStartMs, SLOTS_PER_DAY, SLOTS_PER_HOUR } from '../../slots.ts';
+import { addRatio, advanceDrift, driftEvidence, driftHeadline, noDrift, type DriftState } from '../../statistics/drift.ts';
 
 /**
  * Watches every prompt by itself against its own hour before: what gets worse long after the last change, or with no change at all. It names no

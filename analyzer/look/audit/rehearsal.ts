@@ -1,11 +1,11 @@
-import type { ComparisonSettings, Stratum } from '../../schemas/evidence.ts';
-import { findingOf, isPastThreshold } from './alerting.ts';
-import { createComparison } from './comparison.ts';
-import { factorNamed } from './factors.ts';
-import { bySlot, type CallObservation, type ScoreObservation } from './observations.ts';
-import { openComparison } from './opening.ts';
-import type { MetricPolicy } from './references.ts';
-import { SLOTS_PER_HOUR } from '../slots.ts';
+import type { ComparisonSettings, Stratum } from '../../../schemas/evidence.ts';
+import { findingOf, isPastThreshold } from '../alerting.ts';
+import { createComparison } from '../comparison.ts';
+import { factorNamed } from '../factors.ts';
+import { bySlot, type CallObservation, type ScoreObservation } from '../observations.ts';
+import { openComparison } from '../opening.ts';
+import type { MetricPolicy } from '../references.ts';
+import { SLOTS_PER_HOUR } from '../../slots.ts';
 
 /**
  * One rollout of a version from rows in memory to its evidence, by the code that the look runs: opened when the candidate is first seen, fed

@@ -1,7 +1,7 @@
-import type { MetricSettings } from '../../schemas/evidence.ts';
+import type { MetricSettings } from '../../../schemas/evidence.ts';
 import type { Pulse } from './pulse.ts';
-import type { MetricPolicy } from './references.ts';
-import { driftMetricOf, driftRatio, type Counts } from '../statistics/drift.ts';
+import type { MetricPolicy } from '../references.ts';
+import { driftMetricOf, driftRatio, type Counts } from '../../statistics/drift.ts';
 
 /** One metric of one prompt on one route, with the hour that it is held against. */
 export type Series = {

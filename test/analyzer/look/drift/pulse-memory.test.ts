@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { createPulseMemory } from '../../../analyzer/look/pulse-memory.ts';
-import type { Pulse } from '../../../analyzer/look/pulse.ts';
-import { seeded } from '../../statistics/traffic.ts';
+import { createPulseMemory } from '../../../../analyzer/look/drift/pulse-memory.ts';
+import type { Pulse } from '../../../../analyzer/look/drift/pulse.ts';
+import { seeded } from '../../../statistics/traffic.ts';
 
 const place = { project: 'p', environment: 'e', by: 'model', of: 'm' } as const;
 const served = { project: 'p', environment: 'e', request_model: 'm', version: 'v1', provider: 'q' };
