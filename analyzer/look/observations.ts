@@ -19,12 +19,13 @@ export type Surroundings = {
 /** How many calls of each version and model became complete in each slot; `response_model` is empty where none was named. */
 export type Activity = PromptKey & Surroundings & { readonly slot: number; readonly version: string; readonly request_model: string; readonly response_model: string; readonly calls: number };
 
-export type CallObservation = CallReading & Surroundings & {
+type Observation = Surroundings & {
   readonly slot: number;
   readonly version: string;
   readonly trace_id: string;
   readonly span_id: string;
   readonly session_id: string | null;
+  /** Start of the call. */
   readonly start_ms: number;
   readonly request_model: string;
   /** The request model where the response names none. */
@@ -33,22 +34,10 @@ export type CallObservation = CallReading & Surroundings & {
   readonly route: string;
 };
 
-export type ScoreObservation = Surroundings & {
-  readonly slot: number;
-  readonly name: string;
-  readonly value: number;
-  readonly data_type: string;
-  readonly version: string;
-  readonly trace_id: string;
-  readonly span_id: string;
-  readonly session_id: string | null;
-  /** Start of the call that is judged. */
-  readonly start_ms: number;
-  readonly request_model: string;
-  readonly response_model: string;
-  readonly operation: string;
-  readonly route: string;
-};
+export type CallObservation = CallReading & Observation;
+
+/** Of the call that is judged. */
+export type ScoreObservation = Observation & { readonly name: string; readonly value: number; readonly data_type: string };
 
 export const ROUTE = `arrayStringConcat(arraySort(arrayMap(key -> concat(key, '=', stratum_attributes[key]), mapKeys(stratum_attributes))), ' ')`;
 const OF_PROMPT = `project = {project:String} AND environment = {environment:String} AND prompt_name = {prompt_name:String}`;

@@ -1,27 +1,17 @@
 import { readFile } from 'node:fs/promises';
-import type { Browser, Page } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { findChromium, launchBrowser, listen } from './browser.ts';
-import { openApi, type TestApi } from './server.ts';
+import type { Page } from 'playwright-core';
+import { describe, expect, test } from 'vitest';
+import { withPages } from './pages.ts';
+import { openApi } from './server.ts';
 import { randomFrom, seedRollout } from './traffic.ts';
 
 /** The way of an analyst in a real browser: a prompt, its matrix, a comparison, SQL, the data; and states that are huge. */
-const executable = findChromium();
-if (executable === null && process.env.CI === 'true') throw new Error('CI must have Chromium: set CHROMIUM_PATH');
-
 const nowMs = Math.floor(Date.now() / 1000) * 1000;
 const long = `${'very-long-'.repeat(51)}ab`;
 
 describe('the page for analysts', { timeout: 60_000 }, () => {
-  let api: TestApi;
-  let browser: Browser;
-  let server: { address: string; close: () => Promise<void> };
-  let page: Page;
-  let complaints: string[];
-
-  beforeAll(async () => {
-    if (executable === null) return;
-    api = await openApi({ heartbeatMs: 200 }, nowMs);
+  const pages = withPages(async () => {
+    const api = await openApi({ heartbeatMs: 200 }, nowMs);
     await seedRollout(
       api.store,
       { prompt: 'refund-agent', baseline: { version: 'v1', share: 0.5, errorRate: 0.01, medianMs: 900, quality: 0.86 }, candidate: { version: 'v2', share: 0.5, errorRate: 0.2, medianMs: 880, quality: 0.85 }, beganMs: nowMs - 50 * 60_000, callsPerMinute: 40, raisesAlert: false },
@@ -29,34 +19,12 @@ describe('the page for analysts', { timeout: 60_000 }, () => {
       randomFrom(5),
     );
     await api.store.insert('version_events', [{ project: 'default', prompt_name: 'refund-agent', version: 'v2', event_id: 'ver_1', at_ms: nowMs - 55 * 60_000, kind: 'label_set', source: 'langfuse', actor: 'mira', label: 'production', facts: '{}' }]);
-    server = await listen(api.app);
-    browser = await launchBrowser(executable);
-  }, 60_000);
-  afterAll(async () => {
-    await browser?.close();
-    await server?.close();
-    await api?.close();
+    return api;
   });
-  beforeEach(async (context) => {
-    if (executable === null) return context.skip('no Chromium on PATH; set CHROMIUM_PATH');
-    page = await (await browser.newContext({ viewport: { width: 1366, height: 768 }, timezoneId: 'UTC', acceptDownloads: true })).newPage();
-    complaints = [];
-    page.on('pageerror', (error) => complaints.push(String(error)));
-    page.on('request', (request) => {
-      if (!request.url().startsWith(server.address) && !request.url().startsWith('blob:')) complaints.push(`asked for ${request.url()}`);
-    });
-  });
-  afterEach(async () => {
-    await page?.context().close();
-    if ((complaints ?? []).length > 0) throw new Error(`the browser complains: ${complaints.join('; ')}`);
-  });
-  const open = async (path: string): Promise<void> => {
-    await page.goto(server.address + path);
-    await page.waitForSelector('main h1');
-  };
+  const open = (path: string): Promise<Page> => pages.open(path, { viewport: { width: 1366, height: 768 } });
 
   test('from a prompt to its matrix, to a comparison that calls itself exploratory', async () => {
-    await open('/prompts/refund-agent');
+    const page = await open('/prompts/refund-agent');
     await page.selectOption('#matrix-metric', 'latency');
     await page.waitForSelector('[aria-label="Latency of versions by models"]');
     expect(await page.locator('.matrix thead').textContent()).toContain('gpt-4o-2024-08-06');
@@ -73,7 +41,7 @@ describe('the page for analysts', { timeout: 60_000 }, () => {
   });
 
   test('SQL: an answer, a refusal, a file', async () => {
-    await open('/query');
+    const page = await open('/query');
     await page.fill('#sql', "SELECT prompt_version, count() AS calls FROM llm_calls GROUP BY prompt_version ORDER BY prompt_version");
     await page.locator('#sql').press('Control+Enter');
     await page.waitForSelector('.answer');
@@ -85,20 +53,22 @@ describe('the page for analysts', { timeout: 60_000 }, () => {
     await page.click('text=Run');
     await page.locator('.sql [role=status]', { hasText: /syntax|SELECT/i }).waitFor();
     expect(await page.inputValue('#sql')).toBe('DROP TABLE calls');
+    // The refusal is what was asked for.
+    pages.forgive(page);
   });
 
   test('the data: how well it is tagged and how late it comes', async () => {
-    await open('/data');
+    const page = await open('/data');
     expect(await page.textContent('.quality')).toMatch(/From the end of a call to its arrival: 80\d.*Without a prompt name0\D+0.*Scores without a target0/s);
   });
 
   test('10,000 prompts, one of them with 512 characters, stay a page that can be used', async () => {
     const at = String(Math.floor(nowMs / 1000) - 60);
-    await api.store.command(`INSERT INTO calls (project, event_time, trace_id, span_id, start_ns, end_ns, received_ms, slot, batch, revision, environment, operation, prompt_name, prompt_version)
+    await pages.api.store.command(`INSERT INTO calls (project, event_time, trace_id, span_id, start_ns, end_ns, received_ms, slot, batch, revision, environment, operation, prompt_name, prompt_version)
       SELECT 'default', toDateTime(${at}), concat('many', toString(number)), concat('many', toString(number)), ${at}000000000, ${at}900000000, ${at}950, 1, 9, 1, 'production', 'chat', if(number = 0, '${long}', concat('prompt-', toString(number))), 'v1' FROM numbers(10000)`);
-    await api.store.command(`INSERT INTO calls (project, event_time, trace_id, span_id, start_ns, end_ns, received_ms, slot, batch, revision, environment, operation, prompt_name, prompt_version)
+    await pages.api.store.command(`INSERT INTO calls (project, event_time, trace_id, span_id, start_ns, end_ns, received_ms, slot, batch, revision, environment, operation, prompt_name, prompt_version)
       SELECT 'default', toDateTime(${at}), concat('long', toString(number)), concat('long', toString(number)), ${at}000000000, ${at}900000000, ${at}950, 1, 9, 1, 'production', 'chat', '${long}', 'v1' FROM numbers(50)`);
-    await open('/');
+    const page = await open('/');
     expect(await page.locator('.prompts tbody tr').count()).toBe(200);
     expect(await page.textContent('main')).toMatch(/the busiest 200 are shown/);
     expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(1366);

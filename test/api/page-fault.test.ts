@@ -1,47 +1,26 @@
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import type { Browser } from 'playwright-core';
+import { expect, test } from 'vitest';
 import { selfAlertOf } from '../../analyzer/self/fault.ts';
 import { ledgerFault } from '../../analyzer/self/ledger-fault.ts';
 import { transitionRow } from '../../schemas/alert.ts';
-import { findChromium, launchBrowser, listen } from './browser.ts';
-import { openApi, type TestApi } from './server.ts';
+import { withPages } from './pages.ts';
+import { openApi } from './server.ts';
 
 /** The page of an alert on Culprit itself, in a real browser. */
-const executable = findChromium();
-if (executable === null && process.env.CI === 'true') throw new Error('CI must have Chromium: set CHROMIUM_PATH');
-
-let api: TestApi;
-let browser: Browser;
-let server: { address: string; close: () => Promise<void> };
 let alertId: string;
-
-beforeEach((context) => {
-  if (executable === null) context.skip('no Chromium on PATH; set CHROMIUM_PATH');
-});
-beforeAll(async () => {
-  if (executable === null) return;
+const pages = withPages(async () => {
   const nowMs = Math.floor(Date.now() / 1000) * 1000;
-  api = await openApi({ heartbeatMs: 200 }, nowMs);
+  const api = await openApi({ heartbeatMs: 200 }, nowMs);
   await api.store.insert('ledger', [{ project: 'default', hour: Math.floor(nowMs / 3_600_000) * 3600, signal: 'traces', outcome: 'received', reason: '', count: 12, last_batch: 0 }]);
   const [fault] = await ledgerFault.find({ store: api.store, nowMs, startedMs: 0, project: 'default' });
   if (fault === undefined) throw new Error('the ledger balances');
   const alert = await selfAlertOf(ledgerFault, fault, { epoch: 0, raisedMs: nowMs, publicUrl: '' });
   alertId = alert.id;
   await api.store.insert('alert_transitions', [transitionRow(alert, { comparison_id: 'slf_1', sequence: 1, at_ms: nowMs, reason: fault.summary })]);
-  server = await listen(api.app);
-  browser = await launchBrowser(executable);
-}, 60_000);
-afterAll(async () => {
-  await browser?.close();
-  await server?.close();
-  await api?.close();
+  return api;
 });
 
 test('says what is wrong, since when and what to do, in the list and on its own page, and can be resolved there', { timeout: 60_000 }, async () => {
-  const page = await browser.newPage({ viewport: { width: 1280, height: 800 }, timezoneId: 'UTC' });
-  const complaints: string[] = [];
-  page.on('pageerror', (error) => complaints.push(String(error)));
-  await page.goto(`${server.address}/alerts`);
+  const page = await pages.open('/alerts');
   expect(await page.locator('.alert-row').textContent()).toMatch(/ticket · open.*the ledger does not balance: 12 records received and not accounted for.*A fault of Culprit itself, since/);
   await page.click('.alert-row a');
   await page.waitForURL(`**/alerts/${alertId}`);
@@ -55,5 +34,4 @@ test('says what is wrong, since when and what to do, in the list and on its own 
   await page.fill('dialog textarea', 'found and counted');
   await page.click('dialog button[type=submit]');
   await page.waitForSelector('text=Resolved by somebody. found and counted');
-  expect(complaints).toEqual([]);
 });

@@ -1,34 +1,24 @@
-import { readFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
-import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { findChromium, launchBrowser, listen } from './browser.ts';
+import type { BrowserContextOptions, Page } from 'playwright-core';
+import { describe, expect, test } from 'vitest';
+import { violationsIn, withPages } from './pages.ts';
 import { openApi, type TestApi } from './server.ts';
 import { harmlessRollout, randomFrom, seedRollout, twoHoursTo, worseRollout } from './traffic.ts';
 
 /** What the page of a prompt shows of a rollout that is under way, in a real browser. */
-const executable = findChromium();
-if (executable === null && process.env.CI === 'true') throw new Error('CI must have Chromium: set CHROMIUM_PATH');
-
 const nowMs = Math.floor(Date.now() / 1000) * 1000;
 const MINUTE_MS = 60_000;
 const hostile = '<img src=x onerror="window.hacked=1">';
 
 describe('the page of a prompt with a rollout', { timeout: 60_000 }, () => {
-  let api: TestApi;
-  let browser: Browser;
-  let server: { address: string; close: () => Promise<void> };
-  const pages: { page: Page; complaints: string[] }[] = [];
-
-  const post = async (path: string, body: object): Promise<string> => {
+  const postTo = (api: TestApi) => async (path: string, body: object): Promise<string> => {
     const response = await api.app.request(path, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) });
     if (!response.ok) throw new Error(await response.text());
     return ((await response.json()) as { id: string }).id; // as openapi.test.ts holds it
   };
 
-  beforeAll(async () => {
-    if (executable === null) return;
-    api = await openApi({ heartbeatMs: 200 }, nowMs);
+  const pages = withPages(async () => {
+    const api = await openApi({ heartbeatMs: 200 }, nowMs);
+    const post = postTo(api);
     const random = randomFrom(7);
     for (const [prompt, callsPerMinute] of [['proved', 60], ['waiting', 10], ['nobodys', 10]] as const) await seedRollout(api.store, { ...harmlessRollout(nowMs, callsPerMinute), prompt }, twoHoursTo(nowMs), random);
     await seedRollout(api.store, worseRollout(nowMs), twoHoursTo(nowMs), random);
@@ -42,35 +32,9 @@ describe('the page of a prompt with a rollout', { timeout: 60_000 }, () => {
     api.clock.nowMs = nowMs - 40 * MINUTE_MS;
     await post(`/v1/rollouts/${declared[0]}/advance`, { step: 2, by: 'mira' });
     api.clock.nowMs = nowMs;
-    server = await listen(api.app);
-    browser = await launchBrowser(executable);
-  }, 60_000);
-  afterAll(async () => {
-    await browser?.close();
-    await server?.close();
-    await api?.close();
+    return api;
   });
-  beforeEach((context) => {
-    if (executable === null) context.skip('no Chromium on PATH; set CHROMIUM_PATH');
-  });
-  afterEach(async () => {
-    for (const { page, complaints } of pages.splice(0)) {
-      await page.context().close();
-      if (complaints.length > 0) throw new Error(`the browser complains: ${complaints.join('; ')}`);
-    }
-  });
-  async function open(path: string, options: BrowserContextOptions = {}): Promise<Page> {
-    const page = await (await browser.newContext({ viewport: { width: 1280, height: 800 }, timezoneId: 'UTC', ...options })).newPage();
-    const complaints: string[] = [];
-    page.on('console', (message) => {
-      if (['error', 'warning'].includes(message.type()) && !/status of 404/.test(message.text())) complaints.push(message.text());
-    });
-    page.on('pageerror', (error) => complaints.push(String(error)));
-    pages.push({ page, complaints });
-    await page.goto(server.address + path);
-    await page.waitForSelector('.rollout');
-    return page;
-  }
+  const open = (path: string, options: BrowserContextOptions = {}): Promise<Page> => pages.open(path, { shows: '.rollout', ...options });
   const textOf = async (page: Page, selector: string): Promise<string> => ((await page.textContent(selector)) ?? '').replaceAll(/\s+/g, ' ');
 
   test('says go with what comes next, and shows each step with what was seen of it', async () => {
@@ -93,8 +57,8 @@ describe('the page of a prompt with a rollout', { timeout: 60_000 }, () => {
     expect(await textOf(page, '.rollout h2 + p')).toMatch(/^Stay at this step: the evidence does not suffice yet.* Known about .*\(in .*\), if both versions are alike\.$/);
     expect(await textOf(page, '.rollout')).toContain('Not proved yet: error rate.');
     // What changes while it is shown is drawn anew.
-    await post('/v1/rollouts', { prompt: 'waiting', candidate: 'v3', by: 'argo', steps: [{ share_percent: 5 }] });
-    api.publish({ id: '1', type: 'calls', data: {} });
+    await postTo(pages.api)('/v1/rollouts', { prompt: 'waiting', candidate: 'v3', by: 'argo', steps: [{ share_percent: 5 }] });
+    pages.api.publish({ id: '1', type: 'calls', data: {} });
     await page.waitForSelector('.rollout h2:has-text("Rollout of v3")');
   });
 
@@ -112,13 +76,9 @@ describe('the page of a prompt with a rollout', { timeout: 60_000 }, () => {
   });
 
   test.each(['light', 'dark'] as const)('axe finds nothing (%s), and a phone has no page that scrolls sideways', async (colorScheme) => {
-    const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
     for (const path of ['/prompts/proved', '/prompts/refund-agent']) {
-      // Only axe itself needs the policy out of its way.
       const page = await open(path, { colorScheme, bypassCSP: true, viewport: { width: 390, height: 844 } });
-      await page.evaluate(axe);
-      const found = await page.evaluate<{ violations: { id: string; nodes: { html: string; failureSummary: string }[] }[] }>('axe.run(document, { resultTypes: ["violations"] })');
-      expect(found.violations.map(({ id, nodes }) => [id, nodes[0]?.html, nodes[0]?.failureSummary]), path).toEqual([]);
+      expect(await violationsIn(page), path).toEqual([]);
       expect(await page.evaluate('document.documentElement.scrollWidth <= innerWidth'), path).toBe(true);
     }
   });

@@ -1,27 +1,15 @@
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import type { Browser } from 'playwright-core';
+import { expect, test } from 'vitest';
 import { transitionRow } from '../../schemas/alert.ts';
-import { findChromium, launchBrowser, listen } from './browser.ts';
-import { openApi, type TestApi } from './server.ts';
+import { withPages } from './pages.ts';
+import { openApi } from './server.ts';
 import { alertAt } from './sinks/alert.ts';
 import { randomFrom, seedRollout } from './traffic.ts';
 
 /** Where a version is worse, and an alert of the mix, in a real browser. */
-const executable = findChromium();
-if (executable === null && process.env.CI === 'true') throw new Error('CI must have Chromium: set CHROMIUM_PATH');
-
 const nowMs = Math.floor(Date.now() / 1000) * 1000;
-let api: TestApi;
-let browser: Browser;
-let server: { address: string; close: () => Promise<void> };
 let alertId: string | null;
-
-beforeEach((context) => {
-  if (executable === null) context.skip('no Chromium on PATH; set CHROMIUM_PATH');
-});
-beforeAll(async () => {
-  if (executable === null) return;
-  api = await openApi({ heartbeatMs: 200 }, nowMs);
+const pages = withPages(async () => {
+  const api = await openApi({ heartbeatMs: 200 }, nowMs);
   const arm = { share: 0.5, medianMs: 900, quality: 0.86 };
   const rollout = { prompt: 'refund-agent', baseline: { ...arm, version: 'v1', errorRate: 0.01 }, candidate: { ...arm, version: 'v2', errorRate: 0.2 }, beganMs: nowMs - 60 * 60_000, callsPerMinute: 40, raisesAlert: true };
   ({ alertId } = await seedRollout(api.store, rollout, { fromMs: nowMs - 90 * 60_000, toMs: nowMs }, randomFrom(12)));
@@ -31,27 +19,16 @@ beforeAll(async () => {
   const usual = alertAt('alr_mix', 'open', nowMs);
   const ofMix = { ...usual, severity: 'ticket' as const, mix, culprit: { ...usual.culprit, factor: 'mix', value: 'app.language=de 10 % → 60 %', baseline: 'the hour before' } };
   await api.store.insert('alert_transitions', [transitionRow(ofMix, { comparison_id: 'cmp_mix', sequence: 1, at_ms: nowMs, reason: 'it got worse' })]);
-  server = await listen(api.app);
-  browser = await launchBrowser(executable);
-}, 60_000);
-afterAll(async () => {
-  await browser?.close();
-  await server?.close();
-  await api?.close();
+  return api;
 });
 
 test('slices say where it is worse, and a mix what would be left of it', { timeout: 60_000 }, async () => {
-  const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
-  const complaints: string[] = [];
-  page.on('pageerror', (error) => complaints.push(String(error)));
-  await page.goto(`${server.address}/alerts/${alertId}`);
-  await page.waitForSelector('.slices');
+  const page = await pages.open(`/alerts/${alertId}`, { shows: '.slices' });
   expect(await page.textContent('.slices h2')).toMatch(/^Where error rate is worse everywhere$/);
   expect(await page.locator('.slices tbody tr').allTextContents()).toEqual([expect.stringMatching(/^model gpt-4o.*worse$/), expect.stringMatching(/^model gpt-4o.*worse$/)]);
-  await page.goto(`${server.address}/alerts/alr_mix`);
+  await page.goto(`${pages.address}/alerts/alr_mix`);
   await page.waitForSelector('.alert h1');
   const text = await page.textContent('aside');
   expect(text).toContain('Other traffic: app.language=de 10 % → 60 %');
   expect(text).toContain('explains it: with the earlier mix worse by 0.004 (-0.02 to 0.03), as it was by 0.15');
-  expect(complaints).toEqual([]);
 });

@@ -1,80 +1,40 @@
 import { readFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
-import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { createVersionEvents } from '../../api/version-events.ts';
-import { findChromium, launchBrowser, listen } from './browser.ts';
-import { openApi, type TestApi } from './server.ts';
+import { listen } from './browser.ts';
+import { violationsIn, withPages } from './pages.ts';
 import { callRow } from './rows.ts';
+import { openApi } from './server.ts';
 import { randomFrom, seedRollout, twoHoursTo, worseRollout } from './traffic.ts';
 
 /** The page in a real browser, on the real API and store. */
-const executable = findChromium();
-if (executable === null && process.env.CI === 'true') throw new Error('CI must have Chromium: set CHROMIUM_PATH');
-
 const hostile = '<img src=x onerror="window.hacked=1">"\'`</script>&\u202e';
 /** As it is shown: what would turn the direction of the rest is a sign of its own. */
 const shownHostile = hostile.replace('\u202e', '\ufffd');
 const seed = 11;
 
 describe('the page', { timeout: 60_000 }, () => {
-  let api: TestApi;
-  let browser: Browser;
-  let server: { address: string; close: () => Promise<void> };
-  let alertId: string;
-  const pages: { page: Page; complaints: string[] }[] = [];
   const nowMs = Math.floor(Date.now() / 1000) * 1000;
-
-  beforeEach((context) => {
-    if (executable === null) context.skip('no Chromium on PATH; set CHROMIUM_PATH');
-  });
-  beforeAll(async () => {
-    if (executable === null) return;
-    api = await openApi({ heartbeatMs: 200, traceUrl: 'https://viewer.example/trace/{trace_id}?span={span_id}' }, nowMs);
+  let alertId: string;
+  const pages = withPages(async () => {
+    const api = await openApi({ heartbeatMs: 200, traceUrl: 'https://viewer.example/trace/{trace_id}?span={span_id}' }, nowMs);
     api.status.behind_ms = 2000;
-    server = await listen(api.app);
-    browser = await launchBrowser(executable);
     console.info(`traffic seed ${seed}`);
-  }, 60_000);
-  afterAll(async () => {
-    await browser?.close();
-    await server?.close();
-    await api?.close();
+    return api;
   });
-  afterEach(async () => {
-    for (const { page, complaints } of pages.splice(0)) {
-      await page.context().close();
-      if (complaints.length > 0) throw new Error(`the browser complains: ${complaints.join('; ')}`);
-    }
-  });
-
-  /** A page on `path`, once it shows its heading. Anything that the browser complains of fails the test. */
-  async function open(path: string, options: BrowserContextOptions = {}, address = server.address): Promise<Page> {
-    const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, timezoneId: 'UTC', ...options });
-    const page = await context.newPage();
-    const complaints: string[] = [];
-    page.on('console', (message) => {
-      if (['error', 'warning'].includes(message.type()) && !/status of 404/.test(message.text())) complaints.push(message.text());
-    });
-    page.on('pageerror', (error) => complaints.push(String(error)));
-    pages.push({ page, complaints });
-    await page.goto(address + path);
-    await page.waitForSelector('main h1');
-    return page;
-  }
 
   test('an empty page says how to send, and shows the first span when it arrives', async () => {
-    const page = await open('/');
+    const page = await pages.open('/');
     expect(await page.textContent('h1')).toBe('Waiting for the first span');
     const text = (await page.textContent('main')) ?? '';
-    for (const expected of [`OTEL_EXPORTER_OTLP_ENDPOINT=${server.address}`, 'gen_ai.prompt.name', 'gen_ai.prompt.version', 'gen_ai.request.model']) expect(text).toContain(expected);
+    for (const expected of [`OTEL_EXPORTER_OTLP_ENDPOINT=${pages.address}`, 'gen_ai.prompt.name', 'gen_ai.prompt.version', 'gen_ai.request.model']) expect(text).toContain(expected);
     const curl = (await page.locator('pre', { hasText: 'curl' }).textContent()) ?? '';
     const sent = JSON.parse(/-d '([\s\S]*)'$/.exec(curl)?.[1] ?? '');
     expect(sent.resourceSpans[0].scopeSpans[0].spans[0].traceId).toMatch(/^[0-9a-f]{32}$/);
     expect(sent.resourceSpans[0].scopeSpans[0].spans[0].attributes).toContainEqual({ key: 'gen_ai.prompt.version', value: { stringValue: 'v1' } });
 
-    await api.store.insert('calls', [callRow({ at_ms: nowMs - 2000, id: 'first', prompt: 'hello', version: null, model: 'gpt-4o' })]);
-    api.publish({ id: '1', type: 'calls', data: {} });
+    await pages.api.store.insert('calls', [callRow({ at_ms: nowMs - 2000, id: 'first', prompt: 'hello', version: null, model: 'gpt-4o' })]);
+    pages.api.publish({ id: '1', type: 'calls', data: {} });
     await page.waitForSelector('text=The first span is here');
     const checks = await page.locator('.checks li').allTextContents();
     expect(checks.map((check) => check.replace(/\s+/g, ' '))).toEqual(['✓gen_ai.prompt.name hello', '✗gen_ai.prompt.version missing', '✓gen_ai.request.model gpt-4o']);
@@ -83,13 +43,13 @@ describe('the page', { timeout: 60_000 }, () => {
 
   describe('with traffic', () => {
     beforeAll(async () => {
-      if (executable === null) return;
+      if (!pages.isBegun) return;
       const random = randomFrom(seed);
       const time = twoHoursTo(nowMs);
-      const seeded = await seedRollout(api.store, worseRollout(nowMs), time, random);
+      const seeded = await seedRollout(pages.api.store, worseRollout(nowMs), time, random);
       alertId = seeded.alertId ?? '';
       await seedRollout(
-        api.store,
+        pages.api.store,
         {
           prompt: hostile,
           baseline: { version: hostile, share: 0.5, errorRate: 0.01, medianMs: 1400, quality: 0.8 },
@@ -104,7 +64,7 @@ describe('the page', { timeout: 60_000 }, () => {
     }, 60_000);
 
     test('the alert page answers in order: what, since when, who, how sure, who not', async () => {
-      const page = await open(`/alerts/${alertId}`);
+      const page = await pages.open(`/alerts/${alertId}`);
       expect(await page.textContent('h1')).toMatch(/^refund-agent v2 fails [\d.]+ times as often as v1$/);
       expect(await page.title()).toContain('refund-agent v2 fails');
       expect(await page.textContent('.lead')).toMatch(/error rate against .* since \d\d:\d\d/);
@@ -120,12 +80,12 @@ describe('the page', { timeout: 60_000 }, () => {
     });
 
     test('one laptop screen holds it all: what, who, how sure, who not, what to do, calls in one’s own viewer, the change', async () => {
-      await createVersionEvents(api.store).append(
+      await createVersionEvents(pages.api.store).append(
         'default',
         [{ prompt: 'refund-agent', version: 'v2', at_ms: nowMs - 95 * 60_000, kind: 'registered', source: 'git', actor: 'mira', label: null, facts: { pull_request_url: 'https://git.example/shop/pull/812', message: 'friendlier tone', diff: `--- a/refund.md\n+++ b/refund.md\n@@ -1,3 +1,3 @@\n-State first whether the order is eligible.\n+Open with a warm line. <img src=x onerror="window.hacked=1">\n${' same\n'.repeat(40)}` } }],
         'dated',
       );
-      const page = await open(`/alerts/${alertId}`, { viewport: { width: 1366, height: 768 } });
+      const page = await pages.open(`/alerts/${alertId}`, { viewport: { width: 1366, height: 768 } });
       await page.locator('figure.chart svg[role=img]').nth(1).waitFor();
       for (const part of ['h1', '.actions button >> nth=0', 'figure.chart svg[role=img] >> nth=1', '.results tbody tr >> nth=3', '.who', '.innocent', '.examples', '.diff span >> nth=0']) {
         const box = await page.locator(part).first().boundingBox();
@@ -140,7 +100,7 @@ describe('the page', { timeout: 60_000 }, () => {
     });
 
     test('choosing a metric shows its arms, and keeps the keyboard where it is', async () => {
-      const page = await open(`/alerts/${alertId}`);
+      const page = await pages.open(`/alerts/${alertId}`);
       const button = page.locator('.pick', { hasText: 'Latency' });
       await button.focus();
       await page.keyboard.press('Enter');
@@ -150,7 +110,7 @@ describe('the page', { timeout: 60_000 }, () => {
     });
 
     test('by keyboard alone: silence, with what it matches; it is shown, and ended with a reason', async () => {
-      const page = await open(`/alerts/${alertId}`);
+      const page = await pages.open(`/alerts/${alertId}`);
       await page.getByRole('button', { name: 'Silence…' }).focus();
       await page.keyboard.press('Enter');
       await page.waitForSelector('dialog[open] [role=status]:has-text("matches 1 of")');
@@ -163,16 +123,16 @@ describe('the page', { timeout: 60_000 }, () => {
       await page.keyboard.press('Tab');
       await page.keyboard.press('Enter');
       await page.waitForSelector('.notice:has-text("prompt=refund-agent for another")');
-      const list = await open('/alerts');
+      const list = await pages.open('/alerts');
       await list.getByRole('button', { name: 'End the silence of prompt=refund-agent' }).click();
       await list.keyboard.type('over');
       await list.getByRole('button', { name: 'End', exact: true }).click();
       await list.waitForSelector('.silences', { state: 'detached' });
-      expect(api.released).toHaveLength(1);
+      expect(pages.api.released).toHaveLength(1);
     });
 
     test('by keyboard alone: skip link, chart readout, numbers, resolve with a reason', async () => {
-      const page = await open(`/alerts/${alertId}`);
+      const page = await pages.open(`/alerts/${alertId}`);
       await page.keyboard.press('Tab');
       expect(await page.evaluate('document.activeElement.textContent')).toBe('Skip to content');
       await page.locator('.plot').first().focus();
@@ -202,15 +162,15 @@ describe('the page', { timeout: 60_000 }, () => {
 
     test('who was told, and what else changed, stand on the alert', async () => {
       const atMs = nowMs - 60_000;
-      await api.store.insert('deliveries', [{ transition_id: `${alertId}-1`, sink: 'on-call', attempt: 1, at_ms: atMs, outcome: 'delivered', detail: 'HTTP 202' }]);
-      await api.store.insert('calls', [{ ...callRow({ at_ms: nowMs - 92 * 60_000, id: 'new app' }), service_version: '2026.6.2' }]);
-      const page = await open(`/alerts/${alertId}`);
+      await pages.api.store.insert('deliveries', [{ transition_id: `${alertId}-1`, sink: 'on-call', attempt: 1, at_ms: atMs, outcome: 'delivered', detail: 'HTTP 202' }]);
+      await pages.api.store.insert('calls', [{ ...callRow({ at_ms: nowMs - 92 * 60_000, id: 'new app' }), service_version: '2026.6.2' }]);
+      const page = await pages.open(`/alerts/${alertId}`);
       expect(await page.textContent('main')).toMatch(/Who was told.*on-calltoldHTTP 202/s);
       expect(await page.locator('.card', { hasText: 'Also new around then' }).textContent()).toContain('shop-backend 2026.6.2 app version, 1 call');
     });
 
     test('navigation is by links: overview, prompt, back; focus goes to the heading', async () => {
-      const page = await open('/');
+      const page = await pages.open('/');
       await page.click('.prompts >> text=refund-agent');
       await page.waitForSelector('h1:has-text("refund-agent")');
       expect(new URL(page.url()).pathname).toBe('/prompts/refund-agent');
@@ -222,13 +182,13 @@ describe('the page', { timeout: 60_000 }, () => {
 
     test('hostile names are text everywhere', async () => {
       for (const path of ['/', '/alerts', `/prompts/${encodeURIComponent(hostile)}`]) {
-        const page = await open(path);
+        const page = await pages.open(path);
         await page.waitForSelector('table, article');
         expect(await page.textContent('main')).toContain(shownHostile);
         expect(await page.evaluate('window.hacked')).toBeUndefined();
         expect(await page.locator('main img, main script').count()).toBe(0);
       }
-      const page = await open('/alerts');
+      const page = await pages.open('/alerts');
       await page.locator('article a', { hasText: 'onerror' }).first().click();
       await page.waitForSelector('.results');
       expect(await page.evaluate('window.hacked')).toBeUndefined();
@@ -236,47 +196,40 @@ describe('the page', { timeout: 60_000 }, () => {
     });
 
     test.each(['light', 'dark'] as const)('axe finds nothing (%s)', async (colorScheme) => {
-      const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
       for (const path of ['/', '/alerts', `/alerts/${alertId}`, '/prompts/refund-agent', '/compare?prompt=refund-agent&a=v1&b=v2&metric=latency', '/query', '/data', '/alerts/none']) {
-        // Only axe itself needs the policy out of its way.
-        const page = await open(path, { colorScheme, bypassCSP: true });
+        const page = await pages.open(path, { colorScheme, bypassCSP: true });
         await page.waitForFunction("document.querySelector('[aria-busy]') === null");
-        await page.evaluate(axe);
-        const found = await page.evaluate<{ violations: { id: string; nodes: { html: string; failureSummary: string }[] }[] }>('axe.run(document, { resultTypes: ["violations"] })');
-        expect(found.violations.map((violation) => `${path} ${violation.id}: ${violation.nodes[0]?.html} ${violation.nodes[0]?.failureSummary}`)).toEqual([]);
+        expect(await violationsIn(page), path).toEqual([]);
       }
     });
 
     test('axe finds nothing in the silence dialog', async () => {
-      const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-      const page = await open('/alerts', { bypassCSP: true });
+      const page = await pages.open('/alerts', { bypassCSP: true });
       await page.locator('article:not(.resolved) a').first().click();
       await page.getByRole('button', { name: 'Silence…' }).click();
       await page.waitForSelector('dialog[open] [role=status]:has-text("matches")');
-      await page.evaluate(axe);
-      const found = await page.evaluate<{ violations: { id: string; nodes: { html: string }[] }[] }>('axe.run(document, { resultTypes: ["violations"] })');
-      expect(found.violations.map((violation) => `${violation.id}: ${violation.nodes[0]?.html}`)).toEqual([]);
+      expect(await violationsIn(page)).toEqual([]);
     });
 
     test('a phone is never wider than its screen', async () => {
       for (const path of ['/', '/alerts', `/alerts/${alertId}`, '/prompts/refund-agent', `/prompts/${encodeURIComponent(hostile)}`, '/compare?prompt=refund-agent&a=v1&b=v2', '/query', '/data']) {
-        const page = await open(path, { viewport: { width: 360, height: 740 } });
+        const page = await pages.open(path, { viewport: { width: 360, height: 740 } });
         expect(await page.evaluate('document.documentElement.scrollWidth'), path).toBeLessThanOrEqual(360);
       }
     });
 
     test('what is not there is said so, and a lost connection too', async () => {
-      const page = await open('/alerts/none');
+      const page = await pages.open('/alerts/none');
       expect(await page.textContent('main')).toContain('There is no alert "none"');
-      expect(await (await open('/prompts/%E0%A4%A')).textContent('h1')).toBe('There is no such page');
-      const mortal = await listen(api.app);
-      const watching = await open('/data', {}, mortal.address);
+      expect(await (await pages.open('/prompts/%E0%A4%A')).textContent('h1')).toBe('There is no such page');
+      const mortal = await listen(pages.api.app);
+      const watching = await pages.open('/data', { at: mortal.address });
       await watching.waitForSelector('#live[data-state=live]');
       await mortal.close();
       await watching.waitForSelector('#live[data-state=lost]');
       expect(await watching.textContent('#announcement')).toContain('may be old');
-      // What the browser itself says of a refused connection is what was asked for.
-      pages.at(-1)?.complaints.splice(0);
+      // A refused connection is what was asked for.
+      pages.forgive(watching);
     });
   });
 });

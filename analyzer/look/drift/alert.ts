@@ -171,21 +171,23 @@ export function driftAlertOf({ identity, accused: { culprit, bystanders }, model
     culprit: who.culprit,
     evidence: { grade: 'before_after', e_value: finding.e_value, threshold: 1 / finding.alpha, alpha: finding.alpha, metrics: finding.metrics, baseline, candidate, effect },
     exonerated: who.exonerated,
-    onset: new Date(finding.onsetMs).toISOString(),
+    ...sinceAnHour(finding, { id, comparison_id, raisedMs, publicUrl }, { prompt: culprit.value, candidate: `on ${models.length > 1 ? `${models.join(', ')} and ` : ''}${prompts.length} prompts` }),
+  };
+}
+
+/** When it began, and the sentence: the last hour against the one before. `who`: as the sentence names it. */
+export function sinceAnHour(
+  { metric, onsetMs, effect, baseline, candidate, reading }: DriftFinding,
+  { id, comparison_id, raisedMs, publicUrl }: { readonly id: string; readonly comparison_id: string; readonly raisedMs: number; readonly publicUrl: string },
+  who: { readonly prompt: string; readonly candidate: string },
+): Pick<Alert, 'onset' | 'raised_at' | 'resolved_at' | 'examples' | 'links' | 'summary'> {
+  const { kind, direction } = reading.shown;
+  return {
+    onset: new Date(onsetMs).toISOString(),
     raised_at: new Date(raisedMs).toISOString(),
     resolved_at: null,
     examples: [],
     links: linksOf(publicUrl, { id, comparison_id }),
-    summary: summaryOf({
-      prompt: culprit.value,
-      candidate: `on ${models.length > 1 ? `${models.join(', ')} and ` : ''}${prompts.length} prompts`,
-      baseline: 'an hour before',
-      metric: finding.metric,
-      kind: reading.shown.kind,
-      direction: reading.shown.direction,
-      values: { baseline: baseline.value, candidate: candidate.value },
-      quantile: quantileNameOf(effect),
-      onsetMs: finding.onsetMs,
-    }),
+    summary: summaryOf({ ...who, baseline: 'an hour before', metric, kind, direction, values: { baseline: baseline.value, candidate: candidate.value }, quantile: quantileNameOf(effect), onsetMs }),
   };
 }

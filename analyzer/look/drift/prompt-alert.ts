@@ -1,9 +1,8 @@
 import type { Alert } from '../../../schemas/alert.ts';
-import { alertIdOf, linksOf } from '../alerting.ts';
+import { alertIdOf } from '../alerting.ts';
 import type { ComparisonIdentity } from '../comparison.ts';
-import type { DriftFinding } from './alert.ts';
+import { sinceAnHour, type DriftFinding } from './alert.ts';
 import type { FactorName } from '../factors.ts';
-import { quantileNameOf, summaryOf } from '../summary.ts';
 
 /** Something that changed on a prompt, and when. */
 export type RecentChange = { readonly factor: FactorName; readonly value: string; readonly at_ms: number };
@@ -46,21 +45,6 @@ export function promptDriftAlertOf({ identity, finding, version, models, control
     evidence: { grade: isControlled ? 'before_after' : 'alone', e_value: finding.e_value, threshold: 1 / finding.alpha, alpha: finding.alpha, metrics: finding.metrics, baseline, candidate, effect },
     exonerated: isControlled ? models.filter((model) => model !== '').map((value) => ({ factor: 'model', value, reason: `${controls.join(', ')} on it did not move`, e_value: moved })) : [],
     recent_changes: changes.map(({ factor, value, at_ms }) => ({ factor, value, at: new Date(at_ms).toISOString() })),
-    onset: new Date(finding.onsetMs).toISOString(),
-    raised_at: new Date(raisedMs).toISOString(),
-    resolved_at: null,
-    examples: [],
-    links: linksOf(publicUrl, { id, comparison_id }),
-    summary: summaryOf({
-      prompt: prompt_name,
-      candidate: version ?? '',
-      baseline: 'an hour before',
-      metric: finding.metric,
-      kind: reading.shown.kind,
-      direction: reading.shown.direction,
-      values: { baseline: baseline.value, candidate: candidate.value },
-      quantile: quantileNameOf(effect),
-      onsetMs: finding.onsetMs,
-    }),
+    ...sinceAnHour(finding, { id, comparison_id, raisedMs, publicUrl }, { prompt: prompt_name, candidate: version ?? '' }),
   };
 }
