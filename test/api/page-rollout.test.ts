@@ -20,7 +20,7 @@ describe('the page of a prompt with a rollout', { timeout: 60_000 }, () => {
     const api = await openApi({ heartbeatMs: 200 }, nowMs);
     const post = postTo(api);
     const random = randomFrom(7);
-    for (const [prompt, callsPerMinute] of [['proved', 60], ['waiting', 10], ['nobodys', 10]] as const) await seedRollout(api.store, { ...harmlessRollout(nowMs, callsPerMinute), prompt }, twoHoursTo(nowMs), random);
+    for (const [prompt, callsPerMinute] of [['proved', 60], ['waiting', 10], ['nobodys', 10], ['steered', 4]] as const) await seedRollout(api.store, { ...harmlessRollout(nowMs, callsPerMinute), prompt }, twoHoursTo(nowMs), random);
     await seedRollout(api.store, worseRollout(nowMs), twoHoursTo(nowMs), random);
     const steps = [{ name: 'canary', share_percent: 10 }, { share_percent: 50, minimum_s: 1200 }, { name: hostile, share_percent: 100 }];
     api.clock.nowMs = nowMs - 60 * MINUTE_MS;
@@ -60,6 +60,27 @@ describe('the page of a prompt with a rollout', { timeout: 60_000 }, () => {
     await postTo(pages.api)('/v1/rollouts', { prompt: 'waiting', candidate: 'v3', by: 'argo', steps: [{ share_percent: 5 }] });
     pages.api.publish({ id: '1', type: 'calls', data: {} });
     await page.waitForSelector('.rollout h2:has-text("Rollout of v3")');
+  });
+
+  test('a person says by keyboard that a step has begun, and that it was aborted; both are kept with a reason', async () => {
+    const id = await postTo(pages.api)('/v1/rollouts', { prompt: 'steered', candidate: 'v2', baseline: 'v1', by: 'mira', steps: [{ share_percent: 10 }, { share_percent: 100 }] });
+    const page = await open('/prompts/steered');
+    const say = async (button: string, why: string): Promise<void> => {
+      await page.getByRole('button', { name: button }).focus();
+      await page.keyboard.press('Enter');
+      await page.waitForSelector('dialog[open]');
+      await page.keyboard.type(why);
+      await page.keyboard.press('Tab');
+      await page.keyboard.press('Tab');
+      await page.keyboard.press('Enter');
+    };
+    await say('Step 2 has begun…', 'it held');
+    await page.waitForSelector('.rollout h2:has-text("step 2 of 2")');
+    expect(await page.getByRole('button', { name: 'Step 3' }).count()).toBe(0);
+    await say('Aborted…', 'complaints');
+    await page.waitForSelector('.rollout', { state: 'detached' });
+    const ended = await (await pages.api.app.request(`/v1/rollouts/${id}`)).json();
+    expect(ended).toMatchObject({ state: 'aborted', reason: 'complaints', steps: [{ state: 'done' }, { state: 'stopped', reason: 'it held' }] });
   });
 
   test('says back with the alert, and that the share is not the declared one', async () => {

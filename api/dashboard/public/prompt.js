@@ -36,7 +36,7 @@ export async function loadPrompt({ name, query, choice, nowMs }) {
   return { prompt, windowMs, found, metric, ...beside };
 }
 
-export function renderPrompt({ prompt, windowMs, found, metric, matrix, asked, events, rollouts }, { nowMs, choose }) {
+export function renderPrompt({ prompt, windowMs, found, metric, matrix, asked, events, rollouts }, { nowMs, choose, reload }) {
   const versions = toned(prompt.versions.slice(0, 4).toReversed(), prompt.comparisons);
   const older = prompt.versions.slice(4);
   const names = [...new Set(versions.flatMap((version) => version.metrics.map((one) => one.name)))];
@@ -49,7 +49,7 @@ export function renderPrompt({ prompt, windowMs, found, metric, matrix, asked, e
       h('div', { class: 'top' },
         h('div', null, h('p', { class: 'crumb' }, link('/', null, 'Prompts')), h('h1', { tabindex: '-1' }, prompt.name), h('p', { class: 'lead' }, prompt.environment, ` · ${count(prompt.versions.reduce((sum, version) => sum + version.calls, 0))} calls in the last ${windows.find(([, ms]) => ms === windowMs)?.[0] ?? duration(windowMs)}`)),
         h('div', { class: 'filters' }, environmentLinks(prompt, windowMs), windowLinks(prompt, windowMs))),
-      rollouts.map((rollout) => rolloutSection(rollout, nowMs)),
+      rollouts.map((rollout) => rolloutSection(rollout, { nowMs, reload })),
       prompt.versions.length === 0 ? h('p', { class: 'notice' }, 'No calls in this window.') : [
         comparison === null ? null : h('section', { class: 'watching' },
           h('h2', null, `${versionName(comparison.candidate)} against ${versionName(comparison.baseline)} `, h('b', { class: verdictOf(comparison.verdict).tone }, verdictOf(comparison.verdict).text)),

@@ -1,12 +1,13 @@
 import { h, link, stamp } from './element.js';
 import { count, duration, metricName, versionName } from './format.js';
+import { act, ask } from './request.js';
 
 /** A rollout that is under way: go, hold or back, why, when it will be known, and its steps with what is seen of them. */
 
 const TONES = { go: 'ok', hold: 'mid', back: 'bad' };
 const STATES = { done: 'done', skipped: 'skipped', present: 'now', ahead: 'ahead', stopped: 'stopped here' };
 
-export function rolloutSection(rollout, nowMs) {
+export function rolloutSection(rollout, { nowMs, reload }) {
   const { candidate, baseline, advice, share, steps } = rollout;
   const present = steps.find((step) => step.state === 'present');
   return h('section', { class: 'rollout', 'aria-label': `Rollout of ${versionName(candidate)}` },
@@ -15,6 +16,7 @@ export function rolloutSection(rollout, nowMs) {
     advice.waits_for.length === 0 ? null : h('p', { class: 'mute' }, `Not proved yet: ${advice.waits_for.map(metricName).join(', ').toLowerCase()}.`),
     share.differs ? h('p', { class: 'notice' }, h('b', { class: 'mid' }, 'Another share than declared.'), ` ${share.says}.`) : null,
     h('ol', { class: 'stages', tabindex: '0', 'aria-label': 'Steps' }, steps.map((step) => stepItem(step, nowMs))),
+    steering(rollout, present, reload),
     h('p', { class: 'mute' }, origin(rollout, nowMs)));
 }
 
@@ -29,6 +31,26 @@ function saysAdvice({ advice, origin: from, baseline, steps }, present) {
   const next = steps.find((step) => step.number > (present?.number ?? steps.length));
   if (next !== undefined) return `On to ${next.share_percent} %:`;
   return from === 'declared' ? 'It may have all traffic:' : 'It may go on:';
+}
+
+/** What a person says of it, with a reason that is kept. Null where nobody declared it. */
+function steering({ id, origin: from, candidate, steps, advice }, present, reload) {
+  if (from !== 'declared') return null;
+  const message = h('p', { class: 'mute', role: 'status' });
+  const button = (text, path, said, { title, submit, isAdvised = false }) => h('button', { type: 'button', class: isAdvised ? 'go' : null, 'data-key': `${id} ${text}`, onclick: () => ask({
+    title,
+    text: 'The reason is kept. Culprit moves no traffic itself: do that where it is divided.',
+    label: 'Why?',
+    submit,
+    onSubmit: (reason) => act(`/v1/rollouts/${encodeURIComponent(id)}/${path}`, { ...said, reason }).then(reload, (error) => (message.textContent = `Not done: ${error.message}`)),
+  }) }, text);
+  const next = steps.find((step) => step.number > (present?.number ?? steps.length));
+  return h('div', { class: 'steering' },
+    h('div', { class: 'buttons' },
+      next === undefined ? null : button(`Step ${next.number} has begun…`, 'advance', { step: next.number }, { title: `${versionName(candidate)} gets ${next.share_percent} % now`, submit: 'Begin', isAdvised: advice.says === 'go' }),
+      button('Completed…', 'end', { outcome: 'completed' }, { title: `${versionName(candidate)} stays`, submit: 'Complete', isAdvised: advice.says === 'go' && next === undefined }),
+      button('Aborted…', 'end', { outcome: 'aborted' }, { title: `${versionName(candidate)} is taken back`, submit: 'Abort', isAdvised: advice.says === 'back' })),
+    message);
 }
 
 function knownAt({ says, known_at }, nowMs) {
