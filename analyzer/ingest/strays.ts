@@ -50,6 +50,7 @@ export const MOST_ALIKE = 64;
 export function createStrays(capacity: number, { nesting, link, unlink }: Pick<TwinFinder, 'link' | 'unlink'> & { readonly nesting: Pick<Nesting, 'above'> }): Strays {
   /** Most have one span, and then it is that. */
   const buckets = createGenerations<SpanNode | Bucket>(capacity);
+  const libraries = createLibraries();
   const unclear = new WeakSet<SpanNode>();
   let pending = new Set<SpanNode>();
 
@@ -68,7 +69,7 @@ export function createStrays(capacity: number, { nesting, link, unlink }: Pick<T
   const possibleTwins = (node: SpanNode): ReadonlySet<SpanNode> | null => {
     const found = new Set<SpanNode>();
     for (const member of members(node)) {
-      if (!isCandidate(member)) continue;
+      if (!isCandidate(member) || !libraries.areSeveral(member.inference)) continue;
       for (const likeness of likenessesOf(member.inference)) {
         for (const at of bucketsAround(member.inference)) {
           const bucket = buckets.get(bucketKey(likeness, at));
@@ -132,6 +133,7 @@ export function createStrays(capacity: number, { nesting, link, unlink }: Pick<T
   return {
     see(node) {
       if (!isCandidate(node)) return;
+      libraries.see(node.inference);
       for (const likeness of likenessesOf(node.inference)) put(bucketKey(likeness, bucketOf(node.inference)), node);
       pending.add(node);
     },
@@ -161,6 +163,27 @@ export function createStrays(capacity: number, { nesting, link, unlink }: Pick<T
       pending = new Set();
     },
     isUnclear: (node) => unclear.has(node),
+  };
+}
+
+const MOST_SERVICES = 10_000;
+
+/** Which services are told of by more than one library: where there is but one, which is nearly everywhere, no two spans are one, and nothing is looked up. */
+function createLibraries() {
+  /** By project and service; null: several. */
+  const known = new Map<string, Map<string, string | null>>();
+  let services = 0;
+  return {
+    see({ project, service_name, scope_name }: SeenInference): void {
+      let ofProject = known.get(project);
+      if (ofProject === undefined) known.set(project, (ofProject = new Map()));
+      const before = ofProject.get(service_name);
+      if (before === scope_name || before === null || services >= MOST_SERVICES) return;
+      if (before === undefined) services += 1;
+      ofProject.set(service_name, before === undefined ? scope_name : null);
+    },
+    /** Or it is not known. */
+    areSeveral: ({ project, service_name }: SeenInference): boolean => services >= MOST_SERVICES || known.get(project)?.get(service_name) === null,
   };
 }
 
