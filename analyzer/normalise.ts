@@ -154,6 +154,8 @@ function callOf(
   // A failed call owes no answer: what came back of it is judged as an error, not as empty or malformed as well.
   const answer = inference.error === null ? answerWithin(inference, settings.maxTextBytes, flags) : null;
   const finish = inference.finish_reason ?? answer?.finishReason ?? null;
+  const error = inference.error ?? (finish === 'error' && usage.output === null ? UNTOLD : null);
+  const judged = error === null ? answer : null;
   const cost = costOf(inference, provider, usage, at_ms, pricer);
   const ttft_ms = ttftMs(inference.ttft, span.start_ns, duration_ms, flags);
   const stratum_attributes = attributesNamed(settings.stratumAttributes, attributes, resource, flags);
@@ -181,9 +183,9 @@ function callOf(
     response_model: inference.response_model,
     response_id: inference.response_id,
     finish_reason: finish === null ? null : finishReason(finish),
-    is_error: inference.error !== null,
-    error_type: inference.error?.type ?? null,
-    status_message: inference.error?.message ?? null,
+    is_error: error !== null,
+    error_type: error?.type ?? null,
+    status_message: error?.message ?? null,
     is_stream: inference.is_stream,
     is_cache_hit: inference.is_cache_hit,
     is_experiment: inference.is_experiment,
@@ -196,14 +198,17 @@ function callOf(
     ...cost,
     session_id: tags.session(source),
     user_id: hashedUser(tags.user(source)),
-    is_empty: inference.operation === 'embeddings' ? null : isEmpty(answer),
-    is_format_valid: isFormatValid(answer, inference.asks_json ? 'asks_json' : 'asks_text'),
+    is_empty: inference.operation === 'embeddings' ? null : isEmpty(judged),
+    is_format_valid: isFormatValid(judged, inference.asks_json ? 'asks_json' : 'asks_text'),
     stratum_attributes,
     ...(factorAttributes.length === 0 ? {} : { factor_attributes: attributesNamed(factorAttributes, attributes, resource, flags) }),
     ...(mixAttributes.length === 0 ? {} : { mix_attributes: attributesNamed(mixAttributes, attributes, resource, flags) }),
     flags: [...flags],
   };
 }
+
+/** The status is OK, and the call ended in an error without a word of output: agno's message is then the error's. */
+const UNTOLD: Inference['error'] = { type: null, message: null };
 
 /** What a prompt is called where nobody named it. Not span names: a model or a route is no prompt. */
 const ASKER = ['ai.telemetry.functionId', 'gen_ai.agent.name', 'agent.name'];

@@ -25,6 +25,7 @@ const CONTAINERS: readonly string[] = [
   'promptlayer.metadata',
   'braintrust.metadata',
   'wandb.attributes',
+  'genkit:metadata',
   'prov',
 ];
 /** A header's name, as a gateway hands it on: the rest follows without a dot. */
@@ -58,13 +59,16 @@ export function metadataPrompt(attributes: Attributes, flags: Set<string>): Prom
       if (letter === LETTER_P && key.startsWith('prompt') && key.length <= MAX_KEY_CHARACTERS) found = lookAt(found, BARE_RANK, key, attributes.get(key), 'exact');
     } else if (key.length === container.name.length) {
       if (container.name !== 'prov') found = lookInto(found, container.rank, attributes.get(key), flags);
-    } else if (container.name === HEADER || key[container.name.length] === '.') {
+    } else if (container.name === HEADER || SEPARATORS.has(key[container.name.length])) {
       const rest = key.slice(container.name.length, container.name.length + MAX_KEY_CHARACTERS);
       if (hasWord(rest)) found = lookAt(found, container.rank, rest, attributes.get(key), 'or_ending');
     }
   }
   return found === null ? null : tagsOf(found, flags);
 }
+
+/** Between a container and a key of the application's. */
+const SEPARATORS: ReadonlySet<string | undefined> = new Set(['.', ':']);
 
 /** Longer keys name nothing that people chose. */
 const MAX_KEY_CHARACTERS = 128;

@@ -124,13 +124,18 @@ function usageOf(attributes: Attributes, told: WireUsage, body: ResponseBody | n
   return {
     input,
     output,
-    cache_read: firstCount(attributes, ['llm.token_count.prompt_details.cache_read', 'llm.token_count.prompt_details.cache_input']) ?? told.cache_read,
-    cache_write: firstCount(attributes, ['llm.token_count.prompt_details.cache_write']) ?? told.cache_write,
-    reasoning: firstCount(attributes, ['llm.token_count.completion_details.reasoning']) ?? told.reasoning,
+    cache_read: firstCount(attributes, ['llm.token_count.prompt_details.cache_read', 'llm.token_count.prompt_details.cache_input']) ?? told.cache_read ?? some(body?.usage?.cache_read),
+    cache_write: firstCount(attributes, ['llm.token_count.prompt_details.cache_write']) ?? told.cache_write ?? some(body?.usage?.cache_write),
+    reasoning: firstCount(attributes, ['llm.token_count.completion_details.reasoning']) ?? told.reasoning ?? some(body?.usage?.reasoning),
     total: firstCount(attributes, ['llm.token_count.total']) ?? told.total,
-    // Inclusive by the convention; instrumentations of before 2025 copied Anthropic's exclusive count.
-    cache_counting: 'unstated',
+    // Inclusive by the convention; instrumentations of before 2025 copied Anthropic's exclusive count, as the response beside it shows.
+    cache_counting: body?.usage?.cache_counting === 'exclusive' && body.usage.input === input ? 'exclusive' : 'unstated',
   };
+}
+
+/** From the response, where the instrumentation leaves a part out: one of which there is none it leaves out as well. */
+function some(count: number | null | undefined): number | null {
+  return count === undefined || count === 0 ? null : count;
 }
 
 function costOf(attributes: Attributes): number | null {
@@ -148,7 +153,8 @@ function responseOf(attributes: Attributes, flags: Set<string>): ResponseBody | 
   if (attributes.get('output.mime_type') === 'text/plain') return null;
   const output = structured(attributes.get('output.value'));
   if (!isFields(output)) return null;
-  const body = responseBody(output, flags);
+  // Mistral's client hands out each chunk as an event, with the chunk as its data.
+  const body = responseBody(fieldsAt(output, 'data') ?? output, flags);
   return body.messages === undefined ? null : body;
 }
 
@@ -195,10 +201,13 @@ function completionAt(attributes: Attributes, key: string): AttributeValue | und
   return typeof completion === 'string' && completion !== REDACTED ? answer(completion) : undefined;
 }
 
+/** A stream that nobody put together, as Python writes an object of which it knows no more. */
+const REPRESENTED = /^<[\w.]{1,128} object at 0x[0-9a-f]{1,16}>$/;
+
 /** The answer as text, where that is all there is (streams in JavaScript; LlamaIndex states no type). */
 function plainOutput(attributes: Attributes, operation: string): AttributeValue | undefined {
   const output = attributes.get('output.value');
-  if (operation === 'embeddings' || attributes.get('output.mime_type') === 'application/json' || typeof output !== 'string' || output === REDACTED) return undefined;
+  if (operation === 'embeddings' || attributes.get('output.mime_type') === 'application/json' || typeof output !== 'string' || output === REDACTED || REPRESENTED.test(output)) return undefined;
   return [answer(output)];
 }
 

@@ -1,5 +1,6 @@
 import type { Attributes, AttributeValue, OtlpSpan } from '../../schemas/otlp.ts';
 import type { Dialect, Inference, Reading, RelativeReason, SpanSource } from './index.ts';
+import { type Fields, fieldsOf } from './structured.ts';
 import { firstAmount, firstCount, firstOf, firstText, firstTruth, text } from './values.ts';
 import { isWrapper } from './wrapper.ts';
 
@@ -37,6 +38,8 @@ const INFERENCE_OPERATIONS: ReadonlyMap<string, string> = new Map([
   ['completion', 'text_completion'],
   ['embeddings', 'embeddings'],
   ['embedding', 'embeddings'],
+  ['embed', 'embeddings'],
+  ['llm_call', 'chat'],
   ['realtime_inference', 'realtime_inference'],
 ]);
 
@@ -68,6 +71,29 @@ const OTHER_OPERATIONS: ReadonlyMap<string, RelativeReason> = new Map<string, Re
   ['evaluation', 'evaluator'],
 ]);
 
+/** `gen_ai.span.kind`, which takes the place of the operation in traceAI and in Alibaba's instrumentations. */
+const KIND = 'gen_ai.span.kind';
+const INFERENCE_KINDS: ReadonlyMap<string, string> = new Map([
+  ['LLM', 'chat'],
+  ['EMBEDDING', 'embeddings'],
+]);
+const OTHER_KINDS: ReadonlyMap<string, RelativeReason> = new Map<string, RelativeReason>([
+  ['CHAIN', 'wrapper'],
+  ['TASK', 'wrapper'],
+  ['STEP', 'wrapper'],
+  ['ENTRY', 'wrapper'],
+  ['CONVERSATION', 'wrapper'],
+  ['AGENT', 'agent'],
+  ['TOOL', 'tool'],
+  ['RETRIEVER', 'retrieval'],
+  ['RERANKER', 'retrieval'],
+  ['VECTOR_DB', 'retrieval'],
+  ['EVALUATOR', 'evaluator'],
+]);
+
+/** The method of a provider's client, by which some name the operation: `openai.responses.create`. */
+const API_METHOD = /(?:^|\.)(?:chat\.completions|completions|responses|messages)\.[a-z_]{1,32}$/;
+
 export function readGenAi(source: SpanSource): Reading {
   const operation = classify(source.span, source.flags);
   if (operation.kind === 'call') return { kind: 'inference', inference: inferenceOf(source, operation.name) };
@@ -93,12 +119,17 @@ export function classify(span: OtlpSpan, flags: Set<string>): { kind: 'call'; na
   const hasProvider = attributes.has('gen_ai.provider.name') || attributes.has('gen_ai.system');
   const hasModel = attributes.has('gen_ai.request.model') || attributes.has('gen_ai.response.model');
   if (stated !== null) {
-    const known = INFERENCE_OPERATIONS.get(stated);
+    const known = INFERENCE_OPERATIONS.get(stated) ?? (API_METHOD.test(stated) ? 'chat' : undefined);
     if (known !== undefined && (hasProvider || hasModel)) return { kind: 'call', name: known };
     // An operation of the emitter's own counts when it shows that a model answered.
     if (hasProvider && hasModel && showsAnswer(attributes)) return { kind: 'call', name: stated };
     return { kind: 'relative', reason: 'not_an_llm_call' };
   }
+  const kind = text(attributes.get(KIND), flags)?.toUpperCase() ?? '';
+  const inference = INFERENCE_KINDS.get(kind);
+  if (inference !== undefined) return { kind: 'call', name: inference };
+  const reason = OTHER_KINDS.get(kind);
+  if (reason !== undefined) return { kind: 'relative', reason };
   const isHttp = attributes.has('http.request.method') || attributes.has('http.method');
   if (!hasProvider || !hasModel || (isHttp && !showsAnswer(attributes))) return { kind: 'relative', reason: 'not_an_llm_call' };
   return { kind: 'call', name: INFERENCE_OPERATIONS.get(named) ?? (embeds(attributes) ? 'embeddings' : 'chat') };
@@ -129,6 +160,7 @@ function embeds(attributes: Attributes): boolean {
 }
 
 const PROVIDER = ['gen_ai.provider.name', 'gen_ai.system'];
+const RESPONSE_ID = ['gen_ai.response.id', 'gen_ai.response_id'];
 const FINISH_REASON = ['gen_ai.response.finish_reasons', 'gen_ai.response.finish_reason', 'gen_ai.completion.0.finish_reason'];
 const STREAM = ['gen_ai.request.stream', 'gen_ai.request.is_stream', 'gen_ai.is_streaming'];
 /** Seconds in every generation. */
@@ -145,6 +177,7 @@ const CACHE_READ_TOKENS = [
   'gen_ai.usage.cache_read.input_tokens',
   'gen_ai.usage.cache_read_input_tokens',
   'gen_ai.usage.input_tokens.cached',
+  'gen_ai.usage.input_tokens.cache_read',
   'gen_ai.usage.cache_read_tokens',
   'gen_ai.usage.cached_tokens',
   'gen_ai.usage.prompt_tokens_details.cached_tokens',
@@ -165,18 +198,25 @@ const REASONING_TOKENS = [
   'gen_ai.usage.reasoning.output_tokens',
   'gen_ai.usage.reasoning_tokens',
   'gen_ai.usage.reasoning_output_tokens',
+  'gen_ai.usage.output_tokens.reasoning',
+  'gen_ai.usage.thinking_tokens',
   'gen_ai.usage.experimental.reasoning_tokens',
   'gen_ai.usage.completion_tokens_details.reasoning_tokens',
 ];
 const TOTAL_TOKENS = ['gen_ai.usage.total_tokens', 'gen_ai.usage.total'];
 const COST = ['gen_ai.usage.cost', 'gen_ai.cost.total_cost'];
 
-export function inferenceOf({ span, flags }: SpanSource, operation: string): Inference {
+/** Instrumentations of Amazon's SDK, which copy Bedrock's count of tokens as it is: without the cached ones. */
+const OF_BEDROCK = /bedrock|botocore|aws-sdk/;
+
+export function inferenceOf({ scope, span, flags }: SpanSource, operation: string): Inference {
   const { attributes } = span;
+  const choice = choiceOf(span, flags);
   const ttft_s = firstAmount(attributes, TTFT_S);
-  const output = outputOf(span);
-  const response_id = text(attributes.get('gen_ai.response.id'), flags);
-  const finish_reason = finishReasonOf(attributes, flags);
+  const response_id = firstText(attributes, RESPONSE_ID, flags);
+  const finish_reason = finishReasonOf(attributes, flags) ?? text(choice?.get('finish_reason'), flags);
+  const provider = firstText(attributes, PROVIDER, flags);
+  const request_model = text(attributes.get('gen_ai.request.model'), flags);
   const usage = {
     input: firstCount(attributes, INPUT_TOKENS),
     output: firstCount(attributes, OUTPUT_TOKENS),
@@ -184,32 +224,30 @@ export function inferenceOf({ span, flags }: SpanSource, operation: string): Inf
     cache_write: firstCount(attributes, CACHE_WRITE_TOKENS),
     reasoning: firstCount(attributes, REASONING_TOKENS),
     total: firstCount(attributes, TOTAL_TOKENS),
-    // The conventions say inclusive, but instrumentations of Anthropic and Bedrock copy the provider's own, exclusive, count.
-    cache_counting: 'unstated' as const,
+    // The conventions say inclusive, but instrumentations of Anthropic copy the provider's own, exclusive, count.
+    cache_counting: OF_BEDROCK.test(scope.name) ? ('exclusive' as const) : ('unstated' as const),
   };
   return {
     operation,
-    provider: firstText(attributes, PROVIDER, flags),
-    request_model: text(attributes.get('gen_ai.request.model'), flags),
+    provider,
+    // Azure's client says "chat" where the model was not named with the call but before.
+    request_model: request_model === operation ? null : request_model,
     response_model: text(attributes.get('gen_ai.response.model'), flags),
     response_id,
     finish_reason,
     is_stream: firstTruth(attributes, STREAM),
-    error: errorOf(span, flags, response_id !== null || finish_reason !== null || usage.output !== null) ?? (finish_reason === 'error' && usage.output === null ? UNTOLD : null),
+    error: errorOf(span, flags, response_id !== null || finish_reason !== null || usage.output !== null),
     ttft: ttft_s === null ? null : { value: ttft_s, unit: 's' },
     usage,
     cost_usd: firstAmount(attributes, COST),
     input: attributes.get('gen_ai.input.messages') ?? undefined,
-    output,
+    output: outputOf(span) ?? choice?.get('message'),
     asks_json: asksJson(attributes),
-    prompt_text: { template: undefined, system: systemOf(span) },
+    prompt_text: { template: undefined, system: systemOf(span, flags) },
     is_cache_hit: false,
     is_experiment: false,
   };
 }
-
-/** The status is OK, and the call ended in an error without a word of output. */
-const UNTOLD: Inference['error'] = { type: null, message: null };
 
 function finishReasonOf(attributes: Attributes, flags: Set<string>): string | null {
   for (const key of FINISH_REASON) {
@@ -219,6 +257,17 @@ function finishReasonOf(attributes: Attributes, flags: Set<string>): string | nu
     if (found !== null) return found;
   }
   return null;
+}
+
+/** 1.28 to 1.36, where messages are span events (Azure) and not log records: `{message, finish_reason}` of the first choice. */
+function choiceOf({ events }: OtlpSpan, flags: Set<string>): Fields | null {
+  return messageEvent(events, 'gen_ai.choice', flags);
+}
+
+function messageEvent(events: OtlpSpan['events'], name: string, flags: Set<string>): Fields | null {
+  if (events.length === 0) return null;
+  const content = events.find((event) => event.name === name)?.attributes.get('gen_ai.event.content');
+  return content === undefined ? null : fieldsOf(content, flags);
 }
 
 const MAX_MESSAGE_CHARACTERS = 1024;
@@ -249,14 +298,14 @@ function outputOf(span: OtlpSpan): AttributeValue | undefined {
   );
 }
 
-/** 1.37 and later; flattened messages (OpenLLMetry's); up to 1.27 all messages as JSON, on the span or on a span event. Those of 1.28 to 1.36 are log records, which nobody joins. */
-function systemOf({ attributes, events }: OtlpSpan): AttributeValue | undefined {
+/** 1.37 and later; flattened messages (OpenLLMetry's); up to 1.27 all messages as JSON, on the span or on a span event. Those of 1.28 to 1.36 are mostly log records, which nobody joins. */
+function systemOf({ attributes, events }: OtlpSpan, flags: Set<string>): AttributeValue | undefined {
   const instructions = attributes.get('gen_ai.system_instructions');
   if (instructions !== undefined) return instructions;
   const role = attributes.get('gen_ai.prompt.0.role');
   if (role === 'system' || role === 'developer') return attributes.get('gen_ai.prompt.0.content');
   const messages = attributes.get('gen_ai.input.messages') ?? attributes.get('gen_ai.prompt') ?? events.find((event) => event.name === 'gen_ai.content.prompt')?.attributes.get('gen_ai.prompt');
-  return messages === undefined ? undefined : new Map([['messages', messages]]);
+  return messages === undefined ? (messageEvent(events, 'gen_ai.system.message', flags)?.get('content') ?? undefined) : new Map([['messages', messages]]);
 }
 
 const RESPONSE_FORMAT = ['openai.request.response_format', 'gen_ai.openai.request.response_format'];

@@ -7,7 +7,7 @@ import { firstText, text } from './values.ts';
 /**
  * A provider's response as a whole, which some libraries keep in one attribute: OpenAI Chat Completions (`choices`), OpenAI
  * Responses (`output` items), Anthropic Messages (`content`, `stop_reason`), Gemini (`candidates`), Bedrock Converse
- * (`output.message`), and what LangChain makes of them (`generations`).
+ * (`output.message`), and what LangChain (`generations`) and AutoGen (`content`, `finish_reason`) make of them.
  */
 export type ResponseBody = {
   readonly id: string | null;
@@ -94,8 +94,8 @@ function converse(body: Fields, flags: Set<string>): Came | null {
 }
 
 function message(body: Fields, flags: Set<string>): Came | null {
-  if (!body.has('content') || !(body.has('stop_reason') || body.has('role'))) return null;
-  return { messages: [body], finish_reason: text(body.get('stop_reason'), flags) };
+  if (!body.has('content') || !(body.has('stop_reason') || body.has('role') || body.has('finish_reason'))) return null;
+  return { messages: [body], finish_reason: firstText(body, ['stop_reason', 'finish_reason'], flags) };
 }
 
 /** A message of the model, from its text or its parts. */

@@ -5,7 +5,7 @@ import type { FinishReason } from '../../schemas/call.ts';
 const FINISH_REASONS: readonly (readonly [FinishReason, readonly string[]])[] = [
   ['stop', ['stop', 'end_turn', 'stop_sequence', 'eos', 'eos_token', 'complete', 'completed', 'finish', 'finish_reason_stop']],
   ['length', ['length', 'max_tokens', 'max_output_tokens', 'model_length', 'model_context_window_exceeded']],
-  ['tool_call', ['tool_call', 'tool_calls', 'tool_use', 'function_call']],
+  ['tool_call', ['tool_call', 'tool_calls', 'tool_use', 'function_call', 'function_calls']],
   ['content_filter', ['content_filter', 'content_filtered', 'safety', 'refusal', 'recitation', 'blocklist', 'prohibited_content', 'spii', 'image_safety', 'guardrail_intervened']],
   ['error', ['error', 'failed', 'cancelled', 'malformed_function_call', 'network_error', 'unexpected_tool_call']],
   ['compaction', ['compaction']],
