@@ -1,17 +1,23 @@
 import type { OtlpScope, OtlpSpan, Attributes, AttributeValue } from '../../schemas/otlp.ts';
 import { adk } from './adk.ts';
+import { ag2 } from './ag2.ts';
 import { agenta } from './agenta.ts';
 import { anthropicSdk } from './anthropic-sdk.ts';
 import { braintrust } from './braintrust.ts';
+import { claudeCode } from './claude-code.ts';
 import { datadog } from './datadog.ts';
 import { genkit } from './genkit.ts';
+import { haystack } from './haystack.ts';
 import { humanloop } from './humanloop.ts';
 import { laminar } from './laminar.ts';
 import { langfuse, langfuseByKeys } from './langfuse.ts';
 import { langsmith } from './langsmith.ts';
+import { langWatch } from './langwatch.ts';
 import { litellm } from './litellm.ts';
 import { liveKit } from './livekit.ts';
+import { llamaIndex } from './llamaindex.ts';
 import { mastra } from './mastra.ts';
+import { mirascope } from './mirascope.ts';
 import { mlflow } from './mlflow.ts';
 import { openInference } from './openinference.ts';
 import { openLit } from './openlit.ts';
@@ -22,9 +28,11 @@ import { pydanticAi } from './pydantic-ai.ts';
 import { semanticKernel } from './semantic-kernel.ts';
 import { springAi } from './spring-ai.ts';
 import { strands } from './strands.ts';
+import { traceAi } from './traceai.ts';
 import { traceloop } from './traceloop.ts';
 import { vercelAi7 } from './vercel-ai-7.ts';
 import { vercelAiLegacy } from './vercel-ai-legacy.ts';
+import { voltAgent } from './voltagent.ts';
 import { weave } from './weave.ts';
 
 /**
@@ -152,6 +160,13 @@ export const dialects: readonly Dialect[] = [
   strands,
   adk,
   genkit,
+  claudeCode,
+  voltAgent,
+  llamaIndex,
+  haystack,
+  mirascope,
+  traceAi,
+  ag2,
   liveKit,
   anthropicSdk,
   pydanticAi,
@@ -161,6 +176,7 @@ export const dialects: readonly Dialect[] = [
   mastra,
   openInference,
   // By markers that also reach the spans of other libraries.
+  langWatch,
   langfuseByKeys,
   langsmith,
   traceloop,

@@ -7,11 +7,11 @@ import { firstAmount, text } from './values.ts';
 /**
  * AWS Strands Agents (src/strands/telemetry/tracer.py), also as it runs in Bedrock AgentCore. It follows the conventions up to 1.36, but
  * measures times in milliseconds, names itself as the provider, and copies Bedrock's count of input tokens, which leaves
- * the cache out. The agent's span repeats what its model spans used.
+ * the cache out. The agent's span repeats what its model spans used. In TypeScript scope and provider are the service's name.
  */
 export const strands: Dialect = {
   name: 'strands',
-  matches: ({ scope, span }) => scope.name.startsWith('strands') || span.attributes.get('gen_ai.system') === ITSELF || span.attributes.get('gen_ai.provider.name') === ITSELF,
+  matches: ({ scope, span }) => scope.name.startsWith('strands') || span.attributes.has('gen_ai.event.start_time') || span.attributes.get('gen_ai.system') === ITSELF || span.attributes.get('gen_ai.provider.name') === ITSELF,
   read,
 };
 
@@ -23,12 +23,13 @@ function read(source: SpanSource): Reading {
   return reading.aggregate === undefined ? reading : { ...reading, aggregate: corrected(source, reading.aggregate) };
 }
 
-function corrected({ span, flags }: SpanSource, said: Inference): Inference {
-  const provider = providerOf(said.request_model) ?? said.provider;
+function corrected({ resource, scope, span, flags }: SpanSource, said: Inference): Inference {
+  const isTypeScript = scope.name === resource.get('service.name');
+  const provider = providerOf(said.request_model) ?? (isTypeScript ? null : said.provider);
   const ttft_ms = firstAmount(span.attributes, ['gen_ai.server.time_to_first_token']);
   const choice = eventAttribute(span, 'gen_ai.choice', 'message');
-  // Since it has the conventions' own keys for cached tokens, it adds them to the input as they want it.
-  const isInclusive = INCLUSIVE.some((key) => span.attributes.has(key));
+  // Since Python has the conventions' own keys for cached tokens, it adds them to the input as they want it.
+  const isInclusive = !isTypeScript && INCLUSIVE.some((key) => span.attributes.has(key));
   const isExclusive = !isInclusive && (provider === BEDROCK || said.request_model?.includes('claude') === true);
   return {
     ...said,

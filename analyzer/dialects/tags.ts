@@ -10,14 +10,17 @@ import { humanloopPrompt } from './humanloop.ts';
 import type { SpanSource } from './index.ts';
 import { langfusePrompt } from './langfuse.ts';
 import { langsmithPrompt } from './langsmith.ts';
+import { langWatchMetadata, langWatchPrompt } from './langwatch.ts';
 import { litellmPrompt } from './litellm.ts';
 import { metadataPrompt } from './metadata.ts';
+import { mirascopePrompt } from './mirascope.ts';
 import { mlflowPrompt } from './mlflow.ts';
 import { openInferencePrompt } from './openinference.ts';
 import { hubPrompt } from './openlit.ts';
 import { promptfooPrompt } from './promptfoo.ts';
 import { promptLayerPrompt } from './promptlayer.ts';
 import { logfirePrompt } from './pydantic-ai.ts';
+import { traceAiPrompt } from './traceai.ts';
 import { traceloopPrompt } from './traceloop.ts';
 import { firstText, text } from './values.ts';
 import { vercelAiLangfusePrompt } from './vercel-ai-legacy.ts';
@@ -44,10 +47,19 @@ export type PromptReader = (attributes: Attributes, flags: Set<string>) => Promp
 /** On an MCP span `gen_ai.prompt.name` is the template that is fetched, not the prompt of a call. */
 const otelPrompt: PromptReader = (attributes, flags) => {
   if (attributes.has('mcp.method.name')) return null;
-  const name = text(attributes.get('gen_ai.prompt.name'), flags);
+  const stated = text(attributes.get('gen_ai.prompt.name'), flags);
+  // Gemini CLI numbers what its user types, from the id of the session.
+  const name = stated !== null && isIdOfTurn(stated, attributes) ? null : stated;
   const version = text(attributes.get('gen_ai.prompt.version'), flags);
   return name === null && version === null ? null : { prompt_name: name, prompt_version: version, prompt_version_source: version === null ? 'none' : 'explicit', prompt_label: null, prompt_attribution: 'direct' };
 };
+
+function isIdOfTurn(name: string, attributes: Attributes): boolean {
+  const conversation = attributes.get('gen_ai.conversation.id') ?? attributes.get('session.id');
+  return typeof conversation === 'string' && conversation.length >= UUID_CHARACTERS && name.startsWith(conversation);
+}
+
+const UUID_CHARACTERS = 36;
 
 /** In the order of trust: the first that has a value is kept, name and version together; the others may only agree (`agreement.ts`). */
 const promptReaders: readonly PromptReader[] = [
@@ -63,6 +75,9 @@ const promptReaders: readonly PromptReader[] = [
   langsmithPrompt,
   openInferencePrompt,
   humanloopPrompt,
+  langWatchPrompt,
+  traceAiPrompt,
+  mirascopePrompt,
   genkitPrompt,
   hubPrompt,
   litellmPrompt,
@@ -87,7 +102,12 @@ const SESSION = [
   'weave.conversation.id',
   'wandb.thread_id',
   'genkit:sessionId',
+  'genkit:metadata:sessionId',
   'spring.ai.chat.client.conversation.id',
+  'langwatch.thread.id',
+  'langwatch.session.id',
+  'voltagent.conversation_id',
+  'mirascope.ops.session.id',
   'traceloop.association.properties.session_id',
   'traceloop.association.properties.sessionId',
   'lmnr.association.properties.session_id',
@@ -95,6 +115,7 @@ const SESSION = [
   'mastra.metadata.sessionId',
   'mlflow.trace.session',
   'promptlayer.metadata.session_id',
+  'conversation.id',
 ];
 const USER = [
   'user.id',
@@ -109,6 +130,8 @@ const USER = [
   'llm.user',
   'ag.user.id',
   'ag.meta.userId',
+  'langwatch.user.id',
+  'genkit:metadata:userId',
   'traceloop.association.properties.user_id',
   'traceloop.association.properties.userId',
   'lmnr.association.properties.user_id',
@@ -136,13 +159,13 @@ export function createTagReader(own: TagKeys, featureFlags: FeatureFlags): TagRe
       return orAssigned(tags, featureFlags.promptOf(project, source.span), source.flags);
     },
     session: (source) => ownText(own.session, source) ?? knownSession(source.span.attributes, source.flags),
-    user: (source) => ownText(own.user, source) ?? firstText(source.span.attributes, USER, source.flags),
+    user: (source) => ownText(own.user, source) ?? firstText(source.span.attributes, USER, source.flags) ?? langWatchMetadata(source.span.attributes, 'user_id', source.flags),
   };
 }
 
 /** Spring AI puts every conversation that the application gave no id into one called "default". */
 function knownSession(attributes: Attributes, flags: Set<string>): string | null {
-  const session = firstText(attributes, SESSION, flags);
+  const session = firstText(attributes, SESSION, flags) ?? langWatchMetadata(attributes, 'thread_id', flags);
   return session === 'default' && attributes.has('spring.ai.chat.client.conversation.id') ? null : session;
 }
 

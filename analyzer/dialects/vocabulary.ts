@@ -14,13 +14,15 @@ const FINISH_REASONS: readonly (readonly [FinishReason, readonly string[]])[] = 
 
 const FINISH_REASON_OF: ReadonlyMap<string, FinishReason> = new Map(FINISH_REASONS.flatMap(([reason, words]) => words.map((word) => [word, reason] as const)));
 
-/** Any spelling: upper case (Gemini), an enum prefix (`FinishReason.TOOL_CALLS`), hyphens (AI SDK). */
+/** Any spelling: upper case (Gemini), an enum prefix (`FinishReason.TOOL_CALLS`), hyphens (AI SDK), camel case (Strands). */
 export function finishReason(raw: string): FinishReason {
   const known = FINISH_REASON_OF.get(raw);
   if (known !== undefined) return known;
-  const word = raw.toLowerCase().replace(/^finish_?reason\./, '').replaceAll('-', '_');
+  const word = raw.replace(CAMEL, '$1_$2').toLowerCase().replace(/^finish_?reason\./, '').replaceAll('-', '_');
   return FINISH_REASON_OF.get(word) ?? 'other';
 }
+
+const CAMEL = /([a-z])([A-Z])/g;
 
 const PROVIDERS: Readonly<Record<string, readonly string[]>> = {
   openai: ['openai_responses'],

@@ -31,11 +31,22 @@ export const SDKS: readonly Known[] = [
   { name: 'Semantic Kernel', section: 'semantic-kernel', scopes: ['semantic_kernel', 'Microsoft.SemanticKernel'], keys: ['semantic_kernel.'], tag: 'set gen_ai.prompt.name and gen_ai.prompt.version on a span above, or as baggage' },
   { name: 'Spring AI', section: 'spring-ai', scopes: ['org.springframework'], keys: ['spring.ai.'], tag: 'add gen_ai.prompt.name and gen_ai.prompt.version as key values of the observation' },
   { name: 'pydantic-ai', section: 'pydantic-ai-and-logfire', scopes: ['pydantic-ai', 'logfire'], keys: ['logfire.', 'pydantic_ai.'], tag: 'with logfire.set_baggage(**{"gen_ai.prompt.name": …, "gen_ai.prompt.version": …}) around the run' },
+  { name: 'Genkit', section: 'genkit', scopes: ['genkit-tracer'], keys: ['genkit:'], tag: 'in the flow: setCustomMetadataAttributes({ promptName, promptVersion, sessionId }) from genkit/tracing' },
+  { name: 'VoltAgent', section: 'voltagent', scopes: ['@voltagent/'], keys: ['voltagent.'], tag: 'give instructions with metadata: { name, version }, as its prompt management does; or tag a span above the agent' },
+  { name: 'Claude Code', section: 'coding-agents', scopes: ['com.anthropic.claude_code'], keys: [], tag: 'OTEL_RESOURCE_ATTRIBUTES="gen_ai.prompt.name=…,gen_ai.prompt.version=…": it writes them on every span' },
+  { name: 'Gemini CLI', section: 'coding-agents', scopes: ['gemini-cli'], keys: [], tag: 'it takes no attributes of its user: its system prompt is known by its fingerprint, or name keys of the resource in the configuration' },
+  { name: 'LlamaIndex', section: 'llamaindex', scopes: ['llamaindex.'], keys: [], tag: 'set gen_ai.prompt.name and gen_ai.prompt.version on a span above, or as baggage' },
+  { name: 'Haystack', section: 'haystack', scopes: [], keys: ['haystack.'], tag: 'set gen_ai.prompt.name and gen_ai.prompt.version on a span above pipeline.run; model and tokens need HAYSTACK_CONTENT_TRACING_ENABLED=true' },
+  { name: 'AG2', section: 'ag2', scopes: ['opentelemetry.instrumentation.ag2'], keys: ['ag2.'], tag: 'TelemetryMiddleware(span_attributes={"gen_ai.prompt.name": …, "gen_ai.prompt.version": …})' },
+  { name: 'Mirascope', section: 'mirascope', scopes: ['mirascope.'], keys: ['mirascope.'], tag: '@ops.version(name=…) on the function; or gen_ai.prompt.name and gen_ai.prompt.version on a span above' },
+  { name: 'Langtrace', section: 'langtrace', scopes: ['langtrace_python_sdk', '@langtrase/'], keys: ['langtrace.'], tag: 'inject_additional_attributes(call, {"prompt_name": …, "prompt_version": …})' },
+  { name: 'traceAI', section: 'traceai', scopes: ['traceai', '@traceai/'], keys: [], tag: 'with using_attributes(prompt_template_version=…, metadata={"prompt_name": …}) around the call' },
   { name: 'Laminar', section: 'laminar', scopes: ['lmnr', '@lmnr-ai/'], keys: ['lmnr.'], tag: '@observe(metadata={"prompt_name": …, "prompt_version": …}) around the call' },
   { name: 'Mastra', section: 'mastra', scopes: ['@mastra/'], keys: ['mastra.'], tag: 'agent.generate(…, { tracingOptions: { metadata: { promptName, promptVersion } } })' },
   { name: 'OpenLIT', section: 'openlit', scopes: ['openlit'], keys: ['openlit.'], tag: 'with openlit.using_attributes({"gen_ai.prompt.name": …, "gen_ai.prompt.version": …}) around the call' },
   { name: 'OpenInference', section: 'openinference', scopes: ['openinference'], keys: ['openinference.'], tag: 'with using_attributes(prompt_template_version=…, metadata={"prompt_name": …}) around the call' },
-  { name: 'Traceloop', section: 'traceloop', scopes: ['traceloop', '@traceloop/', 'opentelemetry.instrumentation.openai.v'], keys: ['traceloop.', 'llm.request.type'], tag: 'get_prompt(key=…) tags it; else Traceloop.set_association_properties({"prompt_name": …, "prompt_version": …})' },
+  { name: 'LangWatch', section: 'langwatch', scopes: ['langwatch'], keys: ['langwatch.'], tag: '@langwatch.trace(metadata={"prompt_name": …, "prompt_version": …}); prompts of its registry tag the call' },
+  { name: 'Traceloop', section: 'traceloop', scopes: ['traceloop', '@traceloop/', 'opentelemetry.instrumentation.openai.v', 'opentelemetry.instrumentation.bedrock', 'opentelemetry.instrumentation.groq', 'opentelemetry.instrumentation.ollama', 'opentelemetry.instrumentation.litellm'], keys: ['traceloop.', 'llm.request.type'], tag: 'get_prompt(key=…) tags it; else Traceloop.set_association_properties({"prompt_name": …, "prompt_version": …})' },
 ];
 
 const OPENTELEMETRY: Sdk = {

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { readerOf, systemFingerprint } from './spans.ts';
 
-/** No capture of Genkit was at hand: the spans are built after the tracing documentation and tests of firebase/genkit. */
+/** Beside the recording, which has OpenAI only: Gemini's spans are built after the tracing documentation and tests of firebase/genkit. */
 const genkit = readerOf('genkit-tracer');
 const json = JSON.stringify;
 const model = {
@@ -33,4 +33,8 @@ it.each([
   ['evaluator', 'evaluator'],
 ])('a %s is no call', (subtype, reason) => {
   expect(genkit.relative({ 'genkit:metadata:subtype': subtype })).toMatchObject({ reason });
+});
+
+it('takes what a flow says of itself (setCustomMetadataAttributes)', () => {
+  expect(genkit.relative({ 'genkit:metadata:subtype': 'flow', 'genkit:metadata:promptName': 'refund-agent', 'genkit:metadata:promptVersion': 'v2', 'genkit:metadata:sessionId': 's-1' }).relative).toMatchObject({ prompt_name: 'refund-agent', prompt_version: 'v2', session_id: 's-1' });
 });

@@ -264,3 +264,10 @@ describe('errors', () => {
     expect(callOf({ ...chat, 'gen_ai.response.id': 'r-1' }, { events: [exception] })).toMatchObject({ is_error: false, error_type: null, status_message: null });
   });
 });
+
+it('takes the number of a turn for no name of a prompt (Gemini CLI)', () => {
+  const session = '6a5a9a2b-a616-44e3-abae-55eb99ef58f6';
+  const call = { 'gen_ai.operation.name': 'llm_call', 'gen_ai.request.model': 'gemini-2.5-flash', 'gen_ai.conversation.id': session };
+  expect(callOf({ ...call, 'gen_ai.prompt.name': `${session}########3` })).toMatchObject({ prompt_name: null, session_id: session });
+  expect(callOf({ ...call, 'gen_ai.prompt.name': 'refund-agent', 'gen_ai.conversation.id': 'refund' })).toMatchObject({ prompt_name: 'refund-agent' });
+});

@@ -19,6 +19,11 @@ it.each([
   ['opentelemetry.instrumentation.openai_v2', { 'gen_ai.system': 'openai' }, 'OpenTelemetry'],
   ['opentelemetry.instrumentation.genai.openai', { 'gen_ai.provider.name': 'openai' }, 'OpenTelemetry'],
   ['my-code', { 'openinference.span.kind': 'LLM', 'gen_ai.system': 'openai' }, 'OpenInference'],
+  ['genkit-tracer', {}, 'Genkit'],
+  ['@voltagent/core', {}, 'VoltAgent'],
+  ['llamaindex.opentelemetry.tracer', {}, 'LlamaIndex'],
+  ['my-code', { 'haystack.component.type': 'OpenAIChatGenerator' }, 'Haystack'],
+  ['langtrace_python_sdk.instrumentation.openai.instrumentation', { 'gen_ai.system': 'openai' }, 'Langtrace'],
   ['airline-booking', { 'http.route': '/' }, undefined],
 ])('knows who wrote a span of scope %s', (name, attributes, expected) => {
   expect(sdkOf({ resource: new Map(), scope: { name, version: '', attributes: new Map() }, span: span(attributes) })?.name).toBe(expected);
