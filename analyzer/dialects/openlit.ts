@@ -1,5 +1,5 @@
 import type { Dialect, Inference, Reading, RelativeReason, SpanSource } from './index.ts';
-import { classify, inferenceOf } from './otel-genai.ts';
+import { classify, inferenceOf, isOnlyCreated } from './otel-genai.ts';
 import { promptOf } from './prompt-pair.ts';
 import type { PromptReader } from './tags.ts';
 import { firstAmount, text } from './values.ts';
@@ -44,7 +44,7 @@ function read(source: SpanSource): Reading {
     const failed = failedCall(span.name.slice(0, 256), library);
     if (failed !== null) return { kind: 'inference', inference: { ...inferenceOf(source, failed.operation), ...failed } };
   }
-  if (operation.kind === 'relative' && !isWrapper(operation.reason)) return { kind: 'relative', reason: operation.reason };
+  if (operation.kind === 'relative' && (!isWrapper(operation.reason) || isOnlyCreated(span))) return { kind: 'relative', reason: operation.reason };
   const told = inferenceOf(source, operation.kind === 'call' ? operation.name : 'invoke_agent');
   const inference = {
     ...told,

@@ -144,14 +144,15 @@ function showsAnswer(attributes: Attributes): boolean {
   );
 }
 
-/**
- * A wrapper that says which model answered, or what it used, can stand for an inference that left no span of its own. Who only
- * creates an agent names its model, and asks it nothing.
- */
-function showsInference({ attributes, name }: OtlpSpan): boolean {
-  if (showsAnswer(attributes)) return true;
-  const creates = (attributes.get('gen_ai.operation.name') ?? name.slice(0, 64).split(' ', 1)[0]) === 'create_agent';
-  return !creates && (attributes.has('gen_ai.request.model') || attributes.has('gen_ai.response.model'));
+/** A wrapper that says which model answered, or what it used, can stand for an inference that left no span of its own. */
+function showsInference(span: OtlpSpan): boolean {
+  const { attributes } = span;
+  return showsAnswer(attributes) || (!isOnlyCreated(span) && (attributes.has('gen_ai.request.model') || attributes.has('gen_ai.response.model')));
+}
+
+/** Who only creates an agent names its model, and asks it nothing. */
+export function isOnlyCreated({ attributes, name }: OtlpSpan): boolean {
+  return (attributes.get('gen_ai.operation.name') ?? name.slice(0, 64).split(' ', 1)[0]) === 'create_agent' && !showsAnswer(attributes);
 }
 
 function embeds(attributes: Attributes): boolean {

@@ -1,7 +1,7 @@
 import type { Attributes, AttributeValue } from '../../schemas/otlp.ts';
 import { firstToken } from './first-token.ts';
 import type { Dialect, Inference, Reading, RelativeReason, SpanSource } from './index.ts';
-import { classify, errorOf, inferenceOf } from './otel-genai.ts';
+import { classify, errorOf, inferenceOf, isOnlyCreated } from './otel-genai.ts';
 import { promptOf } from './prompt-pair.ts';
 import { answer } from './response-body.ts';
 import type { PromptReader } from './tags.ts';
@@ -81,7 +81,7 @@ function read(source: SpanSource): Reading {
   // The type of the request tells a call that failed before it had a model, and one whose span is named like a wrapper.
   const isStatedOtherwise = attributes.has('mcp.method.name') || (stated !== null && operation.reason !== 'not_an_llm_call');
   if (known !== undefined && !isStatedOtherwise) return { kind: 'inference', inference: inference(source, known) };
-  return isWrapper(operation.reason) ? wrapper(operation.reason, inference(source, 'invoke_agent')) : operation;
+  return isWrapper(operation.reason) && !isOnlyCreated(span) ? wrapper(operation.reason, inference(source, 'invoke_agent')) : operation;
 }
 
 /** Before there were conventions: the vendor, and the model that was asked. */

@@ -76,3 +76,8 @@ it('reads hostile spans without a throw, and makes nothing up', () => {
   const keys = ['gen_ai.operation.name', 'gen_ai.provider.name', 'gen_ai.request.model', 'prompt.name', 'prompt.version', 'gen_ai.hub.repo', 'gen_ai.usage.cost', 'gen_ai.server.time_to_first_token', 'gen_ai.usage.output_tokens', 'gen_ai.response.finish_reasons', 'gen_ai.output.messages'];
   fc.assert(fc.property(attributeBag(keys), fc.constantFrom('chat', 'framework', 'vectordb'), (bag, operation) => expectNothingMadeUp({ 'telemetry.sdk.name': 'openlit', 'gen_ai.operation.name': operation, ...bag })));
 });
+
+it('counts nobody who only creates an agent, whose model it names', () => {
+  const created = span({ 'gen_ai.operation.name': 'create_agent', 'gen_ai.provider.name': 'openai', 'gen_ai.agent.name': 'helper', 'gen_ai.request.model': 'gpt-4o-mini' });
+  expect(openLit.read({ resource: new Map(), scope: { ...scope, name: 'openlit.instrumentation.openai_agents' }, span: created, flags: new Set() })).toEqual({ kind: 'relative', reason: 'agent' });
+});
