@@ -22,6 +22,7 @@ import { mlflow } from './mlflow.ts';
 import { openInference } from './openinference.ts';
 import { openLit } from './openlit.ts';
 import { otel136, otel137, otelGenAi } from './otel-genai.ts';
+import { pipecat } from './pipecat.ts';
 import { promptfoo } from './promptfoo.ts';
 import { promptLayer } from './promptlayer.ts';
 import { pydanticAi } from './pydantic-ai.ts';
@@ -168,6 +169,7 @@ export const dialects: readonly Dialect[] = [
   traceAi,
   ag2,
   liveKit,
+  pipecat,
   anthropicSdk,
   pydanticAi,
   litellm,

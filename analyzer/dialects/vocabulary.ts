@@ -53,6 +53,26 @@ const PROVIDER_OF: ReadonlyMap<string, string> = new Map(
   Object.entries(PROVIDERS).flatMap(([provider, aliases]) => [provider, ...aliases].map((alias) => [alias, provider] as const)),
 );
 
+/** Of the address that was asked, where a library takes that for the provider (LiveKit). */
+const PROVIDER_BY_HOST: readonly (readonly [RegExp, string])[] = [
+  [/(?:^|\.)openai\.azure\.com$/, 'azure.ai.openai'],
+  [/(?:^|\.)(?:services\.ai|inference\.ai|cognitiveservices)\.azure\.com$/, 'azure.ai.inference'],
+  [/(?:^|\.)openai\.com$/, 'openai'],
+  [/(?:^|\.)anthropic\.com$/, 'anthropic'],
+  [/^generativelanguage\.googleapis\.com$/, 'gcp.gemini'],
+  [/(?:^|-)aiplatform\.googleapis\.com$/, 'gcp.vertex_ai'],
+  [/^bedrock[\w-]*\..*\.amazonaws\.com$/, 'aws.bedrock'],
+  [/(?:^|\.)groq\.com$/, 'groq'],
+  [/(?:^|\.)mistral\.ai$/, 'mistral_ai'],
+  [/(?:^|\.)cohere\.(?:com|ai)$/, 'cohere'],
+  [/(?:^|\.)deepseek\.com$/, 'deepseek'],
+  [/(?:^|\.)x\.ai$/, 'x_ai'],
+  [/(?:^|\.)perplexity\.ai$/, 'perplexity'],
+  [/(?:^|\.)together\.(?:xyz|ai)$/, 'together_ai'],
+  [/(?:^|\.)fireworks\.ai$/, 'fireworks'],
+  [/(?:^|\.)openrouter\.ai$/, 'openrouter'],
+];
+
 /** Libraries that write their own name where the provider's belongs. */
 const FRAMEWORKS: ReadonlySet<string> = new Set([
   'langchain', 'langgraph', 'llama_index', 'llamaindex', 'haystack', 'crewai', 'agno', 'openai_agents', 'pydantic_ai', 'smolagents',
@@ -75,6 +95,9 @@ export function providerName(raw: string | null, model: string | null): string {
   const word = raw?.toLowerCase() ?? '';
   const known = PROVIDER_OF.get(word) ?? PROVIDER_OF.get(word.split('.', 1)[0] ?? '');
   if (known !== undefined) return known;
+  const host = word.includes('.') ? word.replace(/:\d{1,5}$/, '') : '';
+  const hosted = host === '' ? undefined : PROVIDER_BY_HOST.find(([pattern]) => pattern.test(host))?.[1];
+  if (hosted !== undefined) return hosted;
   if (word !== '' && !FRAMEWORKS.has(word)) return word;
   const lower = model?.toLowerCase() ?? '';
   return PROVIDER_BY_MODEL.find(([pattern]) => pattern.test(lower))?.[1] ?? 'unknown';

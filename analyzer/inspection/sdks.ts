@@ -41,6 +41,8 @@ export const SDKS: readonly Known[] = [
   { name: 'Mirascope', section: 'mirascope', scopes: ['mirascope.'], keys: ['mirascope.'], tag: '@ops.version(name=…) on the function; or gen_ai.prompt.name and gen_ai.prompt.version on a span above' },
   { name: 'Langtrace', section: 'langtrace', scopes: ['langtrace_python_sdk', '@langtrase/'], keys: ['langtrace.'], tag: 'inject_additional_attributes(call, {"prompt_name": …, "prompt_version": …})' },
   { name: 'traceAI', section: 'traceai', scopes: ['traceai', '@traceai/'], keys: [], tag: 'with using_attributes(prompt_template_version=…, metadata={"prompt_name": …}) around the call' },
+  { name: 'Pipecat', section: 'voice-agents', scopes: ['pipecat'], keys: [], tag: 'PipelineTask(additional_span_attributes={"gen_ai.prompt.name": …, "gen_ai.prompt.version": …})' },
+  { name: 'LiveKit Agents', section: 'voice-agents', scopes: ['livekit'], keys: ['lk.'], tag: 'start the session within a span that has gen_ai.prompt.name and gen_ai.prompt.version' },
   { name: 'Laminar', section: 'laminar', scopes: ['lmnr', '@lmnr-ai/'], keys: ['lmnr.'], tag: '@observe(metadata={"prompt_name": …, "prompt_version": …}) around the call' },
   { name: 'Mastra', section: 'mastra', scopes: ['@mastra/'], keys: ['mastra.'], tag: 'agent.generate(…, { tracingOptions: { metadata: { promptName, promptVersion } } })' },
   { name: 'OpenLIT', section: 'openlit', scopes: ['openlit'], keys: ['openlit.'], tag: 'with openlit.using_attributes({"gen_ai.prompt.name": …, "gen_ai.prompt.version": …}) around the call' },

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { readerOf } from './spans.ts';
 
-/** No capture of LiveKit Agents was at hand: the spans are built after livekit/agents, telemetry/trace_types.py, and what public exporters read of them. */
+/** Beside the recording: spans built after livekit/agents, telemetry/trace_types.py, and what public exporters read of them. */
 const liveKit = readerOf('livekit-agents');
 const metrics = (changed: object = {}) => JSON.stringify({ request_id: 'chatcmpl-7', ttft: 0.245, duration: 0.9, completion_tokens: 150, prompt_tokens: 500, prompt_cached_tokens: 128, total_tokens: 650, metadata: { model_name: 'gpt-4o', model_provider: 'openai' }, ...changed });
 
@@ -22,4 +22,16 @@ it.each([
   ['tts_request', 'not_an_llm_call'],
 ])('%s is no call', (name, reason) => {
   expect(liveKit.relative({ 'gen_ai.request.model': 'gpt-4o' }, { name })).toMatchObject({ reason });
+});
+
+it.each([
+  ['api.openai.com', 'openai'],
+  ['shop.openai.azure.com', 'azure.ai.openai'],
+  ['generativelanguage.googleapis.com', 'gcp.gemini'],
+  ['bedrock-runtime.us-east-1.amazonaws.com', 'aws.bedrock'],
+  ['api.groq.com:443', 'groq'],
+  ['api.openai.com.example.org', 'api.openai.com.example.org'],
+  ['vllm.internal:8000', 'vllm.internal:8000'],
+])('knows who answers at %s', (address, provider) => {
+  expect(liveKit.call({ 'gen_ai.provider.name': address, 'gen_ai.request.model': 'some-model' }, { name: 'llm_request' })).toMatchObject({ provider });
 });
