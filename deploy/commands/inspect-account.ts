@@ -126,7 +126,9 @@ export function createAccount(): Account {
     for (const { sdk, count } of [...unread.values()].filter((seen) => !read.has(seen.sdk.name)).toSorted((x, y) => y.count - x.count)) {
       steps.push(`${sdk.name}, ${many(count, 'span')}, none read as a call. If calls are among them: ${GUIDE}#${sdk.section}`);
     }
-    if (counts.spans > 0 && calls === 0 && unread.size === 0) steps.push('No span is an LLM call: is the instrumentation of the model client turned on?');
+    const agents = (ignored.get('agent') ?? 0) + (ignored.get('wrapper') ?? 0);
+    if (counts.spans > 0 && calls === 0 && agents > 0) steps.push(`No span is an LLM call, but ${many(agents, 'span')} of agents or chains: turn on the instrumentation of the model's client, too (of OpenAI's, Anthropic's, …)`);
+    else if (counts.spans > 0 && calls === 0 && unread.size === 0) steps.push('No span is an LLM call: is the instrumentation of the model client turned on?');
     if (counts.spans === 0 && counts.records > 0) steps.push('Only log records: the calls are in what is sent to /v1/traces.');
     if (lostScores > 0) steps.push(`${many(lostScores, 'score')} of a span that is not in these files: a score needs the span, or the response id, of the call that it judges (${GUIDE}#scores)`);
     if (calls > 0 && versioned === calls && ![...versions.values()].some((seen) => seen.size > 1)) steps.push('Every call is tagged, with one version of each prompt: Culprit compares as soon as a second version takes traffic.');

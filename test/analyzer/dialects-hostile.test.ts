@@ -22,7 +22,7 @@ const KEYS = [
   'prompt.name',
   'prompt_version',
 ];
-const SCOPES = ['', 'gcp.vertex.agent', 'strands.telemetry.tracer', 'genkit-tracer', 'livekit-agents', 'semantic_kernel.x', 'org.springframework.boot', 'langfuse-sdk', 'ai', 'gen_ai', 'openlit.x', 'litellm', 'pydantic-ai', 'langsmith'];
+const SCOPES = ['', 'gcp.vertex.agent', 'strands.telemetry.tracer', 'genkit-tracer', '@voltagent/core', 'llamaindex.opentelemetry.tracer', 'mirascope.llm', 'traceai_openai', 'com.anthropic.claude_code.tracing', 'pipecat', 'livekit-agents', 'semantic_kernel.x', 'org.springframework.boot', 'langfuse-sdk', 'ai', 'gen_ai', 'openlit.x', 'litellm', 'pydantic-ai', 'langsmith'];
 const NAMES = ['', 'chat gpt-4o', 'call_llm', 'llm_request', 'litellm_request', 'raw_gen_ai_request', 'ai.generateText.doGenerate', 'invoke_agent x'];
 
 /** What people put into names and versions, and what dialects look for in other keys. */

@@ -75,6 +75,11 @@ describe('inspect', () => {
     expect(plain.stdout).toMatch(/OpenTelemetry, 1 call without prompt name or version:\n.*gen_ai\.prompt\.version.*\n.*docs\/TAGGING\.md#opentelemetry/);
   });
 
+  it('says of agents without a call that the instrumentation of the client is missing', async () => {
+    const { stdout } = await culprit(['-'], { input: JSON.stringify(request([text('gen_ai.operation.name', 'invoke_agent'), text('gen_ai.agent.name', 'refunder')], { name: 'invoke_agent refunder' })) });
+    expect(stdout).toMatch(/^ {2}No span is an LLM call, but 1 span of agents or chains: turn on the instrumentation of the model's client, too/m);
+  });
+
   it('reads protobuf, JSON on one line and on many, JSON lines, delimited protobuf, and each of them packed, by content alone', async () => {
     const proto = gunzipSync(await readFile(golden('otel-openai-v2/003-traces.bin')));
     const one = request(chat);
