@@ -18,12 +18,25 @@ const KEYS = [
   ...['prompt_name', 'promptName', 'prompt.version', 'promptLabel', 'prompt', 'opik_prompts'].flatMap((key) => [`metadata.${key}`, `langsmith.metadata.${key}`, `ai.telemetry.metadata.${key}`]),
   // Put together in their dialect.
   ...['application.slug', 'application.id', 'variant.version', 'environment.slug'].map((key) => `ag.refs.${key}`),
+  ...['span.type', 'input', 'output', 'timestamps', 'params', 'metrics', 'prompt.handle', 'prompt.version.number'].map((key) => `langwatch.${key}`),
+  ...['span.kind', 'request.parameters', 'prompt.template.version', 'event.start_time'].map((key) => `gen_ai.${key}`),
+  ...['type', 'input', 'output'].map((key) => `haystack.component.${key}`),
+  'span.type',
+  'llm.messages',
+  'output.value',
+  'mirascope.response.usage',
+  'mirascope.version.hash',
+  'ag2.span.type',
+  'metrics.ttfb',
+  'success',
+  'genkit:output',
+  'genkit:metadata:promptVersion',
   'metadata',
   'prompt.name',
   'prompt_version',
 ];
 const SCOPES = ['', 'gcp.vertex.agent', 'strands.telemetry.tracer', 'genkit-tracer', '@voltagent/core', 'llamaindex.opentelemetry.tracer', 'mirascope.llm', 'traceai_openai', 'com.anthropic.claude_code.tracing', 'pipecat', 'livekit-agents', 'semantic_kernel.x', 'org.springframework.boot', 'langfuse-sdk', 'ai', 'gen_ai', 'openlit.x', 'litellm', 'pydantic-ai', 'langsmith'];
-const NAMES = ['', 'chat gpt-4o', 'call_llm', 'llm_request', 'litellm_request', 'raw_gen_ai_request', 'ai.generateText.doGenerate', 'invoke_agent x'];
+const NAMES = ['', 'chat gpt-4o', 'claude_code.llm_request', 'haystack.component.run', 'call_llm', 'llm_request', 'litellm_request', 'raw_gen_ai_request', 'ai.generateText.doGenerate', 'invoke_agent x'];
 
 /** What people put into names and versions, and what dialects look for in other keys. */
 const words = fc.constantFrom('support', 'v1', 'v2', '3', 'prod', 'Latest', '5BB3F938A1C2', 'chat', 'llm', 'score', 'model', 'LLM', 'generation', 'stop', 'openai', 'gpt-4o', 'true', 'False', 'null', 'None', '-', ' ', '<code_default>', 'experiment_id:7');
