@@ -1,5 +1,6 @@
 import type { Dialect } from './index.ts';
-import { classify, inferenceOf } from './otel-genai.ts';
+import { classify } from './operations.ts';
+import { inferenceOf } from './otel-genai.ts';
 import { text } from './values.ts';
 import { isWrapper, wrapper } from './wrapper.ts';
 

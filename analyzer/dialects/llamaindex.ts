@@ -68,6 +68,7 @@ function nested(attributes: Attributes, prefix: string): Map<string, AttributeVa
     let at = root;
     for (const step of path) {
       const below = at.get(step);
+      // Only this function has put maps there.
       const next = below instanceof Map ? (below as Map<string, AttributeValue>) : new Map<string, AttributeValue>();
       at.set(step, next);
       at = next;

@@ -1,7 +1,8 @@
 import type { Attributes, AttributeValue } from '../../schemas/otlp.ts';
 import { firstToken } from './first-token.ts';
 import type { Dialect, Inference, Reading, RelativeReason, SpanSource, WireUsage } from './index.ts';
-import { classify, errorOf, inferenceOf } from './otel-genai.ts';
+import { classify } from './operations.ts';
+import { errorOf, inferenceOf } from './otel-genai.ts';
 import { providerUsage } from './provider-usage.ts';
 import { promptAt } from './prompt-pair.ts';
 import { answer, responseBody } from './response-body.ts';

@@ -1,5 +1,6 @@
 import type { Dialect, Inference, Reading, RelativeReason, SpanSource } from './index.ts';
-import { classify, inferenceOf, isOnlyCreated } from './otel-genai.ts';
+import { classify, isOnlyCreated } from './operations.ts';
+import { inferenceOf } from './otel-genai.ts';
 import { promptOf } from './prompt-pair.ts';
 import type { PromptReader } from './tags.ts';
 import { firstAmount, text } from './values.ts';

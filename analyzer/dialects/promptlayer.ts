@@ -1,5 +1,6 @@
 import type { Dialect, Reading, RelativeReason, SpanSource } from './index.ts';
-import { classify, inferenceOf } from './otel-genai.ts';
+import { classify } from './operations.ts';
+import { inferenceOf } from './otel-genai.ts';
 import { promptAt } from './prompt-pair.ts';
 import type { PromptReader } from './tags.ts';
 import { text } from './values.ts';

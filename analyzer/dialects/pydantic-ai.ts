@@ -1,6 +1,7 @@
 import type { Attributes, AttributeValue } from '../../schemas/otlp.ts';
 import type { Dialect, Inference, Reading, SpanSource, WireScore, WireUsage } from './index.ts';
-import { classify, inferenceOf } from './otel-genai.ts';
+import { classify } from './operations.ts';
+import { inferenceOf } from './otel-genai.ts';
 import { promptOf } from './prompt-pair.ts';
 import { NO_USAGE, providerUsage } from './provider-usage.ts';
 import { fieldsAt, fieldsOf, isFields, listOf, structured } from './structured.ts';

@@ -1,7 +1,8 @@
 import type { Attributes, AttributeValue } from '../../schemas/otlp.ts';
 import { firstToken } from './first-token.ts';
 import type { Dialect, Inference, Reading, RelativeReason, SpanSource } from './index.ts';
-import { classify, errorOf, inferenceOf, isOnlyCreated } from './otel-genai.ts';
+import { classify, isOnlyCreated } from './operations.ts';
+import { errorOf, inferenceOf } from './otel-genai.ts';
 import { promptOf } from './prompt-pair.ts';
 import { answer } from './response-body.ts';
 import type { PromptReader } from './tags.ts';
