@@ -5,7 +5,8 @@ import { bySlot, type PromptKey, type CallObservation, type ScoreObservation } f
 import { learnMetric, type MetricPolicy } from './references.ts';
 import { createStartWindows, type StartWindowState } from './start-windows.ts';
 import { advance, controlsOf, createEvidence, evidenceOf, pairsAfter, type EvidenceState } from '../statistics/evidence.ts';
-import { createUnits, type Past, type Routing, type UnitCounts } from './units.ts';
+import { createPromptUnits, type PastArms, type PromptUnits } from './prompt-units.ts';
+import { createUnits, type Routing, type UnitCounts } from './units.ts';
 import { LONGEST as LONGEST_WINDOW } from '../statistics/window-length.ts';
 import { createWindows, type WindowSchedule } from './windows.ts';
 
@@ -37,10 +38,10 @@ export type Comparison = {
    * already (written by a process that died before it could say so); the first durable row is the one that counts.
    */
   feed(slot: number, calls: readonly CallObservation[], scores: readonly ScoreObservation[], settled: ReadonlyMap<string, Stratum>, compared?: readonly Stratum[]): SlotOutcome;
-  /** Feeds a slot that was bet on before a restart: units and open windows are filled, nothing is bet. */
+  /** Feeds a slot that was bet on before a restart: units and open windows are filled, nothing is bet. Once; again it does nothing. */
   refill(slot: number, calls: readonly CallObservation[], scores: readonly ScoreObservation[]): void;
-  /** What happened before the opening, or before `refillFrom`. */
-  recall(past: Past): void;
+  /** The arms of units of before `refillFrom`. */
+  recall(units: Iterable<PastArms>): void;
   /** Strata of times that were bet on before a restart, in order of slots. */
   recallPairs(strata: readonly Stratum[]): void;
   /** The slot of the last bet-on or seen slot; before the first, that of the opening. */
@@ -52,6 +53,8 @@ export type Comparison = {
   /** What was left out because there was too much of it, in words; empty: nothing. */
   leftOut(): string;
   snapshot(): ComparisonSnapshot;
+  /** It is over. */
+  leave(): void;
 };
 
 export type SlotOutcome = Evidence & { readonly strata: readonly Stratum[] };
@@ -75,10 +78,12 @@ const LEARNING_UNITS = 50;
 /** A score name can be anything; past this many metrics a comparison takes no new ones. */
 const MAX_METRICS = 64;
 
+/** @param promptUnits those of the prompt, which its comparisons share. */
 export function createComparison(
   identity: ComparisonIdentity,
   opening: { readonly settings: ComparisonSettings; readonly schedule: WindowSchedule; readonly policy: MetricPolicy },
   restored: ComparisonSnapshot | null = null,
+  promptUnits: PromptUnits = createPromptUnits(),
 ): Comparison {
   let settings = opening.settings;
   let slotNow = restored?.slot ?? settings.opened_slot;
@@ -89,7 +94,8 @@ export function createComparison(
   const startWindows = createStartWindows(settings.opened_ms, restored?.startWindows);
   const learning = new Map<string, number[]>(Object.entries(restored?.learning ?? {}).map(([name, values]) => [name, [...values]]));
 
-  /** While refilling, what the units taught and counted is in the snapshot already. */
+  /** The slot whose rows are taken, or were last; one that is taken again after a restart is in the snapshot, with what its units taught and counted. */
+  let taken = 0;
   let isRefilling = false;
 
   /**
@@ -98,7 +104,7 @@ export function createComparison(
    */
   const metricFor = (name: string, value: number, kind: 'signal' | 'numeric' | 'boolean'): MetricSettings | null => {
     const known = Object.hasOwn(settings.metrics, name) ? settings.metrics[name] : undefined;
-    if (known !== undefined) return slotNow >= known.from_slot ? known : null;
+    if (known !== undefined) return taken >= known.from_slot ? known : null;
     if (Object.keys(settings.metrics).length + learning.size >= MAX_METRICS && !learning.has(name)) return null;
     if (isRefilling) return null;
     const values = learning.get(name) ?? [];
@@ -108,18 +114,19 @@ export function createComparison(
     if (choice.kind !== 'rate' && values.length < LEARNING_UNITS) return null;
     learning.delete(name);
     const weight = choice.weight > 0 ? settings.reserve / 2 : 0;
-    const metric = learnMetric(choice, values, { weight, fromSlot: slotNow + 1 });
+    const metric = learnMetric(choice, values, { weight, fromSlot: taken + 1 });
     settings = { ...settings, reserve: settings.reserve - weight, metrics: { ...settings.metrics, [name]: metric } };
     return null;
   };
 
   const units = createUnits(
-    { factor: carrying(factor, settings.carried), group: settings.group, baseline: identity.baseline, candidate: identity.candidate, openedMs: settings.opened_ms, sessionWindowS: settings.session_window_s, metric: metricFor },
+    promptUnits,
+    { factor: carrying(factor, settings.carried), group: settings.group, baseline: identity.baseline, candidate: identity.candidate, openedSlot: settings.opened_slot, openedMs: settings.opened_ms, sessionWindowS: settings.session_window_s, metric: metricFor },
     restored?.routing,
   );
 
   const take = (slot: number, calls: readonly CallObservation[], scores: readonly ScoreObservation[]): void => {
-    slotNow = slot;
+    taken = slot;
     if (isRefilling) for (const { family, entry } of units.refill(slot, calls, scores)) windows.refill(family, slot, entry);
     else for (const { family, entry } of units.feed(slot, calls, scores)) windows.add(family, slot, entry);
   };
@@ -143,14 +150,17 @@ export function createComparison(
     guard: (guards) => void (settings = { ...settings, guards: [...guards] }),
     beginBeforeAfter: (plan) => void (settings = { ...settings, before_after: plan }),
     feed(slot, calls, scores, settled, compared = []) {
+      slotNow = slot;
       take(slot, calls, scores);
       startWindows.observe(slot, units.started());
-      const together = windows.close(slot, startWindows.windowOf).map((closed): Stratum => ({ ...closed, use: 'bet' }));
-      const strata = [...(isOverTime(slot) ? [] : together), ...compared].map((stratum) => settled.get(stratumKey(stratum)) ?? stratum);
+      const together = windows.close(slot, { startWindowOf: startWindows.windowOf, isMixed: units.isMixed }).map((closed): Stratum => ({ ...closed, use: 'bet' }));
+      const closed = [...(isOverTime(slot) ? [] : together), ...compared];
+      const strata = settled.size === 0 ? closed : closed.map((stratum) => settled.get(stratumKey(stratum)) ?? stratum);
       if (strata.length > 0) evidence = advance(evidence, settings, slot, strata);
       return { strata, ...evidenceOf(evidence, settings), controls: controlsOf(evidence, settings) };
     },
     refill(slot, calls, scores) {
+      if (slot <= taken) return;
       isRefilling = true;
       take(slot, calls, scores);
       isRefilling = false;
@@ -168,6 +178,7 @@ export function createComparison(
       units.counts().forgotten_early > 0 ? `${units.counts().forgotten_early} units were forgotten before their day was over` : '',
     ].filter((limit) => limit !== '').join('; '),
     snapshot: () => ({ slot: slotNow, evidence: { ...evidence, pairs: {} }, traffic, schedule: windows.schedule(), startWindows: startWindows.snapshot(), routing: units.routing(), learning: Object.fromEntries(learning) }),
+    leave: units.leave,
   };
 }
 

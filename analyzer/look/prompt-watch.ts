@@ -7,11 +7,12 @@ import { ALERT_RESOLVED, loadAlertStates, type AlertState, type LookRows, type S
 import { createNewcomers, firstStartMs, TEN_MINUTES, type Newcomers, type Welcome } from './newcomers.ts';
 import type { Activity, PromptKey } from './observations.ts';
 import type { RecentChange } from './drift/prompt-alert.ts';
+import type { PromptUnits } from './prompt-units.ts';
 import type { RangeRows } from './range-rows.ts';
 import type { MetricPolicy } from './references.ts';
 import { createRollout, type Rollout, type RolloutSettings } from './rollout.ts';
 import { SLOT_MS, slotStartMs, SLOTS_PER_HOUR } from '../slots.ts';
-import { openFromStore, restoreFromStore } from './taking-up.ts';
+import { openFromStore, restoreFromStore, unitsFromStore } from './taking-up.ts';
 import type { Tape } from './tape.ts';
 import type { Tapes } from './tapes.ts';
 
@@ -39,8 +40,8 @@ export type PromptWatch = {
   alerted(): readonly string[];
   /** What people decided about alerts since the last look. */
   adopt(states: ReadonlyMap<string, AlertState>): void;
-  /** Takes up a comparison that an earlier process left open. */
-  restore(stored: StoredComparison): Promise<void>;
+  /** Takes up the comparisons that an earlier process left open. */
+  restore(left: readonly StoredComparison[]): Promise<void>;
   /** Tapes that its comparisons still read. */
   tapes(): Iterable<Tape>;
 };
@@ -65,6 +66,8 @@ export function createPromptWatch(deps: { readonly store: Store; readonly rows: 
   const { store, rows } = deps;
   /** By factor, group and candidate. */
   const rollouts = new Map<string, Rollout>();
+  /** While anything is compared. */
+  let units: PromptUnits | null = null;
   const newcomers = new Map<string, Newcomers>();
   /** When comparisons were opened last: those within ten minutes share one α. */
   let openedSlot = Number.NEGATIVE_INFINITY;
@@ -127,9 +130,11 @@ export function createPromptWatch(deps: { readonly store: Store; readonly rows: 
     const stake = 1 / welcomed.reduce((sum, { candidates }) => sum + candidates.length, 0);
     const { alpha, sessionWindowS, metricPolicy } = settings;
     for (const { of, baseline, candidates } of welcomed) {
-      for (const comparison of await openFromStore(store, key, { factor: of.factor, group: of.group, slot, baseline, candidates, alpha, stake, sessionWindowS, metricPolicy })) {
+      const { factor, group } = of;
+      units ??= await unitsFromStore(store, key, { factor, group, slot });
+      for (const comparison of await openFromStore(store, key, { factor, group, slot, baseline, candidates, alpha, stake, sessionWindowS, metricPolicy }, units)) {
         const rollout = await createRollout({ ...deps, newcomers: of }, key, settings, comparison);
-        rollouts.set(nameOf(of.factor.name, of.group, comparison.identity.candidate), rollout);
+        rollouts.set(nameOf(factor.name, group, comparison.identity.candidate), rollout);
         rollout.keep();
       }
     }
@@ -156,8 +161,10 @@ export function createPromptWatch(deps: { readonly store: Store; readonly rows: 
         if (conclusion.update !== null) events.push({ kind: 'update', slot, comparison_id, alert: conclusion.update });
         if (conclusion.end === null) continue;
         rollouts.delete(name);
+        rollout.comparison.leave();
         if (conclusion.end === ALERT_RESOLVED) newcomersOf(factor, rollout.comparison.settings().group).forget(candidate, slot);
       }
+      if (rollouts.size === 0) units = null;
       if (looked.length > 0) events.push({ kind: 'look', project: key.project, slot, comparisons: looked });
       // Greet what is new: a comparison opens with the slot after the one that a value was first seen in.
       const calls = active.length === 0 ? [] : await rangeRows.calls(key, slot);
@@ -202,13 +209,16 @@ export function createPromptWatch(deps: { readonly store: Store; readonly rows: 
     adopt(states) {
       for (const { comparison, record } of rollouts.values()) record.adopt(states.get(comparison.identity.comparison_id));
     },
-    async restore(stored) {
-      const { comparison_id, factor, candidate } = stored.identity;
-      const { group } = stored.settings;
-      const { comparison, settled } = await restoreFromStore(store, key, stored, settings.metricPolicy);
-      const state = (await loadAlertStates(store, [comparison_id])).get(comparison_id) ?? null;
-      const rollout = await createRollout({ ...deps, newcomers: newcomersOf(factor, group) }, key, settings, comparison, { settled, state, reason: stored.reason });
-      rollouts.set(nameOf(factor, group, candidate), rollout);
+    async restore(left) {
+      const taken = await restoreFromStore(store, key, left, settings.metricPolicy);
+      ({ units } = taken);
+      for (const { stored, comparison, settled } of taken.restored) {
+        const { comparison_id, factor, candidate } = stored.identity;
+        const { group } = stored.settings;
+        const state = (await loadAlertStates(store, [comparison_id])).get(comparison_id) ?? null;
+        const rollout = await createRollout({ ...deps, newcomers: newcomersOf(factor, group) }, key, settings, comparison, { settled, state, reason: stored.reason });
+        rollouts.set(nameOf(factor, group, candidate), rollout);
+      }
     },
     *tapes() {
       for (const rollout of rollouts.values()) yield* rollout.tapes();

@@ -29,7 +29,7 @@ import { CONTROLS_MOVED } from '../statistics/evidence.ts';
 /** One comparison while it is open, and the alert that may come of it. */
 export type Rollout = {
   readonly comparison: Comparison;
-  /** One slot, in order; again after a restart, where it does nothing. */
+  /** One slot, in order; again after a restart, where nothing is bet. */
   feed(slot: number, active: readonly Activity[], rows: RangeRows): Promise<void>;
   /** What follows from the slot, when all prompts have been fed. Null: it was not fed. */
   conclude(slot: number, context: RolloutContext): Promise<Conclusion | null>;
@@ -230,7 +230,10 @@ export async function createRollout(
   return {
     comparison,
     async feed(slot, active, rangeRows) {
-      if (comparison.slot() >= slot) return;
+      if (comparison.slot() >= slot) {
+        comparison.refill(slot, await rangeRows.calls(key, slot), await rangeRows.scores(key, slot));
+        return;
+      }
       comparison.count(slot, countArms(arms, active));
       await followTakeover(slot);
       const compared = strataOver(slot, arms, comparison.settings(), held);

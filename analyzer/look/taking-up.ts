@@ -3,16 +3,17 @@ import type { BeforeAfter, ComparisonSettings, Stratum } from '../../schemas/evi
 import type { Store } from '../../schemas/store.ts';
 import type { Arms } from './before-after.ts';
 import { createComparison, stratumKey, type Comparison, type ComparisonIdentity } from './comparison.ts';
+import { CROWD_CALLS, crowdAmong } from './crowd.ts';
 import { historyOf, neighboursOf, planBeforeAfter, slotsOf, tapeNeedOf, type Takeover } from './cutover.ts';
 import { armOf, factorNamed, type Factor } from './factors.ts';
 import { countComparisons, loadStrata, type StoredComparison } from './look-store.ts';
 import { bySlot, selectCalls, selectNeighbours, selectRecentSessions, selectScoredUnits, selectScores, selectUnits, type Activity, type PromptKey } from './observations.ts';
 import { openComparison } from './opening.ts';
+import { createPromptUnits, type PastArms, type PastUnit, type PromptUnits } from './prompt-units.ts';
 import type { MetricPolicy } from './references.ts';
 import { SLOTS_PER_DAY, SLOTS_PER_HOUR } from '../slots.ts';
 import type { Tape } from './tape.ts';
 import type { Tapes } from './tapes.ts';
-import { CROWD_CALLS, crowdAmong } from './unit-memory.ts';
 
 /** Comparisons from the store: new ones from the day before, those that an earlier process left from where it left them. */
 
@@ -29,16 +30,21 @@ export type OpeningOrder = {
   readonly metricPolicy: MetricPolicy;
 };
 
-export async function openFromStore(store: Store, key: PromptKey, order: OpeningOrder): Promise<Comparison[]> {
+/** The units of a prompt of which nothing is compared yet: those of the last day, none of which counts in what opens now. */
+export async function unitsFromStore(store: Store, key: PromptKey, { factor, group, slot }: Pick<OpeningOrder, 'factor' | 'group' | 'slot'>): Promise<PromptUnits> {
+  const day = { from: Math.max(1, slot - SLOTS_PER_DAY), to: slot + 1 };
+  const sessions = await selectRecentSessions(store, key, { ...day, limit: CROWD_CALLS });
+  const units = createPromptUnits();
+  units.recall({ units: (await selectUnits(store, key, factor, { ...day, group, crowd: crowdAmong(sessions) })).map((unit) => pastOf(unit, [])), sessions });
+  return units;
+}
+
+/** @param units those of the prompt, up to the slot of the opening. */
+export async function openFromStore(store: Store, key: PromptKey, order: OpeningOrder, units: PromptUnits): Promise<Comparison[]> {
   const { factor, group, slot, baseline, metricPolicy } = order;
   const hour = { from: slot - SLOTS_PER_HOUR + 1, to: slot + 1 };
-  const day = { from: Math.max(1, slot - SLOTS_PER_DAY), to: slot + 1 };
   const calls = await selectCalls(store, key, hour);
   const scores = await selectScores(store, key, hour);
-  const sessions = await selectRecentSessions(store, key, { ...day, limit: CROWD_CALLS });
-  const units = (await selectUnits(store, key, factor, { ...day, group, crowd: crowdAmong(sessions) })).map(({ id, first_slot, first_span, last_slot }) => {
-    return { id, arm: null, first: { slot: first_slot, span_id: first_span, arm: null }, slot: last_slot, scored: [] };
-  });
   const comparisons: Comparison[] = [];
   for (const { value, start_ms } of order.candidates) {
     const epoch = await countComparisons(store, key, { factor: factor.name, baseline, candidate: value });
@@ -46,41 +52,61 @@ export async function openFromStore(store: Store, key: PromptKey, order: Opening
     const opening = openComparison({
       factor, group, slot, baseline, candidate: value, opened_ms: start_ms, alpha: order.alpha, stake: order.stake, session_window_s: order.sessionWindowS, policy: metricPolicy, calls, scores,
     });
-    const comparison = createComparison(identity, { ...opening, policy: metricPolicy });
-    comparison.recall({ units, sessions });
-    comparisons.push(comparison);
+    comparisons.push(createComparison(identity, { ...opening, policy: metricPolicy }, null, units));
   }
   return comparisons;
 }
 
-/** `settled`: strata that were durable before the process that wrote them died; they count as they are. */
-export async function restoreFromStore(store: Store, key: PromptKey, stored: StoredComparison, policy: MetricPolicy): Promise<{ comparison: Comparison; settled: Map<string, Stratum> }> {
-  const { comparison_id, baseline, candidate } = stored.identity;
-  const factor = factorNamed(stored.identity.factor);
-  const { group, opened_slot, opened_ms } = stored.settings;
-  const comparison = createComparison(stored.identity, { settings: stored.settings, schedule: [], policy }, stored.snapshot);
-  const until = comparison.slot() + 1;
-  const from = Math.max(opened_slot + 1, Math.min(until, comparison.refillFrom()));
+/** A comparison that was left open. `settled`: strata that were durable before the process that wrote them died; they count as they are. */
+export type Restored = { readonly stored: StoredComparison; readonly comparison: Comparison; readonly settled: ReadonlyMap<string, Stratum> };
+
+/** All that were left open on one prompt, which share its units. */
+export async function restoreFromStore(store: Store, key: PromptKey, left: readonly StoredComparison[], policy: MetricPolicy): Promise<{ units: PromptUnits; restored: Restored[] }> {
+  const units = createPromptUnits();
+  const comparisons = left.map((stored) => ({ stored, comparison: createComparison(stored.identity, { settings: stored.settings, schedule: [], policy }, stored.snapshot, units) }));
+  // One that was opened right before the end has seen slots that the others have not: it is refilled with those when they are fed again.
+  const until = Math.min(...comparisons.map(({ comparison }) => comparison.slot() + 1));
+  const from = Math.min(until, ...comparisons.map(({ comparison }) => Math.max(comparison.settings().opened_slot + 1, comparison.refillFrom())));
   // 1. Units and sessions of before, as far back as they count.
   const before = { from: Math.max(1, until - SLOTS_PER_DAY), to: from };
-  const armNamed = (value: string | null): 'a' | 'b' | null => (value === baseline ? 'a' : value === candidate ? 'b' : null);
   const sessions = await selectRecentSessions(store, key, { ...before, limit: CROWD_CALLS });
   const known = { ...before, crowd: crowdAmong(sessions) };
   const scored = new Map((await selectScoredUnits(store, key, known)).map((unit) => [unit.id, unit.scored]));
-  const units = (await selectUnits(store, key, factor, { ...known, group })).map(({ id, value, first_slot, first_span, first_value, last_slot, start_ms }) => {
-    const isBefore = first_slot <= opened_slot || start_ms < opened_ms;
-    const first = { slot: first_slot, span_id: first_span, arm: isBefore ? null : armNamed(first_value) };
-    return { id, arm: isBefore ? null : armNamed(value), first, slot: last_slot, scored: scored.get(id) ?? [] };
-  });
-  comparison.recall({ units, sessions });
+  const read = new Map<string, StoredUnit[]>();
+  for (const { stored, comparison } of comparisons) {
+    const { factor, baseline, candidate } = stored.identity;
+    const { group } = stored.settings;
+    const alike = JSON.stringify([factor, group]);
+    const rows = read.get(alike) ?? (await selectUnits(store, key, factorNamed(factor), { ...known, group }));
+    if (read.size === 0) units.recall({ units: rows.map((unit) => pastOf(unit, scored.get(unit.id) ?? [])), sessions });
+    read.set(alike, rows);
+    comparison.recall(rows.map((unit) => armsOf(unit, stored.settings, { baseline, candidate })));
+  }
   // 2. Open windows, and units that are still watched.
   const calls = bySlot(await selectCalls(store, key, { from, to: until }));
   const scores = bySlot(await selectScores(store, key, { from, to: until }));
-  for (let slot = from; slot < until; slot += 1) comparison.refill(slot, calls.get(slot) ?? [], scores.get(slot) ?? []);
+  for (let slot = from; slot < until; slot += 1) {
+    for (const { comparison } of comparisons) comparison.refill(slot, calls.get(slot) ?? [], scores.get(slot) ?? []);
+  }
   // 3. What was bet on: over times up to the state that was kept, and all that came after it.
-  if (stored.settings.before_after !== null) comparison.recallPairs(await loadStrata(store, comparison_id, { after: -1, upTo: until - 1, uses: ['pair', 'control'] }));
-  const later = await loadStrata(store, comparison_id, { after: until - 1, upTo: 2 ** 32 - 1 });
-  return { comparison, settled: new Map(later.map((stratum) => [stratumKey(stratum), stratum])) };
+  const restored: Restored[] = [];
+  for (const { stored, comparison } of comparisons) {
+    const { comparison_id } = stored.identity;
+    if (stored.settings.before_after !== null) comparison.recallPairs(await loadStrata(store, comparison_id, { after: -1, upTo: comparison.slot(), uses: ['pair', 'control'] }));
+    const later = await loadStrata(store, comparison_id, { after: comparison.slot(), upTo: 2 ** 32 - 1 });
+    restored.push({ stored, comparison, settled: new Map(later.map((stratum) => [stratumKey(stratum), stratum])) });
+  }
+  return { units, restored };
+}
+
+type StoredUnit = Awaited<ReturnType<typeof selectUnits>>[number];
+
+const pastOf = ({ id, first_slot, first_span, start_ms, last_slot }: StoredUnit, scored: PastUnit['scored']): PastUnit => ({ id, first: { slot: first_slot, span_id: first_span, start_ms }, slot: last_slot, scored });
+
+function armsOf({ id, value, first_slot, first_value, last_slot, start_ms }: StoredUnit, { opened_slot, opened_ms }: ComparisonSettings, { baseline, candidate }: { readonly baseline: string; readonly candidate: string }): PastArms {
+  const armNamed = (name: string | null): 'a' | 'b' | null => (name === baseline ? 'a' : name === candidate ? 'b' : null);
+  const isBefore = first_slot <= opened_slot || start_ms < opened_ms;
+  return { id, slot: last_slot, first: isBefore ? null : armNamed(first_value), only: isBefore ? null : armNamed(value) };
 }
 
 /** How times are compared after a takeover, with the tapes that it needs. Null where nothing is known of before. */

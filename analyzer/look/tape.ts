@@ -1,9 +1,9 @@
 import { SIGNAL_METRICS, isSignalMetric } from '../metrics/index.ts';
+import { createCrowd } from './crowd.ts';
 import type { Seen } from './factors.ts';
 import type { CallObservation, ScoreObservation } from './observations.ts';
 import { slotOf, SLOTS_PER_HOUR } from '../slots.ts';
-import { createCrowd } from './unit-memory.ts';
-import { unitIdOf } from './units.ts';
+import { unitIdOf } from './prompt-units.ts';
 
 /**
  * The units of one prompt by the slot in which their call *started*, kept while times are compared with times. By start, because

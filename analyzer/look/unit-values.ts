@@ -1,9 +1,10 @@
 import type { MetricSettings } from '../../schemas/evidence.ts';
 import { SIGNAL_METRICS } from '../metrics/index.ts';
+import type { Entry } from './entries.ts';
 import type { Factor } from './factors.ts';
 import type { CallObservation, ScoreObservation } from './observations.ts';
 import { binOf } from '../statistics/badness.ts';
-import type { Entry, Family, UnitArm } from './windows.ts';
+import type { Family } from './windows.ts';
 
 /** One value of a unit for each metric, and the family of strata that it belongs to. */
 export type Completed = { readonly family: Family; readonly entry: Entry };
@@ -15,7 +16,7 @@ export type MetricLookUp = (name: string, value: number, kind: 'signal' | 'numer
 export type UnitRules = { readonly metric: MetricLookUp; readonly factor: Factor };
 
 /** What the calls of a unit say, each metric as one value. Its stratum is that of its first such call. */
-export function signalEntry(unit: UnitArm, startMs: number, read: { readonly among: 'errors' | 'successes'; readonly calls: readonly CallObservation[] }, rules: UnitRules): Completed | null {
+export function signalEntry(of: Omit<Entry, 'bins'>, read: { readonly among: 'errors' | 'successes'; readonly calls: readonly CallObservation[] }, rules: UnitRules): Completed | null {
   const { among } = read;
   const calls = among === 'errors' ? read.calls : read.calls.filter((call) => !call.is_error);
   const first = calls[0];
@@ -30,17 +31,17 @@ export function signalEntry(unit: UnitArm, startMs: number, read: { readonly amo
     if (chosen !== null) bins.push([metric.name, binOf(chosen, value)]);
   }
   if (bins.length === 0) return null;
-  return { family: rules.factor.familyOf(first, among), entry: { unit, startMs, bins } };
+  return { family: rules.factor.familyOf(first, among), entry: { ...of, bins } };
 }
 
 /** What judges say of a unit, under one name. */
-export function scoreEntry(unit: UnitArm, startMs: number, scores: readonly ScoreObservation[], rules: UnitRules): Completed | null {
+export function scoreEntry(of: Omit<Entry, 'bins'>, scores: readonly ScoreObservation[], rules: UnitRules): Completed | null {
   const first = scores[0];
   if (first === undefined) return null;
   const value = meanOf(scores.map((score) => score.value), 'score');
   const chosen = rules.metric(first.name, value, first.data_type === 'boolean' ? 'boolean' : 'numeric');
   if (chosen === null) return null;
-  return { family: rules.factor.familyOf(first, `score:${first.name}`), entry: { unit, startMs, bins: [[first.name, binOf(chosen, value)]] } };
+  return { family: rules.factor.familyOf(first, `score:${first.name}`), entry: { ...of, bins: [[first.name, binOf(chosen, value)]] } };
 }
 
 /** Log-mean for distributions (zeros apart, which have no logarithm: a unit of zeros only is zero), else the mean. */

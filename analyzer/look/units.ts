@@ -1,10 +1,10 @@
 import { isSignalMetric } from '../metrics/index.ts';
+import type { Entry } from './entries.ts';
 import { armOf, type Factor } from './factors.ts';
 import type { CallObservation, ScoreObservation } from './observations.ts';
-import { SLOT_MS } from '../slots.ts';
-import { createCrowd, createDayMemory, createNameSets, NO_NAMES, type Crowd } from './unit-memory.ts';
+import { armAt, slotsIn, type Arm, type CallMeeting, type Gathered, type PastArms, type PromptUnits, type ScoreMeeting } from './prompt-units.ts';
+import { LONGEST as LONGEST_WINDOW } from '../statistics/window-length.ts';
 import { scoreEntry, signalEntry, type Completed, type MetricLookUp } from './unit-values.ts';
-import type { UnitArm } from './windows.ts';
 
 /**
  * From calls to units: what counts once. A unit is the session where one is known, else the trace. A unit is remembered for a
@@ -19,35 +19,23 @@ import type { UnitArm } from './windows.ts';
  * of two calls, each further call adding .04 to the score: 4 of 10 harmless rollouts past 1/α at α = 5 %, with the first call none). So units are
  * gathered until calls are seen to change version within a session, and from the next slot on the first call counts.
  */
-export type Arm = 'a' | 'b';
-
 export type Units = {
   /** Calls and scores of one slot, in order. Returns what became complete in it. */
   feed(slot: number, calls: readonly CallObservation[], scores: readonly ScoreObservation[]): readonly Completed[];
   /** The same for a slot of before a restart, of which `routing` knows already. */
   refill(slot: number, calls: readonly CallObservation[], scores: readonly ScoreObservation[]): readonly Completed[];
+  /** Whether a unit met another arm while it was watched: it counts for neither. */
+  isMixed(unit: number): boolean;
   routing(): Routing;
   /** New units of the slot that was fed last, by arm. */
   started(): { readonly a: number; readonly b: number };
   counts(): UnitCounts;
-  /** What happened before the opening, or before a restart. */
-  recall(past: Past): void;
+  /** The arms of units of before a restart. */
+  recall(units: Iterable<PastArms>): void;
   /** A call of so many slots ago can still change what becomes of a unit; after a restart they are fed again. */
   readonly reachSlots: number;
-};
-
-export type Past = {
-  /** They never count (again). With an arm, scores of other names still do. `slot`: that of the last call. */
-  readonly units: Iterable<{
-    readonly id: string;
-    /** Of all its calls; null where they are of several, or of neither. */
-    readonly arm: Arm | null;
-    readonly first: { readonly slot: number; readonly span_id: string; readonly arm: Arm | null };
-    readonly slot: number;
-    readonly scored: readonly { readonly name: string; readonly span_id: string }[];
-  }>;
-  /** Sessions of the last 1,000 calls, oldest first; null: a call without one. */
-  readonly sessions: Iterable<string | null>;
+  /** The comparison is over. */
+  leave(): void;
 };
 
 /** Whether sessions stay with their version: of the further calls of units that began in each arm, how many went elsewhere. */
@@ -57,29 +45,13 @@ type ByArm = { readonly a: number; readonly b: number };
 /** Shown with a comparison: how clean its routing is. */
 export type UnitCounts = { counted: number; mixed: number; repeated_calls: number; forgotten_early: number };
 
-/** A comparison holds some hundreds at a time, and there may be thousands of comparisons: rows are let go as soon as they are counted. */
-type Unit = UnitArm & {
-  readonly id: string;
-  readonly startMs: number;
-  readonly firstSlot: number;
-  lastSlot: number;
-  hasMetOthers: boolean;
-  /** Of its first call, where that alone counts; null: it is gathered. */
-  readonly firstSpan: string | null;
-  /** Null: it is complete. */
-  gathered: Gathered | null;
-  /** Names that it has counted under. */
-  scored: ReadonlySet<string>;
-};
-
-type Gathered = { readonly calls: CallObservation[]; /** By name; null: there are none yet. */ scores: Map<string, ScoreObservation[]> | null };
-
 export type UnitSettings = {
   readonly factor: Factor;
   readonly group: string;
   readonly baseline: string;
   readonly candidate: string;
-  /** Units whose first call started before this never count: the candidate could not have got them. */
+  /** Units that were met until then, or whose first call started before, never count: the candidate could not have got them. */
+  readonly openedSlot: number;
   readonly openedMs: number;
   /** 0: a unit is its first call. */
   readonly sessionWindowS: number;
@@ -87,120 +59,99 @@ export type UnitSettings = {
 };
 
 /** Windows last at most 16 slots; until then a second version makes a unit mixed. */
-const WATCHED_SLOTS = 17;
+const WATCHED_SLOTS = LONGEST_WINDOW + 1;
 /** Past this share of further calls that went elsewhere, and so many, routing is not sticky. A ramp moves sessions too, but few at a time. */
 const ELSEWHERE_SHARE = 0.2;
 const ELSEWHERE_CALLS = 5;
 
-export function createUnits(settings: UnitSettings, restored: Routing | null = null): Units {
-  const windowSlots = Math.ceil((settings.sessionWindowS * 1000) / SLOT_MS);
-  const watched = new Map<string, Unit>();
-  const memory = createDayMemory();
-  const crowd = createCrowd();
-  const withName = createNameSets();
-  const counts: UnitCounts = { counted: 0, mixed: 0, repeated_calls: 0, forgotten_early: 0 };
+/** @param prompt the units of the prompt, which its comparisons share. */
+export function createUnits(prompt: PromptUnits, settings: UnitSettings, restored: Routing | null = null): Units {
+  const { factor, openedSlot, openedMs, sessionWindowS } = settings;
+  const windowSlots = slotsIn(sessionWindowS);
+  const reachSlots = windowSlots + WATCHED_SLOTS;
+  const place = prompt.join({ armOf: (seen) => armOf(factor, settings, seen), openedMs, sessionWindowS });
+  /** Units that met another arm while they were watched, and in which slot; as long as a window may hold them. */
+  const mixed = new Map<number, number>();
+  const counts = { counted: 0, mixed: 0, repeated_calls: 0 };
   let started = { a: 0, b: 0 };
   const again = { ...(restored?.again ?? { a: 0, b: 0 }) };
   const elsewhere = { ...(restored?.elsewhere ?? { a: 0, b: 0 }) };
   let firstCallFrom: number | null = restored?.firstCallFrom ?? (windowSlots === 0 ? 0 : null);
-  const isFirstCall = (firstSlot: number): boolean => firstCallFrom !== null && firstSlot >= firstCallFrom;
 
-  const meet = (slot: number, call: CallObservation, completed: Completed[]): void => {
-    crowd.count(call.session_id);
-    const id = unitIdOf(call, crowd);
-    const arm = armOf(settings.factor, settings, call);
-    const known = watched.get(id);
-    if (known !== undefined) {
-      counts.repeated_calls += 1;
-      known.lastSlot = slot;
-      again[known.arm] += 1;
-      if (known.arm !== arm) {
-        elsewhere[known.arm] += 1;
-        if (!known.hasMetOthers) counts.mixed += 1;
-        known.hasMetOthers = true;
-        if (known.firstSpan === null) known.mixed = true;
-      } else if (known.gathered !== null && call.start_ms - known.startMs <= settings.sessionWindowS * 1000) {
-        known.gathered.calls.push(call);
-      }
+  const isFirstCall = (unit: number): boolean => firstCallFrom !== null && prompt.firstSlot(unit) >= firstCallFrom;
+  /** The arm that a unit began in; null: it never counts. */
+  const ownArm = (unit: number): Arm | null => (prompt.firstSlot(unit) <= openedSlot ? null : prompt.firstArm(unit, place));
+
+  const meet = (slot: number, call: CallObservation, { unit, isFirst, arms }: CallMeeting, completed: Completed[]): void => {
+    const own = ownArm(unit);
+    if (isFirst) {
+      if (own === null) return;
+      started[own] += 1;
+      if (isFirstCall(unit)) complete({ arm: own, unit: null, startMs: call.start_ms }, [call], [], completed);
       return;
     }
-    const past = memory.get(id, slot);
-    if (past !== null) {
-      counts.repeated_calls += 1;
-      // Late scores of a unit that has met both arms would not say whose they are.
-      memory.keep(id, { ...past, slot, arm: past.firstSpan !== null || past.arm === arm ? past.arm : null });
-      return;
-    }
-    if (arm === null || call.start_ms < settings.openedMs) {
-      memory.keep(id, { arm: null, firstSpan: null, slot, scored: NO_NAMES });
-      return;
-    }
-    const unit: Unit = {
-      id, arm, mixed: false, hasMetOthers: false, startMs: call.start_ms, firstSlot: slot, lastSlot: slot, firstSpan: isFirstCall(slot) ? call.span_id : null,
-      gathered: { calls: [call], scores: null }, scored: NO_NAMES,
-    };
-    watched.set(id, unit);
-    started[arm] += 1;
-    if (unit.firstSpan !== null) complete(unit, completed);
+    counts.repeated_calls += 1;
+    if (own === null || slot - prompt.firstSlot(unit) > reachSlots) return;
+    again[own] += 1;
+    if (armAt(arms, place) === own) return;
+    elsewhere[own] += 1;
+    if (mixed.has(unit)) return;
+    counts.mixed += 1;
+    mixed.set(unit, slot);
   };
 
-  const judge = (slot: number, score: ScoreObservation, completed: Completed[]): void => {
+  const judge = (slot: number, score: ScoreObservation, { unit, isOfFirstCall, arms, scored }: ScoreMeeting, completed: Completed[]): void => {
     // A judge may call its score "latency"; the calls' own latency is what that name means here.
-    if (isSignalMetric(score.name)) return;
-    const id = unitIdOf(score, crowd);
-    const arm = armOf(settings.factor, settings, score);
-    const unit = watched.get(id);
-    if (unit === undefined) {
-      // Its unit is counted already and no longer watched: a late judge. The arm is that of the call it judges.
-      const past = memory.get(id, slot);
-      if (past === null || past.arm === null || past.arm !== arm || past.scored.has(score.name)) return;
-      if (past.firstSpan !== null && past.firstSpan !== score.span_id) return;
-      memory.keep(id, { ...past, scored: withName(past.scored, score.name) });
-      push(completed, scoreEntry({ arm, mixed: false }, score.start_ms, [score], settings));
-      return;
-    }
-    if (unit.mixed || unit.arm !== arm || unit.scored.has(score.name)) return;
-    if (unit.firstSpan !== null && unit.firstSpan !== score.span_id) return;
-    if (unit.gathered === null) {
-      unit.scored = withName(unit.scored, score.name);
-      push(completed, scoreEntry(unit, unit.startMs, [score], settings));
-      return;
-    }
-    if (score.start_ms - unit.startMs > settings.sessionWindowS * 1000) return;
-    unit.gathered.scores ??= new Map();
-    const scores = unit.gathered.scores.get(score.name);
-    if (scores === undefined) unit.gathered.scores.set(score.name, [score]);
-    else scores.push(score);
+    if (isSignalMetric(score.name) || unit === null) return;
+    const own = ownArm(unit);
+    if (own === null || armAt(arms, place) !== own) return;
+    const isGathered = !isFirstCall(unit);
+    // Scores of a unit that has met both arms would not say whose they are.
+    if (isGathered ? prompt.onlyArm(unit, place) !== own : !isOfFirstCall) return;
+    const age = slot - prompt.firstSlot(unit);
+    if (isGathered && age <= windowSlots) return;
+    if (scored.some((before) => before.name === score.name && armAt(before.arms, place) === own && (isGathered || before.isOfFirstCall))) return;
+    // A late judge of a unit that is no longer watched: the start is that of the call it judges.
+    const isWatched = age <= reachSlots;
+    push(completed, scoreEntry({ arm: own, unit: isGathered && isWatched ? unit : null, startMs: isWatched ? prompt.startMs(unit) : score.start_ms }, [score], settings));
   };
 
-  const complete = (unit: Unit, completed: Completed[]): void => {
-    const { gathered } = unit;
-    if (gathered === null) return;
-    unit.gathered = null;
+  const complete = (of: Omit<Entry, 'bins'>, calls: readonly CallObservation[], scores: readonly ScoreObservation[], completed: Completed[]): void => {
     counts.counted += 1;
-    for (const among of ['errors', 'successes'] as const) push(completed, signalEntry(unit, unit.startMs, { among, calls: gathered.calls }, settings));
-    for (const [name, scores] of gathered.scores ?? []) {
-      unit.scored = withName(unit.scored, name);
-      push(completed, scoreEntry(unit, unit.startMs, scores, settings));
-    }
+    for (const among of ['errors', 'successes'] as const) push(completed, signalEntry(of, { among, calls }, settings));
+    for (const ofName of byName(scores).values()) push(completed, scoreEntry(of, ofName, settings));
+  };
+
+  /** The calls and scores of a unit that are of its arm and started within the session window of its first. */
+  const completeGathered = (unit: number, gathered: Gathered, completed: Completed[]): void => {
+    const arm = ownArm(unit);
+    if (arm === null || isFirstCall(unit)) return;
+    const mixedSlot = mixed.get(unit) ?? Number.POSITIVE_INFINITY;
+    const startMs = prompt.startMs(unit);
+    const isOfUnit = (row: { readonly start_ms: number }, arms: string): boolean => armAt(arms, place) === arm && row.start_ms - startMs <= sessionWindowS * 1000;
+    const calls = gathered.calls.filter(({ call, arms }) => isOfUnit(call, arms)).map(({ call }) => call);
+    const scores = gathered.scores.filter(({ score, arms }) => isOfUnit(score, arms) && score.slot < mixedSlot && !isSignalMetric(score.name)).map(({ score }) => score);
+    complete({ arm, unit, startMs }, calls, scores, completed);
   };
 
   const feed = (slot: number, calls: readonly CallObservation[], scores: readonly ScoreObservation[]): Completed[] => {
+    const met = prompt.feed(slot, calls, scores);
     const completed: Completed[] = [];
     started = { a: 0, b: 0 };
-    for (const call of calls) meet(slot, call, completed);
-    for (const score of scores) judge(slot, score, completed);
-    // Watched units stand in the order of their first slot.
-    for (const unit of watched.values()) {
-      if (unit.firstSlot + windowSlots > slot) break;
-      complete(unit, completed);
+    for (const [at, meeting] of met.calls.entries()) {
+      const call = calls[at];
+      if (call !== undefined) meet(slot, call, meeting, completed);
     }
-    for (const unit of watched.values()) {
-      if (unit.firstSlot + windowSlots + WATCHED_SLOTS > slot) break;
-      watched.delete(unit.id);
-      memory.keep(unit.id, { arm: unit.mixed ? null : unit.arm, firstSpan: unit.firstSpan, slot: unit.lastSlot, scored: unit.scored });
+    for (const [at, meeting] of met.scores.entries()) {
+      const score = scores[at];
+      if (score !== undefined) judge(slot, score, meeting, completed);
     }
-    memory.forget(slot);
+    if (windowSlots > 0) {
+      for (const [unit, gathered] of prompt.gathered()) {
+        if (prompt.firstSlot(unit) + windowSlots === slot) completeGathered(unit, gathered, completed);
+      }
+    }
+    for (const unit of mixed.keys()) if (slot - prompt.firstSlot(unit) > reachSlots + LONGEST_WINDOW) mixed.delete(unit);
     return completed;
   };
   const isSticky = (arm: Arm): boolean => elsewhere[arm] < ELSEWHERE_CALLS || elsewhere[arm] <= ELSEWHERE_SHARE * again[arm];
@@ -218,24 +169,24 @@ export function createUnits(settings: UnitSettings, restored: Routing | null = n
       Object.assign(elsewhere, known.elsewhere);
       return completed;
     },
+    isMixed: (unit) => mixed.has(unit),
     routing: () => ({ again: { ...again }, elsewhere: { ...elsewhere }, firstCallFrom }),
     started: () => started,
-    counts: () => ({ ...counts, forgotten_early: memory.forgottenEarly() }),
-    recall({ units, sessions }) {
-      for (const { id, arm, first, slot, scored } of units) {
-        const [counts, firstSpan] = isFirstCall(first.slot) ? [first.arm, first.span_id] : [arm, null];
-        const names = scored.filter(({ span_id }) => firstSpan === null || firstSpan === span_id).map(({ name }) => name);
-        memory.keep(id, { arm: counts, firstSpan, slot, scored: names.reduce(withName, NO_NAMES) });
-      }
-      for (const session of sessions) crowd.count(session);
-    },
-    reachSlots: windowSlots + WATCHED_SLOTS,
+    counts: () => ({ ...counts, forgotten_early: prompt.forgottenEarly() }),
+    recall: (units) => prompt.recallArms(place, units),
+    reachSlots,
+    leave: () => prompt.leave(place),
   };
 }
 
-export function unitIdOf(observation: { readonly session_id: string | null; readonly trace_id: string }, crowd: Crowd): string {
-  const { session_id, trace_id } = observation;
-  return session_id === null || crowd.isCrowd(session_id) ? `t:${trace_id}` : `s:${session_id}`;
+function byName(scores: readonly ScoreObservation[]): Map<string, ScoreObservation[]> {
+  const names = new Map<string, ScoreObservation[]>();
+  for (const score of scores) {
+    const ofName = names.get(score.name);
+    if (ofName === undefined) names.set(score.name, [score]);
+    else ofName.push(score);
+  }
+  return names;
 }
 
 function push(completed: Completed[], entry: Completed | null): void {

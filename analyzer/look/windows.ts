@@ -1,4 +1,6 @@
 import type { Stratum } from '../../schemas/evidence.ts';
+import { addEntry, entriesOf, type Entries, type Entry } from './entries.ts';
+import { countedSince, countUnit, rowsOf, slotCountsOf, type SlotCount, type SlotCounts } from './slot-counts.ts';
 import { SLOTS_PER_HOUR } from '../slots.ts';
 import { LONGEST, windowLength } from '../statistics/window-length.ts';
 
@@ -10,10 +12,8 @@ import { LONGEST, windowLength } from '../statistics/window-length.ts';
  */
 export type Family = { readonly group: string; readonly model: string; readonly operation: string; readonly route: string };
 
-/** What counts once. `mixed`: met both arms, counts for neither. */
-export type UnitArm = { readonly arm: 'a' | 'b'; mixed: boolean };
-
-export type Entry = { readonly unit: UnitArm; readonly startMs: number; readonly bins: readonly (readonly [metric: string, bin: number])[] };
+/** What is known of units only when their window closes. */
+export type Asked = { readonly startWindowOf: (startMs: number) => number; readonly isMixed: (unit: number) => boolean };
 
 export type Windows = {
   /** Counts of the last hour before the opening, so that the first windows have a length. */
@@ -22,7 +22,7 @@ export type Windows = {
   /** The same after a restart, for a slot whose counts are in the schedule. */
   refill(family: Family, slot: number, entry: Entry): void;
   /** Closes a slot: the strata of all windows that end with it. Slots must come in order, without gaps. */
-  close(slot: number, startWindowOf: (startMs: number) => number): Omit<Stratum, 'use'>[];
+  close(slot: number, asked: Asked): Omit<Stratum, 'use'>[];
   schedule(): WindowSchedule;
   /** The first slot of any window that is still open. */
   oldestOpenSlot(): number;
@@ -37,14 +37,13 @@ export type WindowSchedule = readonly {
   readonly length: number;
   readonly history: History;
   /** Units of each arm by slot, of the last hour; slots without any are left out. */
-  readonly counts: readonly (readonly [slot: number, a: number, b: number])[];
+  readonly counts: readonly SlotCount[];
 }[];
 
 /** Units of each arm before the opening, and in how many slots: the candidate has only just begun. */
 export type History = { readonly a: ArmHistory; readonly b: ArmHistory };
 export type ArmHistory = { readonly units: number; readonly slots: number };
 const NO_HISTORY: History = { a: { units: 0, slots: 0 }, b: { units: 0, slots: 0 } };
-
 
 /** A route, or a model, may be anything (an id in a path): past this many a comparison takes no new ones. */
 const MAX_FAMILIES = 1_000;
@@ -53,9 +52,9 @@ type FamilyState = {
   readonly family: Family;
   begin: number;
   length: number;
-  entries: Entry[];
-  /** Units by slot, newest last, at most an hour. */
-  readonly counts: { slot: number; a: number; b: number }[];
+  entries: Entries;
+  /** Units by slot, of the last hour. */
+  readonly counts: SlotCounts;
   /** What was known before the first counted slot, fading out as slots are counted. */
   readonly history: History;
 };
@@ -63,19 +62,20 @@ type FamilyState = {
 /** @param openedSlot the first window of every family begins in the slot after it. */
 export function createWindows(openedSlot: number, schedule: WindowSchedule = []): Windows {
   const families = new Map<string, FamilyState>();
+  /** Of metrics. */
+  const names: string[] = [];
   const keyOf = (family: Family): string => `${family.group}\0${family.model}\0${family.operation}\0${family.route}`;
   for (const { family, begin, length, history, counts } of schedule) {
-    families.set(keyOf(family), { family, begin, length, entries: [], counts: counts.map(([slot, a, b]) => ({ slot, a, b })), history });
+    families.set(keyOf(family), { family, begin, length, entries: [], counts: slotCountsOf(counts), history });
   }
 
   const planned = (state: FamilyState, nextSlot: number): number => {
-    const first = nextSlot - SLOTS_PER_HOUR;
-    while (state.counts.length > 0 && (state.counts[0]?.slot ?? 0) < first) state.counts.shift();
+    const counted = countedSince(state.counts, nextSlot - SLOTS_PER_HOUR);
     const observed = Math.min(SLOTS_PER_HOUR, nextSlot - openedSlot - 1);
     const fading = Math.max(0, 1 - observed / SLOTS_PER_HOUR);
     const expectedOf = (arm: 'a' | 'b'): { readonly units: number; readonly isKnown: boolean } => {
       const slots = observed + state.history[arm].slots * fading;
-      const units = state.counts.reduce((sum, count) => sum + count[arm], 0) + state.history[arm].units * fading;
+      const units = counted[arm] + state.history[arm].units * fading;
       return { units: (units + 1) / (slots + 2), isKnown: slots > 1 };
     };
     const arms = [expectedOf('a'), expectedOf('b')];
@@ -97,7 +97,7 @@ export function createWindows(openedSlot: number, schedule: WindowSchedule = [])
     }
     // A family that nobody expected gets the longest windows of a grid that was fixed at the opening, then plans like the others.
     const begin = openedSlot + 1 + Math.floor((slot - openedSlot - 1) / LONGEST) * LONGEST;
-    const state: FamilyState = { family, begin, length: LONGEST, entries: [], counts: [], history: NO_HISTORY };
+    const state: FamilyState = { family, begin, length: LONGEST, entries: [], counts: slotCountsOf([]), history: NO_HISTORY };
     families.set(key, state);
     return state;
   };
@@ -105,30 +105,25 @@ export function createWindows(openedSlot: number, schedule: WindowSchedule = [])
   return {
     seed(family, history) {
       if (families.size >= MAX_FAMILIES) return;
-      const state: FamilyState = { family, begin: openedSlot + 1, length: LONGEST, entries: [], counts: [], history };
+      const state: FamilyState = { family, begin: openedSlot + 1, length: LONGEST, entries: [], counts: slotCountsOf([]), history };
       state.length = planned(state, openedSlot + 1);
       families.set(keyOf(family), state);
     },
     add(family, slot, entry) {
       const state = found(family, slot);
       if (state === null) return;
-      let last = state.counts.at(-1);
-      if (last?.slot !== slot) {
-        last = { slot, a: 0, b: 0 };
-        state.counts.push(last);
-      }
-      last[entry.unit.arm] += 1;
-      if (slot >= state.begin) state.entries.push(entry);
+      countUnit(state.counts, slot, entry.arm);
+      if (slot >= state.begin) addEntry(state.entries, names, entry);
     },
     refill(family, slot, entry) {
       const state = families.get(keyOf(family));
-      if (state !== undefined && slot >= state.begin) state.entries.push(entry);
+      if (state !== undefined && slot >= state.begin) addEntry(state.entries, names, entry);
     },
-    close(slot, startWindowOf) {
+    close(slot, asked) {
       const strata: Omit<Stratum, 'use'>[] = [];
       for (const state of families.values()) {
         if (state.begin + state.length - 1 > slot) continue;
-        strata.push(...strataOf(state, slot, startWindowOf));
+        strata.push(...strataOf(state, entriesOf(state.entries, names), slot, asked));
         state.entries = [];
         state.begin = slot + 1;
         state.length = planned(state, slot + 1);
@@ -136,17 +131,17 @@ export function createWindows(openedSlot: number, schedule: WindowSchedule = [])
       return strata;
     },
     schedule: () =>
-      [...families.values()].map(({ family, begin, length, history, counts }) => ({ family, begin, length, history, counts: counts.map(({ slot, a, b }) => [slot, a, b] as const) })),
+      [...families.values()].map(({ family, begin, length, history, counts }) => ({ family, begin, length, history, counts: rowsOf(counts) })),
     leftOut: () => leftOut,
     oldestOpenSlot: () => Math.min(...[...families.values()].map((state) => state.begin)),
   };
 }
 
 /** One stratum for each start window and metric in which both arms have a unit; a window with one arm says nothing. */
-function strataOf(state: FamilyState, slot: number, startWindowOf: (startMs: number) => number): Omit<Stratum, 'use'>[] {
+function strataOf(state: FamilyState, entries: Iterable<Entry>, slot: number, { startWindowOf, isMixed }: Asked): Omit<Stratum, 'use'>[] {
   const cells = new Map<number, Map<string, Map<number, { a: number; b: number }>>>();
-  for (const entry of state.entries) {
-    if (entry.unit.mixed) continue;
+  for (const entry of entries) {
+    if (entry.unit !== null && isMixed(entry.unit)) continue;
     const startWindow = startWindowOf(entry.startMs);
     let metrics = cells.get(startWindow);
     if (metrics === undefined) cells.set(startWindow, (metrics = new Map()));
@@ -155,7 +150,7 @@ function strataOf(state: FamilyState, slot: number, startWindowOf: (startMs: num
       if (bins === undefined) metrics.set(metric, (bins = new Map()));
       let cell = bins.get(bin);
       if (cell === undefined) bins.set(bin, (cell = { a: 0, b: 0 }));
-      cell[entry.unit.arm] += 1;
+      cell[entry.arm] += 1;
     }
   }
   const { model, operation, route } = state.family;

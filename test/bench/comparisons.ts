@@ -1,18 +1,24 @@
 /**
- * Prints one JSON line for each number of open comparisons: seconds for one slot of all of them on one core, of 10 metrics each, and what each
- * keeps: bytes as it is stored, and of heap (with `--expose-gc`). Two models, so that each metric has three parts; each comparison has units of its own.
+ * Prints one JSON line for each number of open comparisons, each of a prompt of its own: seconds for one slot of all of them on one core, of 10 metrics each, and
+ * what each keeps: bytes as it is stored, and of memory (with `--expose-gc`), units included. Two models, so that each metric has three parts. Then the same of one
+ * prompt with so many comparisons (`--of-one-prompt 1 --of-one-prompt 20`), after a day.
  */
+import { setTimeout } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
 import { createComparison, type Comparison } from '../../analyzer/look/comparison.ts';
 import { factorNamed } from '../../analyzer/look/factors.ts';
 import { openComparison } from '../../analyzer/look/opening.ts';
+import { createPromptUnits, type PromptUnits } from '../../analyzer/look/prompt-units.ts';
 import { atSlot, call, FIRST_SLOT, scoreOf } from '../analyzer/look/observed.ts';
 import { ConfigFile } from '../../schemas/config.ts';
 import { metricSettingsFor } from '../../schemas/metric-settings.ts';
+import { SLOTS_PER_DAY } from '../../analyzer/slots.ts';
 import { normal, seeded } from '../statistics/traffic.ts';
 import type { CallObservation, ScoreObservation } from '../../analyzer/look/observations.ts';
 
 /** Other numbers may be given as arguments. */
-const COUNTS = process.argv.length > 2 ? process.argv.slice(2).map(Number) : [1_000, 3_000, 10_000];
+const { values, positionals } = parseArgs({ allowPositionals: true, options: { 'of-one-prompt': { type: 'string', multiple: true, default: ['1', '20'] } } });
+const COUNTS = positionals.length > 0 ? positionals.map(Number) : [1_000, 3_000, 10_000];
 const UNITS = 10;
 const SLOTS = 24;
 const config = ConfigFile.parse({});
@@ -43,12 +49,28 @@ const ofPrompt = (index: number, { calls, scores }: Rows): Rows => {
 const AT_A_TIME = 250;
 const rows = Array.from({ length: SLOTS }, (_, slot) => rowsOf(slot + 1, UNITS));
 const collect = globalThis.gc;
+/** Bytes on the heap, and in buffers beside it, which are let go a moment after their owners. */
+async function held(): Promise<number> {
+  for (let time = 0; time < 6; time += 1) {
+    collect?.();
+    await setTimeout(50);
+  }
+  const { heapUsed, arrayBuffers } = process.memoryUsage();
+  return heapUsed + arrayBuffers;
+}
 
-for (const count of COUNTS) {
-  collect?.();
-  const before = process.memoryUsage().heapUsed;
-  const comparisons: Comparison[] = Array.from({ length: count }, (_, index) =>
-    createComparison({ project: 'p', environment: 'e', prompt_name: `p${index}`, factor: 'prompt_version', baseline: 'v1', candidate: 'v2', epoch: 0, comparison_id: String(index) }, { ...opening, policy }));
+/** With settings of its own, as they are read from a history of its own. */
+const opened = (prompt_name: string, index: number, units: PromptUnits): Comparison =>
+  createComparison(
+    { project: 'p', environment: 'e', prompt_name, factor: 'prompt_version', baseline: 'v1', candidate: 'v2', epoch: 0, comparison_id: String(index) },
+    { settings: structuredClone(opening.settings), schedule: opening.schedule, policy },
+    null,
+    units,
+  );
+
+async function ofManyPrompts(count: number): Promise<string> {
+  const before = await held();
+  const comparisons: Comparison[] = Array.from({ length: count }, (_, index) => opened(`p${index}`, index, createPromptUnits()));
   const seconds: number[] = [];
   let strata = 0;
   for (const [slot, ofSlot] of rows.entries()) {
@@ -62,11 +84,30 @@ for (const count of COUNTS) {
     }
     seconds.push(micros / 1e6);
   }
-  collect?.();
+  const after = await held();
   const [first] = comparisons;
   const snapshot = JSON.stringify(first?.snapshot());
-  console.log(JSON.stringify({
+  return JSON.stringify({
     bench: 'comparisons', comparisons: count, metrics: Object.keys(first?.settings().metrics ?? {}).length, units_a_slot: UNITS, strata_a_slot: Number((strata / count / SLOTS).toFixed(1)), cpu_s_a_slot: Number((seconds.slice(1).reduce((sum, each) => sum + each, 0) / (SLOTS - 1)).toFixed(2)),
-    slowest_cpu_s: Number(Math.max(...seconds).toFixed(2)), snapshot_bytes: snapshot.length, heap_bytes_each: collect === undefined ? null : Math.round((process.memoryUsage().heapUsed - before) / count),
-  }));
+    slowest_cpu_s: Number(Math.max(...seconds).toFixed(2)), snapshot_bytes: snapshot.length, bytes_each: collect === undefined ? null : Math.round((after - before) / count),
+  });
 }
+
+async function dayOfOnePrompt(count: number): Promise<string> {
+  const before = await held();
+  const units = createPromptUnits();
+  const comparisons = Array.from({ length: count }, (_, index) => opened('p', index, units));
+  const begun = process.cpuUsage();
+  for (let slot = 1; slot <= SLOTS_PER_DAY; slot += 1) {
+    const { calls, scores } = ofPrompt(slot, rows[slot % SLOTS] ?? { calls: [], scores: [] });
+    for (const comparison of comparisons) comparison.feed(FIRST_SLOT + slot, calls, scores, new Map());
+  }
+  const { user, system } = process.cpuUsage(begun);
+  const after = await held();
+  return JSON.stringify({ bench: 'a day of one prompt', comparisons: count, units: SLOTS_PER_DAY * UNITS, cpu_s: Number(((user + system) / 1e6).toFixed(1)), bytes: collect === undefined ? null : after - before, snapshot_bytes: JSON.stringify(comparisons[0]?.snapshot()).length });
+}
+
+// Once to warm up: compiled code is no state.
+for (const run of [ofManyPrompts, dayOfOnePrompt]) await run(5);
+for (const count of COUNTS) console.log(await ofManyPrompts(count));
+for (const count of values['of-one-prompt'].map(Number)) console.log(await dayOfOnePrompt(count));

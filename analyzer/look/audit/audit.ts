@@ -1,10 +1,10 @@
 import type { AuditResult } from '../../../schemas/audit.ts';
 import { atLeast, binomialInterval } from '../../statistics/binomial.ts';
+import { CROWD_CALLS, crowdAmong } from '../crowd.ts';
 import { seeded } from '../../statistics/random.ts';
 import type { CallObservation, PromptKey, ScoreObservation } from '../observations.ts';
 import type { MetricPolicy } from '../references.ts';
 import { rehearse, type Rehearsal } from './rehearsal.ts';
-import { CROWD_CALLS, crowdAmong } from '../unit-memory.ts';
 
 /**
  * A/A audit: units of the prompt's own history (a session, or a trace without one) are given to two fake versions by lot, from a random minute

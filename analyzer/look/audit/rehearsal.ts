@@ -4,6 +4,7 @@ import { createComparison } from '../comparison.ts';
 import { factorNamed } from '../factors.ts';
 import { bySlot, type CallObservation, type ScoreObservation } from '../observations.ts';
 import { openComparison } from '../opening.ts';
+import { createPromptUnits } from '../prompt-units.ts';
 import type { MetricPolicy } from '../references.ts';
 import { SLOTS_PER_HOUR } from '../../slots.ts';
 
@@ -54,12 +55,13 @@ export function rehearse({ calls, scores, baseline, candidate, alpha, stake, ses
     factor: factorNamed('prompt_version'), group: '', slot, baseline, candidate, opened_ms, alpha, stake, session_window_s: sessionWindowS, policy, calls: calls.filter(ofHour), scores: scores.filter(ofHour),
   });
   const identity = { project: '', environment: '', prompt_name: '', factor: 'prompt_version', baseline, candidate, epoch: 0, comparison_id: '' } as const;
-  const comparison = createComparison(identity, { ...opening, policy });
+  const units = createPromptUnits();
   const past = calls.filter((call) => call.slot <= slot);
-  comparison.recall({
-    units: past.map((call) => ({ id: call.session_id === null ? `t:${call.trace_id}` : `s:${call.session_id}`, arm: null, first: { slot: call.slot, span_id: call.span_id, arm: null }, slot: call.slot, scored: [] })),
+  units.recall({
+    units: past.map((call) => ({ id: call.session_id === null ? `t:${call.trace_id}` : `s:${call.session_id}`, first: call, slot: call.slot, scored: [] })),
     sessions: past.map((call) => call.session_id),
   });
+  const comparison = createComparison(identity, { ...opening, policy }, null, units);
   const [callsIn, scoresIn] = [bySlot(calls), bySlot(scores)];
   const last = Math.max(calls.at(-1)?.slot ?? slot, scores.at(-1)?.slot ?? slot) + CLOSING_SLOTS;
   const strata: Stratum[] = [];

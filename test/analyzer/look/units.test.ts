@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { factorNamed } from '../../../analyzer/look/factors.ts';
 import type { CallObservation, ScoreObservation } from '../../../analyzer/look/observations.ts';
 import { SLOTS_PER_DAY } from '../../../analyzer/slots.ts';
+import { createPromptUnits } from '../../../analyzer/look/prompt-units.ts';
 import { createUnits, type Routing } from '../../../analyzer/look/units.ts';
 import type { MetricSettings } from '../../../schemas/evidence.ts';
 import { atSlot, call, FIRST_SLOT, scoreOf } from './observed.ts';
@@ -12,7 +13,8 @@ const metrics: Readonly<Record<string, MetricSettings>> = { error_rate: rate, qu
 
 /** Feeds slots in order and says what became complete: `slot group arm bin`. */
 function watch(sessionWindowS: number, restored: Routing | null = null) {
-  const units = createUnits({ factor: factorNamed('prompt_version'), group: '', baseline: 'v1', candidate: 'v2', openedMs: atSlot(0), sessionWindowS, metric: (name) => metrics[name] ?? null }, restored);
+  const prompt = createPromptUnits();
+  const units = createUnits(prompt, { factor: factorNamed('prompt_version'), group: '', baseline: 'v1', candidate: 'v2', openedSlot: FIRST_SLOT - 1, openedMs: atSlot(0), sessionWindowS, metric: (name) => metrics[name] ?? null }, restored);
   let slot = -1;
   const feedTo = (last: number, calls: readonly CallObservation[] = [], scores: readonly ScoreObservation[] = []): string[] => {
     const seen: string[] = [];
@@ -20,12 +22,12 @@ function watch(sessionWindowS: number, restored: Routing | null = null) {
       slot += 1;
       const ofSlot = <Row extends { readonly slot: number }>(rows: readonly Row[]): Row[] => rows.filter((row) => row.slot === FIRST_SLOT + slot);
       for (const { family, entry } of units.feed(FIRST_SLOT + slot, ofSlot(calls), ofSlot(scores))) {
-        seen.push(`${slot} ${family.group} ${entry.unit.arm}${entry.unit.mixed ? ' mixed' : ''} ${entry.bins.map(([name, bin]) => `${name}=${bin}`).join(' ')}`);
+        seen.push(`${slot} ${family.group} ${entry.arm}${entry.unit !== null && units.isMixed(entry.unit) ? ' mixed' : ''} ${entry.bins.map(([name, bin]) => `${name}=${bin}`).join(' ')}`);
       }
     }
     return seen;
   };
-  return { units, feedTo };
+  return { prompt, units, feedTo };
 }
 
 describe('a unit', () => {
@@ -67,8 +69,8 @@ describe('a unit', () => {
   });
 
   it('of before is not counted again', () => {
-    const { feedTo, units } = watch(0);
-    units.recall({ units: [{ id: 's:old', arm: 'a', first: { slot: FIRST_SLOT - 9, span_id: 'x', arm: 'a' }, slot: FIRST_SLOT - 5, scored: [] }], sessions: [] });
+    const { feedTo, prompt } = watch(0);
+    prompt.recall({ units: [{ id: 's:old', first: { slot: FIRST_SLOT - 9, span_id: 'x', start_ms: atSlot(-9) }, slot: FIRST_SLOT - 5, scored: [] }], sessions: [] });
     expect(feedTo(3, [call(1, { session_id: 'old' }), call(2, { session_id: 'new' })])).toEqual(['2 errors a error_rate=0']);
   });
 });
@@ -84,13 +86,13 @@ describe('a unit that met both arms', () => {
 
   it('counts for neither when it meets the other while its window may still be open', () => {
     const { units } = watch(180);
-    let entry: { readonly unit: { readonly mixed: boolean } } | undefined;
+    let entry: { readonly unit: number | null } | undefined;
     const [first, second] = twice(20);
     for (let slot = 0; slot <= 23; slot += 1) {
       const [completed] = units.feed(FIRST_SLOT + slot, [first, second].filter((row) => row?.slot === FIRST_SLOT + slot).filter((row) => row !== undefined), []);
       entry = completed?.entry ?? entry;
     }
-    expect(entry?.unit.mixed).toBe(true);
+    expect(units.isMixed(entry?.unit ?? -1)).toBe(true);
   });
 
   it('counts for the arm of its first call where a unit is its first call', () => {
@@ -140,9 +142,10 @@ describe('a score', () => {
   });
 
   it('counts again under no name that a restart knows of', () => {
-    const { feedTo, units } = watch(0);
+    const { feedTo, prompt, units } = watch(0);
     const judged = call(1, { session_id: 's' });
-    units.recall({ units: [{ id: 's:s', arm: 'a', first: { slot: FIRST_SLOT, span_id: judged.span_id, arm: 'a' }, slot: FIRST_SLOT, scored: [{ name: 'quality', span_id: judged.span_id }] }], sessions: [] });
+    prompt.recall({ units: [{ id: 's:s', first: { slot: FIRST_SLOT, span_id: judged.span_id, start_ms: atSlot(0) }, slot: FIRST_SLOT, scored: [{ name: 'quality', span_id: judged.span_id }] }], sessions: [] });
+    units.recall([{ id: 's:s', slot: FIRST_SLOT, first: 'a', only: 'a' }]);
     expect(feedTo(9, [], [scoreOf(judged, 3, 0), scoreOf(judged, 4, 1, { name: 'tone' })])).toEqual(['4 score:tone a tone=0']);
   });
 
@@ -150,6 +153,20 @@ describe('a score', () => {
     const { feedTo } = watch(0);
     const [one, two] = [call(1, { session_id: 's' }), call(2, { session_id: 's' })];
     expect(feedTo(60, [one, two], [scoreOf(two, 4, 0), scoreOf(two, 50, 0), scoreOf(one, 51, 1)])).toEqual(['1 errors a error_rate=0', '51 score:quality a quality=0']);
+  });
+
+  it('of a unit that has met both arms says nothing, though it was met by one only when the score came to be', () => {
+    const { feedTo } = watch(180);
+    const [one, other, third] = [call(1, { session_id: 's' }), call(4, { session_id: 's', version: 'v2' }), call(1, { session_id: 'late' })];
+    const scores = [scoreOf(one, 3, 1), scoreOf(one, 4, 0, { name: 'tone' }), scoreOf(third, 60, 1), scoreOf(third, 91, 0, { name: 'tone' })];
+    // The first score came before the other version was met: its unit is mixed, and so is what it says. The second came after it.
+    expect(feedTo(100, [one, other, third, call(90, { session_id: 'late', version: 'v2' })], scores)).toEqual(['7 errors a mixed error_rate=0', '7 score:quality a mixed quality=0', '7 errors a error_rate=0', '60 score:quality a quality=0']);
+  });
+
+  it('of a call after its session window counts only when the unit is complete', () => {
+    const { feedTo } = watch(180);
+    const [one, after] = [call(1, { session_id: 's' }), call(6, { session_id: 's', start_ms: atSlot(1) + 181_000 })];
+    expect(feedTo(12, [one, after], [scoreOf(after, 6, 0), scoreOf(after, 9, 0.5), scoreOf(after, 10, 1)])).toEqual(['7 errors a error_rate=0', '9 score:quality a quality=25']);
   });
 
   it('by the name of a signal does not mix with it', () => {
@@ -171,8 +188,8 @@ describe('a session id on more than 5 % of the last 1,000 calls', () => {
   });
 
   it('is known for what it is from the calls of before', () => {
-    const { feedTo, units } = watch(0);
-    units.recall({ units: [], sessions: Array.from({ length: 1000 }, (_, n) => (n % 10 === 0 ? 'constant' : n % 10 === 1 ? null : `s${n}`)) });
+    const { feedTo, prompt } = watch(0);
+    prompt.recall({ units: [], sessions: Array.from({ length: 1000 }, (_, n) => (n % 10 === 0 ? 'constant' : n % 10 === 1 ? null : `s${n}`)) });
     expect(feedTo(2, [call(1, { session_id: 'constant' }), call(1, { session_id: 'constant' }), call(1, { session_id: 'own' }), call(1, { session_id: 'own' })])).toHaveLength(3);
   });
 

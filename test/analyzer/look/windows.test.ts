@@ -1,12 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { createDayMemory, createNameSets, NO_NAMES } from '../../../analyzer/look/unit-memory.ts';
-import { createWindows, type Entry, type Family } from '../../../analyzer/look/windows.ts';
+import type { Entry } from '../../../analyzer/look/entries.ts';
+import { createWindows, type Asked, type Family } from '../../../analyzer/look/windows.ts';
 import { seeded } from '../../statistics/traffic.ts';
 
 const family: Family = { group: 'errors', model: 'm', operation: 'chat', route: '' };
-const unit = (arm: 'a' | 'b', bin = 0, startMs = 0): Entry => ({ unit: { arm, mixed: false }, startMs, bins: [['error_rate', bin]] });
-const together = (_startMs: number): number => 0;
+const unit = (arm: 'a' | 'b', bin = 0, startMs = 0): Entry => ({ arm, unit: null, startMs, bins: [['error_rate', bin]] });
+const together: Asked = { startWindowOf: () => 0, isMixed: () => false };
 /** An hour of slots with so many units in each. */
 const history = (a: number, b: number) => ({ a: { units: a * 120, slots: 120 }, b: { units: b * 120, slots: 120 } });
 
@@ -104,16 +104,22 @@ describe('the length of a window', () => {
 });
 
 describe('a stratum', () => {
-  const closed = (entries: readonly Entry[], startWindowOf = together) => {
+  const closed = (entries: readonly Entry[], asked = together) => {
     const windows = createWindows(0);
     windows.seed(family, history(30, 5));
     for (const entry of entries) windows.add(family, 1, entry);
-    return windows.close(1, startWindowOf);
+    return windows.close(1, asked);
   };
 
   it('counts units by bin in each arm', () => {
     const entries = [unit('a', 0), unit('a', 0), unit('a', 50), unit('b', 50), unit('b', 0)];
     expect(closed(entries)).toEqual([{ metric: 'error_rate', slot: 1, begin_slot: 1, start_window_ms: 0, model: 'm', operation: 'chat', route: '', control: '', bins: [0, 50], a: [2, 1], b: [1, 1] }]);
+  });
+
+  it('tells all bins apart that there are, and which metric each is of', () => {
+    const bins = [-32_768, -1_000, -1, 0, 1, 8_192, 32_767];
+    const rich = (arm: 'a' | 'b', unit: number | null): Entry => ({ arm, unit, startMs: 1_770_000_000_123, bins: bins.map((bin) => [`metric ${bin}`, bin]) });
+    expect(closed([rich('a', null), rich('b', 300_000)]).map((stratum) => [stratum.metric, stratum.bins, stratum.a, stratum.b])).toEqual(bins.map((bin) => [`metric ${bin}`, [bin], [1], [1]]));
   });
 
   it('of one arm says nothing', () => {
@@ -123,17 +129,16 @@ describe('a stratum', () => {
 
   it('keeps apart calls of different start windows: those of one arm say nothing', () => {
     const entries = [unit('a', 0, 1), unit('b', 0, 1), unit('b', 50, -500), unit('a', 0, 700)];
-    expect(closed(entries, (startMs) => Math.floor(startMs / 100) * 100).map(({ start_window_ms, a, b }) => ({ start_window_ms, a, b }))).toEqual([{ start_window_ms: 0, a: [1], b: [1] }]);
+    expect(closed(entries, { ...together, startWindowOf: (startMs) => Math.floor(startMs / 100) * 100 }).map(({ start_window_ms, a, b }) => ({ start_window_ms, a, b }))).toEqual([{ start_window_ms: 0, a: [1], b: [1] }]);
   });
 
   it('leaves out units that met both arms before it closed', () => {
-    const late = unit('b', 50);
-    late.unit.mixed = true;
-    expect(closed([unit('a'), unit('b'), late])).toMatchObject([{ bins: [0], a: [1], b: [1] }]);
+    const of = (number: number, entry: Entry): Entry => ({ ...entry, unit: number });
+    expect(closed([unit('a'), of(1, unit('b')), of(2, unit('b', 50))], { ...together, isMixed: (number) => number === 2 })).toMatchObject([{ bins: [0], a: [1], b: [1] }]);
   });
 
   it('of a metric that only some units have counts those', () => {
-    const rich: Entry = { unit: { arm: 'b', mixed: false }, startMs: 0, bins: [['error_rate', 0], ['format', 50]] };
+    const rich: Entry = { arm: 'b', unit: null, startMs: 0, bins: [['error_rate', 0], ['format', 50]] };
     expect(closed([unit('a'), rich]).map(({ metric }) => metric)).toEqual(['error_rate']);
   });
 });
@@ -167,38 +172,11 @@ describe('bounds', () => {
   it('takes no more than a thousand families, and counts what it leaves out', () => {
     const windows = createWindows(0);
     for (let route = 0; route < 1_005; route += 1) {
-      for (const arm of ['a', 'b'] as const) windows.add({ group: 'errors', model: 'm', operation: 'chat', route: `/order/${route}` }, 1, { unit: { arm, mixed: false }, startMs: 0, bins: [['error_rate', 0]] });
+      for (const arm of ['a', 'b'] as const) windows.add({ group: 'errors', model: 'm', operation: 'chat', route: `/order/${route}` }, 1, { arm, unit: null, startMs: 0, bins: [['error_rate', 0]] });
     }
     expect(windows.leftOut()).toBe(10);
     expect(windows.schedule()).toHaveLength(1_000);
-    const strata = Array.from({ length: 16 }, (_, slot) => windows.close(slot + 1, () => 0)).flat();
+    const strata = Array.from({ length: 16 }, (_, slot) => windows.close(slot + 1, together)).flat();
     expect(strata).toHaveLength(1_000);
-  });
-});
-
-describe('the memory of a day', () => {
-  it('forgets whom it met longest ago when it is full, and says so', () => {
-    const memory = createDayMemory(3);
-    for (const [slot, id] of ['s:1', 's:2', 's:3', 's:4', 's:5'].entries()) memory.keep(id, { arm: 'a', firstSpan: null, slot, scored: NO_NAMES });
-    memory.forget(5);
-    expect(memory.forgottenEarly()).toBe(2);
-    expect([memory.get('s:2', 5), memory.get('s:3', 5)]).toEqual([null, expect.objectContaining({ slot: 2 })]);
-  });
-});
-
-describe('the names that units have been scored under', () => {
-  it('are one set for all units with the same names, in whatever order these came', () => {
-    const withName = createNameSets();
-    const both = withName(withName(NO_NAMES, 'tone'), 'accuracy');
-    expect([...both]).toEqual(['accuracy', 'tone']);
-    expect(withName(withName(NO_NAMES, 'accuracy'), 'tone')).toBe(both);
-    expect(withName(both, 'tone')).toBe(both);
-    expect(NO_NAMES.size).toBe(0);
-  });
-
-  it('are told apart where each unit has a name of its own, more than are kept', () => {
-    const withName = createNameSets();
-    const sets = Array.from({ length: 1_200 }, (_, index) => withName(NO_NAMES, `judge ${index}`));
-    expect(sets.map((names) => [...names])).toEqual(sets.map((_, index) => [`judge ${index}`]));
   });
 });
