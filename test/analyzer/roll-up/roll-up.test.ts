@@ -5,7 +5,7 @@ import type { LogMessage } from '../../../schemas/log.ts';
 import type { Store } from '../../../schemas/store.ts';
 import { randomFrom } from '../../api/traffic.ts';
 import { agent, id, inference, judgement, jsonOf, logs, openIngesting, RESOLVE_WAIT_MS, TAGS, traces, wrapper, type Ingesting } from '../ingest/ingesting.ts';
-import { some } from '../../long.ts';
+import { many, some } from '../../long.ts';
 import { STARTED_MS } from '../spans.ts';
 
 /** Answers with cells are the answers without them, whatever happened to the rows; and hours are rolled up once, and again when they have to be. */
@@ -112,7 +112,7 @@ describe('answers', () => {
     let ingest = await on.fresh({});
     const rollUp = rollUpWith();
     let arrivedMs = NOW_MS;
-    const waiting = Array.from({ length: 20 }, (_, number) => story(number + 1, random)).flat();
+    const waiting = Array.from({ length: many(20, 12) }, (_, number) => story(number + 1, random)).flat();
     let hours = 0;
     while (waiting.length > 0) {
       const messages = Array.from({ length: Math.min(waiting.length, 25) }, () => waiting.splice(Math.floor(random() * waiting.length), 1)).flat();
@@ -121,7 +121,7 @@ describe('answers', () => {
       if (random() < 0.3) ingest = await on.start({}, arrivedMs);
       await ingest.advance(arrivedMs + RESOLVE_WAIT_MS);
       await rollUp.tick();
-      for (const path of VIEWS.filter(() => random() < 0.3)) {
+      for (const path of VIEWS.filter(() => random() < many(4, 1) / 10)) {
         const { withCells, withRows } = await both(path);
         hours += withCells['rolled_up']?.hours ?? 0;
         expectAlike(withCells, withRows, path);
