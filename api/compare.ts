@@ -4,9 +4,11 @@ import { quantileRatioOf } from '../analyzer/statistics/quantile-ratio.ts';
 import { referenceOfCells } from '../analyzer/statistics/reference.ts';
 import type { Cells, Metric } from '../analyzer/statistics/types.ts';
 import { Effect } from '../schemas/alert.ts';
+import { callMetrics, modelOf } from '../schemas/call-metrics.ts';
 import type { ApiDeps } from './app.ts';
+import { readHours, RolledUp } from './hours.ts';
 import { readCells, type Arms } from './cells.ts';
-import { callMetrics, measureCalls, measureScores, MetricSummary, modelOf, stepFor, type Selection } from './metrics.ts';
+import { measureCalls, measureScores, MetricSummary, stepFor, type Selection } from './metrics.ts';
 import { NameText, TimeMs, windowOf } from './parameters.ts';
 import { ProblemError, problemResponses } from './problem.ts';
 
@@ -30,10 +32,11 @@ const Answer = z
     to_ms: z.number(),
     a: MetricSummary.nullable().openapi({ description: 'by itself, over all its calls; null: none' }),
     b: MetricSummary.nullable(),
-    units: z.object({ a: z.number().int(), b: z.number().int() }).openapi({ description: 'sessions, or traces, each counted once by its first call' }),
+    units: z.object({ a: z.number().int(), b: z.number().int() }).openapi({ description: 'sessions, or traces, each counted once within an hour and a stratum, by its first call of one version and model there' }),
     effects: z.array(Effect).openapi({ description: 'b against a within strata; empty: no stratum has both' }),
     strata: z.object({ window_seconds: z.number().int().nullable().openapi({ description: 'length of a stratum; null: time is not held' }), both: z.number().int(), all: z.number().int(), compared_share: z.number().nullable() }).openapi({ description: '`compared_share`: of the units, how many stand in strata that have both' }),
     caveats: z.array(z.string()),
+    rolled_up: RolledUp,
   })
   .openapi('Exploration');
 
@@ -69,7 +72,9 @@ export function registerCompare(app: OpenAPIHono, { store, clock, settings }: Ap
     const builtIn = callMetrics.find(({ name }) => name === metric);
     const key = periods === null ? (factor === 'model' ? modelOf(metric) : "coalesce(prompt_version, '')") : "multiIf(event_time >= {a_from:UInt32} AND event_time < {a_to:UInt32}, 'a', event_time >= {b_from:UInt32} AND event_time < {b_to:UInt32}, 'b', '')";
     const names = periods === null ? { a, b } : { a: 'a', b: 'b' };
+    const hours = await readHours(store, { from_s, to_s, ...(periods === null ? {} : { edges: [periods.a, periods.b].flatMap((period) => [period.from_s, period.to_s]) }) });
     const selection: Selection = {
+      hours,
       key,
       where: `project = {project:String} AND environment = {environment:String} AND prompt_name = {prompt:String} AND event_time >= {from_s:UInt32} AND event_time <= {to_s:UInt32}
         AND ${key} IN ({a:String}, {b:String}) ${builtIn === undefined ? 'AND name = {metric:String}' : ''}`,
@@ -101,6 +106,7 @@ export function registerCompare(app: OpenAPIHono, { store, clock, settings }: Ap
       effects,
       strata: { window_seconds: windowSeconds, both: together.length, all: strata.length, compared_share: units.a + units.b === 0 ? null : (compared.a + compared.b) / (units.a + units.b) },
       caveats: caveatsOf({ factor, metric, units, compared }),
+      rolled_up: hours.told,
     };
     return context.json({ ...answer, says: saysOf(effects[0], { a, b, metric, units }) }, 200);
   });

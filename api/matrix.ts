@@ -1,6 +1,8 @@
 import { createRoute, z, type OpenAPIHono } from '@hono/zod-openapi';
+import { callMetrics, modelOf } from '../schemas/call-metrics.ts';
 import type { ApiDeps } from './app.ts';
-import { callMetrics, measureCalls, measureScores, MetricSummary, modelOf, type Selection } from './metrics.ts';
+import { readHours, RolledUp } from './hours.ts';
+import { measureCalls, measureScores, MetricSummary, type Selection } from './metrics.ts';
 import { NameText, TimeMs, windowOf } from './parameters.ts';
 import { problemResponses } from './problem.ts';
 
@@ -19,7 +21,7 @@ const route = createRoute({
   responses: {
     200: {
       description: 'Each cell by itself, with a 95 % interval; busiest versions and models first, at most 12 of each. Of error_rate the models are those that were asked for, since a failed call often does not say who answered.',
-      content: { 'application/json': { schema: z.object({ metric: z.string(), versions: z.array(z.string()), models: z.array(z.string()), cells: z.array(Cell) }) } },
+      content: { 'application/json': { schema: z.object({ metric: z.string(), versions: z.array(z.string()), models: z.array(z.string()), cells: z.array(Cell), rolled_up: RolledUp }) } },
     },
     ...problemResponses,
   },
@@ -33,7 +35,9 @@ export function registerMatrix(app: OpenAPIHono, { store, clock, settings }: Api
     const { metric = 'error_rate', environment = 'production', ...window } = context.req.valid('query');
     const { from_s, to_s } = windowOf(window, clock(), settings.defaultWindowMs);
     const builtIn = callMetrics.find((candidate) => candidate.name === metric);
+    const hours = await readHours(store, { from_s, to_s });
     const selection: Selection = {
+      hours,
       key: `toJSONString([coalesce(prompt_version, ''), ${modelOf(metric)}])`,
       where: `project = {project:String} AND environment = {environment:String} AND prompt_name = {name:String} AND event_time >= {from_s:UInt32} AND event_time <= {to_s:UInt32} ${builtIn === undefined ? 'AND name = {metric:String}' : ''}`,
       parameters: { project: settings.project, environment, name, metric, from_s, to_s },
@@ -47,7 +51,7 @@ export function registerMatrix(app: OpenAPIHono, { store, clock, settings }: Api
     });
     const versions = busiest(cells, ({ version }) => version);
     const models = busiest(cells, ({ model }) => model);
-    return context.json({ metric, versions, models, cells: cells.filter(({ version, model }) => versions.includes(version) && models.includes(model)) }, 200);
+    return context.json({ metric, versions, models, cells: cells.filter(({ version, model }) => versions.includes(version) && models.includes(model)), rolled_up: hours.told }, 200);
   });
 }
 

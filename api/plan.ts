@@ -4,11 +4,11 @@ import type { Worse } from '../analyzer/statistics/plan-answer.ts';
 import { changeOf, plansOver, typicalOf } from '../analyzer/statistics/plan-answer.ts';
 import { referenceOf } from '../analyzer/statistics/reference.ts';
 import type { Metric } from '../analyzer/statistics/types.ts';
+import { callMetrics } from '../schemas/call-metrics.ts';
 import { BUILT_IN_METRICS, metricSettingsFor } from '../schemas/metric-settings.ts';
 import { PlanAnswer } from '../schemas/plan.ts';
 import type { ApiDeps } from './app.ts';
 import { readComparison, readComparisons } from './comparisons.ts';
-import { callMetrics } from './metrics.ts';
 import { NameText } from './parameters.ts';
 import { ProblemError, problemResponses } from './problem.ts';
 

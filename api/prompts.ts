@@ -1,7 +1,10 @@
 import { createRoute, z, type OpenAPIHono } from '@hono/zod-openapi';
+import { callMetrics } from '../schemas/call-metrics.ts';
 import type { ApiDeps } from './app.ts';
 import { Comparison, readComparisons } from './comparisons.ts';
-import { callMetrics, measureCalls, measureLabels, measureScores, MetricSummary, stepFor, type Measured, type Selection } from './metrics.ts';
+import { readHours, RolledUp } from './hours.ts';
+import { coveredIn, measureCalls, measureLabels, measureScores, MetricSummary, stepFor, type Measured, type Selection } from './metrics.ts';
+import { readOverview, readVersions } from './overview.ts';
 import { limitOf, NameText, TimeMs, windowOf } from './parameters.ts';
 import { notFoundResponse, ProblemError, problemResponses } from './problem.ts';
 import { Point, pointOf } from './series.ts';
@@ -34,7 +37,7 @@ const listRoute = createRoute({
       description: 'Without `from`, the last 24 hours. One entry for each prompt and environment.',
       content: {
         'application/json': {
-          schema: z.object({ from_ms: z.number(), to_ms: z.number(), step_seconds: z.number(), prompts: z.array(Prompt), unattributed_calls: z.number().int().openapi({ description: 'calls that name no prompt' }) }),
+          schema: z.object({ from_ms: z.number(), to_ms: z.number(), step_seconds: z.number(), prompts: z.array(Prompt), unattributed_calls: z.number().int().openapi({ description: 'calls that name no prompt' }), rolled_up: RolledUp }),
         },
       },
     },
@@ -69,6 +72,7 @@ const oneRoute = createRoute({
             step_seconds: z.number(),
             versions: z.array(VersionDetail),
             comparisons: z.array(Comparison),
+            rolled_up: RolledUp,
           }),
         },
       },
@@ -88,24 +92,10 @@ export function registerPrompts(app: OpenAPIHono, deps: ApiDeps): void {
     const query = context.req.valid('query');
     const { from_s, to_s } = windowOf(query, clock(), settings.defaultWindowMs);
     const step = stepFor(to_s - from_s, 150);
-    const conditions = `project = {project:String} AND role = 'call' AND event_time >= {from_s:UInt32} AND event_time <= {to_s:UInt32} ${query.environment === undefined ? '' : 'AND environment = {environment:String}'}`;
-    const parameters = { project: settings.project, from_s, to_s, limit: query.limit ?? 200, ...(query.environment === undefined ? {} : { environment: query.environment }) };
-    const rows = await store.select<Omit<z.infer<typeof Prompt>, 'versions' | 'comparisons' | 'calls_over_time'> & { versions: [string, number, number, number][]; buckets: Record<string, number> }>(
-      `SELECT name, environment, sum(part_calls) AS calls, sum(errors) / calls AS error_rate, quantileMerge(0.95)(p95) AS latency_p95_ms,
-         min(first_ms) AS first_seen_ms, max(last_ms) AS last_seen_ms,
-         arraySlice(arraySort(v -> (-v.3, v.1), groupArray((version, part_calls, first_ms, last_ms))), 1, 50) AS versions,
-         arraySlice(groupUniqArrayArray(part_models), 1, 20) AS models, sumMap(part_buckets) AS buckets
-       FROM (SELECT assumeNotNull(prompt_name) AS name, environment, coalesce(prompt_version, '') AS version, count() AS part_calls, countIf(is_error) AS errors,
-               quantileStateIf(0.95)(toFloat64(end_ns - start_ns) / 1e6, NOT is_error AND end_ns >= start_ns) AS p95,
-               toUnixTimestamp(min(event_time)) * 1000 AS first_ms, toUnixTimestamp(max(event_time)) * 1000 AS last_ms,
-               groupUniqArray(20)(coalesce(response_model, request_model, '')) AS part_models,
-               sumMap(map(intDiv(toUnixTimestamp(event_time), {step:UInt32}), toUInt64(1))) AS part_buckets
-             FROM calls FINAL WHERE ${conditions} AND prompt_name IS NOT NULL GROUP BY name, environment, version)
-       GROUP BY name, environment ORDER BY calls DESC, name, environment LIMIT {limit:UInt32}`,
-      { ...parameters, step },
-    );
-    const [unattributed, comparisons] = await Promise.all([
-      store.select<{ count: number }>(`SELECT count() AS count FROM calls FINAL WHERE ${conditions} AND prompt_name IS NULL`, parameters),
+    const hours = await readHours(store, { from_s, to_s });
+    const covered = coveredIn({ hours, stepSeconds: step }, 'calls');
+    const [{ prompts: rows, unattributed }, comparisons] = await Promise.all([
+      readOverview(store, { project: settings.project, environment: query.environment, from_s, to_s, step, limit: query.limit ?? 200, covered }),
       readComparisons(deps, { state: 'open', environment: query.environment, limit: 500 }),
     ]);
     const firstBucket = Math.floor(from_s / step);
@@ -117,26 +107,20 @@ export function registerPrompts(app: OpenAPIHono, deps: ApiDeps): void {
       calls_over_time: Array.from({ length: Math.max(0, lastBucket - firstBucket + 1) }, (_, index) => buckets[String(firstBucket + index)] ?? 0),
       comparisons: comparisons.filter((comparison) => comparison.prompt === row.name && comparison.environment === row.environment),
     }));
-    return context.json({ from_ms: from_s * 1000, to_ms: to_s * 1000, step_seconds: step, prompts, unattributed_calls: unattributed[0]?.count ?? 0 }, 200);
+    return context.json({ from_ms: from_s * 1000, to_ms: to_s * 1000, step_seconds: step, prompts, unattributed_calls: unattributed, rolled_up: covered === null ? null : hours.told }, 200);
   });
 
   app.openapi(oneRoute, async (context) => {
     const { name } = context.req.valid('param');
     const query = context.req.valid('query');
     const { from_s, to_s } = windowOf(query, clock(), settings.defaultWindowMs);
+    const hours = await readHours(store, { from_s, to_s });
     const [known, here] = await Promise.all([
       store.select<{ environment: string; calls: number }>(
         `SELECT environment, sum(calls) AS calls FROM versions WHERE project = {project:String} AND prompt_name = {name:String} AND factor = 'prompt_version' GROUP BY environment ORDER BY calls DESC, environment LIMIT 50`,
         { project: settings.project, name },
       ),
-      // The newest versions of each environment: which one is shown is known only when all are.
-      store.select<z.infer<typeof PromptVersion> & { environment: string; all: number }>(
-        `SELECT environment, coalesce(prompt_version, '') AS version, count() AS calls, toUnixTimestamp(min(event_time)) * 1000 AS first_seen_ms, toUnixTimestamp(max(event_time)) * 1000 AS last_seen_ms,
-           sum(calls) OVER (PARTITION BY environment) AS all
-         FROM calls FINAL WHERE project = {project:String} AND role = 'call' AND prompt_name = {name:String} AND event_time >= {from_s:UInt32} AND event_time <= {to_s:UInt32}
-         GROUP BY environment, version ORDER BY all DESC, environment, first_seen_ms DESC, version LIMIT ${maxVersions} BY environment LIMIT ${50 * maxVersions}`,
-        { project: settings.project, name, from_s, to_s },
-      ),
+      readVersions(store, { project: settings.project, name, from_s, to_s, most: maxVersions, covered: hours.calls }),
     ]);
     const environments = [...new Set([...here, ...known].map((row) => row.environment))];
     const environment = query.environment ?? environments[0];
@@ -154,6 +138,7 @@ export function registerPrompts(app: OpenAPIHono, deps: ApiDeps): void {
       where: `${where} AND coalesce(prompt_version, '') IN {versions:Array(String)}`,
       parameters: { ...parameters, versions: seen.map((row) => row.version) },
       limit: 5000,
+      hours,
     };
     const timed: Selection = { ...shown, stepSeconds: step_seconds, withWhole: true };
     const [calls, scores, labels, comparisons] = await Promise.all([measureCalls(store, callMetrics, timed), measureScores(store, timed), measureLabels(store, shown), readComparisons(deps, { prompt: name, environment, limit: 20 })]);
@@ -166,7 +151,7 @@ export function registerPrompts(app: OpenAPIHono, deps: ApiDeps): void {
         series: seriesOf(own.filter((row) => row.bucket_s > 0)),
       };
     });
-    return context.json({ name, environment, environments, from_ms: from_s * 1000, to_ms: to_s * 1000, step_seconds, versions, comparisons }, 200);
+    return context.json({ name, environment, environments, from_ms: from_s * 1000, to_ms: to_s * 1000, step_seconds, versions, comparisons, rolled_up: hours.told }, 200);
   });
 }
 

@@ -6,7 +6,7 @@
  * of the row that caused it. Then as it is understood (EXPLAIN QUERY TREE): every name is resolved, so nothing hides in an alias.
  * In both each node is one line; text in a literal has its line ends escaped, so it can only make a statement look worse than it is.
  */
-export const VIEWS = ['llm_calls', 'llm_scores', 'llm_comparisons', 'llm_evidence', 'llm_alerts', 'llm_versions'] as const;
+export const VIEWS = ['llm_calls', 'llm_scores', 'llm_comparisons', 'llm_evidence', 'llm_alerts', 'llm_versions', 'llm_hours'] as const;
 
 /** Rows out of nothing. */
 const TABLE_FUNCTIONS: ReadonlySet<string> = new Set(['numbers', 'numbers_mt', 'zeros', 'generate_series', 'generateseries', 'values']);

@@ -12,7 +12,7 @@ const Parameter = z.union([z.string().max(10_000), z.number(), z.boolean(), z.nu
 
 const Query = z
   .strictObject({
-    sql: z.string().trim().min(1).max(64 * 1024).openapi({ description: 'one SELECT over llm_calls, llm_scores, llm_comparisons, llm_evidence, llm_alerts, llm_versions, in the SQL of ClickHouse' }),
+    sql: z.string().trim().min(1).max(64 * 1024).openapi({ description: 'one SELECT over llm_calls, llm_scores, llm_comparisons, llm_evidence, llm_alerts, llm_versions, llm_hours, in the SQL of ClickHouse' }),
     parameters: z.record(z.string().regex(/^[A-Za-z]\w{0,63}$/, 'a name has letters, digits and _'), Parameter).default({}).openapi({ description: 'values for {name:Type} in the SQL' }),
     format: Format.default('json'),
   })

@@ -1,11 +1,13 @@
 import { createRoute, z, type OpenAPIHono } from '@hono/zod-openapi';
+import { callMetrics } from '../schemas/call-metrics.ts';
 import type { ApiDeps } from './app.ts';
+import { readHours } from './hours.ts';
 import { readComparison, type Comparison } from './comparisons.ts';
-import { callMetrics, measureCalls, measureScores, MetricSummary, stepFor, type Measured, type Selection } from './metrics.ts';
+import { measureCalls, measureScores, MetricSummary, stepFor, type Measured, type Selection } from './metrics.ts';
 import { NameText, TimeMs } from './parameters.ts';
 import { notFoundResponse, problemResponses } from './problem.ts';
 
-export const Point = MetricSummary.pick({ n: true, value: true, low: true, high: true, p50: true, p95: true }).extend({ at_ms: z.number() }).openapi('SeriesPoint');
+export const Point = MetricSummary.pick({ n: true, value: true, low: true, high: true, p50: true, p95: true, p99: true }).extend({ at_ms: z.number() }).openapi('SeriesPoint');
 
 const seriesRoute = createRoute({
   method: 'get',
@@ -32,6 +34,9 @@ const factorColumns: ReadonlyMap<string, string> = new Map([
   ['prompt_content', "coalesce(prompt_content, '')"],
 ]);
 
+/** Those that cells are kept by, too. */
+const FACTORS_OF_CELLS: ReadonlySet<string> = new Set(['prompt_version', 'request_model', 'model', 'provider']);
+
 export function registerSeries(app: OpenAPIHono, deps: ApiDeps): void {
   app.openapi(seriesRoute, async (context) => {
     const { comparison } = await readComparison(deps, context.req.valid('param').id);
@@ -49,7 +54,11 @@ export async function readSeries({ store, clock }: Pick<ApiDeps, 'store' | 'cloc
   const fromMs = from ?? comparison.opened_ms - Math.max(1_800_000, (toMs - comparison.opened_ms) * 0.3);
   const builtIn = callMetrics.find((candidate) => candidate.name === metric);
   const column = factorColumns.get(comparison.factor) ?? 'factor_attributes[{factor:String}]';
+  const from_s = Math.max(0, Math.floor(fromMs / 1000));
+  const to_s = Math.max(0, Math.ceil(toMs / 1000));
+  const hours = FACTORS_OF_CELLS.has(comparison.factor) ? await readHours(store, { from_s, to_s }) : undefined;
   const selection: Selection = {
+    ...(hours === undefined ? {} : { hours }),
     key: column,
     where: `project = {project:String} AND environment = {environment:String} AND event_time >= {from_s:UInt32} AND event_time <= {to_s:UInt32}
       ${comparison.prompt === '' ? '' : 'AND prompt_name = {prompt:String}'} AND ${column} IN ({baseline:String}, {candidate:String})
@@ -62,8 +71,8 @@ export async function readSeries({ store, clock }: Pick<ApiDeps, 'store' | 'cloc
       candidate: comparison.candidate,
       factor: comparison.factor,
       metric,
-      from_s: Math.max(0, Math.floor(fromMs / 1000)),
-      to_s: Math.max(0, Math.ceil(toMs / 1000)),
+      from_s,
+      to_s,
     },
     limit: 1000,
   };
@@ -81,6 +90,6 @@ export async function readSeries({ store, clock }: Pick<ApiDeps, 'store' | 'cloc
   return { metric, from_ms: fromMs, to_ms: toMs, step_seconds, arms };
 }
 
-export function pointOf(bucketSeconds: number, { n, value, low, high, p50, p95 }: MetricSummary): z.infer<typeof Point> {
-  return { at_ms: bucketSeconds * 1000, n, value, low, high, p50, p95 };
+export function pointOf(bucketSeconds: number, { n, value, low, high, p50, p95, p99 }: MetricSummary): z.infer<typeof Point> {
+  return { at_ms: bucketSeconds * 1000, n, value, low, high, p50, p95, p99 };
 }

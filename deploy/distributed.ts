@@ -36,6 +36,7 @@ const TICK_MS = 500;
 const NEWS_MS = 1_000;
 const ACCESS_MS = 2_000;
 const SELF_WATCH_MS = 10_000;
+const ROLL_UP_MS = 15_000;
 /** A sender is told to come again before its own time-out (10 s in most SDKs). */
 const APPEND_WAIT_MS = 8_000;
 /** Batches that are read and written at the same time, of different partitions. */
@@ -79,7 +80,7 @@ export function startCollectorRole(config: Config, deps: ServerDependencies): Pr
 export function startAnalyzerRole(config: Config, deps: ServerDependencies): Promise<Pick<RunningServer, 'operations' | 'close'>> {
   return startRole(async (undo) => {
     const { createTick, LOOKS, openIngestShard } = await import('./roles/analyzer.ts');
-    const { createSelfWatchFor } = await import('./pipeline.ts');
+    const { createRollUpFor, createSelfWatchFor } = await import('./pipeline.ts');
     const { metrics, ...operations } = createOperations('analyzer', config);
     const operationsUrl = await operations.listen(undo);
     const store = await openStore(config, metrics, undo);
@@ -111,6 +112,9 @@ export function startAnalyzerRole(config: Config, deps: ServerDependencies): Pro
     const selfWatch = createSelfWatchFor(store, config, deps.clock());
     const watching = repeat(async () => void (running.owned().includes(LOOKS) ? await selfWatch.look(deps.clock()) : null), { everyMs: SELF_WATCH_MS, onError: (error) => deps.warn('the watch over itself failed and is tried again', error) });
     undo.push(() => watching.close());
+    const rollUp = createRollUpFor(store, config, deps);
+    const rolling = repeat(async () => void (running.owned().includes(LOOKS) ? await rollUp.tick() : null), { everyMs: ROLL_UP_MS, onError: (error) => deps.warn('hours could not be rolled up, and are tried again', error) });
+    undo.push(() => rolling.close());
     const presence = createPresence(kafka);
     undo.push(() => presence.close());
     metrics.watchLag(() => running.lag());

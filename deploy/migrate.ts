@@ -22,19 +22,23 @@ export type MigrationSettings = {
 };
 
 /** Days; null keeps rows for ever (replay). `evidence` also covers the looks, as they are read together. */
-export type RetentionDays = { readonly calls: number | null; readonly scores: number | null; readonly evidence: number | null; readonly content: number | null };
+export type RetentionDays = { readonly calls: number | null; readonly scores: number | null; readonly cells: number | null; readonly evidence: number | null; readonly content: number | null };
 
 /** Design, section 10. */
-export const defaultRetention: RetentionDays = { calls: 30, scores: 30, evidence: 400, content: 7 };
+export const defaultRetention: RetentionDays = { calls: 30, scores: 30, cells: 400, evidence: 400, content: 7 };
 /** Replay works in event time, where a TTL on the wall clock would delete its input. */
-export const endlessRetention: RetentionDays = { calls: null, scores: null, evidence: null, content: null };
+export const endlessRetention: RetentionDays = { calls: null, scores: null, cells: null, evidence: null, content: null };
 
 type Migration = { readonly name: string; readonly text: string; readonly checksum: string };
 
 /** The schema of this code, with the retention of the configuration. */
 export async function migrateFor(store: Store, { retention }: Config, { cluster }: Pick<MigrationSettings, 'cluster'>): Promise<void> {
-  const { calls_days, content_days, evidence_days } = retention;
-  await migrate(store, { directory: MIGRATIONS, cluster, retention: { calls: calls_days, scores: calls_days, evidence: evidence_days, content: content_days } });
+  await migrate(store, { directory: MIGRATIONS, cluster, retention: retentionOf(retention) });
+}
+
+/** Days, as the configuration has them. */
+function retentionOf({ calls_days, cells_days, content_days, evidence_days }: Config['retention']): RetentionDays {
+  return { calls: calls_days, scores: calls_days, cells: cells_days, evidence: evidence_days, content: content_days };
 }
 
 /** As often as it takes where other processes apply the same migrations at the same time: one of them is faster, and the others find it done. */
@@ -144,6 +148,8 @@ function ttlExpressions(retention: RetentionDays): ReadonlyMap<string, string | 
     // A relative is needed while its children arrive; a day is far beyond the 30 s that they are waited for.
     ['relatives', retention.calls === null ? null : after('toDateTime(intDiv(received_ms, 1000))', 1)],
     ['scores', after('event_time', retention.scores)],
+    ['cells', after('event_time', retention.cells)],
+    ['cell_hours', after('hour', retention.cells)],
     ['strata', after('closed_at', retention.evidence)],
     ['looks', after('at', retention.evidence)],
     ['contents', after('event_time', retention.content)],

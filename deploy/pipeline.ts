@@ -2,14 +2,16 @@ import { DEFAULT_LIMITS } from '../analyzer/ingest/cardinality.ts';
 import { createIngest, type Ingest, type IngestDependencies } from '../analyzer/ingest/ingest.ts';
 import { createLook, type Look } from '../analyzer/look/look.ts';
 import { faultKinds } from '../analyzer/self/index.ts';
+import { createRollUp, DEFAULT_ROLL_UP, type RollUp } from '../analyzer/roll-up/roll-up.ts';
 import { createSelfWatch, type SelfWatch } from '../analyzer/self/self-watch.ts';
 import { decode } from '../collector/otlp/decode.ts';
 import type { Config } from '../schemas/config.ts';
 import { metricSettingsFor, promptSettingsFor, scoreTypeFor } from '../schemas/metric-settings.ts';
 import type { Store } from '../schemas/store.ts';
 import { createNormaliserFor } from './normaliser.ts';
+import type { ServerDependencies } from './running.ts';
 
-/** The analyzer's two loops, and its watch over itself, over one store, set up from the configuration: the same for a server, a replay and a test. */
+/** The analyzer's two loops, its roll-up and its watch over itself, over one store, set up from the configuration: the same for a server, a replay and a test. */
 
 /** What is remembered of spans and calls, over all shards of a process. */
 const REMEMBERED_SPANS = 100_000;
@@ -52,6 +54,10 @@ export function createLookFor(store: Store, config: Config, settings: { readonly
 
 export function createSelfWatchFor(store: Store, config: Config, startedMs: number): SelfWatch {
   return createSelfWatch({ store }, { kinds: faultKinds(DEFAULT_LIMITS), project: config.project, publicUrl: publicUrlOf(config), startedMs });
+}
+
+export function createRollUpFor(store: Store, { retention }: Pick<Config, 'retention'>, deps: Pick<ServerDependencies, 'clock' | 'random'>): RollUp {
+  return createRollUp({ store, ...deps }, { ...DEFAULT_ROLL_UP, rowsDays: retention.calls_days, cellsDays: retention.cells_days });
 }
 
 /** How people reach this server; links in alerts begin with it. */

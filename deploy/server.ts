@@ -8,7 +8,7 @@ import { listen, listenGrpc } from './listen.ts';
 import { createDirectLog } from './log-direct.ts';
 import { startLookThread } from './look-thread.ts';
 import { migrateFor } from './migrate.ts';
-import { createIngestFor, createSelfWatchFor } from './pipeline.ts';
+import { createIngestFor, createRollUpFor, createSelfWatchFor } from './pipeline.ts';
 import { startApi } from './roles/api.ts';
 import { createCollectorFor } from './roles/collector.ts';
 import { createStoreParking, parkingLimitsOf } from './parking-store.ts';
@@ -24,6 +24,7 @@ const TICK_MS = 500;
 /** How soon a key that another process made or revoked holds here. */
 const ACCESS_MS = 2_000;
 const SELF_WATCH_MS = 10_000;
+const ROLL_UP_MS = 15_000;
 const MAX_BATCH_BYTES = 8 * 1024 * 1024;
 
 export async function startServer(config: Config, deps: ServerDependencies): Promise<RunningServer> {
@@ -94,7 +95,12 @@ export async function startServer(config: Config, deps: ServerDependencies): Pro
     const watching = repeat(async () => api.announce(await selfWatch.look(deps.clock())), { everyMs: SELF_WATCH_MS, onError: (error) => deps.warn('the watch over itself failed and is tried again', error) });
     undo.push(() => watching.close());
 
-    // 9. What it tells of itself. Pushed last, so the end begins with it.
+    // 9. Cells of the hours that are over, beside all of that.
+    const rollUp = createRollUpFor(store, config, deps);
+    const rolling = repeat(async () => void (await rollUp.tick()), { everyMs: ROLL_UP_MS, onError: (error) => deps.warn('hours could not be rolled up, and are tried again', error) });
+    undo.push(() => rolling.close());
+
+    // 10. What it tells of itself. Pushed last, so the end begins with it.
     metrics.watchCollector(collector);
     metrics.watchSinks(api.sinks);
     metrics.watchLook(() => status().behind_ms);

@@ -57,6 +57,7 @@ export const ConfigFile = z
     retention: z
       .strictObject({
         calls_days: z.number().int().min(1).max(36_500).default(30).describe('How long calls and scores are kept.'),
+        cells_days: z.number().int().min(1).max(36_500).default(400).describe('How long hourly cells are kept: what calls and scores amounted to, for questions over months.'),
         content_days: z.number().int().min(1).max(36_500).default(7).describe('How long message content is kept, where it is stored.'),
         evidence_days: z.number().int().min(1).max(36_500).default(400).describe('How long strata, evidence and their history are kept.'),
       })

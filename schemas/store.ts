@@ -30,4 +30,4 @@ export interface AnalystStore {
 }
 
 /** Tables of which an analyst has rows, each with a column `project`. */
-export const ANALYST_TABLES = ['calls', 'scores', 'comparisons', 'alert_transitions', 'versions'] as const;
+export const ANALYST_TABLES = ['calls', 'scores', 'comparisons', 'alert_transitions', 'versions', 'cells'] as const;

@@ -1,4 +1,5 @@
 import type { LlmCall } from '../../schemas/call.ts';
+import { HOUR_S } from '../../schemas/cells.ts';
 import type { Score } from '../../schemas/score.ts';
 import { LIMIT_FLAGS, OVER_LIMIT } from './cardinality.ts';
 import { scoreKey, spanKey } from './identity.ts';
@@ -64,6 +65,8 @@ export type Draft = {
   readonly completed: ReadonlyMap<string, { readonly call: CallFacts; readonly slot: number }>;
   /** Of all rows that have a slot; null: none has. */
   earliestSlot(): number | null;
+  /** Hours of event time, s, that its rows are filed under. */
+  hours(): { readonly calls: ReadonlySet<number>; readonly scores: ReadonlySet<number> };
   /** What is written of each project, and the prompts of its completed calls. */
   projects(): ProjectSummary[];
   callRows(batch: number): object[];
@@ -126,6 +129,7 @@ export function createDraft(): Draft {
       for (const files of [calls, scores]) for (const { stored } of files.values()) if (stored.slot > 0 && stored.slot < earliest) earliest = stored.slot;
       return Number.isFinite(earliest) ? earliest : null;
     },
+    hours: () => ({ calls: hoursOf(calls.values()), scores: hoursOf(scores.values()) }),
     projects() {
       const found = new Map<string, { project: string; calls: number; scores: number; prompts: string[] }>();
       const of = (project: string) => {
@@ -176,4 +180,10 @@ function nextRevision(before: Stored | undefined, isSettled: boolean): number {
 
 function formerRole({ stored, former }: DraftedCall): Role | '' {
   return former === null || former === stored.role ? '' : former;
+}
+
+function hoursOf(files: Iterable<{ readonly stored: Stored }>): Set<number> {
+  const hours = new Set<number>();
+  for (const { stored } of files) hours.add(Math.floor(stored.event_s / HOUR_S) * HOUR_S);
+  return hours;
 }

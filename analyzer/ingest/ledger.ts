@@ -1,3 +1,4 @@
+import { WRITTEN, type CellSource } from '../../schemas/cells.ts';
 import type { DraftedCall } from './draft.ts';
 import type { Role } from './nesting.ts';
 
@@ -57,4 +58,9 @@ export function countRoles(calls: Iterable<DraftedCall>, tally: Tally): void {
     count(stored.role, 1);
     if (former !== null) count(former, -1);
   }
+}
+
+/** That a batch has written into these hours of event time, s: cells that were made of them before are no more what the rows say (analyzer/roll-up). */
+export function writtenRows(hours: { readonly [Source in CellSource]: Iterable<number> }, { shard, batch }: { readonly shard: number; readonly batch: number }): object[] {
+  return (['calls', 'scores'] as const).flatMap((signal) => [...hours[signal]].map((hour) => ({ ...WRITTEN, hour, signal, reason: '', count: 0, shard, last_batch: batch })));
 }

@@ -3,7 +3,7 @@ import type { Store } from '../../schemas/store.ts';
 import type { SeenVersion } from './cardinality.ts';
 import type { FiledCall, Stored, StoredSpan } from './draft.ts';
 import { spanKey, type SpanIdentity } from './identity.ts';
-import { entryOf } from './ledger.ts';
+import { entryOf, writtenRows } from './ledger.ts';
 import type { Role } from './nesting.ts';
 import type { Relative } from '../normalise.ts';
 import { batchesOf, OF_SHARD, type BatchRange } from './shards.ts';
@@ -44,17 +44,20 @@ export async function reconcileLedger(store: Store, shard: number): Promise<{ la
      FROM scores WHERE batch > {batch:UInt64} AND ${OF_SHARD} AND revision <= 1 GROUP BY project, hour`,
     { batch: last.in_ledger, ...range },
   );
+  const hoursOf = async (table: 'calls' | 'scores'): Promise<number[]> =>
+    (await store.select<{ hour: number }>(`SELECT DISTINCT intDiv(toUnixTimestamp(event_time), 3600) * 3600 AS hour FROM ${table} WHERE batch > {batch:UInt64} AND ${OF_SHARD}`, { batch: last.in_ledger, ...range })).map(({ hour }) => hour);
+  const hours = { calls: await hoursOf('calls'), scores: await hoursOf('scores') };
   const lastBatch = Math.max(range.from_batch, last.in_ledger, last.in_calls, last.in_scores);
-  await store.insert(
-    'ledger',
-    orphans.flatMap(({ project, hour, signal, role, former_role, reason, is_first, count }) => {
+  await store.insert('ledger', [
+    ...writtenRows(hours, { shard, batch: lastBatch }),
+    ...orphans.flatMap(({ project, hour, signal, role, former_role, reason, is_first, count }) => {
       const row = { project, hour, signal, shard, last_batch: lastBatch };
       const entry = signal === 'logs' ? { outcome: 'stored', reason: 'score' } : entryOf(role, reason);
       const counted = { ...row, ...entry, count };
       if (is_first === 1) return [{ ...row, outcome: 'received', reason: '', count }, counted];
       return former_role === '' ? [] : [counted, { ...row, ...entryOf(former_role, reason), count: -count }];
     }),
-  );
+  ]);
   return { lastBatch, openSlot: Math.max(1, last.slot), isEmpty: last.rows === 0 };
 }
 

@@ -2,7 +2,7 @@ import { RetryableError } from '../../schemas/errors.ts';
 import type { Store } from '../../schemas/store.ts';
 import { isWorthKeeping } from './ancestry.ts';
 import type { Draft } from './draft.ts';
-import type { Tally } from './ledger.ts';
+import { writtenRows, type Tally } from './ledger.ts';
 import type { Relative } from '../normalise.ts';
 import { contentRow, relativeRow, type ContentOf } from './rows.ts';
 import type { ScoreName } from './score-names.ts';
@@ -23,7 +23,7 @@ export type Turn = {
  * Writes what a turn of the ingest loop has drafted. Resolves when all of it is durable; on an error any part of it may be.
  *
  * The ledger is last: rows whose batch has none are counted when they are taken up (recovery.ts), so it never claims what is not
- * there. Senders are answered after it, so whoever gets no answer sends again, and finds what is there.
+ * there, and what it says of hours was written into them before. Senders are answered after it, so whoever gets no answer sends again, and finds what is there.
  */
 export async function writeTurn(store: Store, { draft, relatives, contents, tally, versions, scoreNames, shard, batch }: Turn): Promise<void> {
   await allOrThrow([
@@ -34,7 +34,7 @@ export async function writeTurn(store: Store, { draft, relatives, contents, tall
     store.insert('contents', contents.map(contentRow)),
     store.insert('score_names', scoreNames),
   ]);
-  await store.insert('ledger', tally.rows({ shard, batch }));
+  await store.insert('ledger', [...tally.rows({ shard, batch }), ...writtenRows(draft.hours(), { shard, batch })]);
 }
 
 /** Waits for all, so that none is still under way when the store is asked what became of them. */

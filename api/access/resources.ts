@@ -93,7 +93,7 @@ export function registerAccess(app: OpenAPIHono, deps: { readonly store: Store; 
   const { attempts, keys, people, sessions } = access;
 
   async function projects(): Promise<string[]> {
-    const rows = await store.select<{ project: string }>('SELECT DISTINCT project FROM ledger ORDER BY project LIMIT 10000');
+    const rows = await store.select<{ project: string }>("SELECT DISTINCT project FROM ledger WHERE project != '' ORDER BY project LIMIT 10000");
     return [...new Set([access.configuration.project, ...keys.list().map(({ project }) => project), ...rows.map(({ project }) => project)])].sort();
   }
 

@@ -44,7 +44,7 @@ async function factsOf(deps: Pick<ApiDeps, 'store' | 'clock' | 'settings'>, aler
   const resolvedMs = alert.resolved_at === null ? null : Date.parse(alert.resolved_at);
   const [of] = await deps.store.select<{ comparison_id: string }>('SELECT comparison_id FROM alert_transitions WHERE alert_id = {id:String} LIMIT 1', { id: alert.id });
   const [found] = of === undefined ? [] : await findComparisons(deps, { id: of.comparison_id, limit: 1 });
-  const quantile = evidence.effect.kind === 'difference' ? null : evidence.effect.kind === 'ratio_p50' ? 'p50' : 'p95';
+  const quantile = QUANTILES[evidence.effect.kind];
   const common = { title: alert.summary, measure: `${metric.replaceAll('_', ' ')}${quantile === null ? '' : ` ${quantile}`}`, format: formatOf(metric, found?.settings.metrics[metric]?.kind), onsetMs, raisedMs, resolvedMs, threshold: Math.round(evidence.threshold) };
   if (found === undefined) return { ...common, isFromZero: true, fromMs: onsetMs - 1_800_000, toMs: Math.max(raisedMs, onsetMs) + 1_800_000, arms: [], stepMs: 60_000, looks: [] };
   const { comparison, settings } = found;
@@ -55,7 +55,12 @@ async function factsOf(deps: Pick<ApiDeps, 'store' | 'clock' | 'settings'>, aler
   return { ...common, isFromZero: settings.metrics[metric]?.kind !== 'score', fromMs: series.from_ms, toMs: series.to_ms, arms: armsOf(series, comparison, quantile), stepMs: series.step_seconds * 1000, looks };
 }
 
-function armsOf({ arms, step_seconds }: Series, comparison: Comparison, quantile: 'p50' | 'p95' | null): ChartFacts['arms'] {
+type Quantile = 'p50' | 'p95' | 'p99';
+
+/** What is drawn of a distribution: the quantile that its effect is of. */
+const QUANTILES: Readonly<Record<Alert['evidence']['effect']['kind'], Quantile | null>> = { difference: null, ratio_p50: 'p50', ratio_p95: 'p95', ratio_p99: 'p99' };
+
+function armsOf({ arms, step_seconds }: Series, comparison: Comparison, quantile: Quantile | null): ChartFacts['arms'] {
   return arms.map(({ role, points }) => ({
     role,
     name: comparison[role],

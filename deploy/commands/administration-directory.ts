@@ -8,7 +8,7 @@ import { errorResponse, validationHook } from '../../api/problem.ts';
 import type { Config } from '../../schemas/config.ts';
 import { createAccessFor } from '../access.ts';
 import type { DirectoryClaim } from '../data-directory.ts';
-import { migrate, MIGRATIONS } from '../migrate.ts';
+import { migrateFor } from '../migrate.ts';
 import { openEmbeddedStore } from '../store-embedded.ts';
 import type { Send } from './administration.ts';
 
@@ -21,8 +21,7 @@ export async function openDirectory(config: Config, claim: DirectoryClaim): Prom
   try {
     const store = await openEmbeddedStore({ directory: join(config.data, 'store') });
     undo.push(() => store.close());
-    const { calls_days, content_days, evidence_days } = config.retention;
-    await migrate(store, { directory: MIGRATIONS, cluster: null, retention: { calls: calls_days, scores: calls_days, evidence: evidence_days, content: content_days } });
+    await migrateFor(store, config, { cluster: null });
     const access = createAccessFor(store, config, { clock: Date.now, warn: (message) => console.error(`culprit: ${message}`) });
     await access.start();
     const app = new OpenAPIHono({ defaultHook: validationHook });

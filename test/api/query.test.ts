@@ -42,8 +42,15 @@ describe('POST /v1/query', () => {
     ]);
   });
 
-  it.each(['llm_scores', 'llm_comparisons', 'llm_evidence', 'llm_alerts', 'llm_versions'])('has %s, with the rows of its own project only', async (view) => {
+  it.each(['llm_scores', 'llm_comparisons', 'llm_evidence', 'llm_alerts', 'llm_versions', 'llm_hours'])('has %s, with the rows of its own project only', async (view) => {
     expect(await rowsOf(`SELECT count() FROM ${view};`)).toEqual([[0]]);
+  });
+
+  it('has the hours that are rolled up, as of the version of their cells that counts', async () => {
+    const cell = { source: 'calls', environment: 'production', prompt_name: 'refund-agent', name: 'latency', event_time: 3600, cell_id: 1, prompt_version: 'v1', provider: '', operation: 'chat', stratum_attributes: {}, start_hour: 3600, n: 2, total: 900, spread: 0, least: 450, most: 450, first_s: 3600, last_s: 3601, bins: { 141: 2 }, units: {} };
+    await api.store.insert('cells', [{ ...cell, project: 'default', version: 2 }, { ...cell, project: 'default', cell_id: 2, version: 1 }, { ...cell, project: 'other', version: 2 }]);
+    await api.store.insert('cell_hours', [{ source: 'calls', hour: 3600, at_us: 2, state: 'whole', version: 2, batches: {} }]);
+    expect(await rowsOf('SELECT toUnixTimestamp(hour), metric, prompt_version, n, total / n, exp2((mapKeys(bins)[1] + 0.5) / 16) FROM llm_hours')).toEqual([[3600, 'latency', 'v1', 2, 450, expect.closeTo(459, 0)]]);
   });
 
   it('knows the usual functions', async () => {

@@ -3,11 +3,12 @@
  *
  * 30 days of 40 prompts (the busiest has a tenth of the calls), three versions each, three models, a score on three of ten calls, made up by
  * the engine itself from hashes of their number, so the same count gives the same rows. A directory that is named is kept, and used again as it is.
- * Each request is asked once before it is timed, and then seven times; printed are the fastest, the middle one, and the processor time of all threads.
+ * Hours are rolled up first, as a server does it (analyzer/roll-up). Each request is asked once before it is timed, and then seven times; printed are the fastest, the middle one, and the processor time of all threads.
  */
 import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createRollUp, DEFAULT_ROLL_UP } from '../../analyzer/roll-up/roll-up.ts';
 import { openApi } from '../api/server.ts';
 import { randomFrom, seedRollout } from '../api/traffic.ts';
 
@@ -24,6 +25,7 @@ const api = await openApi({}, nowMs, directory);
 try {
   const [found] = await api.store.select<{ rows: number }>('SELECT count() AS rows FROM calls');
   if (found?.rows === 0) await fill();
+  await rollUp();
   await measure();
 } finally {
   await api.close(kept !== undefined);
@@ -74,6 +76,18 @@ async function fill(): Promise<void> {
   console.log(JSON.stringify({ calls, made_s: Math.round((performance.now() - began) / 1000) }));
 }
 
+/** Hours that have no cells yet get them, as in a server that was just brought up to date. */
+async function rollUp(): Promise<void> {
+  const turns = createRollUp({ store: api.store, clock: () => nowMs, random: Math.random }, { ...DEFAULT_ROLL_UP, rowsDays: null, cellsDays: null });
+  const began = performance.now();
+  const before = process.cpuUsage();
+  let hours = 0;
+  for (let made = await turns.tick(); made > 0; made = await turns.tick()) hours += made;
+  const { user, system } = process.cpuUsage(before);
+  const [size] = await api.store.select<{ rows: number; bytes: number }>(`SELECT sum(rows) AS rows, sum(bytes_on_disk) AS bytes FROM system.parts WHERE database = currentDatabase() AND table = 'cells' AND active`);
+  console.log(JSON.stringify({ rolled_up: hours, ms: Math.round(performance.now() - began), cpu_ms: Math.round((user + system) / 1000), cells: size?.rows, mib: Math.round((size?.bytes ?? 0) / 2 ** 20) }));
+}
+
 async function measure(): Promise<void> {
   const read = async (path: string): Promise<{ ms: number; body: string }> => {
     const began = performance.now();
@@ -91,14 +105,19 @@ async function measure(): Promise<void> {
   api.clock.nowMs = nowMs;
   const day = String(nowMs - 86_400_000);
   const week = String(nowMs - 7 * 86_400_000);
+  const month = String(firstMs);
   const views: Record<string, string[]> = {
     overview: ['/v1/alerts?state=open', '/v1/alerts?state=acknowledged', '/v1/prompts'],
     alert: [`/v1/alerts/${alert.id}`, `/v1/alerts/${alert.id}/changes`, `/v1/comparisons/${alert.comparison_id}`, `/v1/comparisons/${alert.comparison_id}/series?metric=error_rate`, `/v1/comparisons/${alert.comparison_id}/looks`],
     'prompt, a day': [`/v1/prompts/prompt-0?from=${day}`],
     'prompt, a week': [`/v1/prompts/prompt-0?from=${week}`],
+    'prompt, a month': [`/v1/prompts/prompt-0?from=${month}`],
+    'overview, a week': [`/v1/prompts?from=${week}`],
     'versions by models, a day': [`/v1/prompts/prompt-0/matrix?metric=latency&from=${day}`],
     'compare, a day': [`/v1/compare?prompt=prompt-0&a=v2&b=v3&metric=latency&from=${day}`, `/v1/compare?prompt=prompt-0&a=v2&b=v3&metric=quality&from=${day}`],
+    'versions by models, a month': [`/v1/prompts/prompt-0/matrix?metric=latency&from=${month}`],
     'compare, a week': [`/v1/compare?prompt=prompt-0&a=v1&b=v3&from=${week}`],
+    'compare, a month': [`/v1/compare?prompt=prompt-0&a=v1&b=v3&from=${month}`, `/v1/compare?prompt=prompt-0&a=v1&b=v3&metric=latency&from=${month}`, `/v1/compare?prompt=prompt-0&a=v1&b=v3&metric=quality&from=${month}`],
     rollouts: ['/v1/rollouts?prompt=prompt-0&environment=production&state=under_way', '/v1/rollouts?state=under_way'],
     data: ['/v1/ledger', '/v1/audit', '/v1/quality'],
     'first failed calls': [`/v1/calls?prompt_name=prompt-0&prompt_version=v3&is_error=true&from=${day}`],

@@ -183,7 +183,7 @@ describe('two projects', () => {
 
   it('SQL, gauges and gates are of one’s own project', async () => {
     for (const [own, other] of [['shop', 'bank'], ['bank', 'shop']] as const) {
-      for (const view of ['llm_calls', 'llm_comparisons', 'llm_alerts', 'llm_versions', 'llm_scores', 'llm_evidence']) {
+      for (const view of ['llm_calls', 'llm_comparisons', 'llm_alerts', 'llm_versions', 'llm_scores', 'llm_evidence', 'llm_hours']) {
         const answer = await server.ask('/v1/query', { key: keys[own].secret, body: { sql: `SELECT * FROM ${view} LIMIT 5000` } });
         const text = await answer.text();
         expect(answer.status, `${view}: ${text.slice(0, 300)}`).toBe(200);

@@ -41,7 +41,7 @@ describe('precedence', () => {
   it('has a default for everything', () => {
     const config = configOf({});
     expect(config).toMatchObject({ data: 'data', host: '127.0.0.1', port: 4318, alpha: 0.01, resolve_wait_s: 30, session_window_s: 180, project: 'default' });
-    expect(config.retention).toEqual({ calls_days: 30, content_days: 7, evidence_days: 400 });
+    expect(config.retention).toEqual({ calls_days: 30, cells_days: 400, content_days: 7, evidence_days: 400 });
     expect(config.strata.attributes).toEqual(['app.route', 'http.route', 'gen_ai.agent.name']);
     expect(config.allow_private_addresses).toBe(false);
   });
@@ -92,7 +92,7 @@ describe('precedence', () => {
 describe('refusals', () => {
   it.each<[string, Given, string]>([
     ['a mistyped key', yaml('retention:\n  cals_days: 3\n'), 'retention.cals_days (culprit.yaml line 2) is not a setting; did you mean calls_days?'],
-    ['a key like no other', yaml('retention: { zzzzzzzzzz: 3 }'), 'retention.zzzzzzzzzz (culprit.yaml line 1) is not a setting; known here: calls_days, content_days, evidence_days.'],
+    ['a key like no other', yaml('retention: { zzzzzzzzzz: 3 }'), 'retention.zzzzzzzzzz (culprit.yaml line 1) is not a setting; known here: calls_days, cells_days, content_days, evidence_days.'],
     ['a mistyped flag', { argv: ['--prot=1'] }, '--prot is not a flag; did you mean --port?'],
     ['a mistyped variable', { environment: { CULPRIT_PROT: '1' } }, 'CULPRIT_PROT is not a setting; did you mean CULPRIT_PORT? (unset it, or rename it)'],
     ['text for a number', { argv: ['--port', 'abc'] }, '--port is "abc"; give a whole number from 0 to 65535.'],

@@ -12,7 +12,7 @@ import { makeCalls } from '../bench/made-up-calls.ts';
 
 const schema = join(import.meta.dirname, '../../schemas/clickhouse');
 const names = readdirSync(schema).sort();
-const tablesOfSchema = ['aa_audits', 'access_records', 'alert_transitions', 'audit_log', 'calls', 'comparisons', 'contents', 'deliveries', 'flag_changes', 'key_uses', 'ledger', 'log_progress', 'look_progress', 'looks', 'migrations', 'parked', 'relatives', 'rollbacks', 'rollouts', 'score_names', 'scores', 'silences', 'strata', 'version_events', 'versions'];
+const tablesOfSchema = ['aa_audits', 'access_records', 'alert_transitions', 'audit_log', 'calls', 'cell_hours', 'cells', 'comparisons', 'contents', 'deliveries', 'flag_changes', 'key_uses', 'ledger', 'log_progress', 'look_progress', 'looks', 'migrations', 'parked', 'relatives', 'rollbacks', 'rollouts', 'score_names', 'scores', 'silences', 'strata', 'version_events', 'versions'];
 const viewsOfSchema = VIEWS.toSorted();
 
 let root: string;
@@ -126,9 +126,9 @@ describe('migrations', () => {
     const ttls = async (): Promise<Record<string, string>> => Object.fromEntries((await tables()).filter(({ name, ttl }) => ttl !== '' && name !== 'access_records').map(({ name, ttl }) => [name, ttl]));
     await migrate(store, { ...settings, retention: defaultRetention });
     const relatives = 'toDateTime(intDiv(received_ms, 1000)) + toIntervalDay(1)';
-    expect(await ttls()).toEqual({ calls: 'event_time + toIntervalDay(30)', relatives, scores: 'event_time + toIntervalDay(30)', strata: 'closed_at + toIntervalDay(400)', looks: 'at + toIntervalDay(400)', contents: 'event_time + toIntervalDay(7)', parked: 'toDateTime(intDiv(received_ms, 1000)) + toIntervalDay(7)' });
-    await migrate(store, { ...settings, retention: { calls: 7, scores: null, evidence: 400, content: 3 } });
-    expect(await ttls()).toEqual({ calls: 'event_time + toIntervalDay(7)', relatives, strata: 'closed_at + toIntervalDay(400)', looks: 'at + toIntervalDay(400)', contents: 'event_time + toIntervalDay(3)', parked: 'toDateTime(intDiv(received_ms, 1000)) + toIntervalDay(3)' });
+    expect(await ttls()).toEqual({ calls: 'event_time + toIntervalDay(30)', relatives, scores: 'event_time + toIntervalDay(30)', cells: 'event_time + toIntervalDay(400)', cell_hours: 'hour + toIntervalDay(400)', strata: 'closed_at + toIntervalDay(400)', looks: 'at + toIntervalDay(400)', contents: 'event_time + toIntervalDay(7)', parked: 'toDateTime(intDiv(received_ms, 1000)) + toIntervalDay(7)' });
+    await migrate(store, { ...settings, retention: { calls: 7, scores: null, cells: 90, evidence: 400, content: 3 } });
+    expect(await ttls()).toEqual({ calls: 'event_time + toIntervalDay(7)', relatives, cells: 'event_time + toIntervalDay(90)', cell_hours: 'hour + toIntervalDay(90)', strata: 'closed_at + toIntervalDay(400)', looks: 'at + toIntervalDay(400)', contents: 'event_time + toIntervalDay(3)', parked: 'toDateTime(intDiv(received_ms, 1000)) + toIntervalDay(3)' });
     await migrate(store, { ...settings, retention: endlessRetention });
     expect(await ttls()).toEqual({});
     await expect(migrate(store, { ...settings, retention: { ...defaultRetention, calls: 0 } })).rejects.toThrow('retention is 0 days');

@@ -51,7 +51,7 @@ export function renderQuery(_data, { reload }) {
     title: 'SQL',
     node: h('div', { class: 'sql' },
       h('h1', { tabindex: '-1' }, 'Ask in SQL'),
-      h('p', { class: 'lead', id: 'sql-help' }, 'One SELECT over ', ['llm_calls', 'llm_scores', 'llm_comparisons', 'llm_evidence', 'llm_alerts', 'llm_versions'].map((name, index) => [index === 0 ? '' : ', ', h('code', null, name)]), '. It only reads, for 20 s at most.'),
+      h('p', { class: 'lead', id: 'sql-help' }, 'One SELECT over ', ['llm_calls', 'llm_scores', 'llm_comparisons', 'llm_evidence', 'llm_alerts', 'llm_versions', 'llm_hours'].map((name, index) => [index === 0 ? '' : ', ', h('code', null, name)]), '. It only reads, for 20 s at most.'),
       h('p', { class: 'examples-of' }, 'For example: ', questions.map(([name, sql], index) => [index === 0 ? '' : ' · ', h('button', { type: 'button', class: 'pick', 'data-key': `example ${index}`, onclick: () => { written = sql; box.value = sql; box.focus(); } }, name)])),
       h('label', { for: 'sql', class: 'unseen' }, 'SQL'),
       box,

@@ -87,6 +87,9 @@ export async function openIngesting() {
   };
   return {
     store,
+    /** What the API takes for now. */
+    clock: api.clock,
+    failures: api.failures,
     start,
     /** A store that has nothing, under a loop that was just started. */
     async fresh(settings: Settings = {}): Promise<MessageIngest> {

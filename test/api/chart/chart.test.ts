@@ -68,6 +68,21 @@ it('says so where an alert has nothing to be drawn from', async () => {
   expect((await api.app.request('/v1/alerts/alr_bare/chart.png')).status).toBe(200);
 });
 
+it('draws the quantile that the alert is of', async () => {
+  const [row] = await api.store.select<{ body: string; comparison_id: string }>('SELECT body, comparison_id FROM alert_transitions WHERE alert_id = {id:String}', { id: alertId });
+  const alert = Alert.parse(JSON.parse(row?.body ?? ''));
+  const arms = await Promise.all(
+    (['ratio_p95', 'ratio_p99'] as const).map(async (kind) => {
+      const body = { ...alert, id: `alr_${kind}`, metric: 'latency', evidence: { ...alert.evidence, effect: { ...alert.evidence.effect, kind } } };
+      await api.store.insert('alert_transitions', [{ transition_id: kind, alert_id: body.id, sequence: 1, project: 'default', comparison_id: row?.comparison_id, state: 'open', at_ms: nowMs, reason: '', body: JSON.stringify(body) }]);
+      const svg = await (await api.app.request(`/v1/alerts/${body.id}/chart.svg`)).text();
+      expect(svg).toContain(`latency ${kind.slice('ratio_'.length)}`);
+      return [...svg.matchAll(/<path d="([^"]*)"/g)].map(([, path]) => path).join(' ');
+    }),
+  );
+  expect(new Set(arms).size).toBe(2);
+});
+
 it('has hostile names as text only, and extreme numbers as a picture', async () => {
   const hostile = '</text><script>alert(1)</script>&"\'<![CDATA[\u0000\u202e\ud800 ';
   const facts: ChartFacts = {
