@@ -3,7 +3,6 @@
  * what each keeps: bytes as it is stored, and of memory (with `--expose-gc`), units included. Two models, so that each metric has three parts. Then the same of one
  * prompt with so many comparisons (`--of-one-prompt 1 --of-one-prompt 20`), after a day.
  */
-import { setTimeout } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { createComparison, type Comparison } from '../../analyzer/look/comparison.ts';
 import { factorNamed } from '../../analyzer/look/factors.ts';
@@ -15,6 +14,7 @@ import { metricSettingsFor } from '../../schemas/metric-settings.ts';
 import { SLOTS_PER_DAY } from '../../analyzer/slots.ts';
 import { normal, seeded } from '../statistics/traffic.ts';
 import type { CallObservation, ScoreObservation } from '../../analyzer/look/observations.ts';
+import { until } from './rig/load.ts';
 
 /** Other numbers may be given as arguments. */
 const { values, positionals } = parseArgs({ allowPositionals: true, options: { 'of-one-prompt': { type: 'string', multiple: true, default: ['1', '20'] } } });
@@ -53,7 +53,7 @@ const collect = globalThis.gc;
 async function held(): Promise<number> {
   for (let time = 0; time < 6; time += 1) {
     collect?.();
-    await setTimeout(50);
+    await until(performance.now() + 50);
   }
   const { heapUsed, arrayBuffers } = process.memoryUsage();
   return heapUsed + arrayBuffers;
