@@ -29,6 +29,10 @@ export async function startFront(inside = tmpdir()): Promise<Front> {
     child.stdout.on('data', (chunk) => (said += String(chunk)));
     child.stderr.on('data', (chunk) => (said += String(chunk)));
     running = child;
+    child.once('close', (_, signal) => {
+      // Nobody else would say why the store does not answer.
+      if (signal !== 'SIGKILL') console.error(`the front ended by itself: ${said.slice(-2_000)}`);
+    });
     process.once('exit', () => child.kill('SIGKILL'));
     port = await eventually(
       () => {

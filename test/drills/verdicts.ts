@@ -45,7 +45,7 @@ export async function drillVerdicts(binary: string, { seed, catchUpMs }: { reado
   try {
     // Of the last hour, so that the clock of the log has not far to go from its end to now.
     const beginMs = Math.floor((Date.now() - 58 * 60_000) / 60_000) * 60_000;
-    const traffic = scenario({ beginMs, minutes: 45, callsPerMinute: 400, versions: [[0, { v1: 1 }], [15, { v1: 0.5, v2: 0.5 }]], changes: [{ version: 'v2', error: 0.25 }] });
+    const traffic = scenario({ beginMs, minutes: 45, callsPerMinute: 120, versions: [[0, { v1: 1 }], [15, { v1: 0.5, v2: 0.5 }]], changes: [{ version: 'v2', error: 0.25 }] });
     const calls = callsOf(traffic, seed);
     const file = join(directory, 'traffic.jsonl');
     await writeFile(file, `${linesOf(traffic, calls).join('\n')}\n`);
@@ -74,6 +74,7 @@ export async function drillVerdicts(binary: string, { seed, catchUpMs }: { reado
     ).catch(() => Number.POSITIVE_INFINITY);
     rig.allAlive();
     const equal = Number.isFinite(caughtUp);
+    if (!equal) console.error(JSON.stringify({ undisturbed, raised: await raised() }));
     return {
       fault: 'verdicts of recorded traffic, under seven faults', seed, did, calls: calls.length, stored: await stored(), alerts: (await raised()).length, alerts_undisturbed: undisturbed.length,
       equal, caught_up_s: seconds(caughtUp - healedMs), holds: equal && (await stored()) === calls.length && undisturbed.length > 0,
