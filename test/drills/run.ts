@@ -81,7 +81,7 @@ const OTHERS: readonly { readonly name: string; readonly run: (seed: number) => 
   {
     name: 'simulation',
     async run(seed) {
-      const outcome = await simulate({ seed, collectors: 10, analyzers: 50, partitions: 1_000, faultSeconds: 90, messagesPerSecond: 100 });
+      const outcome = await simulate({ seed, collectors: 10, analyzers: 50, partitions: 1_000, faultSeconds: 45, messagesPerSecond: 100 });
       const broken = brokenBy(outcome);
       const told = { fault: 'simulation', ...outcome, broken, holds: broken.length === 0 };
       report(told);

@@ -82,7 +82,6 @@ const QUICK: readonly (readonly [fault: string, forMs: number])[] = [
   ['network cut between analyzer and store', 1_000],
   ['network cut between analyzer and broker', 1_500],
   ['network hangs between collector and broker', 1_000],
-  ['rebalances in a loop', 100],
   ['clock of an analyzer an hour back', 1_500],
   ['poison messages', 300],
 ];
