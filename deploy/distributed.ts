@@ -81,6 +81,7 @@ export function startAnalyzerRole(config: Config, deps: ServerDependencies): Pro
   return startRole(async (undo) => {
     const { createTick, LOOKS, openIngestShard } = await import('./roles/analyzer.ts');
     const { createRollUpFor, createSelfWatchFor } = await import('./pipeline.ts');
+    const { startLookThread } = await import('./look-thread.ts');
     const { metrics, ...operations } = createOperations('analyzer', config);
     const operationsUrl = await operations.listen(undo);
     const store = await openStore(config, metrics, undo);
@@ -96,8 +97,8 @@ export function startAnalyzerRole(config: Config, deps: ServerDependencies): Pro
         clock: deps.clock,
         warn: deps.warn,
         missed: metrics.missed,
-        openShard: async (shard) => {
-          const opened = await openIngestShard(store, config, { shard, sharedBy: consumer?.owned().length ?? topics.shards }, deps.clock());
+        openShard: async (shard, mayWrite) => {
+          const opened = await openIngestShard(store, config, { shard, sharedBy: consumer?.owned().length ?? topics.shards, mayWrite }, deps.clock());
           return { ...opened, write: (batch) => traced(deps.tracer, 'write batch', { 'culprit.shard': shard, 'culprit.messages': batch.length }, () => opened.write(batch)) };
         },
       },
@@ -105,7 +106,7 @@ export function startAnalyzerRole(config: Config, deps: ServerDependencies): Pro
     );
     const running = consumer;
     undo.push(() => running.close());
-    const ticks = createTick({ store, consumer: running, shards: topics.shards }, config, deps);
+    const ticks = createTick({ store, consumer: running, shards: topics.shards, startLook: () => startLookThread(store, config) }, deps);
     undo.push(() => ticks.close());
     const ticking = repeat(ticks.tick, { everyMs: TICK_MS, onError: (error) => deps.warn('the clock of the log stands still, and is tried again', error) });
     undo.push(() => ticking.close());
@@ -139,9 +140,9 @@ export function startApiRole(config: Config, deps: ServerDependencies): Promise<
     const api = startApi({ own: store, queries, analyst: store.analyst }, { status, access, replay: (message) => log.append(message), ownMetrics: () => metrics.registry.metrics() }, config, deps);
     undo.push(() => api.close());
     const duty = await shareDuty(
-      kafka.client,
+      { kafka: kafka.client, clock: deps.clock, warn: deps.warn },
       { group: `${config.kafka.group}-api`, topic: kafka.topics.duties },
-      { taken: () => api.beginDelivering(), lost: () => void api.stopDelivering().catch((error: unknown) => deps.warn('deliveries did not end cleanly', error)), warn: deps.warn },
+      { taken: () => api.beginDelivering(), lost: () => void api.stopDelivering().catch((error: unknown) => deps.warn('deliveries did not end cleanly', error)) },
     );
     undo.push(() => duty.close());
     const news = createNews(store, deps.clock);

@@ -1,13 +1,15 @@
-import type { Consumer, EachBatchPayload, Kafka } from 'kafkajs';
+import kafkajs, { type Consumer, type EachBatchPayload, type Kafka } from 'kafkajs';
 import type { Reading } from '../../analyzer/ingest/reading.ts';
 import type { Clock } from '../../schemas/clock.ts';
-import { PermanentError } from '../../schemas/errors.ts';
+import { PermanentError, RetryableError } from '../../schemas/errors.ts';
 import type { LogMessage } from '../../schemas/log.ts';
 import type { PartitionLag } from '../operations/metrics.ts';
+import { onClockSetBack } from './clock-steps.ts';
+import { createLease } from './lease.ts';
 import { createPositions } from './positions.ts';
 import type { RecordCutter } from './log.ts';
 import type { Parking } from './parking.ts';
-import { readRecord, type ReadRecord } from './records.ts';
+import { chunksOf, readRecord, type ReadRecord } from './records.ts';
 import type { Sender } from './sender.ts';
 import { createShardAssigner } from './shard-assigner.ts';
 import type { Topics } from './topics.ts';
@@ -21,12 +23,15 @@ import type { Topics } from './topics.ts';
  * While it writes, nothing more is fetched: a slow store makes Kafka hold, not this process.
  *
  * A group that is being shared out anew waits until every member has finished its batch, so two members never write one shard, unless one is taken
- * for dead and is not. Before each write a member therefore makes sure that it has been heard of lately.
+ * for dead and is not: it was frozen, or nobody heard of it over the network. So a shard asks before each insert, not only before each batch, whether it may (`mayWrite`).
  */
 export type Shard = {
   read(message: LogMessage, rejected: ReadonlyMap<string, number>): Reading;
   write(batch: readonly Reading[]): Promise<unknown>;
 };
+
+/** Throws RetryableError where another member may have the shard by now. */
+export type MayWrite = () => Promise<void>;
 
 export type ConsumerDeps<Opened extends Shard> = {
   readonly kafka: Kafka;
@@ -39,7 +44,7 @@ export type ConsumerDeps<Opened extends Shard> = {
   /** Hears of messages that the broker deleted before they were read; of at least so many. */
   readonly missed: (messages: number) => void;
   /** Takes up what an earlier owner left. */
-  readonly openShard: (shard: number) => Promise<Opened>;
+  readonly openShard: (shard: number, mayWrite: MayWrite) => Promise<Opened>;
 };
 
 export type LogConsumer<Opened extends Shard> = {
@@ -56,13 +61,16 @@ export type LogConsumer<Opened extends Shard> = {
 const MAX_BATCH_BYTES = 8 * 1024 * 1024;
 const SESSION_TIMEOUT_MS = 6_000;
 const HEARTBEAT_MS = 1_000;
-/** So long without an answer of the coordinator, and no write is begun before there is one. */
+/** So long without an answer of the coordinator, and nothing is written before there is one. What was sent until then has the other half to arrive. */
 const HEARD_OF_MS = SESSION_TIMEOUT_MS / 2;
 const FIRST_RETRY_MS = 200;
 const LONGEST_RETRY_MS = 5_000;
 const RESTART_MS = 1_000;
 /** A tick of the shard's last owner, which no rebalance waits for, may still be written. */
 const TAKE_OVER_GRACE_MS = 1_000;
+
+/** Requests whose answer says that we are a member, if it is no error. */
+const OF_THE_COORDINATOR = new Set(['Heartbeat', 'SyncGroup']);
 
 type Batch = EachBatchPayload['batch'];
 
@@ -76,19 +84,29 @@ export async function startConsumer<Opened extends Shard>(deps: ConsumerDeps<Ope
   const shards = new Map<number, Promise<Opened>>();
   let owned: readonly number[] = [];
   let member = '';
-  let heardOfMs = Number.NEGATIVE_INFINITY;
+  const elapsed = (): number => performance.now();
+  const lease = createLease(clock, elapsed);
+  /** Asks the coordinator whether it knows us. */
+  let ask: () => Promise<void> = async () => undefined;
   let consumer: Consumer | null = null;
   let isClosed = false;
   let taking: Promise<void> = Promise.resolve();
 
-  const shardOf = (number: number): Promise<Opened> => {
+  const shardOf = async (number: number): Promise<Opened> => {
+    // A tick that began before the group was shared out anew would take up what another one is at.
+    if (!owned.includes(number)) throw new RetryableError(`shard ${number} is not ours`);
     let opened = shards.get(number);
     if (opened === undefined) {
-      opened = later(TAKE_OVER_GRACE_MS).then(() => deps.openShard(number));
-      shards.set(number, opened);
-      opened.catch(() => shards.get(number) === opened && shards.delete(number));
+      const opening: Promise<Opened> = later(TAKE_OVER_GRACE_MS).then(() => deps.openShard(number, () => mayWrite(number, opening)));
+      opened = opening;
+      shards.set(number, opening);
+      opening.catch(() => shards.get(number) === opening && shards.delete(number));
     }
     return opened;
+  };
+  const mayWrite = async (number: number, opened: Promise<Opened>): Promise<void> => {
+    if (lease.ageMs() > HEARD_OF_MS) await ask();
+    if (shards.get(number) !== opened || lease.ageMs() > HEARD_OF_MS) throw new RetryableError(`shard ${number} may be that of another analyzer by now: the group has not heard of this one for ${Math.round(lease.ageMs())} ms`);
   };
 
   /** Who was thought dead has another name now; meanwhile its shards may have been another's. */
@@ -98,7 +116,7 @@ export async function startConsumer<Opened extends Shard>(deps: ConsumerDeps<Ope
     positions.keep(kept);
     member = memberId;
     owned = [...now];
-    heardOfMs = clock();
+    lease.renewed();
     taking = positions.took(owned).catch(unknown);
   };
 
@@ -110,17 +128,20 @@ export async function startConsumer<Opened extends Shard>(deps: ConsumerDeps<Ope
     };
     const beat = async (): Promise<void> => {
       try {
+        // The client asks once in a while only; what it heard renews the lease by its event.
         await heartbeat();
-        heardOfMs = clock();
       } catch (error) {
+        // It waits for us to finish.
+        if (isRebalancing(error)) lease.renewed();
         lost ??= error instanceof Error ? error : new Error(String(error));
       }
     };
+    ask = beat;
     const beating = setInterval(() => void beat(), HEARTBEAT_MS);
     /** As often as it takes; another member goes on with it where the group is shared out anew. */
     const persist = async <Result>(attempt: string, work: () => Promise<Result>): Promise<Result> => {
       for (let waitMs = FIRST_RETRY_MS; ; waitMs = Math.min(LONGEST_RETRY_MS, waitMs * 2)) {
-        if (clock() - heardOfMs > HEARD_OF_MS) await beat();
+        if (lease.ageMs() > HEARD_OF_MS) await beat();
         throwIfLost();
         try {
           return await work();
@@ -137,7 +158,7 @@ export async function startConsumer<Opened extends Shard>(deps: ConsumerDeps<Ope
       await taking;
       await positions.reached(batch.topic, batch.partition, BigInt(batch.messages[0]?.offset ?? 0)).catch(unknown);
       const shard = await persist(`taking up shard ${batch.partition}`, () => shardOf(batch.partition));
-      for (const messages of chunksOf(batch.messages)) {
+      for (const messages of chunksOf(batch.messages, MAX_BATCH_BYTES)) {
         if (!isRunning() || isStale()) return;
         await takeMessages(shard, batch, messages, persist);
         const last = messages.at(-1);
@@ -153,7 +174,7 @@ export async function startConsumer<Opened extends Shard>(deps: ConsumerDeps<Ope
     }
   };
 
-  const takeMessages = async (shard: Opened, batch: Batch, messages: Batch['messages'], persist: <Result>(attempt: string, work: () => Promise<Result>) => Promise<Result>): Promise<void> => {
+  const takeMessages = async (shard: Opened, batch: Batch, messages: readonly Batch['messages'][number][], persist: <Result>(attempt: string, work: () => Promise<Result>) => Promise<Result>): Promise<void> => {
     const { topic, partition } = batch;
     const signal = topic === topics.spans ? 'traces' : 'logs';
     const park = (record: Batch['messages'][number], error: PermanentError): Promise<void> =>
@@ -210,7 +231,10 @@ export async function startConsumer<Opened extends Shard>(deps: ConsumerDeps<Ope
     });
     consumer = started;
     started.on(started.events.GROUP_JOIN, ({ payload }) => assigned(payload.memberId, shardsIn(payload.memberAssignment)));
-    started.on(started.events.HEARTBEAT, () => void (heardOfMs = clock()));
+    started.on(started.events.REQUEST, ({ payload }) => {
+      if (OF_THE_COORDINATOR.has(payload.apiName)) lease.answered(payload.duration);
+    });
+    started.on(started.events.HEARTBEAT, lease.renewed);
     started.on(started.events.CRASH, ({ payload }) => {
       warn('the consumer of the log ended and is started again', payload.error);
       // Some failures it comes back from by itself; after the others it would be silent for ever.
@@ -231,6 +255,10 @@ export async function startConsumer<Opened extends Shard>(deps: ConsumerDeps<Ope
     }
   };
   await start();
+  const watch = onClockSetBack(clock, elapsed, () => {
+    warn('the clock was set back: the consumer of the log is started again');
+    if (consumer !== null) void restart(consumer);
+  });
 
   return {
     owned: () => owned,
@@ -239,30 +267,19 @@ export async function startConsumer<Opened extends Shard>(deps: ConsumerDeps<Ope
     lag: () => positions.lag(owned),
     async close() {
       isClosed = true;
+      watch.close();
       await consumer?.disconnect();
       await positions.close();
     },
   };
 }
 
-function shardsIn(assignment: Readonly<Record<string, readonly number[]>>): number[] {
-  return [...new Set(Object.values(assignment).flat())].sort((one, other) => one - other);
+function isRebalancing(error: unknown): boolean {
+  return error instanceof kafkajs.KafkaJSProtocolError && error.type === 'REBALANCE_IN_PROGRESS';
 }
 
-function* chunksOf(messages: Batch['messages']): Generator<Batch['messages']> {
-  let chunk: Batch['messages'] = [];
-  let bytes = 0;
-  for (const message of messages) {
-    const size = message.value?.byteLength ?? 0;
-    if (chunk.length > 0 && bytes + size > MAX_BATCH_BYTES) {
-      yield chunk;
-      chunk = [];
-      bytes = 0;
-    }
-    chunk.push(message);
-    bytes += size;
-  }
-  if (chunk.length > 0) yield chunk;
+function shardsIn(assignment: Readonly<Record<string, readonly number[]>>): number[] {
+  return [...new Set(Object.values(assignment).flat())].sort((one, other) => one - other);
 }
 
 /** Waits, but no longer than until `isOver`. */

@@ -73,3 +73,20 @@ function rejectedOf(text: string | null): ReadonlyMap<string, number> {
 export function createPlacement(shards: number): (traceId: string) => number {
   return (traceId) => murmur2(traceId) % shards;
 }
+
+/** In their order, as many at a time as have so many bytes: at least one. */
+export function* chunksOf<Each extends Pick<IncomingRecord, 'value'>>(records: readonly Each[], maxBytes: number): Generator<readonly Each[]> {
+  let chunk: Each[] = [];
+  let bytes = 0;
+  for (const record of records) {
+    const size = record.value?.byteLength ?? 0;
+    if (chunk.length > 0 && bytes + size > maxBytes) {
+      yield chunk;
+      chunk = [];
+      bytes = 0;
+    }
+    chunk.push(record);
+    bytes += size;
+  }
+  if (chunk.length > 0) yield chunk;
+}

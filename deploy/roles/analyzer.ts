@@ -4,8 +4,8 @@ import { slotOf, slotStartMs } from '../../analyzer/slots.ts';
 import type { Config } from '../../schemas/config.ts';
 import type { LogMessage } from '../../schemas/log.ts';
 import type { Store } from '../../schemas/store.ts';
-import type { LogConsumer, Shard } from '../kafka/consumer.ts';
-import { startLookThread, type LookThread } from '../look-thread.ts';
+import type { LogConsumer, MayWrite, Shard } from '../kafka/consumer.ts';
+import type { LookThread } from '../look-thread.ts';
 import { traced } from '../operations/tracing.ts';
 import { createIngestFor } from '../pipeline.ts';
 import type { ServerDependencies } from '../running.ts';
@@ -14,7 +14,8 @@ import type { ServerDependencies } from '../running.ts';
 
 export type IngestShard = Shard & Pick<Ingest, 'advance'> & { readonly shard: number };
 
-export async function openIngestShard(store: Store, config: Config, of: { readonly shard: number; readonly sharedBy: number }, nowMs: number): Promise<IngestShard> {
+export async function openIngestShard(given: Store, config: Config, of: { readonly shard: number; readonly sharedBy: number; readonly mayWrite: MayWrite }, nowMs: number): Promise<IngestShard> {
+  const store = fenced(given, of.mayWrite);
   const ingest = createIngestFor(store, config, of);
   const passed = await loadPassedOf(store, of.shard);
   // The clock of the log goes on where it stood, however late that is read; but its last owner may have stored what came until just now.
@@ -33,12 +34,29 @@ export async function openIngestShard(store: Store, config: Config, of: { readon
   };
 }
 
+/** What a turn writes in several steps, and a tick of the clock, may be overtaken by a new owner at any of them. */
+function fenced(store: Store, mayWrite: MayWrite): Store {
+  return {
+    ...store,
+    async insert(table, rows) {
+      await mayWrite();
+      await store.insert(table, rows);
+    },
+  };
+}
+
 /** Who has this shard looks at closed slots. Two that both think so do no harm: all that is concluded has derived ids, and comes to the same. */
 export const LOOKS = 0;
 
+export type TickDeps = {
+  readonly store: Store;
+  readonly consumer: LogConsumer<IngestShard>;
+  readonly shards: number;
+  readonly startLook: () => Promise<LookThread>;
+};
+
 /** One tick of the arrival clock, over all shards that are here. */
-export function createTick(deps: { readonly store: Store; readonly consumer: LogConsumer<IngestShard>; readonly shards: number }, config: Config, { warn, tracer }: ServerDependencies) {
-  const { store, consumer } = deps;
+export function createTick({ store, consumer, shards, startLook }: TickDeps, { warn, tracer }: Pick<ServerDependencies, 'warn' | 'tracer'>) {
   const recorded = new Map<number, number>();
   let look: LookThread | null = null;
 
@@ -54,8 +72,8 @@ export function createTick(deps: { readonly store: Store; readonly consumer: Log
     const slots: { shard: number; slot: number }[] = [];
     await Promise.all(
       [...passed].map(async ([number, passedMs]) => {
-        const shard = await consumer.shard(number);
         if (!consumer.owned().includes(number)) return;
+        const shard = await consumer.shard(number);
         await shard.advance(passedMs);
         const slot = slotOf(passedMs);
         if (slot > (recorded.get(number) ?? 0)) slots.push({ shard: number, slot });
@@ -70,10 +88,10 @@ export function createTick(deps: { readonly store: Store; readonly consumer: Log
     async tick(): Promise<void> {
       await advance();
       if (!consumer.owned().includes(LOOKS)) return closeLook();
-      const slot = await loadPassed(store, deps.shards);
+      const slot = await loadPassed(store, shards);
       if (slot === null) return;
       try {
-        const running = (look ??= await startLookThread(store, config));
+        const running = (look ??= await startLook());
         await traced(tracer, 'look', {}, () => running.advance(slotStartMs(slot)));
       } catch (error) {
         // A thread that ended is begun anew, from the store.

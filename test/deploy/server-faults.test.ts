@@ -1,9 +1,9 @@
-import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { closeSync, openSync, rmSync, writeSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { fill, mountSmallDisk } from '../full-disk.ts';
 import { allCalls, createServers, ledgerOf, post, tracesBody, type SentSpan } from './server-process.ts';
 
 const servers = createServers();
@@ -78,19 +78,23 @@ describe('the server, killed under load', () => {
 describe('the server on a full disk', () => {
   it('refuses with 503 and Retry-After, answers queries, and goes on when there is room', { timeout: 90_000 }, async (context) => {
     const directory = await servers.directory();
-    try {
-      run('mount', ['-t', 'tmpfs', '-o', 'size=96m', 'tmpfs', directory]);
-    } catch {
-      context.skip('a small file system to fill needs the right to mount one');
-    }
+    const disk = mountedOn(directory);
+    if (disk === null) return context.skip('a small file system to fill needs the right to mount one');
     try {
       const { calls, expected } = await fillAndFree(directory);
       expect(calls).toEqual(expected);
     } finally {
-      // Lazily: the server may still be there. It is ended with the others.
-      run('umount', ['--lazy', directory]);
+      disk.unmount();
     }
   });
+
+  function mountedOn(directory: string): ReturnType<typeof mountSmallDisk> | null {
+    try {
+      return mountSmallDisk(directory, 96);
+    } catch {
+      return null;
+    }
+  }
 
   async function fillAndFree(directory: string): Promise<{ calls: string[]; expected: string[] }> {
     const server = await servers.start(join(directory, 'data'));
@@ -123,23 +127,3 @@ describe('the server on a full disk', () => {
     return { calls, expected: [...before, ...refused].map(nameOf).toSorted() };
   }
 });
-
-function run(command: string, args: readonly string[]): void {
-  execFileSync(command, args, { stdio: 'pipe' });
-}
-
-/** Writes until the file system has no room left. */
-function fill(file: string): void {
-  const descriptor = openSync(file, 'a');
-  try {
-    for (let bytes = 1 << 20; bytes >= 512; ) {
-      try {
-        writeSync(descriptor, Buffer.alloc(bytes));
-      } catch {
-        bytes >>= 1;
-      }
-    }
-  } finally {
-    closeSync(descriptor);
-  }
-}

@@ -23,6 +23,9 @@ export type Broker = {
   remove(): Promise<void>;
 };
 
+/** One more way in, which is told to clients as if it were at another port: that of what stands before it, as a proxy does. */
+export type Door = { readonly port: number; readonly advertisedPort: number };
+
 const VERSION = '4.4.0';
 const CACHE = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'culprit', `kafka-${VERSION}`);
 const HEAP = '384m';
@@ -65,12 +68,15 @@ function runs(command: string, args: readonly string[]): boolean {
 }
 
 /** @param given.scram passwords of users that log in by SCRAM-SHA-512. `secure`: a second listener, with TLS, at this port. */
-export async function startBroker(overrides: Readonly<Record<string, string>> = {}, given: { readonly scram?: Readonly<Record<string, string>>; readonly secure?: number } = {}): Promise<Broker> {
+export async function startBroker(
+  overrides: Readonly<Record<string, string>> = {},
+  given: { readonly scram?: Readonly<Record<string, string>>; readonly secure?: number; readonly doors?: readonly Door[] } = {},
+): Promise<Broker> {
   await fetchJars();
   const data = await mkdtemp(join(tmpdir(), 'culprit-kafka-'));
   const [port, controllerPort] = [await freePort(), await freePort()];
   const properties = join(data, 'server.properties');
-  await writeFile(properties, propertiesOf({ ...settingsOf(data, port, controllerPort, given.secure), ...overrides }));
+  await writeFile(properties, propertiesOf({ ...settingsOf(data, port, controllerPort, given), ...overrides }));
   const scram = Object.entries(given.scram ?? {}).flatMap(([name, password]) => ['--add-scram', `SCRAM-SHA-512=[name=${name},password=${password}]`]);
   // The cluster id is any 16 bytes in base64url.
   await javaToEnd(['-Xmx64m', '-XX:TieredStopAtLevel=1', '-cp', `${CACHE}/*`, 'kafka.tools.StorageTool', 'format', '-t', 'MkU3OEVBNTcwNTJENDM2Qg', '-c', properties, ...scram]);
@@ -113,16 +119,17 @@ export async function startBroker(overrides: Readonly<Record<string, string>> = 
   };
 }
 
-function settingsOf(data: string, port: number, controllerPort: number, secure?: number): Record<string, string> {
+function settingsOf(data: string, port: number, controllerPort: number, { secure, doors = [] }: { readonly secure?: number; readonly doors?: readonly Door[] }): Record<string, string> {
   const more = secure === undefined ? '' : `,SECURE://127.0.0.1:${secure}`;
+  const each = (of: (door: Door, name: string) => string): string => doors.map((door, index) => `,${of(door, `DOOR${index}`)}`).join('');
   return {
     'process.roles': 'broker,controller',
     'node.id': '1',
     'controller.quorum.voters': `1@127.0.0.1:${controllerPort}`,
-    listeners: `PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}${more}`,
-    'advertised.listeners': `PLAINTEXT://127.0.0.1:${port}${more}`,
+    listeners: `PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}${more}${each((door, name) => `${name}://127.0.0.1:${door.port}`)}`,
+    'advertised.listeners': `PLAINTEXT://127.0.0.1:${port}${more}${each((door, name) => `${name}://127.0.0.1:${door.advertisedPort}`)}`,
     'controller.listener.names': 'CONTROLLER',
-    'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT',
+    'listener.security.protocol.map': `PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT${each((_, name) => `${name}:PLAINTEXT`)}`,
     'inter.broker.listener.name': 'PLAINTEXT',
     'log.dirs': join(data, 'log'),
     'num.partitions': '1',

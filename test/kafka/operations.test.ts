@@ -6,7 +6,8 @@ import { type Front } from '../clickhouse/front.ts';
 import { valueOf } from '../deploy/operations/exposition.ts';
 import { allCalls, post, tracesBody } from '../deploy/server-process.ts';
 import { type Broker } from './broker.ts';
-import { withRoles, type RoleProcess, type Roles } from './processes.ts';
+import { withRoles } from './processes.ts';
+import type { RoleProcess, Roles } from './roles.ts';
 
 /** What roles over a real broker tell whoever runs them. */
 

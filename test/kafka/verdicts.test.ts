@@ -1,22 +1,16 @@
-import { execFile } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { BINARY } from '../built.ts';
-import { createKafka } from '../../deploy/kafka/client.ts';
-import { createKafkaLog } from '../../deploy/kafka/log.ts';
-import { openSender } from '../../deploy/kafka/sender.ts';
-import { prepareTopics } from '../../deploy/kafka/topics.ts';
-import { openRecording } from '../../deploy/recording.ts';
-import { KafkaSettings } from '../../schemas/kafka.ts';
 import { type Front } from '../clickhouse/front.ts';
 import { receiver } from '../api/sinks/receiver.ts';
 import { ledgerOf } from '../deploy/server-process.ts';
 import { callsOf, linesOf, scenario } from '../simulation/traffic.ts';
 import { type Broker } from './broker.ts';
-import { withRoles, type Roles } from './processes.ts';
+import { withRoles } from './processes.ts';
+import { alertsOfReplay, appendRecording, essencesOf, RAISED, type Told } from './recorded.ts';
+import type { Roles } from './roles.ts';
 
 /** The same traffic through a replay in one process, and through Kafka, two analyzers and a store over HTTP: the same verdict, to the last bit. */
 
@@ -38,9 +32,6 @@ async function asked(sql: string): Promise<unknown[]> {
   return text.split('\n').filter((line) => line !== '').map((line): unknown => JSON.parse(line));
 }
 
-type Told = { readonly id: string; readonly state: string; readonly onset: string; readonly metric: string; readonly evidence: { readonly e_value: number }; readonly culprit: { readonly value: string } };
-const essence = ({ id, state, onset, metric, evidence, culprit }: Told) => ({ id, state, onset, metric, e_value: evidence.e_value, culprit: culprit.value });
-
 describe('verdicts over Kafka', { timeout: 300_000 }, () => {
   it('are those of a replay, although an analyzer is killed on the way', async () => {
     // Of the last hour, so that the clock of the log has not far to go from its end to now.
@@ -49,19 +40,10 @@ describe('verdicts over Kafka', { timeout: 300_000 }, () => {
     const calls = callsOf(traffic, 71);
     const file = join(directory, 'traffic.jsonl');
     await writeFile(file, `${linesOf(traffic, calls).join('\n')}\n`);
-    const { stdout } = await promisify(execFile)(process.execPath, [BINARY, 'replay', '--json', file]);
-    const expected = stdout.trimEnd().split('\n').map((line) => essence(JSON.parse(line) as Told));
+    const expected = await alertsOfReplay(BINARY, file);
     expect(expected.length).toBeGreaterThan(0);
 
-    const settings = KafkaSettings.parse({ brokers: [broker.address], topics: { partitions: 4 } });
-    const kafka = createKafka(settings, () => undefined);
-    const topics = await prepareTopics(kafka, settings);
-    const sender = await openSender(settings, topics.maxMessageBytes);
-    const log = createKafkaLog(sender, topics, { maxPendingBytes: 64 * 1024 * 1024, maxWaitMs: 20_000 });
-    for await (const message of (await openRecording([file], 'default')).messages()) await log.append(message);
-    await log.close();
-    await sender.close();
-
+    await appendRecording(broker.address, file);
     const hook = await receiver();
     const config = join(directory, 'culprit.yaml');
     await writeFile(config, `allow_private_addresses: true\nwebhooks: [{ name: hook, url: '${hook.url}', secret: whsec_${Buffer.alloc(32, 7).toString('base64')} }]\n`);
@@ -73,8 +55,7 @@ describe('verdicts over Kafka', { timeout: 300_000 }, () => {
     const [api] = await Promise.all([roles.start('api', ['--config', config]), roles.start('api', ['--config', config])]);
     await vi.waitFor(async () => expect((await ledgerOf(api.url)).stored).toBeGreaterThan(0), { timeout: 60_000, interval: 100 });
     await mortal.kill();
-    // As they were raised: evidence grows on. An hour late, Culprit also says so of itself (`lag`).
-    const read = async () => (await asked("SELECT body FROM alert_transitions FINAL WHERE sequence = 1 AND comparison_id LIKE 'cmp_%' ORDER BY at_ms")).map((row) => essence(JSON.parse((row as { body: string }).body) as Told));
+    const read = async () => essencesOf((await asked(RAISED)).map((row) => (row as { body: string }).body));
     await vi.waitFor(async () => expect((await read()).length).toBe(expected.length), { timeout: 120_000, interval: 500 });
     expect(await ledgerOf(api.url)).toMatchObject({ balanced: true, waiting: 0 });
     // Each is in the slot of its arrival; a score in the later one of its own and its call's.

@@ -50,6 +50,11 @@ export function spanOf(call: MadeUpCall, random: () => number): MadeUpSpan {
   return { traceId, spanId, json };
 }
 
+/** A span, told from all others. */
+export function nameOf({ traceId, spanId }: Pick<MadeUpSpan, 'traceId' | 'spanId'>): string {
+  return `${traceId}/${spanId}`;
+}
+
 export function tracesOf(spans: readonly MadeUpSpan[]): object {
   return { resourceSpans: [{ resource: RESOURCE, scopeSpans: [{ scope: { name: 'shop' }, spans: spans.map(({ json }) => json) }] }] };
 }
