@@ -1,6 +1,11 @@
 import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 import { createSummaryReporter } from './test/reporter.ts';
+import { scratchDirectory } from './test/scratch.ts';
+
+// What the workers, and the programs that they start, take for the directory of temporary files.
+const scratch = scratchDirectory();
+if (scratch !== null) process.env['TMPDIR'] = scratch;
 
 export default defineConfig({
   test: {

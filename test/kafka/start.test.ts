@@ -118,7 +118,7 @@ describe('a broker that asks who is there', { timeout: 60_000 }, () => {
       }
     });
 
-    it.each([
+    it.concurrent.each([
       ['another password', () => ({ password: 'wrong' })],
       ['no certificate of ours', () => ({ tls: { cert_file: undefined, key_file: undefined } })],
       ['a certificate of theirs that nobody vouches for', () => ({ tls: { ca_file: undefined } })],
