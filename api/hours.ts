@@ -1,5 +1,5 @@
 import { z } from '@hono/zod-openapi';
-import { HOUR_S, WRITTEN, type CellSource } from '../schemas/cells.ts';
+import { HOUR_S, hourOf, WRITTEN, type CellSource } from '../schemas/cells.ts';
 import type { Store } from '../schemas/store.ts';
 
 /**
@@ -28,7 +28,7 @@ type Window = {
 export async function readHours(store: Store, { from_s, to_s, edges = [] }: Window): Promise<Hours> {
   const end_s = to_s + 1;
   const first = Math.ceil(from_s / HOUR_S) * HOUR_S;
-  const last = Math.floor(end_s / HOUR_S) * HOUR_S - HOUR_S;
+  const last = hourOf(end_s) - HOUR_S;
   if (last < first) return NONE;
   const found = await store.select<{ source: CellSource; hour: number; version: number }>(
     `SELECT of_hour.source AS source, toUnixTimestamp(of_hour.hour) AS hour, of_hour.version AS version

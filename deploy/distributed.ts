@@ -35,8 +35,6 @@ import { openServerStore, type ServerStore } from './store-server.ts';
 const TICK_MS = 500;
 const NEWS_MS = 1_000;
 const ACCESS_MS = 2_000;
-const SELF_WATCH_MS = 10_000;
-const ROLL_UP_MS = 15_000;
 /** A sender is told to come again before its own time-out (10 s in most SDKs). */
 const APPEND_WAIT_MS = 8_000;
 /** Batches that are read and written at the same time, of different partitions. */
@@ -80,7 +78,7 @@ export function startCollectorRole(config: Config, deps: ServerDependencies): Pr
 export function startAnalyzerRole(config: Config, deps: ServerDependencies): Promise<Pick<RunningServer, 'operations' | 'close'>> {
   return startRole(async (undo) => {
     const { createTick, LOOKS, openIngestShard } = await import('./roles/analyzer.ts');
-    const { createRollUpFor, createSelfWatchFor } = await import('./pipeline.ts');
+    const { createRollUpFor, createSelfWatchFor, ROLL_UP_MS, SELF_WATCH_MS } = await import('./pipeline.ts');
     const { startLookThread } = await import('./look-thread.ts');
     const { metrics, ...operations } = createOperations('analyzer', config);
     const operationsUrl = await operations.listen(undo);

@@ -13,6 +13,10 @@ import type { ServerDependencies } from './running.ts';
 
 /** The analyzer's two loops, its roll-up and its watch over itself, over one store, set up from the configuration: the same for a server, a replay and a test. */
 
+/** How often it looks for faults of its own, and for hours to roll up. */
+export const SELF_WATCH_MS = 10_000;
+export const ROLL_UP_MS = 15_000;
+
 /** What is remembered of spans and calls, over all shards of a process. */
 const REMEMBERED_SPANS = 100_000;
 const REMEMBERED_CALLS = 25_000;

@@ -8,7 +8,7 @@ import { listen, listenGrpc } from './listen.ts';
 import { createDirectLog } from './log-direct.ts';
 import { startLookThread } from './look-thread.ts';
 import { migrateFor } from './migrate.ts';
-import { createIngestFor, createRollUpFor, createSelfWatchFor } from './pipeline.ts';
+import { createIngestFor, createRollUpFor, createSelfWatchFor, ROLL_UP_MS, SELF_WATCH_MS } from './pipeline.ts';
 import { startApi } from './roles/api.ts';
 import { createCollectorFor } from './roles/collector.ts';
 import { createStoreParking, parkingLimitsOf } from './parking-store.ts';
@@ -23,8 +23,6 @@ import { openEmbeddedStore } from './store-embedded.ts';
 const TICK_MS = 500;
 /** How soon a key that another process made or revoked holds here. */
 const ACCESS_MS = 2_000;
-const SELF_WATCH_MS = 10_000;
-const ROLL_UP_MS = 15_000;
 const MAX_BATCH_BYTES = 8 * 1024 * 1024;
 
 export async function startServer(config: Config, deps: ServerDependencies): Promise<RunningServer> {

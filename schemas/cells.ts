@@ -10,6 +10,10 @@ import type { MetricKind } from './evidence.ts';
 export type CellSource = 'calls' | 'scores';
 
 export const HOUR_S = 3600;
+/** The hour in which a moment lies; both in s. */
+export const hourOf = (seconds: number): number => Math.floor(seconds / HOUR_S) * HOUR_S;
+/** SQL: the hour that a row of calls or scores is filed under. */
+export const EVENT_HOUR = `intDiv(toUnixTimestamp(event_time), ${HOUR_S}) * ${HOUR_S}`;
 
 /** Rows of the ledger that say up to which batch of a shard an hour of event time was written into. They count nothing and are of no project. */
 export const WRITTEN = { project: '', outcome: 'written' } as const;

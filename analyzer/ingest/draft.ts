@@ -1,5 +1,5 @@
 import type { LlmCall } from '../../schemas/call.ts';
-import { HOUR_S } from '../../schemas/cells.ts';
+import { hourOf } from '../../schemas/cells.ts';
 import type { Score } from '../../schemas/score.ts';
 import { LIMIT_FLAGS, OVER_LIMIT } from './cardinality.ts';
 import { scoreKey, spanKey } from './identity.ts';
@@ -184,6 +184,6 @@ function formerRole({ stored, former }: DraftedCall): Role | '' {
 
 function hoursOf(files: Iterable<{ readonly stored: Stored }>): Set<number> {
   const hours = new Set<number>();
-  for (const { stored } of files) hours.add(Math.floor(stored.event_s / HOUR_S) * HOUR_S);
+  for (const { stored } of files) hours.add(hourOf(stored.event_s));
   return hours;
 }

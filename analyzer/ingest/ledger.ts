@@ -1,4 +1,4 @@
-import { WRITTEN, type CellSource } from '../../schemas/cells.ts';
+import { hourOf, WRITTEN, type CellSource } from '../../schemas/cells.ts';
 import type { DraftedCall } from './draft.ts';
 import type { Role } from './nesting.ts';
 
@@ -14,8 +14,6 @@ export type Tally = {
   rows(from: { readonly shard: number; readonly batch: number }): object[];
 };
 
-const HOUR_S = 3600;
-
 export function createTally(): Tally {
   type Row = { project: string; hour: number; signal: string; outcome: string; reason: string; count: number };
   const counts = new Map<string, Row>();
@@ -23,7 +21,7 @@ export function createTally(): Tally {
   let last: Row | null = null;
   return {
     count({ project, receivedMs, signal, outcome, reason }, by = 1) {
-      const hour = Math.floor(receivedMs / 1000 / HOUR_S) * HOUR_S;
+      const hour = hourOf(receivedMs / 1000);
       if (last?.project !== project || last.hour !== hour || last.signal !== signal || last.outcome !== outcome || last.reason !== reason) {
         const key = `${project}\0${hour}\0${signal}\0${outcome}\0${reason}`;
         last = counts.get(key) ?? { project, hour, signal, outcome, reason, count: 0 };

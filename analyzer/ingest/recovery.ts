@@ -1,3 +1,4 @@
+import { EVENT_HOUR } from '../../schemas/cells.ts';
 import type { LlmCall } from '../../schemas/call.ts';
 import type { Store } from '../../schemas/store.ts';
 import type { SeenVersion } from './cardinality.ts';
@@ -45,7 +46,7 @@ export async function reconcileLedger(store: Store, shard: number): Promise<{ la
     { batch: last.in_ledger, ...range },
   );
   const hoursOf = async (table: 'calls' | 'scores'): Promise<number[]> =>
-    (await store.select<{ hour: number }>(`SELECT DISTINCT intDiv(toUnixTimestamp(event_time), 3600) * 3600 AS hour FROM ${table} WHERE batch > {batch:UInt64} AND ${OF_SHARD}`, { batch: last.in_ledger, ...range })).map(({ hour }) => hour);
+    (await store.select<{ hour: number }>(`SELECT DISTINCT ${EVENT_HOUR} AS hour FROM ${table} WHERE batch > {batch:UInt64} AND ${OF_SHARD}`, { batch: last.in_ledger, ...range })).map(({ hour }) => hour);
   const hours = { calls: await hoursOf('calls'), scores: await hoursOf('scores') };
   const lastBatch = Math.max(range.from_batch, last.in_ledger, last.in_calls, last.in_scores);
   await store.insert('ledger', [

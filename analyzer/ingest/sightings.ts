@@ -2,7 +2,7 @@ import type { Store } from '../../schemas/store.ts';
 import type { SpanIdentity } from './identity.ts';
 import type { Role, SeenInference, Tags } from './nesting.ts';
 import { batchesOf, OF_SHARD } from './shards.ts';
-import { likenessOf, MOST_ALIKE } from './strays.ts';
+import { BUCKET_MS, likenessOf, MOST_ALIKE } from './strays.ts';
 
 /** What the store knows of how spans stand to one another: the shape that inferences.ts remembers, without anything else. */
 export type Sighting = SpanIdentity & Tags & {
@@ -87,7 +87,7 @@ export async function loadSightingsAlike(store: Store, shard: number, calls: rea
     if (twice.length === 0) continue;
     const wanted = new Set<string | null>(twice.map(likenessOf));
     const rows = await store.select<Row>(
-      `SELECT * FROM (SELECT ${INFERENCE} FROM calls WHERE ${ALIKE} AND ${OF_SHARD} ${NEWEST}) ORDER BY start_ms, span_id LIMIT ${MOST_ALIKE} BY project, service_name, input_tokens, output_tokens, if(input_tokens IS NULL, session_id, NULL), intDiv(start_ms, 2000) LIMIT ${MOST_SPANS}`,
+      `SELECT * FROM (SELECT ${INFERENCE} FROM calls WHERE ${ALIKE} AND ${OF_SHARD} ${NEWEST}) ORDER BY start_ms, span_id LIMIT ${MOST_ALIKE} BY project, service_name, input_tokens, output_tokens, if(input_tokens IS NULL, session_id, NULL), intDiv(start_ms, ${BUCKET_MS}) LIMIT ${MOST_SPANS}`,
       { ...alike(twice, aroundS), ...batchesOf(shard) },
     );
     for (const row of rows) if (wanted.has(likenessOf(row))) found.push(sighting(row));

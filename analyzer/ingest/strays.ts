@@ -42,27 +42,24 @@ const START_APART_MS = 1_000;
 /** An answer of one token is what every classifier gives. */
 const FEWEST_OUTPUT_TOKENS = 2;
 /** A span and those that may be its twins are in one of these, or in two that follow one another. */
-const BUCKET_MS = 2 * START_APART_MS;
+export const BUCKET_MS = 2 * START_APART_MS;
 /** Spans that are alike, in one bucket. Beyond it nobody could tell them apart. */
 export const MOST_ALIKE = 64;
 
 /** @param capacity inferences remembered in each of two generations. */
 export function createStrays(capacity: number, { nesting, link, unlink }: Pick<TwinFinder, 'link' | 'unlink'> & { readonly nesting: Pick<Nesting, 'above'> }): Strays {
   /** Most have one span, and then it is that. */
-  const buckets = createGenerations<SpanNode | Bucket>(capacity);
+  const buckets = createGenerations<SpanNode | SpanNode[]>(capacity);
   const libraries = createLibraries();
   const unclear = new WeakSet<SpanNode>();
   let pending = new Set<SpanNode>();
 
-  const put = (key: string, node: Candidate): void => {
+  const put = (key: string, node: SpanNode): void => {
     const bucket = buckets.get(key);
     if (bucket === undefined) buckets.set(key, node);
     else if (bucket === node) return;
-    else if (!('nodes' in bucket)) buckets.set(key, { nodes: [bucket, node], scope: scopeOf(bucket) === scopeOf(node) ? scopeOf(node) : null });
-    else if (bucket.nodes.length <= MOST_ALIKE && !bucket.nodes.includes(node)) {
-      bucket.nodes.push(node);
-      if (bucket.scope !== scopeOf(node)) bucket.scope = null;
-    }
+    else if (!Array.isArray(bucket)) buckets.set(key, [bucket, node]);
+    else if (bucket.length <= MOST_ALIKE && !bucket.includes(node)) bucket.push(node);
   };
 
   /** The inferences that this one, or a twin of it that is known for certain, could be. Null: more than can be compared. */
@@ -74,10 +71,8 @@ export function createStrays(capacity: number, { nesting, link, unlink }: Pick<T
         for (const at of bucketsAround(member.inference)) {
           const bucket = buckets.get(bucketKey(likeness, at));
           if (bucket === undefined || bucket === node) continue;
-          const { nodes: alike, scope } = 'nodes' in bucket ? bucket : { nodes: [bucket], scope: scopeOf(bucket) };
-          // One library alone: nothing to compare, however many there are.
-          if (scope === scopeOf(member)) continue;
-          if (alike.length > MOST_ALIKE) return null;
+          const alike = Array.isArray(bucket) ? bucket : [bucket];
+          if (alike.length > MOST_ALIKE && alike.some(({ inference }) => inference?.scope_name !== member.inference.scope_name)) return null;
           for (const other of alike) if (isPossibleTwin(member, other)) found.add(other);
         }
       }
@@ -185,13 +180,6 @@ function createLibraries() {
     /** Or it is not known. */
     areSeveral: ({ project, service_name }: SeenInference): boolean => services >= MOST_SERVICES || known.get(project)?.get(service_name) === null,
   };
-}
-
-/** Spans that are alike, of one library or (null) of several. */
-type Bucket = { readonly nodes: SpanNode[]; scope: string | null };
-
-function scopeOf({ inference }: SpanNode): string {
-  return inference?.scope_name ?? '';
 }
 
 type Candidate = SpanNode & { readonly inference: SeenInference };

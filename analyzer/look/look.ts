@@ -12,6 +12,7 @@ import { createRangeRows } from './range-rows.ts';
 import type { MetricPolicy } from './references.ts';
 import { slotOf, SLOTS_PER_DAY } from '../slots.ts';
 import { createTapes, type Tapes } from './tapes.ts';
+import { groupBy } from '../statistics/group-by.ts';
 
 /**
  * The look loop: closes slots of the arrival clock and lets the watch of each prompt look at them. It reads closed slots from
@@ -181,15 +182,4 @@ export function createLook(deps: { readonly store: Store }, settings: LookSettin
       return outbox.splice(0);
     },
   };
-}
-
-function groupBy<Row, Key>(rows: readonly Row[], keyOf: (row: Row) => Key): Map<Key, Row[]> {
-  const groups = new Map<Key, Row[]>();
-  for (const row of rows) {
-    const key = keyOf(row);
-    const group = groups.get(key);
-    if (group === undefined) groups.set(key, [row]);
-    else group.push(row);
-  }
-  return groups;
 }

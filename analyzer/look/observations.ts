@@ -1,6 +1,7 @@
 import type { Store } from '../../schemas/store.ts';
 import type { CallReading } from '../metrics/index.ts';
 import type { Factor } from './factors.ts';
+import { groupBy } from '../statistics/group-by.ts';
 
 /** What the look asks the store about closed slots. One function, one question; rows come back in the order in which they count. */
 
@@ -233,12 +234,4 @@ const EXAMPLES: ReadonlyMap<string, { readonly shows: string; readonly worst: st
   ['format', { shows: 'NOT is_format_valid', worst: '1', why: `'answer is not the JSON that was asked for'` }],
 ]);
 
-export function bySlot<Row extends { readonly slot: number }>(rows: readonly Row[]): Map<number, Row[]> {
-  const slots = new Map<number, Row[]>();
-  for (const row of rows) {
-    const rowsOfSlot = slots.get(row.slot);
-    if (rowsOfSlot === undefined) slots.set(row.slot, [row]);
-    else rowsOfSlot.push(row);
-  }
-  return slots;
-}
+export const bySlot = <Row extends { readonly slot: number }>(rows: readonly Row[]): Map<number, Row[]> => groupBy(rows, ({ slot }) => slot);

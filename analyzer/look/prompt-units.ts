@@ -181,7 +181,7 @@ export function createPromptUnits(maximum?: number): PromptUnits {
   };
 }
 
-export function unitIdOf(observation: { readonly session_id: string | null; readonly trace_id: string }, crowd: Crowd): string {
+export function unitIdOf(observation: { readonly session_id: string | null; readonly trace_id: string }, crowd: Pick<Crowd, 'isCrowd'>): string {
   const { session_id, trace_id } = observation;
   return session_id === null || crowd.isCrowd(session_id) ? `t:${trace_id}` : `s:${session_id}`;
 }

@@ -3,6 +3,7 @@ import type { Entry } from './entries.ts';
 import { armOf, type Factor } from './factors.ts';
 import type { CallObservation, ScoreObservation } from './observations.ts';
 import { armAt, slotsIn, type Arm, type CallMeeting, type Gathered, type PastArms, type PromptUnits, type ScoreMeeting } from './prompt-units.ts';
+import { groupBy } from '../statistics/group-by.ts';
 import { LONGEST as LONGEST_WINDOW } from '../statistics/window-length.ts';
 import { scoreEntry, signalEntry, type Completed, type MetricLookUp } from './unit-values.ts';
 
@@ -119,7 +120,7 @@ export function createUnits(prompt: PromptUnits, settings: UnitSettings, restore
   const complete = (of: Omit<Entry, 'bins'>, calls: readonly CallObservation[], scores: readonly ScoreObservation[], completed: Completed[]): void => {
     counts.counted += 1;
     for (const among of ['errors', 'successes'] as const) push(completed, signalEntry(of, { among, calls }, settings));
-    for (const ofName of byName(scores).values()) push(completed, scoreEntry(of, ofName, settings));
+    for (const ofName of groupBy(scores, ({ name }) => name).values()) push(completed, scoreEntry(of, ofName, settings));
   };
 
   /** The calls and scores of a unit that are of its arm and started within the session window of its first. */
@@ -177,16 +178,6 @@ export function createUnits(prompt: PromptUnits, settings: UnitSettings, restore
     reachSlots,
     leave: () => prompt.leave(place),
   };
-}
-
-function byName(scores: readonly ScoreObservation[]): Map<string, ScoreObservation[]> {
-  const names = new Map<string, ScoreObservation[]>();
-  for (const score of scores) {
-    const ofName = names.get(score.name);
-    if (ofName === undefined) names.set(score.name, [score]);
-    else ofName.push(score);
-  }
-  return names;
 }
 
 function push(completed: Completed[], entry: Completed | null): void {

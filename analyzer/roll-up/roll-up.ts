@@ -1,4 +1,4 @@
-import { countCells, HOUR_S, rollUp, WRITTEN, type CellSource } from '../../schemas/cells.ts';
+import { countCells, EVENT_HOUR, HOUR_S, hourOf, rollUp, WRITTEN, type CellSource } from '../../schemas/cells.ts';
 import type { Clock, RandomSource } from '../../schemas/clock.ts';
 import type { Store } from '../../schemas/store.ts';
 
@@ -85,9 +85,9 @@ export function createRollUp({ store, clock, random }: { readonly store: Store; 
   const hoursOf = async (source: CellSource, oldest: number, now_s: number): Promise<number[]> => {
     const [first] = await store.select<{ first_s: number; rows: number }>(`SELECT toUnixTimestamp(min(event_time)) AS first_s, count() AS rows FROM ${source}`);
     if (first === undefined || first.rows === 0) return [];
-    const from = Math.ceil(Math.max(oldest, Math.floor(first.first_s / HOUR_S) * HOUR_S) / HOUR_S) * HOUR_S;
+    const from = Math.ceil(Math.max(oldest, hourOf(first.first_s)) / HOUR_S) * HOUR_S;
     const hours: number[] = [];
-    for (let hour = Math.floor((now_s - REST_S) / HOUR_S) * HOUR_S - HOUR_S; hour >= from; hour -= HOUR_S) hours.push(hour);
+    for (let hour = hourOf(now_s - REST_S) - HOUR_S; hour >= from; hour -= HOUR_S) hours.push(hour);
     return hours;
   };
 
@@ -99,7 +99,7 @@ export function createRollUp({ store, clock, random }: { readonly store: Store; 
        WHERE project = {project:String} AND ledger.hour >= {first:UInt32} AND ledger.hour <= {last:UInt32} AND signal = {source:String} AND outcome = {outcome:String} GROUP BY hour, shard`,
       { ...WRITTEN, source, ...bounds },
     );
-    const filled = await store.select<{ hour: number }>(`SELECT DISTINCT intDiv(toUnixTimestamp(event_time), ${HOUR_S}) * ${HOUR_S} AS hour FROM ${source} WHERE event_time >= {first:UInt32} AND event_time < {last:UInt32} + ${HOUR_S}`, bounds);
+    const filled = await store.select<{ hour: number }>(`SELECT DISTINCT ${EVENT_HOUR} AS hour FROM ${source} WHERE event_time >= {first:UInt32} AND event_time < {last:UInt32} + ${HOUR_S}`, bounds);
     const rowOf = (hour: number, state: State): object => ({ source, hour, at_us: version, state, version, batches: Object.fromEntries(written.filter((row) => row.hour === hour).map(({ shard, last }) => [shard, last])) });
     const hasRows = new Set(filled.map(({ hour }) => hour));
     const empty = hours.filter((hour) => !hasRows.has(hour));

@@ -23,6 +23,7 @@ import { curve } from './curve.ts';
 import { addPair, controlEvidence, differenceEvidence, hasControl, uncontrolledEvidence, type DifferenceState } from './difference.ts';
 import { notWorseCurve } from './not-worse.ts';
 import type { MetricBet, Settings, Stratum } from './types.ts';
+import { groupBy } from './group-by.ts';
 
 /** One part of a metric's bet. */
 export type BetState = {
@@ -240,15 +241,7 @@ const logAdd = (left: number, right: number): number => {
   return largest + Math.log1p(Math.exp(Math.min(left, right) - largest));
 };
 
-const byMetric = (strata: readonly Stratum[]): ReadonlyMap<string, readonly Stratum[]> => {
-  const groups = new Map<string, Stratum[]>();
-  for (const stratum of strata.toSorted(compareStrata)) {
-    const group = groups.get(stratum.metric);
-    if (group === undefined) groups.set(stratum.metric, [stratum]);
-    else group.push(stratum);
-  }
-  return groups;
-};
+const byMetric = (strata: readonly Stratum[]): ReadonlyMap<string, readonly Stratum[]> => groupBy(strata.toSorted(compareStrata), ({ metric }) => metric);
 
 const metricOf = (settings: Settings, name: string): MetricBet | null =>
   Object.hasOwn(settings.metrics, name) ? (settings.metrics[name] ?? null) : null;

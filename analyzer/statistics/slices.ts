@@ -17,6 +17,7 @@ import { betStrata, worseningOf } from './effect.ts';
 import { advance, CONTROLS_MOVED, controlsOf, createEvidence, evidenceOf } from './evidence.ts';
 import { effectOf, type Measured } from './headline-effect.ts';
 import type { MetricBet, Settings, Stratum } from './types.ts';
+import { groupBy } from './group-by.ts';
 
 type Slice = Measured & {
   /** model, operation, or the name of an attribute. */
@@ -95,14 +96,8 @@ const placesOf = ({ model, operation, route }: Stratum): (readonly [dimension: s
 const BETWEEN_ATTRIBUTES = / (?=[^\s=]+=)/;
 
 const evidenceFor = (name: string, settings: Settings, strata: readonly Stratum[]): { readonly e_value: number; readonly isControlled: boolean } => {
-  const slots = new Map<number, Stratum[]>();
-  for (const stratum of strata) {
-    const ofSlot = slots.get(stratum.slot);
-    if (ofSlot === undefined) slots.set(stratum.slot, [stratum]);
-    else ofSlot.push(stratum);
-  }
   let state = createEvidence();
-  for (const [slot, ofSlot] of [...slots].sort(([left], [right]) => left - right)) state = advance(state, settings, slot, ofSlot);
+  for (const [slot, ofSlot] of [...groupBy(strata, ({ slot }) => slot)].sort(([left], [right]) => left - right)) state = advance(state, settings, slot, ofSlot);
   const controls = controlsOf(state, settings)?.get(name);
   const isControlled = controls === undefined || (controls.isControlled && controls.moved < CONTROLS_MOVED);
   return { e_value: evidenceOf(state, settings).metrics[name] ?? 1, isControlled };

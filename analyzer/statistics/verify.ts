@@ -2,6 +2,7 @@
 import { addRatio, advanceDrift, driftEvidence, driftHeadline, driftMetricOf, driftRatio, leftOutWith, noDrift } from './drift.ts';
 import { advance, compareStrata, createEvidence, evidenceOf } from './evidence.ts';
 import type { Settings, Stratum } from './types.ts';
+import { groupBy } from './group-by.ts';
 
 export type RecordedEvidence = {
   readonly settings: Settings;
@@ -57,13 +58,7 @@ export const verify = (evidence: RecordedEvidence): Verification => {
 };
 
 const ofBets = (evidence: RecordedEvidence): Pick<Verification, 'e_value' | 'metrics'> => {
-  const bySlot = new Map<number, Stratum[]>();
-  for (const stratum of evidence.strata) {
-    if (stratum.slot > evidence.slot) continue;
-    const group = bySlot.get(stratum.slot);
-    if (group === undefined) bySlot.set(stratum.slot, [stratum]);
-    else group.push(stratum);
-  }
+  const bySlot = groupBy(evidence.strata.filter(({ slot }) => slot <= evidence.slot), ({ slot }) => slot);
   let state = createEvidence();
   for (const [slot, strata] of [...bySlot].sort(([left], [right]) => left - right)) {
     state = advance(state, evidence.settings, slot, strata);

@@ -1,6 +1,7 @@
 import { Gauge, type Registry } from 'prom-client';
 import type { Clock } from '../../schemas/clock.ts';
 import type { Store } from '../../schemas/store.ts';
+import { WRITTEN } from '../../schemas/cells.ts';
 
 /**
  * What the store knows of the whole: the ledger, what waits, what is parked, what was told to whom. Over all projects, without their names. Asked for
@@ -64,7 +65,7 @@ export function watchStore(registry: Registry, { store, clock }: { readonly stor
 
 async function readOverview(store: Store, sinks: readonly string[]): Promise<Overview> {
   const [records, [waiting], [parked], deliveries] = await Promise.all([
-    store.select<{ signal: string; outcome: string; reason: string; records: number }>(`SELECT signal, outcome, reason, sum(count) AS records FROM ledger WHERE outcome != 'written' GROUP BY signal, outcome, reason ORDER BY records DESC, signal, outcome, reason LIMIT {most:UInt32}`, { most: MOST_ROWS }),
+    store.select<{ signal: string; outcome: string; reason: string; records: number }>(`SELECT signal, outcome, reason, sum(count) AS records FROM ledger WHERE outcome != '${WRITTEN.outcome}' GROUP BY signal, outcome, reason ORDER BY records DESC, signal, outcome, reason LIMIT {most:UInt32}`, { most: MOST_ROWS }),
     // As in api/ledger.ts.
     store.select<{ calls: number }>(
       `SELECT count() AS calls FROM calls FINAL WHERE slot = 0 AND role = 'call' AND (project, event_time, trace_id, span_id) IN

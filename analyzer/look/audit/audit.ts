@@ -3,6 +3,7 @@ import { atLeast, binomialInterval } from '../../statistics/binomial.ts';
 import { CROWD_CALLS, crowdAmong } from '../crowd.ts';
 import { seeded } from '../../statistics/random.ts';
 import type { CallObservation, PromptKey, ScoreObservation } from '../observations.ts';
+import { unitIdOf } from '../prompt-units.ts';
 import type { MetricPolicy } from '../references.ts';
 import { rehearse, type Rehearsal } from './rehearsal.ts';
 
@@ -72,7 +73,7 @@ type Placed = Pick<CallObservation, 'session_id' | 'trace_id'>;
 function unitsOf(calls: readonly CallObservation[]): (row: Placed) => string {
   const crowd = new Set<string>();
   for (let from = 0; from < calls.length; from += CROWD_CALLS) for (const session of crowdAmong(calls.slice(Math.max(0, Math.min(from, calls.length - CROWD_CALLS)), from + CROWD_CALLS).map(({ session_id }) => session_id))) crowd.add(session);
-  return ({ session_id, trace_id }) => (session_id === null || crowd.has(session_id) ? `t:${trace_id}` : `s:${session_id}`);
+  return (row) => unitIdOf(row, { isCrowd: (session) => crowd.has(session) });
 }
 
 /** One fake rollout; null where the candidate got no call. */

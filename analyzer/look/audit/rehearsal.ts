@@ -4,7 +4,7 @@ import { createComparison } from '../comparison.ts';
 import { factorNamed } from '../factors.ts';
 import { bySlot, type CallObservation, type ScoreObservation } from '../observations.ts';
 import { openComparison } from '../opening.ts';
-import { createPromptUnits } from '../prompt-units.ts';
+import { createPromptUnits, unitIdOf } from '../prompt-units.ts';
 import type { MetricPolicy } from '../references.ts';
 import { SLOTS_PER_HOUR } from '../../slots.ts';
 
@@ -58,7 +58,7 @@ export function rehearse({ calls, scores, baseline, candidate, alpha, stake, ses
   const units = createPromptUnits();
   const past = calls.filter((call) => call.slot <= slot);
   units.recall({
-    units: past.map((call) => ({ id: call.session_id === null ? `t:${call.trace_id}` : `s:${call.session_id}`, first: call, slot: call.slot, scored: [] })),
+    units: past.map((call) => ({ id: unitIdOf(call, { isCrowd: () => false }), first: call, slot: call.slot, scored: [] })),
     sessions: past.map((call) => call.session_id),
   });
   const comparison = createComparison(identity, { ...opening, policy }, null, units);

@@ -18,6 +18,7 @@ import { HALF_HOUR, UNSETTLED } from './pulse-memory.ts';
 import type { MetricPolicy } from '../references.ts';
 import { SLOT_MS, slotOf, slotStartMs, SLOTS_PER_DAY, SLOTS_PER_HOUR } from '../../slots.ts';
 import { addRatio, advanceDrift, driftEvidence, driftHeadline, noDrift, type DriftState } from '../../statistics/drift.ts';
+import { groupBy } from '../../statistics/group-by.ts';
 
 /**
  * Watches every prompt by itself against its own hour before: what gets worse long after the last change, or with no change at all. It names no
@@ -94,14 +95,7 @@ export function createPromptDrift(deps: { readonly store: Store; readonly rows: 
 
   /** New references for these prompts, all from one reading. */
   const learn = (slot: number, hour: readonly Pulse[], isDue: (one: Watched | undefined) => boolean): void => {
-    const byPrompt = new Map<string, Pulse[]>();
-    for (const pulse of hour) {
-      const name = nameOf(pulse);
-      const pulses = byPrompt.get(name);
-      if (pulses === undefined) byPrompt.set(name, [pulse]);
-      else pulses.push(pulse);
-    }
-    for (const [name, pulses] of byPrompt) {
+    for (const [name, pulses] of groupBy(hour, nameOf)) {
       const [first] = pulses;
       const known = watched.get(name);
       if (first === undefined || !isDue(known)) continue;
@@ -221,13 +215,7 @@ export function createPromptDrift(deps: { readonly store: Store; readonly rows: 
       if (isDue(undefined) || [...watched.values()].some(isDue)) learn(slot, settings.hourBefore(slot), isDue);
       for (const [name, one] of watched) if (slot - one.seen_slot > SLOTS_PER_DAY && !isOpen(one)) watched.delete(name);
     }
-    const pulses = new Map<string, Pulse[]>();
-    for (const each of merged(pulse, 'version')) {
-      const name = nameOf(each);
-      const of = pulses.get(name);
-      if (of === undefined) pulses.set(name, [each]);
-      else of.push(each);
-    }
+    const pulses = groupBy(merged(pulse, 'version'), nameOf);
     const needed = threshold();
     for (const [name, one] of watched) step(one, slot, pulses.get(name) ?? [], needed);
   };
