@@ -40,9 +40,9 @@ import { writeTurn } from './writing.ts';
 export type Ingest = {
   /**
    * Takes up what an earlier process left: provisional calls, pending scores, a batch whose ledger was never written. `nowMs`: where the clock of the log
-   * stands; `storedUntilMs`: nothing that another process stored arrived later. They differ where the log is read long after it was written.
+   * stands; `startedMs`: now. They differ where the log is read long after it was written.
    */
-  start(nowMs: number, storedUntilMs?: number): Promise<void>;
+  start(nowMs: number, startedMs?: number): Promise<void>;
   /** What a message says, for `write`. It asks no store and changes no row, so any number may be read ahead of the batch that is being written, in the order of the log. Throws PermanentError where it cannot be read. */
   read(message: LogMessage): Reading;
   /** Writes a batch. Resolves when its rows and its ledger are durable. On an error nothing is acknowledged, and the same batch may come again. */
@@ -69,7 +69,7 @@ export type IngestSettings = {
   readonly scoreType?: ConfiguredType;
 };
 
-/** Another process had the shard until just now, and its clock may run ahead of this one's: what is younger by so much is looked up as well. */
+/** The clocks of senders, and of who had the shard before, may run ahead: what is younger by so much than what is stored is looked up as well. */
 const CLOCKS_APART_MS = 10_000;
 
 export type IngestDependencies = {
@@ -172,13 +172,23 @@ export function createIngest(
     openSlot = Math.max(openSlot, slotOf(nowMs));
   };
 
+  /**
+   * From when on the memory has everything: what started later cannot be stored. Who takes up a shard far behind knows of a backlog that none of it is, and looks
+   * none of it up. Not where a write has failed, which may still be under way, nor where a shard has nothing yet: its traces may have been another's, when there were fewer.
+   */
+  const coveredFrom = (found: { readonly isEmpty: boolean; readonly lastArrivalMs: number }, { nowMs, startedMs }: { readonly nowMs: number; readonly startedMs: number | undefined }): number => {
+    if (isAlone) return found.isEmpty ? 0 : nowMs;
+    const storedUntilMs = startedMs === undefined ? nowMs : found.lastArrivalMs === 0 ? startedMs : Math.min(startedMs, found.lastArrivalMs);
+    return storedUntilMs + CLOCKS_APART_MS;
+  };
+
   /** What is remembered is what the store says: at the start of a process, and after a write that failed. */
-  const takeUp = async (nowMs: number, storedUntilMs = nowMs): Promise<void> => {
+  const takeUp = async (nowMs: number, startedMs?: number): Promise<void> => {
     seenVersions.reset();
     const found = await reconcileLedger(store, shard);
     batch = Math.max(batch, found.lastBatch);
     openSlot = Math.max(openSlot, found.openSlot);
-    const bornMs = found.isEmpty && isAlone ? 0 : storedUntilMs + (isAlone ? 0 : CLOCKS_APART_MS);
+    const bornMs = coveredFrom(found, { nowMs, startedMs });
     known = memory(bornMs);
     cardinality.restore(await loadVersionsSince(store, dayStartMs(nowMs)), nowMs);
 
@@ -264,7 +274,7 @@ export function createIngest(
     return result;
   };
   return {
-    start: (nowMs, storedUntilMs) => inTurn(() => takeUp(nowMs, storedUntilMs)),
+    start: (nowMs, startedMs = nowMs) => inTurn(() => takeUp(nowMs, startedMs)),
     read: (message) => readMessage(message, deps),
     write: (batch) => inTurn(() => write(batch)),
     advance: (nowMs) => inTurn(() => advance(nowMs)),

@@ -27,16 +27,18 @@ export async function lookUpCalls(store: Store, calls: readonly LlmCall[]): Prom
  * First rows of spans and scores have revision 0 or 1 (draft.ts); later ones were counted before, and are counted anew where the role
  * has changed. A score that stood on a span event cannot be told from a log record here, and is counted as one.
  *
- * `openSlot`: nothing may enter a slot before it any more, since it was looked at, or may be at any moment.
+ * `openSlot`: nothing may enter a slot before it any more, since it was looked at, or may be at any moment. `lastArrivalMs`: the arrival of what came last,
+ * of all that is stored of the shard; 0 where nothing is.
  */
-export async function reconcileLedger(store: Store, shard: number): Promise<{ lastBatch: number; openSlot: number; isEmpty: boolean }> {
+export async function reconcileLedger(store: Store, shard: number): Promise<{ lastBatch: number; openSlot: number; lastArrivalMs: number; isEmpty: boolean }> {
   const range = batchesOf(shard);
-  const [last] = await store.select<{ in_ledger: number; in_calls: number; in_scores: number; rows: number; slot: number }>(
+  const [last] = await store.select<{ in_ledger: number; in_calls: number; in_scores: number; rows: number; slot: number; arrival_ms: number }>(
     `SELECT (SELECT max(last_batch) FROM ledger WHERE shard = {shard:UInt16}) AS in_ledger, (SELECT max(batch) FROM calls WHERE ${OF_SHARD}) AS in_calls, (SELECT max(batch) FROM scores WHERE ${OF_SHARD}) AS in_scores,
-            (SELECT count() FROM calls) + (SELECT count() FROM scores) AS rows, greatest((SELECT max(slot) FROM look_progress), (SELECT max(slot) FROM log_progress WHERE shard = {shard:UInt16})) AS slot`,
+            (SELECT count() FROM calls) + (SELECT count() FROM scores) AS rows, greatest((SELECT max(slot) FROM look_progress), (SELECT max(slot) FROM log_progress WHERE shard = {shard:UInt16})) AS slot,
+            greatest((SELECT max(received_ms) FROM calls WHERE ${OF_SHARD}), (SELECT max(received_ms) FROM scores WHERE ${OF_SHARD})) AS arrival_ms`,
     { shard, ...range },
   );
-  if (last === undefined) return { lastBatch: range.from_batch, openSlot: 1, isEmpty: true };
+  if (last === undefined) return { lastBatch: range.from_batch, openSlot: 1, lastArrivalMs: 0, isEmpty: true };
   const orphans = await store.select<{ project: string; hour: number; signal: 'traces' | 'logs'; role: Role; former_role: Role | ''; reason: string; is_first: number; count: number }>(
     `SELECT project, toUInt32(intDiv(received_ms, 3600000) * 3600) AS hour, 'traces' AS signal, role, former_role, reason, toUInt8(revision <= 1) AS is_first, uniqExact(trace_id, span_id) AS count
      FROM calls WHERE batch > {batch:UInt64} AND ${OF_SHARD} AND (revision <= 1 OR former_role != '') GROUP BY project, hour, role, former_role, reason, is_first
@@ -59,7 +61,7 @@ export async function reconcileLedger(store: Store, shard: number): Promise<{ la
       return former_role === '' ? [] : [counted, { ...row, ...entryOf(former_role, reason), count: -count }];
     }),
   ]);
-  return { lastBatch, openSlot: Math.max(1, last.slot), isEmpty: last.rows === 0 };
+  return { lastBatch, openSlot: Math.max(1, last.slot), lastArrivalMs: last.arrival_ms, isEmpty: last.rows === 0 };
 }
 
 const CALL_COLUMNS = `project, trace_id, span_id, nullIf(parent_span_id, '') AS parent_span_id, toString(start_ns) AS start_time_ns, toString(end_ns) AS end_time_ns,

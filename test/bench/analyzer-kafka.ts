@@ -1,6 +1,6 @@
 /**
  * Kafka to rows: `node --import tsx test/bench/analyzer-kafka.ts [spans] [spans per second]` starts a broker, the engine behind HTTP and one analyzer.
- * 1. Catching up: the topic is filled first; from the first row to the last.
+ * 1. Catching up: an analyzer has stored some of every shard, and ended; the topic is filled with what came since at that rate, into the past; another one starts: from its first row to the last.
  * 2. Live, at that rate: from the append of a span to its row, by the curves of what was appended and what is in the store; from `WARM_UP_SECONDS` on, since
  *    a new owner of a shard looks everything up that its last one may have stored.
  * Prints a JSON line for each; fails when the store has other than what was appended. Ids are fresh, and each span has a trace of its own.
@@ -25,6 +25,7 @@ import { createSpanBody, SPANS_IN_BODY } from './rig/spans.ts';
 
 const spans = Number(process.argv[2] ?? 100_000);
 const rate = Number(process.argv[3] ?? 5_000);
+const SPANS_BEFORE = 5_000;
 const WARM_UP_SECONDS = 15;
 const LIVE_SECONDS = 15;
 const POLL_EVERY_MS = 25;
@@ -40,17 +41,25 @@ const sender = await openSender(settings, topics.maxMessageBytes);
 const log = createKafkaLog(sender, topics, { maxPendingBytes: 256 * 1024 * 1024, maxWaitMs: 60_000 });
 const body = createSpanBody(Math.random);
 let appended = 0;
-const append = async (): Promise<void> => {
-  body.refresh(Date.now());
-  await log.append({ signal: 'traces', project: 'default', received_ms: Date.now(), encoding: 'protobuf', body: Buffer.from(body.bytes) });
+const append = async (receivedMs = Date.now()): Promise<void> => {
+  body.refresh(receivedMs);
   appended += SPANS_IN_BODY;
+  await log.append({ signal: 'traces', project: 'default', received_ms: receivedMs, encoding: 'protobuf', body: Buffer.from(body.bytes) });
 };
-while (appended < spans) await Promise.all(Array.from({ length: 8 }, append));
-const analyzer = spawnBinary(['analyzer', '--log-level', 'error', '--kafka-brokers', broker.address, '--clickhouse-url', url], 'inherit');
+const startAnalyzer = () => spawnBinary(['analyzer', '--log-level', 'error', '--kafka-brokers', broker.address, '--clickhouse-url', url], 'inherit');
+const backlogMs = (spans / rate) * 1000;
+const beganMs = Date.now() - backlogMs - 60_000;
+const firstAnalyzer = startAnalyzer();
+while (appended < SPANS_BEFORE) await append(beganMs);
+await untilStored(appended);
+firstAnalyzer.kill('SIGTERM');
+await once(firstAnalyzer, 'exit');
+while (appended < SPANS_BEFORE + spans) await Promise.all(Array.from({ length: 8 }, () => append(beganMs + 30_000 + ((appended - SPANS_BEFORE) / spans) * backlogMs)));
+const analyzer = startAnalyzer();
 try {
   await said(analyzer.stdout, /is running/);
   const pid = analyzer.pid ?? 0;
-  await untilStored(1);
+  await untilStored(SPANS_BEFORE + 1);
   const began = { rows: await stored(), ms: performance.now(), cpu: cpuSecondsOf(pid), front: cpuSecondsOf(front.pid ?? 0), machine: machineTimes() };
   await untilStored(appended);
   const seconds = (performance.now() - began.ms) / 1000;
