@@ -78,12 +78,14 @@ export function startCollectorRole(config: Config, deps: ServerDependencies): Pr
 export function startAnalyzerRole(config: Config, deps: ServerDependencies): Promise<Pick<RunningServer, 'operations' | 'close'>> {
   return startRole(async (undo) => {
     const { createTick, LOOKS, openIngestShard } = await import('./roles/analyzer.ts');
+    const { shareInserts } = await import('./roles/shared-inserts.ts');
     const { createRollUpFor, createSelfWatchFor, ROLL_UP_MS, SELF_WATCH_MS } = await import('./pipeline.ts');
     const { startLookThread } = await import('./look-thread.ts');
     const { metrics, ...operations } = createOperations('analyzer', config);
     const operationsUrl = await operations.listen(undo);
     const store = await openStore(config, metrics, undo);
     const { client: kafka, topics, sender } = await openKafka(config, deps, undo);
+    const inserts = shareInserts(store);
     let consumer: LogConsumer<IngestShard> | null = null;
     consumer = await startConsumer<IngestShard>(
       {
@@ -96,7 +98,7 @@ export function startAnalyzerRole(config: Config, deps: ServerDependencies): Pro
         warn: deps.warn,
         missed: metrics.missed,
         openShard: async (shard, mayWrite) => {
-          const opened = await openIngestShard(store, config, { shard, sharedBy: consumer?.owned().length ?? topics.shards, mayWrite }, deps.clock());
+          const opened = await openIngestShard(store, inserts, config, { shard, sharedBy: consumer?.owned().length ?? topics.shards, mayWrite }, deps.clock());
           return { ...opened, write: (batch) => traced(deps.tracer, 'write batch', { 'culprit.shard': shard, 'culprit.messages': batch.length }, () => opened.write(batch)) };
         },
       },

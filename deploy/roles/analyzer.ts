@@ -8,14 +8,16 @@ import type { LogConsumer, MayWrite, Shard } from '../kafka/consumer.ts';
 import type { LookThread } from '../look-thread.ts';
 import { traced } from '../operations/tracing.ts';
 import { createIngestFor } from '../pipeline.ts';
+import type { SharedInserts } from './shared-inserts.ts';
 import type { ServerDependencies } from '../running.ts';
 
 /** The analyzer role: one ingest loop for each shard of the log that it has; and the look loop, where it has the first one. */
 
 export type IngestShard = Shard & Pick<Ingest, 'advance'> & { readonly shard: number };
 
-export async function openIngestShard(given: Store, config: Config, of: { readonly shard: number; readonly sharedBy: number; readonly mayWrite: MayWrite }, nowMs: number): Promise<IngestShard> {
-  const store = fenced(given, of.mayWrite);
+export async function openIngestShard(given: Store, inserts: SharedInserts, config: Config, of: { readonly shard: number; readonly sharedBy: number; readonly mayWrite: MayWrite }, nowMs: number): Promise<IngestShard> {
+  // What a turn writes in several steps, and a tick of the clock, may be overtaken by a new owner at any of them.
+  const store: Store = { ...given, insert: async (table, rows) => (rows.length === 0 ? undefined : inserts.insert(table, rows, of.mayWrite)) };
   const ingest = createIngestFor(store, config, of);
   const passed = await loadPassedOf(store, of.shard);
   // The clock of the log goes on where it stood, however late that is read; but its last owner may have stored what came until just now.
@@ -31,17 +33,6 @@ export async function openIngestShard(given: Store, config: Config, of: { readon
     },
     write: ingest.write,
     advance: ingest.advance,
-  };
-}
-
-/** What a turn writes in several steps, and a tick of the clock, may be overtaken by a new owner at any of them. */
-function fenced(store: Store, mayWrite: MayWrite): Store {
-  return {
-    ...store,
-    async insert(table, rows) {
-      await mayWrite();
-      await store.insert(table, rows);
-    },
   };
 }
 
