@@ -1,5 +1,6 @@
 import { createRoute, z, type OpenAPIHono } from '@hono/zod-openapi';
 import { callMetrics } from '../schemas/call-metrics.ts';
+import { HOUR_S } from '../schemas/cells.ts';
 import type { ApiDeps } from './app.ts';
 import { Comparison, readComparisons } from './comparisons.ts';
 import { readHours, RolledUp } from './hours.ts';
@@ -22,7 +23,7 @@ const Prompt = z
     last_seen_ms: z.number(),
     versions: z.array(PromptVersion).openapi({ description: 'in the window, newest first; at most 50' }),
     models: z.array(z.string()),
-    calls_over_time: z.array(z.number().int()).openapi({ description: 'calls in each step of the window, oldest first' }),
+    calls_over_time: z.array(z.number().int()).openapi({ description: 'calls in each step of the window (an hour where most of it is rolled up), oldest first' }),
     comparisons: z.array(Comparison).openapi({ description: 'open ones, newest first' }),
   })
   .openapi('Prompt');
@@ -85,14 +86,17 @@ const oneRoute = createRoute({
 /** Versions shown side by side; the rest are in the list of /v1/prompts. */
 const maxVersions = 12;
 
+/** From so many hours of cells on, a course in steps of an hour says enough, and costs the same with a thousand times the calls. */
+const HOURS_THAT_TELL = 12;
+
 export function registerPrompts(app: OpenAPIHono, deps: ApiDeps): void {
   const { store, clock, settings } = deps;
 
   app.openapi(listRoute, async (context) => {
     const query = context.req.valid('query');
     const { from_s, to_s } = windowOf(query, clock(), settings.defaultWindowMs);
-    const step = stepFor(to_s - from_s, 150);
     const hours = await readHours(store, { from_s, to_s });
+    const step = Math.max(stepFor(to_s - from_s, 150), (hours.told?.hours ?? 0) < HOURS_THAT_TELL ? 0 : HOUR_S);
     const covered = coveredIn({ hours, stepSeconds: step }, 'calls');
     const [{ prompts: rows, unattributed }, comparisons] = await Promise.all([
       readOverview(store, { project: settings.project, environment: query.environment, from_s, to_s, step, limit: query.limit ?? 200, covered }),

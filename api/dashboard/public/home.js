@@ -73,9 +73,10 @@ function promptRow(prompt, { overview, nowMs, environments }) {
   const firstUsed = prompt.calls_over_time.findIndex((calls) => calls > 0);
   // From the first call on: an hour of traffic is not a spike at the end of an empty day.
   const begun = prompt.calls_over_time.slice(Math.max(0, firstUsed));
-  // The last step is not over yet, so it says nothing of the rate.
+  // The last step is not over yet: it says nothing of the course, and of the rate only once it has lasted.
   const series = begun.length > 2 ? begun.slice(0, -1) : begun;
-  const rate = (series.at(-1) ?? 0) / (overview.step_seconds / 60);
+  const minutes = ((nowMs / 1000) % overview.step_seconds) / 60;
+  const rate = minutes >= 10 ? (begun.at(-1) ?? 0) / minutes : (series.at(-1) ?? 0) / (overview.step_seconds / 60);
   return h('tr', null,
     h('th', { scope: 'row' }, link(path, { class: 'name' }, prompt.name), environments.size > 1 ? h('small', null, ` ${prompt.environment}`) : null),
     h('td', null, stateOf(prompt)),

@@ -201,6 +201,19 @@ describe('an hour', () => {
     expect(await rollUpWith().tick()).toBe(1);
   });
 
+  it('is a step of the overview of a day, where a dozen of them are rolled up', async () => {
+    const ingest = await on.fresh({});
+    await ingest.write([call(1, NEWEST_MS - 3 * HOUR_MS), call(2, NEWEST_MS)]);
+    await rollUpWith().tick();
+    const day = `/v1/prompts?${window(NEWEST_MS - 22 * HOUR_MS)}`;
+    expect(await ask(day)).toMatchObject({ step_seconds: 600, rolled_up: null });
+    await ingest.write([call(3, NEWEST_MS - 20 * HOUR_MS)]);
+    await rollUpWith().tick();
+    const { step_seconds, rolled_up, prompts } = await ask(day);
+    expect({ step_seconds, hours: rolled_up?.hours }).toEqual({ step_seconds: 3600, hours: 21 });
+    expect(prompts[0].calls_over_time.filter((calls: number) => calls > 0)).toEqual([1, 1, 1]);
+  });
+
   it('answers from its cells when its rows have expired, and no more when they expire themselves', async () => {
     const ingest = await on.fresh({});
     await ingest.write([call(1, NEWEST_MS - 50 * HOUR_MS), call(2, NEWEST_MS)]);
