@@ -13,8 +13,8 @@ import { expectedAt, keysAt, nearest, SETTINGS, valueOf, type Path, type Setting
  * what was wrong with it, and the fix. Values of secrets, and of URLs (people put tokens into them), are never repeated.
  */
 
-/** Flags of a command that are no settings: `--json` (switch), `--evidence DIR` (value). */
-export type CommandFlags = Readonly<Record<string, 'switch' | 'value'>>;
+/** Flags of a command that are no settings, as its help has them, and what each says: `--json` is a switch, `--evidence DIR` has a value. */
+export type CommandFlags = Readonly<Record<string, string>>;
 
 export type Sources = {
   /** Arguments after the command's name. */
@@ -67,7 +67,8 @@ export function loadConfiguration({ argv, environment, readFile, commandFlags = 
 
 function readArguments(argv: readonly string[], commandFlags: CommandFlags, problems: string[]): Arguments {
   const read: Arguments = { settings: new Map(), configFile: undefined, positionals: [], flags: {}, help: false };
-  const known = [...SETTINGS.map(({ flag }) => flag), '--config', '--help', ...Object.keys(commandFlags)];
+  const own = new Map(Object.keys(commandFlags).map((flag) => [flag.split(' ', 1)[0] ?? '', flag.includes(' ') ? 'value' : 'switch']));
+  const known = [...SETTINGS.map(({ flag }) => flag), '--config', '--help', ...own.keys()];
   for (let index = 0; index < argv.length; index += 1) {
     const argument = argv[index] ?? '';
     if (argument === '--') {
@@ -93,11 +94,10 @@ function readArguments(argv: readonly string[], commandFlags: CommandFlags, prob
       return next;
     };
     const setting = SETTINGS.find(({ flag }) => flag === name);
-    const own = Object.hasOwn(commandFlags, name) ? commandFlags[name] : undefined;
     if (name === '--help' || name === '-h') read.help = true;
     else if (name === '--config') read.configFile = value();
-    else if (own === 'switch') read.flags[name] = true;
-    else if (own === 'value') read.flags[name] = value() ?? '';
+    else if (own.get(name) === 'switch') read.flags[name] = true;
+    else if (own.get(name) === 'value') read.flags[name] = value() ?? '';
     else if (setting?.node.type === 'boolean') read.settings.set(setting, inline ?? 'true');
     else if (setting !== undefined) {
       const text = value();

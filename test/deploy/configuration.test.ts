@@ -70,7 +70,7 @@ describe('precedence', () => {
   });
 
   it('leaves positionals and the flags of the command to the command', () => {
-    const loaded = load({ argv: ['a.jsonl', '--json', '--evidence', 'out', '--port=9', '--', '--b.jsonl'], commandFlags: { '--json': 'switch', '--evidence': 'value' } });
+    const loaded = load({ argv: ['a.jsonl', '--json', '--evidence', 'out', '--port=9', '--', '--b.jsonl'], commandFlags: { '--json': '', '--evidence DIR': '' } });
     expect(loaded).toMatchObject({ kind: 'run', positionals: ['a.jsonl', '--b.jsonl'], flags: { '--json': true, '--evidence': 'out' }, config: { port: 9 } });
   });
 
