@@ -23,6 +23,8 @@ export type Sources = {
   /** Returns a file's text, or throws. */
   readFile: (path: string) => string;
   commandFlags?: CommandFlags;
+  /** Of a command, in the place of those of the schema. */
+  defaults?: Readonly<Partial<Pick<Config, 'data'>>>;
 };
 
 export type Loaded =
@@ -34,14 +36,14 @@ type File = { path: string; document: Document.Parsed; lines: LineCounter; value
 export type Origin = (path: Path) => string;
 
 /** Throws PermanentError when any setting is wrong. */
-export function loadConfiguration({ argv, environment, readFile, commandFlags = {} }: Sources): Loaded {
+export function loadConfiguration({ argv, environment, readFile, commandFlags = {}, defaults = {} }: Sources): Loaded {
   const problems: string[] = [];
   const given = readArguments(argv, commandFlags, problems);
   if (given.help) return { kind: 'help' };
 
   const filePath = given.configFile ?? (environment['CULPRIT_CONFIG'] || undefined);
   const file = filePath === undefined ? undefined : readYaml(filePath, readFile, problems);
-  const values = file?.values ?? {};
+  const values: Record<string, unknown> = { ...defaults, ...file?.values };
   const origins = new Map<string, string>();
   for (const setting of SETTINGS) {
     const variable = fromEnvironment(setting, environment);

@@ -40,6 +40,7 @@ async function dispatch(argv: readonly string[]): Promise<number> {
       environment: process.env,
       readFile: (path) => readFileSync(path, 'utf8'),
       commandFlags: command.flags,
+      ...(command.defaults === undefined ? {} : { defaults: command.defaults }),
     });
     if (loaded.kind === 'help') {
       console.log(name === '' ? help() : helpOf(command));

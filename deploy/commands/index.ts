@@ -1,4 +1,4 @@
-import type { CommandFlags } from '../configuration.ts';
+import type { CommandFlags, Sources } from '../configuration.ts';
 import type { Invocation } from '../main.ts';
 
 /** One command of `culprit`. */
@@ -9,6 +9,7 @@ export type Command = {
   readonly flags: CommandFlags;
   /** Whether it is told something that is no flag, such as files. Default: no, and what is there is refused. */
   readonly takesArguments?: true;
+  readonly defaults?: Sources['defaults'];
   /** Exit status where it fails or is used wrongly. Default: 1. */
   readonly failed?: number;
   readonly run: (invocation: Invocation) => Promise<number>;
@@ -24,7 +25,14 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   collector: { usage: 'culprit collector', does: 'takes OTLP and scores, and writes them to Kafka; any number of these may run', flags: {}, run: async (invocation) => (await import('./roles.ts')).runCollector(invocation) },
   analyzer: { usage: 'culprit analyzer', does: 'reads Kafka, writes to a ClickHouse server, and compares versions; any number, up to the partitions', flags: {}, run: async (invocation) => (await import('./roles.ts')).runAnalyzer(invocation) },
   api: { usage: 'culprit api', does: 'pages, API and deliveries over a ClickHouse server; any number', flags: {}, run: async (invocation) => (await import('./roles.ts')).runApi(invocation) },
-  demo: { usage: 'culprit demo', does: 'everything in one process, with sample traffic in which v2 of a prompt breaks refund answers', flags: {}, run: async (invocation) => (await import('./demo.ts')).runDemo(invocation) },
+  demo: {
+    usage: 'culprit demo',
+    does: 'everything in one process, with sample traffic in which v2 of a prompt breaks refund answers; its data lies in ./data-demo, unless --data says otherwise',
+    flags: {},
+    // Sample traffic has no business among the user's own.
+    defaults: { data: 'data-demo' },
+    run: async (invocation) => (await import('./demo.ts')).runDemo(invocation),
+  },
   traffic: {
     usage: 'culprit traffic URL [--key-file FILE]',
     does: 'only the sample traffic of the demo, to a collector that runs elsewhere',
