@@ -16,6 +16,10 @@ export type Invocation = {
 };
 
 export async function main(): Promise<void> {
+  // Whoever reads may have read enough (`culprit replay … | head`): the command goes on to its end all the same, and to its exit status.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+  });
   process.exitCode = await dispatch(process.argv.slice(2));
 }
 

@@ -1,6 +1,8 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { COMMANDS } from '../../deploy/commands/index.ts';
-import { culprit } from '../built.ts';
+import { culprit, SOURCES } from '../built.ts';
 
 /** The list of commands, and what is said to whoever mistypes one. */
 
@@ -17,6 +19,11 @@ describe('the commands', { timeout: 60_000 }, () => {
     expect(asked).toMatchObject({ code: 0, stderr: '', stdout: expect.stringMatching(/^culprit plan --metric NAME[^]*\n {2}--calls-per-session N +a session counts once/) });
     expect(asked.stdout).not.toContain('--kafka');
     expect(helped).toEqual(asked);
+  });
+
+  it('goes on in silence where whoever reads has read enough', async () => {
+    const { stderr } = await promisify(execFile)('sh', ['-c', '"$0" "$1" --help | true', process.execPath, SOURCES]);
+    expect(stderr).toBe('');
   });
 
   it.each([
