@@ -31,9 +31,9 @@ export async function loadPrompt({ name, query, choice, nowMs }) {
   const watched = prompt.comparisons.find((comparison) => comparison.state === 'open') ?? null;
   if (watched === null) return { prompt, windowMs, found: null, metric: null, ...beside };
   const path = `/v1/comparisons/${encodeURIComponent(watched.id)}`;
-  const comparison = await readJson(path);
+  const [comparison, looks] = await Promise.all([readJson(path), readJson(`${path}/looks`)]);
   const metric = choice.metric ?? headlineOf(comparison);
-  const [series, looks] = await Promise.all([readJson(`${path}/series?metric=${encodeURIComponent(metric)}`), readJson(`${path}/looks`)]);
+  const series = await readJson(`${path}/series?metric=${encodeURIComponent(metric)}`);
   return { prompt, windowMs, found: { comparison, series, looks }, metric, ...beside };
 }
 
