@@ -1,14 +1,13 @@
 import { createRoute, z, type OpenAPIHono } from '@hono/zod-openapi';
-import { armsOf, differenceOf, type Effect as Found } from '../analyzer/statistics/effect.ts';
-import { quantileRatioOf } from '../analyzer/statistics/quantile-ratio.ts';
+import { effectsOf, type ShownEffect } from '../analyzer/statistics/shown-effects.ts';
 import { referenceOfCells } from '../analyzer/statistics/reference.ts';
-import type { Cells, Metric } from '../analyzer/statistics/types.ts';
-import { Effect } from '../schemas/alert.ts';
+import type { Cells } from '../analyzer/statistics/types.ts';
 import { callMetrics, modelOf } from '../schemas/call-metrics.ts';
 import type { ApiDeps } from './app.ts';
 import { readHours, RolledUp } from './hours.ts';
 import { readCells, type Arms } from './cells.ts';
 import { measureCalls, measureScores, MetricSummary, stepFor, type Selection } from './metrics.ts';
+import { MetricEffect } from './results.ts';
 import { NameText, TimeMs, windowOf } from './parameters.ts';
 import { ProblemError, problemResponses } from './problem.ts';
 
@@ -33,7 +32,7 @@ const Answer = z
     a: MetricSummary.nullable().openapi({ description: 'by itself, over all its calls; null: none' }),
     b: MetricSummary.nullable(),
     units: z.object({ a: z.number().int(), b: z.number().int() }).openapi({ description: 'sessions, or traces, each counted once within an hour and a stratum, by its first call of one version and model there' }),
-    effects: z.array(Effect).openapi({ description: 'b against a within strata; empty: no stratum has both' }),
+    effects: z.array(MetricEffect).openapi({ description: 'b against a within strata; empty: no stratum has both' }),
     strata: z.object({ window_seconds: z.number().int().nullable().openapi({ description: 'length of a stratum; null: time is not held' }), both: z.number().int(), all: z.number().int(), compared_share: z.number().nullable() }).openapi({ description: '`compared_share`: of the units, how many stand in strata that have both' }),
     caveats: z.array(z.string()),
     rolled_up: RolledUp,
@@ -124,12 +123,6 @@ function periodOf(name: 'a' | 'b', text: string): { from_s: number; to_s: number
 const sum = (counts: readonly number[]): number => counts.reduce((total, count) => total + count, 0);
 const unitsOf = (strata: readonly Cells[]): { a: number; b: number } => ({ a: strata.reduce((total, { a }) => total + sum(a), 0), b: strata.reduce((total, { b }) => total + sum(b), 0) });
 
-function effectsOf(metric: Metric, strata: readonly Cells[]): Found[] {
-  if (armsOf(metric, strata).baseline.value === null) return [];
-  const found = metric.kind === 'distribution' ? (['ratio_p50', 'ratio_p95', 'ratio_p99'] as const).map((kind) => quantileRatioOf(metric, strata, kind)) : [differenceOf(metric, strata)];
-  return found.filter((effect) => effect !== null);
-}
-
 type Said = { factor: z.infer<typeof Factor>; metric: string; units: { a: number; b: number }; compared: { a: number; b: number } };
 
 function caveatsOf({ factor, metric, units, compared }: Said): string[] {
@@ -142,7 +135,7 @@ function caveatsOf({ factor, metric, units, compared }: Said): string[] {
   ];
 }
 
-function saysOf(effect: Found | undefined, { a, b, metric, units }: { a: string; b: string; metric: string; units: { a: number; b: number } }): string {
+function saysOf(effect: ShownEffect | undefined, { a, b, metric, units }: { a: string; b: string; metric: string; units: { a: number; b: number } }): string {
   if (units.a === 0 || units.b === 0) return `Nothing of ${units.a === 0 ? a : b} was measured here.`;
   if (effect === undefined) return `${a} and ${b} never had calls of the same kind at the same time, so nothing is compared; each by itself is shown.`;
   const { kind, low, high } = effect;

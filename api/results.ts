@@ -1,8 +1,7 @@
 import { z } from '@hono/zod-openapi';
-import { armsOf, betStrata, differenceOf, worseningOf } from '../analyzer/statistics/effect.ts';
-import { quantileOf } from '../analyzer/statistics/headline-effect.ts';
+import { armsOf, betStrata, worseningOf } from '../analyzer/statistics/effect.ts';
+import { effectsOf, quantileOf } from '../analyzer/statistics/shown-effects.ts';
 import { proofCurve, wealthOf } from '../analyzer/statistics/not-worse.ts';
-import { quantileRatioOf } from '../analyzer/statistics/quantile-ratio.ts';
 import type { Stratum } from '../analyzer/statistics/types.ts';
 import { slicesOf } from '../analyzer/statistics/slices.ts';
 import { Effect, Slice } from '../schemas/alert.ts';
@@ -21,6 +20,9 @@ const Arm = z.object({
   p95: z.number().nullable().openapi({ description: 'of distributions, to the width of a bin (9 %)' }),
 });
 
+/** Beside what can head an alert. */
+export const MetricEffect = Effect.extend({ kind: z.enum([...Effect.shape.kind.options, 'odds_ratio']) }).openapi('MetricEffect', { description: 'Candidate against baseline, as in an alert. odds_ratio: of rates; where units are sessions an exponential tilt of their mean outcomes.' });
+
 export const MetricResult = z
   .object({
     name: z.string(),
@@ -36,7 +38,7 @@ export const MetricResult = z
     tolerated: z.number().openapi({ description: 'the tolerance in the units of the first effect: a difference of rates or scores, a ratio of p95' }),
     baseline: Arm,
     candidate: Arm,
-    effects: z.array(Effect),
+    effects: z.array(MetricEffect).openapi({ description: 'of rates the difference and the odds ratio, of scores the difference, of distributions the ratios of p50, p95 and p99' }),
     slices: z.array(Slice).openapi({ description: 'by model, operation, and each attribute that strata are kept apart by, of which there are two values or more; worst first' }),
     strata: z.number().int(),
     forecast: Forecast.nullable(),
@@ -139,11 +141,6 @@ function toleratedOf(metric: MetricSettings): number {
     case 'distribution':
       return 2 ** (1 / 8);
   }
-}
-
-function effectsOf(metric: MetricSettings, bets: readonly Stratum[]): Effect[] {
-  const found = metric.kind === 'distribution' ? (['ratio_p50', 'ratio_p95', 'ratio_p99'] as const).map((kind) => quantileRatioOf(metric, bets, kind)) : [differenceOf(metric, bets)];
-  return found.filter((effect) => effect !== null);
 }
 
 function quantiledArms(metric: MetricSettings, bets: readonly Stratum[]): { baseline: z.infer<typeof Arm>; candidate: z.infer<typeof Arm> } {

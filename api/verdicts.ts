@@ -1,11 +1,10 @@
 import { createRoute, z, type OpenAPIHono } from '@hono/zod-openapi';
-import { Effect } from '../schemas/alert.ts';
 import type { ApiDeps } from './app.ts';
 import { findComparisons, verdictOf, type Comparison, type Found } from './comparisons.ts';
 import { Forecast, saysForecast } from './forecasts.ts';
 import { NameText } from './parameters.ts';
 import { problemResponses } from './problem.ts';
-import type { MetricResult, ReadResults } from './results.ts';
+import { MetricEffect, type MetricResult, type ReadResults } from './results.ts';
 import { misfitOf, type Tolerances } from './tolerances.ts';
 import { Verdict } from './verdict.ts';
 
@@ -15,7 +14,7 @@ const Answer = z
     reason: z.string(),
     e_value: z.number().nullable(),
     threshold: z.number().nullable(),
-    effect: Effect.nullable().openapi({ description: 'of the metric that was asked for, else of the one with the most evidence' }),
+    effect: MetricEffect.nullable().openapi({ description: 'of the metric that was asked for, else of the one with the most evidence' }),
     metric: z.string().nullable(),
     baseline: z.string().nullable(),
     candidate: z.string(),

@@ -53,8 +53,6 @@ export type CollectorCounters = {
 export type Collector = {
   readonly app: Hono<CollectorEnvironment>;
   counters(): CollectorCounters;
-  /** See stamps.ts: the smallest arrival stamp among requests that are appended and not finished. */
-  oldestInFlightStamp(): number | null;
   /** See stamps.ts: slots of the arrival clock that end at or before it may close. */
   watermark(): number;
   /** Requests being received or appended, and the bytes of their bodies. */
@@ -171,7 +169,6 @@ export function createCollector(deps: CollectorDependencies, overrides: Partial<
   return {
     app,
     counters: () => ({ accepted_requests: acceptedRequests, ignored_requests: ignoredRequests, refused: [...refused.values()].map((counter) => ({ ...counter })) }),
-    oldestInFlightStamp: stamps.oldest,
     watermark: stamps.watermark,
     load: admission.load,
   };

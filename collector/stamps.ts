@@ -12,8 +12,6 @@ export type Stamps = {
   take(): Stamp;
   /** The request is durable, or was refused. */
   finish(stamp: Stamp): void;
-  /** The smallest stamp of the requests in flight; null when there is none, and then later stamps are >= now. */
-  oldest(): number | null;
   /** Every request stamped below it is finished, and none will be stamped below it from now on. */
   watermark(): number;
 };
@@ -28,13 +26,6 @@ export function createStamps(clock: Clock): Stamps {
     return latest_ms;
   }
 
-  function oldest(): number | null {
-    const [first] = inFlight;
-    if (first !== undefined) return first.received_ms;
-    now();
-    return null;
-  }
-
   return {
     take() {
       const stamp = { received_ms: now() };
@@ -44,7 +35,9 @@ export function createStamps(clock: Clock): Stamps {
     finish(stamp) {
       inFlight.delete(stamp);
     },
-    oldest,
-    watermark: () => oldest() ?? latest_ms,
+    watermark() {
+      const [oldest] = inFlight;
+      return oldest?.received_ms ?? now();
+    },
   };
 }

@@ -13,8 +13,8 @@ import { expectedAt, keysAt, nearest, SETTINGS, valueOf, type Path, type Setting
  * what was wrong with it, and the fix. Values of secrets, and of URLs (people put tokens into them), are never repeated.
  */
 
-/** Flags of a command that are no settings: `--json` (switch), `--evidence DIR` (value). */
-export type CommandFlags = Readonly<Record<string, 'switch' | 'value'>>;
+/** Flags of a command that are no settings, as its help has them, and what each says: `--json` is a switch, `--evidence DIR` has a value. */
+export type CommandFlags = Readonly<Record<string, string>>;
 
 export type Sources = {
   /** Arguments after the command's name. */
@@ -23,6 +23,8 @@ export type Sources = {
   /** Returns a file's text, or throws. */
   readFile: (path: string) => string;
   commandFlags?: CommandFlags;
+  /** Of a command, in the place of those of the schema. */
+  defaults?: Readonly<Partial<Pick<Config, 'data'>>>;
 };
 
 export type Loaded =
@@ -34,14 +36,14 @@ type File = { path: string; document: Document.Parsed; lines: LineCounter; value
 export type Origin = (path: Path) => string;
 
 /** Throws PermanentError when any setting is wrong. */
-export function loadConfiguration({ argv, environment, readFile, commandFlags = {} }: Sources): Loaded {
+export function loadConfiguration({ argv, environment, readFile, commandFlags = {}, defaults = {} }: Sources): Loaded {
   const problems: string[] = [];
   const given = readArguments(argv, commandFlags, problems);
   if (given.help) return { kind: 'help' };
 
   const filePath = given.configFile ?? (environment['CULPRIT_CONFIG'] || undefined);
   const file = filePath === undefined ? undefined : readYaml(filePath, readFile, problems);
-  const values = file?.values ?? {};
+  const values: Record<string, unknown> = { ...defaults, ...file?.values };
   const origins = new Map<string, string>();
   for (const setting of SETTINGS) {
     const variable = fromEnvironment(setting, environment);
@@ -67,7 +69,8 @@ export function loadConfiguration({ argv, environment, readFile, commandFlags = 
 
 function readArguments(argv: readonly string[], commandFlags: CommandFlags, problems: string[]): Arguments {
   const read: Arguments = { settings: new Map(), configFile: undefined, positionals: [], flags: {}, help: false };
-  const known = [...SETTINGS.map(({ flag }) => flag), '--config', '--help', ...Object.keys(commandFlags)];
+  const own = new Map(Object.keys(commandFlags).map((flag) => [flag.split(' ', 1)[0] ?? '', flag.includes(' ') ? 'value' : 'switch']));
+  const known = [...SETTINGS.map(({ flag }) => flag), '--config', '--help', ...own.keys()];
   for (let index = 0; index < argv.length; index += 1) {
     const argument = argv[index] ?? '';
     if (argument === '--') {
@@ -93,11 +96,10 @@ function readArguments(argv: readonly string[], commandFlags: CommandFlags, prob
       return next;
     };
     const setting = SETTINGS.find(({ flag }) => flag === name);
-    const own = Object.hasOwn(commandFlags, name) ? commandFlags[name] : undefined;
     if (name === '--help' || name === '-h') read.help = true;
     else if (name === '--config') read.configFile = value();
-    else if (own === 'switch') read.flags[name] = true;
-    else if (own === 'value') read.flags[name] = value() ?? '';
+    else if (own.get(name) === 'switch') read.flags[name] = true;
+    else if (own.get(name) === 'value') read.flags[name] = value() ?? '';
     else if (setting?.node.type === 'boolean') read.settings.set(setting, inline ?? 'true');
     else if (setting !== undefined) {
       const text = value();

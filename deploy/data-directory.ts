@@ -55,7 +55,7 @@ function prepare(directory: string): void {
     createWithParents(resolve(directory));
   } catch (error) {
     const why = codeOf(error) === 'ENOTDIR' ? 'there is a file in its path' : explain(error);
-    throw new PermanentError(`the data directory ${directory} cannot be created: ${why}`, { cause: error });
+    throw new PermanentError(`the data directory ${directory} cannot be created: ${why}; give another one (--data)`, { cause: error });
   }
   try {
     accessSync(directory, constants.R_OK | constants.W_OK | constants.X_OK);
@@ -64,7 +64,7 @@ function prepare(directory: string): void {
     closeSync(openSync(probe, 'w'));
     unlinkSync(probe);
   } catch (error) {
-    throw new PermanentError(`the data directory ${directory} cannot be written: ${explain(error)}`, { cause: error });
+    throw new PermanentError(`the data directory ${directory} cannot be written: ${explain(error)}; mend that, or give another one (--data)`, { cause: error });
   }
 }
 

@@ -3,6 +3,7 @@ import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { inject, vi } from 'vitest';
+import { ended, launch, type Ended, type Surroundings } from './program.ts';
 
 /**
  * The program as `npm run build` makes it, once for all files of a run, by the first that needs it: a process that is started from it takes half
@@ -14,6 +15,11 @@ export const SOURCES = join(ROOT, 'deploy/bin.cjs');
 /** The build, with `node_modules` beside it. */
 export const BUILT = await buildOnce(inject('buildDirectory'));
 export const BINARY = join(BUILT, 'deploy/bin.cjs');
+
+/** Runs a command of the build to its end. @param given.env beside that of this process. */
+export function culprit(args: readonly string[], { env, ...given }: Surroundings = {}): Promise<Ended> {
+  return ended(launch([BINARY, ...args], { ...given, env: { ...process.env, ...env } }));
+}
 
 async function buildOnce(directory: string): Promise<string> {
   const [built, done] = [join(directory, 'culprit'), join(directory, 'done')];

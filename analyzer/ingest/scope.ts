@@ -1,5 +1,6 @@
 import type { Score } from '../../schemas/score.ts';
 import type { Store } from '../../schemas/store.ts';
+import { groupBy } from '../statistics/group-by.ts';
 import { isBelow } from './ancestry.ts';
 import { scoreKey, spanKey, type SpanIdentity } from './identity.ts';
 import type { Inferences } from './inferences.ts';
@@ -59,11 +60,11 @@ export function createScopes(
   /** A span that was named without its trace: that of the stored span of this id. Several: nobody can say which. */
   const withTraces = async (due: readonly DueScore[]): Promise<DueScore[]> => {
     const spans = due.flatMap(({ score }) => (score.trace_id === null && score.span_id !== null ? [score.span_id] : []));
-    const traces = grouped(await selectTracesOfSpans(store, spans), ({ project, span_id }) => `${project}/${span_id}`);
+    const traces = groupBy(await selectTracesOfSpans(store, spans), ({ project, span_id }) => `${project}/${span_id}`);
     return due.map((waiting) => {
       const { score } = waiting;
       if (score.trace_id !== null || score.span_id === null) return waiting;
-      const [only, ...others] = traces(`${score.project}/${score.span_id}`);
+      const [only, ...others] = traces.get(`${score.project}/${score.span_id}`) ?? [];
       return only === undefined || others.length > 0 ? waiting : { ...waiting, score: { ...score, trace_id: only.trace_id } };
     });
   };
@@ -78,13 +79,13 @@ export function createScopes(
         if (score.trace_id === null && score.target_session_id !== null) sessions.add(score.target_session_id);
         if (score.trace_id !== null && (young(deadlineMs) || join.ofTrace(score).length === 0)) traces.add(score.trace_id);
       }
-      const ofTrace = grouped([...(await selectCallFacts(store, 'trace_id', [...traces])), ...completed], ({ call }) => `${call.project}/${call.trace_id}`);
-      const ofSession = grouped([...(await selectCallFacts(store, 'session_id', [...sessions])), ...completed], ({ call }) => `${call.project}/${call.session_id}`);
+      const ofTrace = groupBy([...(await selectCallFacts(store, 'trace_id', [...traces])), ...completed], ({ call }) => `${call.project}/${call.trace_id}`);
+      const ofSession = groupBy([...(await selectCallFacts(store, 'session_id', [...sessions])), ...completed], ({ call }) => `${call.project}/${call.session_id}`);
 
       const scoped = scores.map((waiting) => {
         const { score } = waiting;
-        if (score.trace_id !== null) return { waiting, found: [...ofTrace(`${score.project}/${score.trace_id}`), ...join.ofTrace(score)] };
-        return { waiting, found: score.target_session_id === null ? [] : ofSession(`${score.project}/${score.target_session_id}`) };
+        if (score.trace_id !== null) return { waiting, found: [...(ofTrace.get(`${score.project}/${score.trace_id}`) ?? []), ...join.ofTrace(score)] };
+        return { waiting, found: score.target_session_id === null ? [] : (ofSession.get(`${score.project}/${score.target_session_id}`) ?? []) };
       });
       await recallAncestors(scoped.flatMap(({ waiting: { score }, found }) => (score.span_id === null ? [] : found.map(({ call }) => ({ call, span_id: score.span_id ?? '' })))));
       const within = scoped.map(({ waiting, found }) => {
@@ -107,10 +108,10 @@ export function createScopes(
   /** For spans and traces without a call of their own: the calls that count for the inferences which they do have, in other traces or beside them. By `scoreKey`. */
   async function elsewhere(scores: readonly Score[]): Promise<Map<string, readonly RememberedCall[]>> {
     const duplicates = await selectDuplicates(store, [...new Set(scores.flatMap(({ trace_id, span_id }) => (span_id === null ? (trace_id ?? []) : [])))]);
-    const ofTrace = grouped(duplicates, ({ project, trace_id }) => `${project}/${trace_id}`);
+    const ofTrace = groupBy(duplicates, ({ project, trace_id }) => `${project}/${trace_id}`);
     const spansOf = ({ project, trace_id, span_id }: Score): readonly SpanIdentity[] => {
       if (trace_id === null) return [];
-      return span_id === null ? ofTrace(`${project}/${trace_id}`) : [{ project, trace_id, span_id }];
+      return span_id === null ? (ofTrace.get(`${project}/${trace_id}`) ?? []) : [{ project, trace_id, span_id }];
     };
     const named = scores.map((score) => ({ key: scoreKey(score), spans: spansOf(score) }));
     await inferences.recallTraces(named.flatMap(({ spans }) => spans.filter((span) => (inferences.standInsFor(spanKey(span)) ?? []).length === 0)));
@@ -123,14 +124,4 @@ export function createScopes(
   async function recallAncestors(pairs: readonly { readonly call: CallFacts; readonly span_id: string }[]): Promise<void> {
     await inferences.recallTraces(pairs.filter(({ call, span_id }) => isBelow(call, span_id, inferences.at) === 'unknown').map(({ call }) => call));
   }
-}
-
-function grouped<Item>(items: readonly Item[], keyOf: (item: Item) => string): (key: string) => readonly Item[] {
-  const groups = new Map<string, Item[]>();
-  for (const item of items) {
-    const group = groups.get(keyOf(item));
-    if (group === undefined) groups.set(keyOf(item), [item]);
-    else group.push(item);
-  }
-  return (key) => groups.get(key) ?? [];
 }

@@ -9,7 +9,7 @@ import type { Example } from './observations.ts';
 import { slotStartMs } from '../slots.ts';
 import { betStrata, worseningOf, type Effect } from '../statistics/effect.ts';
 import { CONTROLS_MOVED } from '../statistics/evidence.ts';
-import { effectOf } from '../statistics/headline-effect.ts';
+import { effectOf } from '../statistics/shown-effects.ts';
 import { onsetOf } from '../statistics/onset.ts';
 import { slicesOf } from '../statistics/slices.ts';
 import { quantileNameOf, summaryOf } from './summary.ts';

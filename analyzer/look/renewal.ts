@@ -4,7 +4,7 @@ import { nameOf, onsetMsOf, toldSlices } from './alerting.ts';
 import type { ComparisonIdentity, Evidence } from './comparison.ts';
 import { quantileNameOf, summaryOf } from './summary.ts';
 import { betStrata } from '../statistics/effect.ts';
-import { effectOf } from '../statistics/headline-effect.ts';
+import { effectOf } from '../statistics/shown-effects.ts';
 
 /** The candidate's units must have grown by this much: the interval is then narrower by a third, and an alert is renewed about ten times at most. */
 const GROWTH = 2;

@@ -15,7 +15,7 @@
  */
 import { betStrata, worseningOf } from './effect.ts';
 import { advance, CONTROLS_MOVED, controlsOf, createEvidence, evidenceOf } from './evidence.ts';
-import { effectOf, type Measured } from './headline-effect.ts';
+import { effectOf, type Measured } from './shown-effects.ts';
 import type { MetricBet, Settings, Stratum } from './types.ts';
 import { groupBy } from './group-by.ts';
 

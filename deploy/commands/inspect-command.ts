@@ -95,8 +95,7 @@ function createOutput(): { write(text: string): Promise<void> } {
   let isGone = false;
   let goOn = (): void => {};
   process.stdout.on('drain', () => goOn());
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
+  process.stdout.on('error', () => {
     isGone = true;
     goOn();
   });

@@ -138,6 +138,10 @@ describe('comparisons', () => {
     const difference = errors.effects.find((effect: Json) => effect.kind === 'difference');
     expect(difference.low).toBeGreaterThan(0);
     expect(difference.high).toBeGreaterThan(difference.estimate);
+    const odds = errors.effects.find((effect: Json) => effect.kind === 'odds_ratio');
+    const oddsOf = ({ value }: Json) => value / (1 - value);
+    expect(odds.estimate / (oddsOf(errors.candidate) / oddsOf(errors.baseline))).toBeCloseTo(1, 0);
+    expect([odds.low > 2, odds.low < odds.estimate, odds.estimate < odds.high]).toEqual([true, true, true]);
     expect(one.results.find((result: Json) => result.name === 'latency').effects.map((effect: Json) => effect.kind)).toContain('ratio_p95');
   });
 

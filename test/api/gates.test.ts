@@ -1,13 +1,12 @@
-import { readFileSync } from 'node:fs';
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { serve } from '@hono/node-server';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parseAllDocuments } from 'yaml';
 import { z } from 'zod';
-import { BINARY } from '../built.ts';
+import { culprit } from '../built.ts';
 import { openApi, type TestApi } from './server.ts';
 import { randomFrom, seedRollout } from './traffic.ts';
 
@@ -71,21 +70,14 @@ describe('/metrics', () => {
 });
 
 describe('culprit verdict', () => {
-  const run = async (...args: string[]): Promise<{ status: number | null; output: string }> => {
-    const child = spawn(process.execPath, [BINARY, 'verdict', '--server', url, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
-    let output = '';
-    child.stdout.on('data', (chunk) => (output += String(chunk)));
-    child.stderr.on('data', (chunk) => (output += String(chunk)));
-    await once(child, 'close');
-    return { status: child.exitCode, output };
-  };
+  const run = (...args: string[]) => culprit(['verdict', '--server', url, ...args]);
 
   it('says by its exit status what is known', { timeout: 60_000 }, async () => {
-    expect(await run('--prompt', 'refund-agent', '--candidate', 'v2', '--wait', '5m')).toMatchObject({ status: 1, output: expect.stringContaining('regressed: evidence against') });
+    expect(await run('--prompt', 'refund-agent', '--candidate', 'v2', '--wait', '5m')).toMatchObject({ code: 1, output: expect.stringContaining('regressed: evidence against') });
     const json = await run('--prompt', 'refund-agent', '--candidate', 'v2', '--json');
-    expect([json.status, JSON.parse(json.output)]).toMatchObject([1, { verdict: 'regressed', threshold: 100 }]);
-    expect((await run('--prompt', 'a "quoted"\nname', '--candidate', 'v2', '--metric', 'error_rate')).status).toBe(2);
-    expect((await run('--prompt', 'refund-agent', '--candidate', 'v9')).status).toBe(3);
+    expect([json.code, JSON.parse(json.output)]).toMatchObject([1, { verdict: 'regressed', threshold: 100 }]);
+    expect((await run('--prompt', 'a "quoted"\nname', '--candidate', 'v2', '--metric', 'error_rate')).code).toBe(2);
+    expect((await run('--prompt', 'refund-agent', '--candidate', 'v9')).code).toBe(3);
   });
 
   it('says of a rollout whether it may go on', { timeout: 60_000 }, async () => {
@@ -94,18 +86,18 @@ describe('culprit verdict', () => {
       return z.object({ id: z.string() }).parse(await response.json()).id;
     };
     const worse = await declared('refund-agent', [{ share_percent: 10 }]);
-    expect(await run('--rollout', worse, '--wait', '5m')).toMatchObject({ status: 1, output: expect.stringContaining('back: evidence against') });
-    expect(await run('--rollout', await declared('a "quoted"\nname', [{ share_percent: 10 }]))).toMatchObject({ status: 2, output: expect.stringContaining('hold: ') });
+    expect(await run('--rollout', worse, '--wait', '5m')).toMatchObject({ code: 1, output: expect.stringContaining('back: evidence against') });
+    expect(await run('--rollout', await declared('a "quoted"\nname', [{ share_percent: 10 }]))).toMatchObject({ code: 2, output: expect.stringContaining('hold: ') });
     await fetch(`${url}/v1/rollouts/${worse}/end`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{"outcome":"aborted"}' });
-    expect(await run('--rollout', worse, '--wait', '5m')).toMatchObject({ status: 2, output: expect.stringContaining('has ended') });
-    expect(await run('--rollout', 'rol_none')).toMatchObject({ status: 2, output: expect.stringContaining('There is no rollout') });
-    expect(await run('--rollout', worse, '--prompt', 'p')).toMatchObject({ status: 2, output: expect.stringContaining('leave --prompt out') });
+    expect(await run('--rollout', worse, '--wait', '5m')).toMatchObject({ code: 2, output: expect.stringContaining('has ended') });
+    expect(await run('--rollout', 'rol_none')).toMatchObject({ code: 2, output: expect.stringContaining('There is no rollout') });
+    expect(await run('--rollout', worse, '--prompt', 'p')).toMatchObject({ code: 2, output: expect.stringContaining('leave --prompt out') });
   });
 
   it('never takes its own trouble for a verdict', { timeout: 60_000 }, async () => {
-    expect(await run('--prompt', 'refund-agent')).toMatchObject({ status: 2, output: expect.stringContaining('--candidate') });
-    expect(await run('--prompt', 'p', '--candidate', 'c', '--wait', 'long')).toMatchObject({ status: 2, output: expect.stringContaining('like 30m') });
-    expect(await run('--prompt', 'p', '--candidate', 'c', '--server', 'http://127.0.0.1:1')).toMatchObject({ status: 2, output: expect.stringContaining('cannot be reached') });
+    expect(await run('--prompt', 'refund-agent')).toMatchObject({ code: 2, output: expect.stringContaining('--candidate') });
+    expect(await run('--prompt', 'p', '--candidate', 'c', '--wait', 'long')).toMatchObject({ code: 2, output: expect.stringContaining('like 30m') });
+    expect(await run('--prompt', 'p', '--candidate', 'c', '--server', 'http://127.0.0.1:1')).toMatchObject({ code: 2, output: expect.stringContaining('cannot be reached') });
   });
 });
 

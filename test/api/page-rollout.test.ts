@@ -22,6 +22,8 @@ describe('the page of a prompt with a rollout', { timeout: 60_000 }, () => {
     const random = randomFrom(7);
     for (const [prompt, callsPerMinute] of [['proved', 60], ['waiting', 10], ['nobodys', 10], ['steered', 4]] as const) await seedRollout(api.store, { ...harmlessRollout(nowMs, callsPerMinute), prompt }, twoHoursTo(nowMs), random);
     await seedRollout(api.store, worseRollout(nowMs), twoHoursTo(nowMs), random);
+    const harmless = harmlessRollout(nowMs, 20);
+    await seedRollout(api.store, { ...harmless, prompt: 'friendlier', candidate: { ...harmless.candidate, quality: 0.5 } }, twoHoursTo(nowMs), random);
     const steps = [{ name: 'canary', share_percent: 10 }, { share_percent: 50, minimum_s: 1200 }, { name: hostile, share_percent: 100 }];
     api.clock.nowMs = nowMs - 60 * MINUTE_MS;
     const declared = await Promise.all([
@@ -89,6 +91,12 @@ describe('the page of a prompt with a rollout', { timeout: 60_000 }, () => {
     expect(await textOf(page, '.rollout .notice')).toMatch(/^Another share than declared\. v2 gets (9|1\d)(\.\d+)? %, not the 50 % that were declared\.$/);
     await page.click('.rollout >> text=The alert');
     await page.waitForURL('**/alerts/*');
+  });
+
+  test('draws the metric that got worse, and errors where none did', async () => {
+    const chart = (page: Page) => page.locator('.watching figure.chart svg[role=img]').first();
+    await expect.poll(async () => chart(await open('/prompts/friendlier')).getAttribute('aria-label'), { timeout: 20_000 }).toMatch(/^quality over time/);
+    await expect.poll(async () => chart(await open('/prompts/proved')).getAttribute('aria-label'), { timeout: 20_000 }).toMatch(/^Error rate over time/);
   });
 
   test('shows one that nobody declared, and says that it is recognised', async () => {

@@ -1,4 +1,4 @@
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { serve } from '@hono/node-server';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { BINARY } from '../built.ts';
+import { culprit } from '../built.ts';
 import { promptOfFile } from '../../schemas/registry.ts';
 import { openApi, type TestApi } from './server.ts';
 import { randomFrom, seedRollout } from './traffic.ts';
@@ -78,14 +78,7 @@ describe('versions', () => {
 
 describe('culprit versions push', () => {
   const git = (...args: string[]): string => execFileSync('git', ['-C', repository, '-c', 'user.name=Mira', '-c', 'user.email=mira@shop.example', '-c', 'commit.gpgsign=false', ...args], { encoding: 'utf8' });
-  const push = async (...args: string[]): Promise<{ status: number | null; output: string }> => {
-    const child = spawn(process.execPath, [BINARY, 'versions', 'push', '--server', url, ...args], { cwd: repository, stdio: ['ignore', 'pipe', 'pipe'] });
-    let output = '';
-    child.stdout.on('data', (chunk) => (output += String(chunk)));
-    child.stderr.on('data', (chunk) => (output += String(chunk)));
-    await once(child, 'close');
-    return { status: child.exitCode, output };
-  };
+  const push = (...args: string[]) => culprit(['versions', 'push', '--server', url, ...args], { cwd: repository });
 
   it('tells commit, author, owner and what changed', { timeout: 60_000 }, async () => {
     git('init', '-q', '-b', 'main');
@@ -97,12 +90,12 @@ describe('culprit versions push', () => {
     git('add', '.');
     git('commit', '-qm', 'first prompts');
     const first = git('rev-parse', 'HEAD').trim();
-    expect(await push('--files', 'prompts/{prompt}.md')).toMatchObject({ status: 0, output: expect.stringContaining('2 told, 2 of them news') });
+    expect(await push('--files', 'prompts/{prompt}.md')).toMatchObject({ code: 0, output: expect.stringContaining('2 told, 2 of them news') });
 
     writeFileSync(join(repository, 'prompts/refund.md'), 'Be brief and friendly.\n');
     git('commit', '-qam', 'friendlier tone (#812)');
     const second = git('rev-parse', 'HEAD').trim();
-    expect(await push('--files', 'prompts/{prompt}.md', '--prompt', 'refund', '--version', 'v2')).toMatchObject({ status: 0, output: expect.stringContaining('refund v2: friendlier tone (#812) (Mira, owned by @shop/prompts)') });
+    expect(await push('--files', 'prompts/{prompt}.md', '--prompt', 'refund', '--version', 'v2')).toMatchObject({ code: 0, output: expect.stringContaining('refund v2: friendlier tone (#812) (Mira, owned by @shop/prompts)') });
 
     const [v2, v1] = await listed('refund');
     expect(v1).toMatchObject({ version: first.slice(0, 12), facts: { commit: first, owner: '@shop/prompts' } });
@@ -114,8 +107,8 @@ describe('culprit versions push', () => {
   });
 
   it('says what is missing', { timeout: 60_000 }, async () => {
-    expect(await push('--files', 'nothing/{prompt}.md')).toMatchObject({ status: 1, output: expect.stringContaining('no file under version control fits') });
-    expect(await push('--version', 'v2')).toMatchObject({ status: 1, output: expect.stringContaining('--prompt') });
+    expect(await push('--files', 'nothing/{prompt}.md')).toMatchObject({ code: 1, output: expect.stringContaining('no file under version control fits') });
+    expect(await push('--version', 'v2')).toMatchObject({ code: 1, output: expect.stringContaining('--prompt') });
   });
 });
 

@@ -1,26 +1,12 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import { BINARY } from '../built.ts';
+import { culprit } from '../built.ts';
 import { freePort } from '../ports.ts';
-import { createServers, runToEnd } from './server-process.ts';
+import { createServers } from './server-process.ts';
 
 const servers = createServers();
 afterEach(() => servers.end());
-
-
-/** Runs a command to its end; standard output and error apart. */
-async function culprit(args: readonly string[], { input = '', env = {} }: { input?: string; env?: Record<string, string> } = {}): Promise<{ code: unknown; out: string; said: string }> {
-  const child = spawn(process.execPath, [BINARY, ...args], { env: { ...process.env, ...env } });
-  let [out, said] = ['', ''];
-  child.stdout.on('data', (chunk) => (out += String(chunk)));
-  child.stderr.on('data', (chunk) => (said += String(chunk)));
-  child.stdin.end(input);
-  const [code] = (await once(child, 'close')) as [unknown];
-  return { code, out: out.trim(), said };
-}
 
 const me = async (url: string, key: string) => {
   const answer = await fetch(`${url}/v1/me`, { headers: { authorization: `Bearer ${key}` } });
@@ -30,40 +16,40 @@ const me = async (url: string, key: string) => {
 describe('culprit keys and users', { timeout: 240_000 }, () => {
   it('bring a fresh server to the network: refused without a key, which is made in the stopped directory; then through the running one', async () => {
     const data = await servers.directory();
-    const refused = await runToEnd(['--data', data, '--host', '0.0.0.0', '--port', '0']);
+    const refused = await culprit(['--data', data, '--host', '0.0.0.0', '--port', '0']);
     expect(refused.code).toBe(1);
     expect(refused.output).toContain('culprit keys create --data');
     expect(refused.output.trim().split('\n')).toHaveLength(1);
 
     const first = await culprit(['keys', 'create', '--data', data, '--name', 'root', '--scopes', 'admin']);
-    expect([first.code, first.out]).toEqual([0, expect.stringMatching(/^clp_[\w-]{43}$/)]);
-    expect(first.said).toContain('shown this once');
+    expect([first.code, first.stdout.trim()]).toEqual([0, expect.stringMatching(/^clp_[\w-]{43}$/)]);
+    expect(first.stderr).toContain('shown this once');
 
     const port = await freePort();
     const server = await servers.start(data, ['--host', '0.0.0.0', '--port', String(port), '--log-level', 'warn']);
     const url = `http://127.0.0.1:${port}`;
     expect(server.output()).toContain('Culprit is running');
-    expect(await me(url, first.out)).toMatchObject({ status: 200, body: { name: 'root', scopes: ['admin'] } });
+    expect(await me(url, first.stdout.trim())).toMatchObject({ status: 200, body: { name: 'root', scopes: ['admin'] } });
 
     // The directory is locked now: the same command goes to the server that holds it, which wants a key.
     const at = ['--data', data, '--host', '0.0.0.0', '--port', String(port)];
     const nobody = await culprit(['keys', 'list', ...at]);
-    expect([nobody.code, nobody.said]).toEqual([1, expect.stringContaining('CULPRIT_API_KEY')]);
-    const env = { CULPRIT_API_KEY: first.out };
+    expect([nobody.code, nobody.stderr]).toEqual([1, expect.stringContaining('CULPRIT_API_KEY')]);
+    const env = { CULPRIT_API_KEY: first.stdout.trim() };
     const second = await culprit(['keys', 'create', ...at, '--name', 'sdk of the shop', '--project', 'shop', '--scopes', 'ingest, read', '--expires-days', '30'], { env });
-    expect(await me(url, second.out)).toMatchObject({ status: 200, body: { project: 'shop', scopes: ['ingest', 'read'] } });
-    const id = /key_\w+/.exec(second.said)?.[0] ?? '';
+    expect(await me(url, second.stdout.trim())).toMatchObject({ status: 200, body: { project: 'shop', scopes: ['ingest', 'read'] } });
+    const id = /key_\w+/.exec(second.stderr)?.[0] ?? '';
     const third = await culprit(['keys', 'rotate', id, ...at, '--overlap-hours', '2'], { env });
-    expect([await me(url, second.out), await me(url, third.out)]).toMatchObject([{ status: 200 }, { status: 200 }]);
-    expect(await culprit(['keys', 'revoke', id, '--server', url], { env })).toMatchObject({ code: 0, said: expect.stringContaining('Revoked') });
-    expect([await me(url, second.out), await me(url, third.out)]).toMatchObject([{ status: 401 }, { status: 200 }]);
+    expect([await me(url, second.stdout.trim()), await me(url, third.stdout.trim())]).toMatchObject([{ status: 200 }, { status: 200 }]);
+    expect(await culprit(['keys', 'revoke', id, '--server', url], { env })).toMatchObject({ code: 0, stderr: expect.stringContaining('Revoked') });
+    expect([await me(url, second.stdout.trim()), await me(url, third.stdout.trim())]).toMatchObject([{ status: 401 }, { status: 200 }]);
     const list = await culprit(['keys', 'list', '--server', url], { env });
-    expect(list.out).toMatch(/^ID +KEY +STATE/);
-    expect(list.out).toMatch(new RegExp(`${id} +clp_\\S{4}… +revoked +shop`));
-    for (const secret of [first.out, second.out, third.out]) expect(list.out + list.said + server.output()).not.toContain(secret.slice(8));
+    expect(list.stdout.trim()).toMatch(/^ID +KEY +STATE/);
+    expect(list.stdout.trim()).toMatch(new RegExp(`${id} +clp_\\S{4}… +revoked +shop`));
+    for (const secret of [first.stdout.trim(), second.stdout.trim(), third.stdout.trim()]) expect(list.stdout.trim() + list.stderr + server.output()).not.toContain(secret.slice(8));
 
     const weak = await culprit(['users', 'add', 'mira', '--role', 'responder', '--server', url], { env, input: 'short\n' });
-    expect([weak.code, weak.said]).toEqual([1, expect.stringContaining('12 characters')]);
+    expect([weak.code, weak.stderr]).toEqual([1, expect.stringContaining('12 characters')]);
     expect(await culprit(['users', 'add', 'mira', '--role', 'responder', '--server', url], { env, input: 'correct horse battery\n' })).toMatchObject({ code: 0 });
     const entered = await fetch(`${url}/login`, { method: 'POST', redirect: 'manual', body: new URLSearchParams({ name: 'mira', password: 'correct horse battery' }) });
     expect(entered.status).toBe(303);
@@ -71,10 +57,10 @@ describe('culprit keys and users', { timeout: 240_000 }, () => {
     expect(server.output()).not.toMatch(/correct horse|"level":50/);
 
     // Stopped again: what was made through the server is in its directory.
-    expect((await culprit(['users', 'list', '--data', data])).out).toMatch(/mira +responder +\*/);
+    expect((await culprit(['users', 'list', '--data', data])).stdout).toMatch(/mira +responder +\*/);
     expect(await culprit(['users', 'passwd', 'mira', '--data', data], { input: 'another battery staple\n' })).toMatchObject({ code: 0 });
     expect(await culprit(['users', 'remove', 'mira', '--data', data])).toMatchObject({ code: 0 });
-    expect(await culprit(['users', 'remove', 'mira', '--data', data])).toMatchObject({ code: 1, said: expect.stringContaining('nobody called') });
+    expect(await culprit(['users', 'remove', 'mira', '--data', data])).toMatchObject({ code: 1, stderr: expect.stringContaining('nobody called') });
   });
 
   it('need no key of a server that is open, and close it', async () => {
@@ -89,7 +75,7 @@ describe('culprit keys and users', { timeout: 240_000 }, () => {
     const data = await servers.directory();
     const file = join(data, 'key');
     writeFileSync(file, 'short\n');
-    const short = await runToEnd(['--data', data, '--port', '0'], { CULPRIT_ACCESS_KEY_FILE: file });
+    const short = await culprit(['--data', data, '--port', '0'], { env: { CULPRIT_ACCESS_KEY_FILE: file } });
     expect([short.code, short.output]).toEqual([1, expect.stringMatching(/CULPRIT_ACCESS_KEY_FILE|access\.key_file/)]);
     expect(short.output).not.toContain('short');
     writeFileSync(file, `${'k'.repeat(40)}\n`);
@@ -102,7 +88,7 @@ describe('culprit keys and users', { timeout: 240_000 }, () => {
   it('say how they are used', async () => {
     const wrong = [['keys'], ['keys', 'rotate'], ['keys', 'list', 'x'], ['users', 'add'], ['users', 'add', 'mira', '--role', 'root']];
     const answers = await Promise.all(wrong.map((args) => culprit(args)));
-    expect(answers.map(({ code, said }) => [code, said.trim().split('\n').length])).toEqual(wrong.map(() => [2, 1]));
-    expect(await culprit(['keys', 'list', '--server', `http://127.0.0.1:${await freePort()}`])).toMatchObject({ code: 1, said: expect.stringContaining('cannot be reached') });
+    expect(answers.map(({ code, stderr }) => [code, stderr.trim().split('\n').length])).toEqual(wrong.map(() => [2, 1]));
+    expect(await culprit(['keys', 'list', '--server', `http://127.0.0.1:${await freePort()}`])).toMatchObject({ code: 1, stderr: expect.stringContaining('cannot be reached') });
   });
 });

@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import { cp } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import { BINARY } from '../built.ts';
-import { allCalls, createServers, ledgerOf, post, runToEnd, tracesBody } from './server-process.ts';
+import { BINARY, culprit } from '../built.ts';
+import { allCalls, createServers, ledgerOf, post, tracesBody } from './server-process.ts';
 
 /** docs/RUNBOOK.md, "Backup and restore", and what else a runbook has people type. */
 
@@ -35,7 +35,7 @@ describe('a copy of the data directory', { timeout: 60_000 }, () => {
 describe('culprit traffic', { timeout: 60_000 }, () => {
   it('sends the sample calls to a server that wants a key, and ends when it is told to', async () => {
     const data = await servers.directory();
-    const { output } = await runToEnd(['keys', 'create', '--data', data, '--name', 'all', '--scopes', 'admin']);
+    const { output } = await culprit(['keys', 'create', '--data', data, '--name', 'all', '--scopes', 'admin']);
     const key = /clp_\S+/.exec(output)?.[0] ?? '';
     const server = await servers.start(data);
     const traffic = spawn(process.execPath, [BINARY, 'traffic', server.url], { stdio: 'ignore', env: { ...process.env, CULPRIT_API_KEY: key } });

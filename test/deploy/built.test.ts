@@ -1,11 +1,11 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
+import { COMMANDS } from '../../deploy/commands/index.ts';
 import { BUILT, ROOT } from '../built.ts';
+import { ended, launch, started, type Ended, type Program } from '../program.ts';
 import { allCalls, post, tracesBody } from './server-process.ts';
 
 /**
@@ -33,18 +33,9 @@ beforeAll(async () => {
 }, 240_000);
 afterAll(() => rm(directory, { recursive: true, force: true }));
 
-function start(image: 'roles' | 'embedded', args: readonly string[]) {
-  const child = spawn(process.execPath, ['deploy/bin.cjs', ...args], { cwd: join(directory, image), stdio: ['ignore', 'pipe', 'pipe'], env: { PATH: process.env['PATH'], NODE_ENV: 'production' } });
-  let said = '';
-  child.stdout.on('data', (chunk) => (said += String(chunk)));
-  child.stderr.on('data', (chunk) => (said += String(chunk)));
-  return { child, exited: once(child, 'close').then(([code]) => code as number | null), output: () => said };
-}
-
-const ended = async (image: 'roles' | 'embedded', args: readonly string[]): Promise<[number | null, string]> => {
-  const { exited, output } = start(image, args);
-  return [await exited, output()];
-};
+const start = (image: 'roles' | 'embedded', args: readonly string[]): Program =>
+  launch(['deploy/bin.cjs', ...args], { cwd: join(directory, image), env: { PATH: process.env['PATH'], NODE_ENV: 'production' } });
+const run = (image: 'roles' | 'embedded', args: readonly string[]): Promise<Ended> => ended(start(image, args));
 
 describe('the build', { timeout: 120_000 }, () => {
   it('has what is read as a file beside the code', async () => {
@@ -56,15 +47,8 @@ describe('the build', { timeout: 120_000 }, () => {
   });
 
   it('runs the embedded server: takes spans, looks, serves the page, ends with 0', async () => {
-    const { child, exited, output } = start('embedded', ['--data', join(directory, 'data'), '--port', '0', '--log-level', 'info']);
-    const url = await vi.waitFor(
-      () => {
-        const found = /send OTLP to\s+(http:\/\/\S+)/.exec(output())?.[1];
-        if (found === undefined) throw new Error(output());
-        return found;
-      },
-      { timeout: 60_000, interval: 50 },
-    );
+    const server = start('embedded', ['--data', join(directory, 'data'), '--port', '0', '--log-level', 'info']);
+    const url = await started(server);
     const span = { trace_id: 'a'.repeat(32), span_id: 'a'.repeat(16) };
     expect((await post(url, tracesBody([span], Date.now()))).status).toBe(200);
     expect(await allCalls(url)).toEqual([`${span.trace_id}/${span.span_id}`]);
@@ -72,27 +56,27 @@ describe('the build', { timeout: 120_000 }, () => {
     expect(await (await fetch(`${url}/`)).text()).toContain('<!doctype html>');
     // The look is a thread of its own.
     await expect.poll(async () => ((await (await fetch(`${url}/v1/status`)).json()) as { behind_ms: number | null }).behind_ms, { timeout: 20_000 }).not.toBeNull();
-    child.kill('SIGTERM');
-    expect(await exited).toBe(0);
-    expect(output()).not.toMatch(/"level":[45]0|Error/);
+    expect(await server.end('SIGTERM')).toEqual({ code: 0, signal: null });
+    expect(server.output()).not.toMatch(/"level":[45]0|Error/);
   });
 
   it('runs each role without the engine, as far as a role comes without a broker', async () => {
     for (const role of ['collector', 'analyzer', 'api']) {
-      const [code, said] = await ended('roles', [role, '--kafka-brokers', '127.0.0.1:1', '--clickhouse-url', 'http://127.0.0.1:1']);
-      expect(said).toMatch(/^culprit: (asking the Kafka brokers|ClickHouse at) /);
-      expect(said.trim().split('\n')).toHaveLength(1);
+      const { code, output } = await run('roles', [role, '--kafka-brokers', '127.0.0.1:1', '--clickhouse-url', 'http://127.0.0.1:1']);
+      expect(output).toMatch(/^culprit: (asking the Kafka brokers|ClickHouse at) /);
+      expect(output.trim().split('\n')).toHaveLength(1);
       expect(code).toBe(1);
     }
   });
 
   it('answers every command without a loader', async () => {
-    const [code, help] = await ended('roles', ['--help']);
-    expect(code).toBe(0);
-    const commands = [...help.matchAll(/^ {2}culprit ([a-z]+)/gm)].map(([, name = '']) => name);
-    expect(commands).toContain('doctor');
-    for (const name of new Set(commands)) expect(await ended('roles', [name, '--help'])).toEqual([0, help]);
-    const [status, report] = await ended('embedded', ['doctor', '--json', '--data', join(directory, 'data')]);
-    expect([status, (JSON.parse(report) as { ok: boolean }).ok]).toEqual([0, true]);
+    const help = await run('roles', ['--help']);
+    expect(help.code).toBe(0);
+    for (const [name, { usage }] of Object.entries(COMMANDS)) {
+      expect(help.stdout).toContain(`\n  ${usage}\n`);
+      if (name !== '') expect(await run('roles', [name, '--help'])).toMatchObject({ code: 0, stderr: '', stdout: expect.stringContaining(`${usage}\n`) });
+    }
+    const { code, stdout } = await run('embedded', ['doctor', '--json', '--data', join(directory, 'data')]);
+    expect([code, (JSON.parse(stdout) as { ok: boolean }).ok]).toEqual([0, true]);
   });
 });

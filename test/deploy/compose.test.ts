@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { parse } from 'yaml';
+import { COMMANDS } from '../../deploy/commands/index.ts';
 import { loadConfiguration } from '../../deploy/configuration.ts';
 
 /** The compose file: what each of our services is started with is taken by our own loader, and what is named in it is there. */
@@ -17,12 +18,12 @@ it('gives every service of ours a configuration that is taken, and secrets from 
   const configuration = await readFile(join(folder, 'culprit.yaml'), 'utf8');
   const ours = Object.entries(services).filter(([, { build }]) => build !== undefined);
   expect(ours.map(([name]) => name)).toEqual(['collector', 'analyzer', 'api', 'sample-traffic']);
-  for (const [name, { command = [], environment = {}, volumes = [], secrets: mounted = [] }] of ours) {
+  for (const { command = [], environment = {}, volumes = [], secrets: mounted = [] } of ours.map(([, service]) => service)) {
     expect(volumes).toEqual(['./culprit.yaml:/etc/culprit/culprit.yaml:ro']);
     const read: string[] = [];
     const loaded = loadConfiguration({
       argv: command.slice(1),
-      commandFlags: name === 'sample-traffic' ? { '--key-file': 'value' } : {},
+      commandFlags: COMMANDS[command[0] ?? '']?.flags ?? {},
       environment,
       readFile: (path) => {
         read.push(path);

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { loadConfiguration, type CommandFlags, type Loaded } from '../../deploy/configuration.ts';
+import { loadConfiguration, type CommandFlags, type Loaded, type Sources } from '../../deploy/configuration.ts';
 import { SETTINGS, settingsHelp } from '../../deploy/settings.ts';
 import { ConfigFile } from '../../schemas/config.ts';
 import { metricSettingsFor, promptSettingsFor, scoreLabelsFor, scoreTypeFor } from '../../schemas/metric-settings.ts';
@@ -8,15 +8,15 @@ import { PermanentError } from '../../schemas/errors.ts';
 
 const secret = `whsec_${Buffer.alloc(32, 7).toString('base64')}`;
 
-type Given = { argv?: string[]; environment?: Record<string, string>; files?: Record<string, string>; commandFlags?: CommandFlags };
+type Given = Pick<Sources, 'defaults'> & { argv?: string[]; environment?: Record<string, string>; files?: Record<string, string>; commandFlags?: CommandFlags };
 
-function load({ argv = [], environment = {}, files = {}, commandFlags = {} }: Given): Loaded {
+function load({ argv = [], environment = {}, files = {}, commandFlags = {}, defaults = {} }: Given): Loaded {
   const readFile = (path: string): string => {
     const text = files[path];
     if (text === undefined) throw new Error(`ENOENT: no such file or directory, open '${path}'`);
     return text;
   };
-  return loadConfiguration({ argv, environment, readFile, commandFlags });
+  return loadConfiguration({ argv, environment, readFile, commandFlags, defaults });
 }
 
 function configOf(given: Given) {
@@ -70,8 +70,15 @@ describe('precedence', () => {
   });
 
   it('leaves positionals and the flags of the command to the command', () => {
-    const loaded = load({ argv: ['a.jsonl', '--json', '--evidence', 'out', '--port=9', '--', '--b.jsonl'], commandFlags: { '--json': 'switch', '--evidence': 'value' } });
+    const loaded = load({ argv: ['a.jsonl', '--json', '--evidence', 'out', '--port=9', '--', '--b.jsonl'], commandFlags: { '--json': '', '--evidence DIR': '' } });
     expect(loaded).toMatchObject({ kind: 'run', positionals: ['a.jsonl', '--b.jsonl'], flags: { '--json': true, '--evidence': 'out' }, config: { port: 9 } });
+  });
+
+  it('takes what a command has for a default only where nothing else is said', () => {
+    const defaults = { data: 'of-the-demo' };
+    expect(configOf({ defaults }).data).toBe('of-the-demo');
+    expect(configOf({ defaults, ...yaml('data: of-the-file') }).data).toBe('of-the-file');
+    expect(configOf({ defaults, environment: { CULPRIT_DATA: 'of-the-environment' } }).data).toBe('of-the-environment');
   });
 
   it('answers --help even beside mistakes', () => {

@@ -104,14 +104,14 @@ describe('claim on the data directory', () => {
   it('refuses a file, and a directory below a file', () => {
     const file = join(root, 'file');
     writeFileSync(file, '');
-    expect(refusal(() => claimDirectory(file))).toBe(`the data directory ${file} cannot be created: there is a file in its path`);
-    expect(refusal(() => claimDirectory(join(file, 'below')))).toBe(`the data directory ${join(file, 'below')} cannot be created: there is a file in its path`);
+    expect(refusal(() => claimDirectory(file))).toBe(`the data directory ${file} cannot be created: there is a file in its path; give another one (--data)`);
+    expect(refusal(() => claimDirectory(join(file, 'below')))).toBe(`the data directory ${join(file, 'below')} cannot be created: there is a file in its path; give another one (--data)`);
   });
 
   it('refuses a directory that nobody can write', (context) => {
     if (!existsSync('/proc/self')) context.skip('tests may run as root, whom only /proc stops');
     // Permission bits do not stop root; /proc stops everybody.
-    expect(refusal(() => claimDirectory('/proc/culprit'))).toMatch(/^the data directory \/proc\/culprit cannot be created: /);
-    expect(refusal(() => claimDirectory('/proc/self/task'))).toMatch(/^the data directory \/proc\/self\/task cannot be written: /);
+    expect(refusal(() => claimDirectory('/proc/culprit'))).toMatch(/^the data directory \/proc\/culprit cannot be created: .*; give another one \(--data\)$/);
+    expect(refusal(() => claimDirectory('/proc/self/task'))).toMatch(/^the data directory \/proc\/self\/task cannot be written: .*; mend that, or give another one \(--data\)$/);
   });
 });

@@ -1,33 +1,21 @@
-import { spawn } from 'node:child_process';
-import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { PlanAnswer } from '../../schemas/plan.ts';
+import { culprit } from '../built.ts';
 
 /** The command `plan` as a user runs it. */
-const bin = join(import.meta.dirname, '../../deploy/bin.cjs');
-
-function culprit(...args: readonly string[]): Promise<{ status: number | null; stdout: string; stderr: string }> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [bin, 'plan', ...args]);
-    const said = { stdout: '', stderr: '' };
-    child.stdout.on('data', (chunk: Buffer) => (said.stdout += chunk.toString()));
-    child.stderr.on('data', (chunk: Buffer) => (said.stderr += chunk.toString()));
-    child.on('error', reject);
-    child.on('close', (status) => resolve({ status, ...said }));
-  });
-}
+const plan = (...args: readonly string[]) => culprit(['plan', ...args]);
 
 describe('plan', { timeout: 60_000 }, () => {
   it('answers from flags alone, with a table of shares', async () => {
-    const { status, stdout, stderr } = await culprit('--metric', 'error_rate', '--baseline', '0.01', '--worse', '0.05', '--calls-per-hour', '600', '--share', '0.1', '--runs', '60');
-    expect([status, stderr]).toEqual([0, '']);
+    const { code, stdout, stderr } = await plan('--metric', 'error_rate', '--baseline', '0.01', '--worse', '0.05', '--calls-per-hour', '600', '--share', '0.1', '--runs', '60');
+    expect([code, stderr]).toEqual([0, '']);
     expect(stdout).toMatch(/^error_rate from 0\.01 to 0\.06, 600 units an hour, 10 % to the candidate, alpha 0\.01$/m);
     expect(stdout).toMatch(/found after [\d.]+ h in half of all rollouts \(\d+ units of the candidate\), after [\d.]+ h in nine of ten, [\d.]+ h on average/);
     expect(stdout.match(/^ +\d+ % .* \d+ %/gm)).toHaveLength(5);
   });
 
   it('answers as JSON, takes alpha and judge sampling', async () => {
-    const { stdout } = await culprit('--metric=quality', '--baseline=0.86', '--drop=0.05', '--calls-per-hour=2000', '--score-sampling=0.2', '--alpha=0.05', '--runs=40', '--json');
+    const { stdout } = await plan('--metric=quality', '--baseline=0.86', '--drop=0.05', '--calls-per-hour=2000', '--score-sampling=0.2', '--alpha=0.05', '--runs=40', '--json');
     expect(PlanAnswer.parse(JSON.parse(stdout))).toMatchObject({ metric: 'quality', kind: 'score', alpha: 0.05, units_per_hour: [400], baseline: 0.86 });
   });
 
@@ -39,8 +27,8 @@ describe('plan', { timeout: 60_000 }, () => {
     [['--metric', 'output_tokens', '--baseline', '100', '--times', '2', '--calls-per-hour', '600'], /shown and not bet on/],
     [['--prompt', 'p', '--metric', 'error_rate', '--worse', '0.1', '--server', 'http://127.0.0.1:1'], /no server answers at http:\/\/127\.0\.0\.1:1/],
   ])('refuses %j, and says what to do', async (args, says) => {
-    const { status, stderr } = await culprit(...args);
-    expect(status).toBe(1);
+    const { code, stderr } = await plan(...args);
+    expect(code).toBe(1);
     expect(stderr).toMatch(says);
   });
 });

@@ -1,11 +1,10 @@
-import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { BINARY } from '../built.ts';
+import { culprit } from '../built.ts';
 import { Alert } from '../../schemas/alert.ts';
 import { Evidence } from '../../schemas/evidence.ts';
 import { callsOf, linesOf, scenario } from '../simulation/traffic.ts';
@@ -30,24 +29,15 @@ beforeAll(async () => {
 });
 afterAll(() => rm(directory, { recursive: true, force: true }));
 
-function culprit(...args: string[]): Promise<{ status: number | null; stdout: string; stderr: string }> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [BINARY, ...args], { cwd: directory });
-    const said = { stdout: '', stderr: '' };
-    child.stdout.on('data', (chunk: Buffer) => (said.stdout += chunk.toString()));
-    child.stderr.on('data', (chunk: Buffer) => (said.stderr += chunk.toString()));
-    child.on('error', reject);
-    child.on('close', (status) => resolve({ status, ...said }));
-  });
-}
+const run = (...args: string[]) => culprit(args, { cwd: directory });
 
-describe('replay', () => {
+describe('replay', { timeout: 120_000 }, () => {
   let once: string;
 
   it('prints each alert as one JSON line, and a summary on stderr', async () => {
-    const { status, stdout, stderr } = await culprit('replay', '--json', 'all.jsonl');
+    const { code, stdout, stderr } = await run('replay', '--json', 'all.jsonl');
     once = stdout;
-    expect(status).toBe(0);
+    expect(code).toBe(0);
     const alerts = stdout.trimEnd().split('\n').map((line) => Alert.parse(JSON.parse(line)));
     expect(alerts.map(({ state, metric, culprit: { value } }) => [state, metric, value])).toEqual([['open', 'error_rate', 'v2']]);
     expect(stderr).toMatch(/^\d+ records, \d+ calls, \d+ scores; 1 alert transitions; [\d.]+ s, \d+ calls\/s\n$/);
@@ -59,37 +49,37 @@ describe('replay', () => {
       .replace(tag('version', '(\\w+)'), (_, version: string) => JSON.stringify({ key: 'gen_ai.system_instructions', value: { stringValue: JSON.stringify([{ type: 'text', content: `You are ${version}.` }]) } }))
       .replace(tag('name', '[\\w-]+'), JSON.stringify({ key: 'nothing', value: { stringValue: '' } }));
     await writeFile(at('untagged.jsonl'), untagged);
-    const alerts = (await culprit('replay', '--json', 'untagged.jsonl')).stdout.trimEnd().split('\n').map((line) => Alert.parse(JSON.parse(line)));
+    const alerts = (await run('replay', '--json', 'untagged.jsonl')).stdout.trimEnd().split('\n').map((line) => Alert.parse(JSON.parse(line)));
     const fingerprint = (version: string) => `s:${createHash('sha256').update(`[{"role":"system","content":"You are ${version}."}]`).digest('hex').slice(0, 16)}`;
     expect(alerts.map(({ state, prompt, metric, culprit: { value, baseline } }) => [state, prompt, metric, value, baseline])).toEqual([['open', 'shop', 'error_rate', fingerprint('v2'), fingerprint('v1')]]);
   });
 
   it('prints the same bytes for the same file packed, and for its parts in order', async () => {
-    expect((await culprit('replay', '--json', 'all.jsonl.gz')).stdout).toBe(once);
-    expect((await culprit('replay', '--json', 'first.jsonl', 'second.jsonl')).stdout).toBe(once);
+    expect((await run('replay', '--json', 'all.jsonl.gz')).stdout).toBe(once);
+    expect((await run('replay', '--json', 'first.jsonl', 'second.jsonl')).stdout).toBe(once);
   });
 
   it('prints the same bytes again, and writes evidence that verify agrees with, but not once a count was edited', async () => {
-    const { status, stdout } = await culprit('replay', '--json', '--evidence', 'evidence', 'all.jsonl');
-    expect([status, stdout]).toEqual([0, once]);
+    const { code, stdout } = await run('replay', '--json', '--evidence', 'evidence', 'all.jsonl');
+    expect([code, stdout]).toEqual([0, once]);
     const alert = Alert.parse(JSON.parse(once));
     const file = join(directory, 'evidence', `${alert.id}.json`);
     const evidence = Evidence.parse(JSON.parse(await readFile(file, 'utf8')));
     expect(evidence.e_value).toBe(alert.evidence.e_value);
-    expect(await culprit('verify', file)).toMatchObject({ status: 0, stdout: expect.stringMatching(/: agrees\n$/) });
+    expect(await run('verify', file)).toMatchObject({ code: 0, stdout: expect.stringMatching(/: agrees\n$/) });
 
     const [stratum] = evidence.strata.filter(({ metric, b }) => metric === 'error_rate' && b.length === 2);
     if (stratum?.b[1] === undefined) throw new Error('no stratum with an error');
     stratum.b[1] += 1;
     await writeFile(at('edited.json'), JSON.stringify(evidence));
-    expect(await culprit('verify', 'edited.json')).toMatchObject({ status: 1, stdout: expect.stringMatching(/: DOES NOT AGREE\n$/) });
+    expect(await run('verify', 'edited.json')).toMatchObject({ code: 1, stdout: expect.stringMatching(/: DOES NOT AGREE\n$/) });
     // A file that is right does not make up for one that is not.
-    expect((await culprit('verify', 'edited.json', file)).status).toBe(1);
+    expect((await run('verify', 'edited.json', file)).code).toBe(1);
   });
 
   it('says nothing of an empty file', async () => {
-    const { status, stdout, stderr } = await culprit('replay', '--json', 'empty.jsonl');
-    expect([status, stdout]).toEqual([0, '']);
+    const { code, stdout, stderr } = await run('replay', '--json', 'empty.jsonl');
+    expect([code, stdout]).toEqual([0, '']);
     expect(stderr).toMatch(/^0 records, 0 calls, 0 scores; 0 alert transitions/);
   });
 
@@ -100,14 +90,14 @@ describe('replay', () => {
     { file: 'missing.jsonl', says: /^culprit: missing\.jsonl: no such file/ },
     { file: '.', says: /^culprit: \.: is not a file/ },
   ])('names file and line where it cannot read $file, and exits with 1', async ({ file, says }) => {
-    const { status, stderr } = await culprit('replay', '--json', file);
+    const { code, stderr } = await run('replay', '--json', file);
     expect(stderr).toMatch(says);
     expect(stderr.trimEnd().split('\n'), 'one sentence').toHaveLength(1);
-    expect(status).toBe(1);
+    expect(code).toBe(1);
   });
 
   it('needs a file', async () => {
-    expect(await culprit('replay')).toMatchObject({ status: 1, stdout: '', stderr: 'culprit: replay needs a recording: culprit replay FILE…\n' });
+    expect(await run('replay')).toMatchObject({ code: 1, stdout: '', stderr: 'culprit: replay needs a recording: culprit replay FILE…\n' });
   });
 });
 
@@ -117,7 +107,7 @@ describe('verify', () => {
     { content: '{"schema":"culprit.evidence/2"}', says: /: is not an evidence file \(culprit\.evidence\/1\): schema / },
   ])('refuses $content', async ({ content, says }) => {
     await writeFile(at('bad.json'), content);
-    const { status, stderr } = await culprit('verify', 'bad.json');
-    expect([status, stderr]).toEqual([1, expect.stringMatching(says)]);
+    const { code, stderr } = await run('verify', 'bad.json');
+    expect([code, stderr]).toEqual([1, expect.stringMatching(says)]);
   });
 });

@@ -1,11 +1,10 @@
-import { spawn, type ChildProcess } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { vi } from 'vitest';
 import { BINARY } from '../built.ts';
+import { launch, started, type Exit, type Program } from '../program.ts';
 
 /** Culprit as people run it: the binary, in a process of its own. */
 export type ServerProcess = {
@@ -18,30 +17,10 @@ export type ServerProcess = {
   stop(): Promise<Exit>;
   kill(): Promise<Exit>;
 };
-export type Exit = { readonly code: number | null; readonly signal: NodeJS.Signals | null };
-export type Ended = Exit & { readonly output: string };
-
-function launch(args: readonly string[], env: Readonly<Record<string, string>> = {}, binary = BINARY) {
-  const child = spawn(process.execPath, [binary, ...args], { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } });
-  let said = '';
-  child.stdout.on('data', (chunk) => (said += String(chunk)));
-  child.stderr.on('data', (chunk) => (said += String(chunk)));
-  const exited = once(child, 'close').then(([code, signal]): Exit => ({ code, signal }));
-  return { child, exited, output: () => said };
-}
-
-/** A start that is refused: resolves when the process has ended. */
-export async function runToEnd(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Ended> {
-  const { child, exited, output } = launch(args, env);
-  const timer = setTimeout(() => child.kill('SIGKILL'), 25_000);
-  const exit = await exited;
-  clearTimeout(timer);
-  return { ...exit, output: output() };
-}
 
 /** Server processes and directories of one test file, ended and removed together. */
 export function createServers(binary = BINARY) {
-  const processes: ReturnType<typeof launch>[] = [];
+  const processes: Program[] = [];
   const directories: string[] = [];
   return {
     async directory(): Promise<string> {
@@ -51,25 +30,14 @@ export function createServers(binary = BINARY) {
     },
     async start(data: string, args: readonly string[] = [], env: Readonly<Record<string, string>> = {}): Promise<ServerProcess> {
       const began = performance.now();
-      const launched = launch(['--data', data, '--port', '0', ...args], env, binary);
-      processes.push(launched);
-      const { child, exited, output } = launched;
-      const url = await vi.waitFor(
-        () => {
-          const found = /send OTLP to\s+(http:\/\/\S+)/.exec(output())?.[1];
-          if (found === undefined) throw new Error(`the server has not started: ${output()}`);
-          return found;
-        },
-        { timeout: 25_000, interval: 10 },
-      );
-      const end = (signal: NodeJS.Signals): Promise<Exit> => (child.kill(signal), exited);
+      const server = launch([binary, '--data', data, '--port', '0', ...args], { env: { ...process.env, ...env } });
+      processes.push(server);
+      const { child, output, end } = server;
+      const url = await started(server);
       return { url, child, startedAfterMs: performance.now() - began, output, stop: () => end('SIGINT'), kill: () => end('SIGKILL') };
     },
     async end(): Promise<void> {
-      for (const { child, exited } of processes.splice(0)) {
-        if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL');
-        await exited;
-      }
+      await Promise.all(processes.splice(0).map(({ end }) => end('SIGKILL')));
       for (const directory of directories.splice(0)) await rm(directory, { recursive: true, force: true });
     },
   };

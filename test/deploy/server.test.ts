@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import { SOURCES } from '../built.ts';
-import { allCalls, createServers, ledgerOf, post, runToEnd, tracesBody } from './server-process.ts';
+import { culprit, SOURCES } from '../built.ts';
+import { allCalls, createServers, ledgerOf, post, tracesBody } from './server-process.ts';
 
 // As `npm start` does it.
 const servers = createServers(SOURCES);
@@ -56,7 +56,7 @@ describe('the server, as a process', { timeout: 60_000 }, () => {
     const data = await servers.directory();
     const first = await servers.start(data);
     const { port } = new URL(first.url);
-    const [samePort, sameData] = await Promise.all([runToEnd(['--data', await servers.directory(), '--port', port]), runToEnd(['--data', data, '--port', '0'])]);
+    const [samePort, sameData] = await Promise.all([culprit(['--data', await servers.directory(), '--port', port]), culprit(['--data', data, '--port', '0'])]);
     expect(samePort.code).toBe(1);
     expectSentence(samePort.output, [`port ${port} on 127.0.0.1 is taken by another program`, '--port']);
     expect(sameData.code).toBe(1);
@@ -74,9 +74,9 @@ describe('the server, as a process', { timeout: 60_000 }, () => {
     const file = join(directory, 'file');
     writeFileSync(file, 'alhpa: 0.05\n');
     const [below, key, host] = await Promise.all([
-      runToEnd(['--data', join(file, 'data'), '--port', '0']),
-      runToEnd(['--config', file, '--data', directory, '--port', '0']),
-      runToEnd(['--data', directory, '--host', '0.0.0.0']),
+      culprit(['--data', join(file, 'data'), '--port', '0']),
+      culprit(['--config', file, '--data', directory, '--port', '0']),
+      culprit(['--data', directory, '--host', '0.0.0.0']),
     ]);
     expect([below.code, key.code, host.code]).toEqual([1, 1, 1]);
     expectSentence(below.output, [join(file, 'data'), 'there is a file in its path']);

@@ -1,5 +1,3 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -7,6 +5,7 @@ import { join } from 'node:path';
 import { seeded } from '../../analyzer/statistics/random.ts';
 import { eventually, pause } from '../eventually.ts';
 import { fill, mountSmallDisk } from '../full-disk.ts';
+import { launch, started } from '../program.ts';
 import { seconds, type DrillSettings, type Outcome } from './drill.ts';
 import { startLoad } from './load.ts';
 
@@ -17,19 +16,9 @@ const PROMPT = 'drill';
 export async function drillFullDisk(binary: string, { seed, forMs, spansPerSecond, catchUpMs }: DrillSettings): Promise<Outcome> {
   const directory = await mkdtemp(join(tmpdir(), 'culprit-disk-'));
   const disk = mountSmallDisk(directory, DISK_MEGABYTES);
-  const server = spawn(process.execPath, [binary, '--data', join(directory, 'data'), '--port', '0', '--log-level', 'error'], { stdio: ['ignore', 'pipe', 'inherit'] });
-  const exited = once(server, 'close');
+  const server = launch([binary, '--data', join(directory, 'data'), '--port', '0', '--log-level', 'error']);
   try {
-    let said = '';
-    server.stdout.on('data', (chunk) => (said += String(chunk)));
-    const url = await eventually(
-      () => {
-        const found = /send OTLP to\s+(http:\/\/\S+)/.exec(said)?.[1];
-        if (found === undefined) throw new Error(`the server has not started: ${said}`);
-        return found;
-      },
-      { timeoutMs: 60_000 },
-    );
+    const url = await started(server);
     const load = startLoad({ url, prompt: PROMPT, spansPerSecond, random: seeded(seed) });
     await load.more(100);
     const filler = join(directory, 'filler');
@@ -63,8 +52,7 @@ export async function drillFullDisk(binary: string, { seed, forMs, spansPerSecon
       ...found, caught_up_s: seconds(caughtUp - healedMs), holds: Number.isFinite(caughtUp),
     };
   } finally {
-    server.kill('SIGKILL');
-    await exited;
+    await server.end('SIGKILL');
     disk.unmount();
     await rm(directory, { recursive: true, force: true });
   }

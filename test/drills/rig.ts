@@ -83,11 +83,11 @@ export async function openRig(at: { readonly binary: string; readonly storeIn?: 
       return started;
     },
     async kill(seat) {
-      await processOf(seat).kill();
+      await processOf(seat).end('SIGKILL');
       running.delete(seat);
     },
     async stop(seat) {
-      const code = await processOf(seat).stop();
+      const { code } = await processOf(seat).end('SIGTERM');
       running.delete(seat);
       if (code !== 0) throw new Error(`the ${seat} ended with ${code}`);
     },

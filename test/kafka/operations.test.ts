@@ -1,7 +1,5 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { describe, expect, it } from 'vitest';
-import { BINARY } from '../built.ts';
+import { culprit } from '../built.ts';
 import { type Front } from '../clickhouse/front.ts';
 import { valueOf } from '../deploy/operations/exposition.ts';
 import { allCalls, post, tracesBody } from '../deploy/server-process.ts';
@@ -34,11 +32,8 @@ const readiness = async (role: RoleProcess): Promise<string> => {
 
 type Finding = { check: string; state: string; found: string };
 async function doctor(): Promise<{ code: number | null; findings: Finding[] }> {
-  const child = spawn(process.execPath, [BINARY, 'doctor', '--json', '--kafka-brokers', broker.address, '--clickhouse-url', front.url], { stdio: ['ignore', 'pipe', 'inherit'] });
-  let said = '';
-  child.stdout.on('data', (chunk) => (said += String(chunk)));
-  await once(child, 'close');
-  return { code: child.exitCode, findings: (JSON.parse(said) as { findings: Finding[] }).findings };
+  const { code, stdout } = await culprit(['doctor', '--json', '--kafka-brokers', broker.address, '--clickhouse-url', front.url]);
+  return { code, findings: (JSON.parse(stdout) as { findings: Finding[] }).findings };
 }
 
 describe('roles in processes of their own', { timeout: 240_000 }, () => {

@@ -8,7 +8,8 @@ import { openSender } from '../../deploy/kafka/sender.ts';
 import { prepareTopics } from '../../deploy/kafka/topics.ts';
 import { PermanentError } from '../../schemas/errors.ts';
 import { KafkaSettings } from '../../schemas/kafka.ts';
-import { runToEnd } from '../deploy/server-process.ts';
+
+import { culprit } from '../built.ts';
 import { freePort } from '../ports.ts';
 import { startBroker, whyNoBroker, type Broker } from './broker.ts';
 
@@ -23,7 +24,7 @@ describe('a role that cannot start says what to do, and ends', { timeout: 60_000
     [['collector', '--kafka-brokers', '127.0.0.1:1', '--kafka-sasl-mechanism', 'plain'], /kafka\.sasl\.mechanism is plain, which needs kafka\.sasl\.username/],
     [['collector', '--kafka-brokers', '127.0.0.1:1', '--kafka-tls-enabled', '--kafka-tls-ca-file', '/nowhere.pem'], /kafka\.tls\.ca_file cannot be read.*name a file/],
   ])('%s', async (args, said) => {
-    const ended = await runToEnd(args);
+    const ended = await culprit(args);
     expect(ended.output).toMatch(said);
     expect(ended.code).toBe(1);
   });

@@ -54,7 +54,7 @@ describe('verdicts over Kafka', { timeout: 300_000 }, () => {
     // Two that could deliver: one does.
     const [api] = await Promise.all([roles.start('api', ['--config', config]), roles.start('api', ['--config', config])]);
     await vi.waitFor(async () => expect((await ledgerOf(api.url)).stored).toBeGreaterThan(0), { timeout: 60_000, interval: 100 });
-    await mortal.kill();
+    await mortal.end('SIGKILL');
     const read = async () => essencesOf((await asked(RAISED)).map((row) => (row as { body: string }).body));
     await vi.waitFor(async () => expect((await read()).length).toBe(expected.length), { timeout: 120_000, interval: 500 });
     expect(await ledgerOf(api.url)).toMatchObject({ balanced: true, waiting: 0 });

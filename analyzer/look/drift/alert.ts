@@ -11,7 +11,7 @@ import type { MetricPolicy } from '../references.ts';
 import { slotStartMs } from '../../slots.ts';
 import { quantileNameOf, summaryOf } from '../summary.ts';
 import { driftHeadline, driftOnset } from '../../statistics/drift.ts';
-import { effectOf, type Measured } from '../../statistics/headline-effect.ts';
+import { effectOf, type Measured } from '../../statistics/shown-effects.ts';
 
 /** From a crossing to an alert: what moved, since when, by how much, and who is not to blame. */
 

@@ -78,7 +78,7 @@ function resultOf(found, form) {
     h('p', null, link(`/prompts/${encodeURIComponent(found.prompt)}`, null, 'The prompt'), ' · ', link(`/v1/compare?${new URLSearchParams(Object.entries({ prompt: found.prompt, a: form.a, b: form.b, factor: found.factor, metric, environment: found.environment, ...(found.factor === 'period' ? {} : { from: String(found.from_ms), to: String(found.to_ms) }) }))}`, null, 'As JSON')));
 }
 
-const effectNames = { difference: 'Difference', ratio_p50: 'p50', ratio_p95: 'p95', ratio_p99: 'p99' };
+const effectNames = { difference: 'Difference', odds_ratio: 'Odds', ratio_p50: 'p50', ratio_p95: 'p95', ratio_p99: 'p99' };
 
 function effectOf(effect, { metric, direction }) {
   const flip = direction === 'up' ? 1 : -1;

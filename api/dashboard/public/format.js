@@ -86,6 +86,7 @@ export function quantity(name, value, kind) {
 /** A difference, or a ratio as a change in percent, with its sign. `unit: false` leaves the unit to the reader's eye. */
 export function change(effect, value, name, hasUnit = true) {
   if (value === null) return '–';
+  if (effect.kind === 'odds_ratio') return `×${value.toPrecision(3)}`;
   if (effect.kind !== 'difference') {
     const change_percent = (value - 1) * 100;
     return `${signed(change_percent, Math.abs(change_percent) < 9.95 ? 1 : 0)}${hasUnit ? `${narrow}%` : ''}`;

@@ -31,9 +31,16 @@ export async function loadPrompt({ name, query, choice, nowMs }) {
   const watched = prompt.comparisons.find((comparison) => comparison.state === 'open') ?? null;
   if (watched === null) return { prompt, windowMs, found: null, metric: null, ...beside };
   const path = `/v1/comparisons/${encodeURIComponent(watched.id)}`;
-  const metric = choice.metric ?? 'error_rate';
-  const found = await Promise.all([readJson(path), readJson(`${path}/series?metric=${encodeURIComponent(metric)}`), readJson(`${path}/looks`)]);
-  return { prompt, windowMs, found, metric, ...beside };
+  const [comparison, looks] = await Promise.all([readJson(path), readJson(`${path}/looks`)]);
+  const metric = choice.metric ?? headlineOf(comparison);
+  const series = await readJson(`${path}/series?metric=${encodeURIComponent(metric)}`);
+  return { prompt, windowMs, found: { comparison, series, looks }, metric, ...beside };
+}
+
+/** What one looks at first: of what got worse that with the most evidence, else errors. */
+function headlineOf({ results }) {
+  const worse = results.filter(({ verdict }) => verdict === 'regressed').toSorted((one, other) => other.e_value - one.e_value);
+  return worse[0]?.name ?? 'error_rate';
 }
 
 export function renderPrompt({ prompt, windowMs, found, metric, matrix, asked, events, rollouts }, { nowMs, choose, reload }) {
@@ -42,7 +49,7 @@ export function renderPrompt({ prompt, windowMs, found, metric, matrix, asked, e
   const names = [...new Set(versions.flatMap((version) => version.metrics.map((one) => one.name)))];
   // Nobody needs a chart of a line at zero.
   const zeros = names.filter((name) => versions.every((version) => version.metrics.every((metric) => metric.name !== name || metric.value === 0)));
-  const [comparison, series, looks] = found ?? [null, null, null];
+  const { comparison, series, looks } = found ?? { comparison: null };
   return {
     title: prompt.name,
     node: h('div', { class: 'prompt' },

@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { clockFinding, roomFinding } from '../../../deploy/doctor/finding.ts';
 import { openEmbeddedStore } from '../../../deploy/store-embedded.ts';
-import { createServers, post, runToEnd, tracesBody } from '../server-process.ts';
+import { culprit } from '../../built.ts';
+import { createServers, post, tracesBody } from '../server-process.ts';
 
 const servers = createServers();
 afterEach(() => servers.end());
@@ -11,7 +12,7 @@ afterEach(() => servers.end());
 type Report = { ok: boolean; findings: { check: string; state: string; found: string; fix: string | null }[] };
 
 async function examined(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<{ code: number | null; report: Report; wrong: string[] }> {
-  const { code, output } = await runToEnd(['doctor', '--json', ...args], env);
+  const { code, output } = await culprit(['doctor', '--json', ...args], { env: env });
   const report = JSON.parse(output) as Report;
   return { code, report, wrong: report.findings.filter(({ state }) => state === 'wrong').map(({ check }) => check) };
 }
@@ -21,7 +22,7 @@ const lines = (output: string): string[] => output.trim().split('\n');
 describe('culprit doctor, embedded', { timeout: 60_000 }, () => {
   it('finds nothing wrong with a directory that is not there yet, and makes none', async () => {
     const data = join(await servers.directory(), 'data');
-    const { code, output } = await runToEnd(['doctor', '--data', data]);
+    const { code, output } = await culprit(['doctor', '--data', data]);
     expect(output).toContain(`watch  data directory ${data}: is not there yet → nothing to do`);
     expect(code).toBe(0);
     expect((await examined(['--data', data])).report.findings).toHaveLength(1);
@@ -32,7 +33,7 @@ describe('culprit doctor, embedded', { timeout: 60_000 }, () => {
     const server = await servers.start(data);
     const port = new URL(server.url).port;
     await post(server.url, tracesBody([{ trace_id: 'a'.repeat(32), span_id: 'a'.repeat(16) }], Date.now()));
-    const running = await runToEnd(['doctor', '--data', data, '--port', port]);
+    const running = await culprit(['doctor', '--data', data, '--port', port]);
     expect(running.code).toBe(0);
     expect(lines(running.output).every((line) => /^(ok   |watch)  [^:]+.*: /.test(line))).toBe(true);
     expect(running.output).toContain(`ok     lock: process ${server.child.pid} runs on it`);
@@ -90,14 +91,14 @@ describe('culprit doctor, embedded', { timeout: 60_000 }, () => {
 describe('culprit doctor, of things that are not there', { timeout: 60_000 }, () => {
   it('says of each that it does not answer, and what to look at; no secret is in it', async () => {
     const secrets = { CULPRIT_CLICKHOUSE_PASSWORD: 'hunter2-of-clickhouse', CULPRIT_API_KEY: 'clp_hunter2-of-the-api' };
-    const { code, output } = await runToEnd(['doctor', '--kafka-brokers', '127.0.0.1:1,127.0.0.1:2', '--clickhouse-url', 'http://127.0.0.1:1'], secrets);
+    const { code, output } = await culprit(['doctor', '--kafka-brokers', '127.0.0.1:1,127.0.0.1:2', '--clickhouse-url', 'http://127.0.0.1:1'], { env: secrets });
     expect(code).toBe(1);
     const said = lines(output);
     expect(said).toHaveLength(3);
     expect(said[0]).toMatch(/^WRONG {2}Kafka broker 127\.0\.0\.1:1: does not answer: .* → does it run/);
     expect(said[1]).toMatch(/^WRONG {2}Kafka broker 127\.0\.0\.1:2: /);
     expect(said[2]).toMatch(/^WRONG {2}ClickHouse http:\/\/127\.0\.0\.1:1: does not answer default in the database default: .* → are clickhouse\.url/);
-    const server = await runToEnd(['doctor', '--server', 'http://127.0.0.1:1'], secrets);
+    const server = await culprit(['doctor', '--server', 'http://127.0.0.1:1'], { env: secrets });
     expect(server.code).toBe(1);
     expect(server.output).toMatch(/^WRONG {2}server http:\/\/127\.0\.0\.1:1: does not answer: .* → start it/);
     expect(output + server.output).not.toContain('hunter2');
@@ -105,7 +106,7 @@ describe('culprit doctor, of things that are not there', { timeout: 60_000 }, ()
 
   it('asks for a key where the server wants one', async () => {
     const data = await servers.directory();
-    expect((await runToEnd(['keys', 'create', '--data', data, '--name', 'mine', '--scopes', 'read'])).code).toBe(0);
+    expect((await culprit(['keys', 'create', '--data', data, '--name', 'mine', '--scopes', 'read'])).code).toBe(0);
     const server = await servers.start(data);
     const { code, wrong, report } = await examined(['--server', server.url]);
     expect([code, wrong]).toEqual([1, ['API key']]);

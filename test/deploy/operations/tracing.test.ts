@@ -4,7 +4,8 @@ import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { startTracing } from '../../../deploy/operations/trace-export.ts';
 import { ConfigFile } from '../../../schemas/config.ts';
-import { createServers, ledgerOf, post, runToEnd, tracesBody } from '../server-process.ts';
+import { culprit } from '../../built.ts';
+import { createServers, ledgerOf, post, tracesBody } from '../server-process.ts';
 
 /** Our own spans, as a receiver elsewhere has them; and never in our own ingest. */
 
@@ -64,7 +65,7 @@ describe('own spans', { timeout: 60_000 }, () => {
   });
 
   it('are refused at the start where they would go to this process, however it is named', async () => {
-    const { code, output } = await runToEnd(['--data', await servers.directory(), '--port', '4318'], { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://localhost:4318' });
+    const { code, output } = await culprit(['--data', await servers.directory(), '--port', '4318'], { env: { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://localhost:4318' } });
     expect(output).toMatch(/^culprit: OTEL_EXPORTER_OTLP_ENDPOINT is this Culprit itself/);
     expect(code).toBe(1);
     const config = { ...ConfigFile.parse({ port: 4318, public_url: 'https://culprit.example.com' }), webhooks: [], sinks: [], registries: [] };

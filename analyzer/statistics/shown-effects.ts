@@ -1,12 +1,25 @@
-/** The one effect that a metric is shown by, with both arms in the same unit: of rates and scores the difference, of distributions the quantile that moved most. */
+/** The effects that a metric is shown by, and the one that heads an alert. */
 import { valueOf } from './badness.ts';
-import { armsOf, differenceOf, type ArmSummary, type Effect } from './effect.ts';
-import { quantileRatioOf, type QuantileRatio } from './quantile-ratio.ts';
+import { armsOf, differenceOf, type ArmSummary, type Effect, type Interval } from './effect.ts';
+import { oddsRatioOf } from './odds-ratio.ts';
+import { quantileRatioOf } from './quantile-ratio.ts';
 import type { Cells, Metric } from './types.ts';
+
+const ratiosOf = (metric: Metric, strata: readonly Cells[]): Effect[] =>
+  (['ratio_p50', 'ratio_p95', 'ratio_p99'] as const).map((kind) => quantileRatioOf(metric, strata, kind)).filter((effect) => effect !== null);
+
+export type ShownEffect = Effect | (Interval & { readonly kind: 'odds_ratio' });
+
+/** Of rates the difference and the odds ratio, of scores the difference, of distributions the ratios of p50, p95 and p99; those for which there are units. @param strata as for `effectOf`. */
+export const effectsOf = (metric: Metric, strata: readonly Cells[]): ShownEffect[] => {
+  if (metric.kind === 'distribution') return ratiosOf(metric, strata);
+  const odds = oddsRatioOf(metric, strata);
+  return [differenceOf(metric, strata), odds === null ? null : { kind: 'odds_ratio' as const, ...odds }].filter((effect) => effect !== null);
+};
 
 export type Measured = { readonly effect: Effect; readonly baseline: ArmSummary; readonly candidate: ArmSummary };
 
-/** @param strata of the metric that were bet on (`betStrata`). Null where no stratum has both arms. */
+/** With both arms in the unit of the effect: of rates and scores the difference, of distributions the quantile that moved most. @param strata of the metric that were bet on (`betStrata`). Null where no stratum has both arms. */
 export const effectOf = (metric: Metric, strata: readonly Cells[]): Measured | null => {
   const arms = armsOf(metric, strata);
   if (metric.kind !== 'distribution') {
@@ -15,12 +28,8 @@ export const effectOf = (metric: Metric, strata: readonly Cells[]): Measured | n
   }
   // The quantile that is surely worse and moved most; else the one that moved most.
   const away = (value: number | null): number => (value === null ? Number.NEGATIVE_INFINITY : metric.direction === 'up' ? Math.log(value) : -Math.log(value));
-  const kinds: readonly QuantileRatio[] = ['ratio_p50', 'ratio_p95', 'ratio_p99'];
-  const ratios = kinds
-    .map((kind) => quantileRatioOf(metric, strata, kind))
-    .filter((effect) => effect !== null)
+  const [effect] = ratiosOf(metric, strata)
     .sort((left, right) => away(metric.direction === 'up' ? right.low : right.high) - away(metric.direction === 'up' ? left.low : left.high) || away(right.estimate) - away(left.estimate));
-  const effect = ratios[0];
   if (effect === undefined) return null;
   const share = Number(effect.kind.slice('ratio_p'.length)) / 100;
   return {
