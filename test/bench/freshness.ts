@@ -1,5 +1,6 @@
 /**
  * How soon one sees it: `node --import tsx test/bench/freshness.ts [spans per second of half load] [all|spans|alerts]` measures
+ * 0. from the start of the process to the sentence that says where to send;
  * 1. from the sending of a span to its record in the answer of GET /v1/calls, on an idle server and at half load;
  * 2. from the end of the slot that decided to the alert in the answer of GET /v1/alerts, on four prompts whose v2 always fails.
  * Prints one JSON line for each. It takes about three minutes, most of which the slots take.
@@ -44,6 +45,7 @@ async function spansToQueryable(server: MeasuredServer): Promise<Float64Array> {
 async function measureSpans(): Promise<void> {
   const server = await startMeasuredServer();
   try {
+    console.log(JSON.stringify({ bench: 'start', ms: Math.round(server.startedAfterMs) }));
     const idle = await spansToQueryable(server);
     let isDone = false;
     const loading = sendLoad({ url: server.url, connections: 12, isDone: () => isDone, spansPerSecond: halfLoad });

@@ -10,8 +10,6 @@ import { launch, started, type Exit, type Program } from '../program.ts';
 export type ServerProcess = {
   readonly url: string;
   readonly child: ChildProcess;
-  /** Milliseconds from the start of the process to the sentence that it runs. */
-  readonly startedAfterMs: number;
   readonly output: () => string;
   /** Sends SIGINT and resolves with the exit status. */
   stop(): Promise<Exit>;
@@ -29,12 +27,11 @@ export function createServers(binary = BINARY) {
       return directory;
     },
     async start(data: string, args: readonly string[] = [], env: Readonly<Record<string, string>> = {}): Promise<ServerProcess> {
-      const began = performance.now();
       const server = launch([binary, '--data', data, '--port', '0', ...args], { env: { ...process.env, ...env } });
       processes.push(server);
       const { child, output, end } = server;
       const url = await started(server);
-      return { url, child, startedAfterMs: performance.now() - began, output, stop: () => end('SIGINT'), kill: () => end('SIGKILL') };
+      return { url, child, output, stop: () => end('SIGINT'), kill: () => end('SIGKILL') };
     },
     async end(): Promise<void> {
       await Promise.all(processes.splice(0).map(({ end }) => end('SIGKILL')));

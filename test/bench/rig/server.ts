@@ -17,6 +17,8 @@ export function spawnBinary(args: readonly string[], stderr: 'pipe' | 'inherit')
 export type MeasuredServer = {
   readonly url: string;
   readonly pid: number;
+  /** From the start of the process to the sentence that says where to send. */
+  readonly startedAfterMs: number;
   get<Answer>(path: string): Promise<Answer>;
   close(): Promise<void>;
 };
@@ -24,6 +26,7 @@ export type MeasuredServer = {
 export async function startMeasuredServer(words: readonly string[] = []): Promise<MeasuredServer> {
   const directory = await mkdtemp(join(tmpdir(), 'culprit-bench-'));
   const child = spawnBinary([...words, '--data', directory, '--port', '0', '--log-level', 'error'], 'inherit');
+  const began = performance.now();
   const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()));
   const url = await new Promise<string>((resolve, reject) => {
     let banner = '';
@@ -37,6 +40,7 @@ export async function startMeasuredServer(words: readonly string[] = []): Promis
   return {
     url,
     pid: child.pid ?? 0,
+    startedAfterMs: performance.now() - began,
     async get<Answer>(path: string) {
       const answer = await fetch(`${url}${path}`);
       if (!answer.ok) throw new Error(`${path} was answered ${answer.status}: ${(await answer.text()).slice(0, 300)}`);
