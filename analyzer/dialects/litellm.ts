@@ -59,15 +59,29 @@ function wholeMetadata(attributes: Attributes, flags: Set<string>): Fields | nul
 
 const PROMPT_MANAGEMENT = ['metadata.prompt_management_metadata', 'litellm.metadata.prompt_management_metadata'];
 
+/** The proxy takes `spend_logs_metadata` out of the metadata of some requests, and of others (Responses) leaves it there. */
 function namedIn(metadata: Fields | null, flags: Set<string>): PromptTags | null {
   if (metadata === null) return null;
-  return promptOf(metadata.get('prompt_name') ?? metadata.get('promptName'), metadata.get('prompt_version') ?? metadata.get('promptVersion'), flags);
+  const found = promptOf(metadata.get('prompt_name') ?? metadata.get('promptName'), metadata.get('prompt_version') ?? metadata.get('promptVersion'), flags);
+  return found ?? namedIn(fieldsAt(metadata, 'spend_logs_metadata'), flags);
 }
 
-/** Call types of the first generation, with an `a` in front where they are asynchronous. */
+/** The session that the caller of the proxy named in the metadata of its request. */
+export function litellmSession(attributes: Attributes, flags: Set<string>): string | null {
+  for (const key of CALLERS_METADATA) {
+    const metadata = attributes.get(key);
+    if (typeof metadata !== 'string' || !metadata.includes('session_id')) continue;
+    const session = text(fieldsOf(metadata, flags)?.get('session_id'), flags);
+    if (session !== null) return session;
+  }
+  return null;
+}
+
+/** Call types of the first generation, with an `a` in front where they are asynchronous; the proxy has them for operations. */
 const OPERATIONS: readonly (readonly [RegExp, string])[] = [
   [/^a?text_completion$/, 'text_completion'],
   [/embedding$/, 'embeddings'],
+  [/^(?:a?completion|a?responses|anthropic_messages)$/, 'chat'],
 ];
 
 function read(source: SpanSource): Reading {
@@ -78,18 +92,19 @@ function read(source: SpanSource): Reading {
   // Moderation, vector stores and the like are LiteLLM's own operations, whatever ids and models they carry.
   if (stated?.startsWith('litellm.') === true || attributes.has('litellm.guardrail.name')) return { kind: 'relative', reason: 'not_an_llm_call' };
   const reading = attributes.has(OPENINFERENCE_KIND) ? openInference.read(source) : readGenAi(source);
-  if (reading.kind === 'relative') return reading;
-  const operation = stated === null ? operationOf(attributes, reading.inference.operation) : reading.inference.operation;
-  return { kind: 'inference', inference: { ...detailed(source, reading.inference), operation } };
+  const known = operationOf(stated ?? attributes.get('llm.request.type'));
+  if (reading.kind === 'inference') return { kind: 'inference', inference: { ...detailed(source, reading.inference), operation: known ?? reading.inference.operation } };
+  // A call that failed under an operation of LiteLLM's own shows nothing that a model would have said.
+  const isCall = stated !== null && known !== null && reading.reason === 'not_an_llm_call' && attributes.has('gen_ai.request.model');
+  return isCall ? { kind: 'inference', inference: detailed(source, inferenceOf(source, known)) } : reading;
 }
 
 /** Which tells the callbacks that write in its words. */
 const OPENINFERENCE_KIND = 'openinference.span.kind';
 
-function operationOf(attributes: Attributes, otherwise: string): string {
-  const type = attributes.get('llm.request.type');
-  if (typeof type !== 'string' || type.length > 64) return otherwise;
-  return OPERATIONS.find(([pattern]) => pattern.test(type))?.[1] ?? otherwise;
+function operationOf(type: AttributeValue | undefined): string | null {
+  if (typeof type !== 'string' || type.length > 64) return null;
+  return OPERATIONS.find(([pattern]) => pattern.test(type))?.[1] ?? null;
 }
 
 function detailed({ span, flags }: SpanSource, standard: Inference): Inference {
@@ -97,7 +112,7 @@ function detailed({ span, flags }: SpanSource, standard: Inference): Inference {
   const { error } = standard;
   return {
     ...standard,
-    response_model: standard.response_model === null || attributes.has(OPENINFERENCE_KIND) ? (text(attributes.get('llm.response.model'), flags) ?? standard.response_model) : standard.response_model,
+    response_model: servedModel(standard, attributes, flags),
     response_id: standard.response_id ?? text(attributes.get('llm.response.id'), flags),
     is_stream: firstTruth(attributes, ['litellm.request.streaming', 'llm.is_streaming']) ?? standard.is_stream,
     error: error === null ? null : { type: error.type, message: error.message ?? text(attributes.get('error.message'), flags, MAX_MESSAGE_CHARACTERS) },
@@ -105,6 +120,12 @@ function detailed({ span, flags }: SpanSource, standard: Inference): Inference {
     cost_usd: firstAmount(attributes, ['litellm.cost.total', 'gen_ai.cost.total_cost']) ?? standard.cost_usd,
     is_cache_hit: firstTruth(attributes, ['litellm.cache_hit', 'metadata.cache_hit', 'cache_hit']) === true,
   };
+}
+
+/** Callers of the proxy are told the name under which they asked for a group of models, and so is the span where nothing else is known. */
+function servedModel({ request_model, response_model }: Inference, attributes: Attributes, flags: Set<string>): string | null {
+  const served = (attributes.has(OPENINFERENCE_KIND) ? text(attributes.get('llm.response.model'), flags) : null) ?? response_model;
+  return served === attributes.get('litellm.model_group') && served !== request_model ? null : served;
 }
 
 const MAX_MESSAGE_CHARACTERS = 1024;
@@ -138,8 +159,8 @@ function readRaw(source: SpanSource): Reading {
     ...standard,
     provider: provider === NO_PROVIDER ? null : provider,
     response_model: body.model,
-    // LiteLLM hands on the id of an answer in OpenAI's shape, and to any other gives one of its own, by which everybody else knows it.
-    response_id: members.has('choices') || members.has('output') ? body.id : null,
+    // LiteLLM hands on the id of a completion in OpenAI's shape, and gives any other answer one of its own, by which everybody else knows it.
+    response_id: members.has('choices') ? body.id : null,
     finish_reason: body.finish_reason,
     usage: body.usage ?? standard.usage,
     output: body.messages,

@@ -136,7 +136,7 @@ describe('the callbacks that write in the words of OpenInference', () => {
 
   it('say in them what the raw requests say', () => {
     const calls = readRecording('litellm-phoenix').groups.flatMap((group) => group.spans.map((span) => normalise(span, {}, {}, group.scope.name))).flatMap((result) => (result.kind === 'call' ? [result.call] : []));
-    const told = ({ provider, response_model, response_id, input_tokens, output_tokens, cache_read_tokens, reasoning_tokens }: LlmCall) => ({ provider, response_model, response_id, input_tokens, output_tokens, cache_read_tokens, reasoning_tokens });
+    const told = ({ provider, response_model, input_tokens, output_tokens, cache_read_tokens, reasoning_tokens }: LlmCall) => ({ provider, response_model, input_tokens, output_tokens, cache_read_tokens, reasoning_tokens });
     const pairs = calls.flatMap((call) => calls.filter(({ span_id, provider }) => span_id === call.parent_span_id && provider === 'openai').map((of) => [told(call), told(of)] as const));
     expect(pairs.map(([call]) => call)).toEqual(pairs.map(([, of]) => of));
     expect(pairs.length).toBe(5);
@@ -153,5 +153,22 @@ describe('a raw request', () => {
 
   it('has no provider by the name of None', () => {
     expect(callIn(scope, { 'llm.None.model': 'claude-x', 'llm.None.output': "[{'type': 'message'}]", 'llm.None.usage': "{'input_tokens': 5}" }, { name })).toMatchObject({ provider: 'anthropic', input_tokens: 5 });
+  });
+});
+
+describe('the proxy', () => {
+  const name = 'litellm_request';
+  const served = (model: string) => ({ ...request, 'gen_ai.operation.name': 'acompletion', 'litellm.model_group': 'smart', 'gen_ai.response.model': model });
+
+  it('tells its callers the name of the group, which is no model', () => {
+    expect(callIn(scope, served('smart'), { name })).toMatchObject({ operation: 'chat', request_model: 'gpt-4o', response_model: null });
+    expect(callIn(scope, served('gpt-4o-2024-08-06'), { name })).toMatchObject({ response_model: 'gpt-4o-2024-08-06' });
+    expect(callIn(scope, { ...served('gpt-4o'), 'litellm.model_group': 'gpt-4o' }, { name })).toMatchObject({ response_model: 'gpt-4o' });
+  });
+
+  it('has session and prompt of a request where its caller put them', () => {
+    const metadata = "{'spend_logs_metadata': {'prompt_name': 'checkout', 'prompt_version': 'v2'}, 'session_id': 's-1', 'headers': {'host': 'gateway'}}";
+    expect(callIn(scope, { ...request, 'metadata.spend_logs_metadata': '', 'metadata.requester_metadata': metadata }, { name })).toMatchObject({ prompt_name: 'checkout', prompt_version: 'v2', session_id: 's-1', flags: [] });
+    expect(callIn(scope, { ...request, 'metadata.requester_metadata': "{'session_id': '" }, { name })).toMatchObject({ session_id: null });
   });
 });
