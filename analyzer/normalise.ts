@@ -9,6 +9,7 @@ import { createFeatureFlags, type Assignment } from './dialects/feature-flags.ts
 import { createTagReader, environmentOf, type TagReader } from './dialects/tags.ts';
 import { firstText, text } from './dialects/values.ts';
 import { finishReason, providerName } from './dialects/vocabulary.ts';
+import { providersResponseId } from './response-ids.ts';
 import type { LabelRules } from './score-values.ts';
 import { scoreOfRecord, scoresOfSpan } from './scores.ts';
 import { readAnswer, type Answer } from './signals/answer.ts';
@@ -181,7 +182,7 @@ function callOf(
     provider,
     request_model: inference.request_model,
     response_model: inference.response_model,
-    response_id: inference.response_id,
+    response_id: providersResponseId(inference.response_id),
     finish_reason: finish === null ? null : finishReason(finish),
     is_error: error !== null,
     error_type: error?.type ?? null,

@@ -3,6 +3,7 @@ import { SCORE_EVENT, SCORE_KEYS } from '../schemas/score-event.ts';
 import { derivedScoreId, evaluatorText, MAX_SCORE_ID_CHARACTERS, NO_TARGET, targetKind, type Evaluator, type EvaluatorKind, type Score, type ScoreDataType, type ScoreTarget } from '../schemas/score.ts';
 import type { WireScore } from './dialects/index.ts';
 import { firstText, text } from './dialects/values.ts';
+import { providersResponseId } from './response-ids.ts';
 import { judge, type LabelRules } from './score-values.ts';
 
 /**
@@ -23,7 +24,7 @@ const SESSIONS = [SCORE_KEYS.sessionId, 'gen_ai.conversation.id'];
 export function scoreOfRecord(context: ScoreContext, record: OtlpLogRecord): ScoreReading {
   if (record.event_name !== SCORE_EVENT) return { kind: 'ignored', reason: record.event_name.startsWith('gen_ai.') ? 'gen_ai_event' : 'not_a_score' };
   const attributes = record.body instanceof Map ? new Map([...record.body, ...record.attributes]) : record.attributes;
-  const response_id = text(attributes.get(SCORE_KEYS.responseId), new Set());
+  const response_id = providersResponseId(text(attributes.get(SCORE_KEYS.responseId), new Set()));
   const isNamed = record.trace_id !== null || record.span_id !== null || response_id !== null;
   const target_session_id = isNamed ? null : firstText(attributes, SESSIONS, new Set());
   const target = { trace_id: record.trace_id, span_id: record.span_id, response_id, target_session_id, run_id: text(attributes.get(SCORE_KEYS.runId), new Set()) };
@@ -54,7 +55,7 @@ export function scoresOfSpan(context: ScoreContext, { span, role, session_id, in
   const ofSpan: ScoreTarget = { ...NO_TARGET, trace_id: enclosing?.trace_id ?? null, span_id: enclosing?.span_id ?? null };
   for (const event of span.events) {
     if (event.name !== SCORE_EVENT) continue;
-    const response_id = text(event.attributes.get(SCORE_KEYS.responseId), new Set());
+    const response_id = providersResponseId(text(event.attributes.get(SCORE_KEYS.responseId), new Set()));
     take(readScore(context, event.attributes, response_id === null ? ofSpan : { ...NO_TARGET, response_id }, event.time_ns));
   }
   for (const wire of inAttributes) {

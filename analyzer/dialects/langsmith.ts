@@ -82,7 +82,7 @@ function inference(source: SpanSource, operation: string): Inference {
     response_model: standard.response_model ?? body?.model ?? null,
     response_id: standard.response_id ?? body?.id ?? null,
     finish_reason: standard.finish_reason ?? body?.finish_reason ?? null,
-    is_stream: firstTruth(attributes, ['langsmith.request.streaming']) ?? standard.is_stream ?? body?.is_stream ?? null,
+    is_stream: firstTruth(attributes, ['langsmith.request.streaming']) ?? standard.is_stream ?? body?.is_stream ?? (attributes.get(AI_SDK_METHOD) === 'ai.doStream' ? true : null),
     ttft: firstToken(span) ?? standard.ttft,
     // The status is OK whatever happened: an exception is recorded for a failed run, and only for one.
     error: errorOf(span, flags, false),
@@ -92,6 +92,9 @@ function inference(source: SpanSource, operation: string): Inference {
     is_experiment: attributes.has('langsmith.reference_example_id') || attributes.has('langsmith.metadata.reference_example_id'),
   };
 }
+
+/** Which method of a model its wrapper of the AI SDK stands for. */
+const AI_SDK_METHOD = 'langsmith.metadata.ai_sdk_method';
 
 const USAGE_METADATA = ['langsmith.usage_metadata', 'langsmith.metadata.usage_metadata'];
 

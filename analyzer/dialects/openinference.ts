@@ -129,9 +129,16 @@ function usageOf(attributes: Attributes, told: WireUsage, body: ResponseBody | n
     cache_write: firstCount(attributes, ['llm.token_count.prompt_details.cache_write']) ?? told.cache_write ?? some(body?.usage?.cache_write),
     reasoning: firstCount(attributes, ['llm.token_count.completion_details.reasoning']) ?? told.reasoning ?? some(body?.usage?.reasoning),
     total: firstCount(attributes, ['llm.token_count.total']) ?? told.total,
-    // Inclusive by the convention; instrumentations of before 2025 copied Anthropic's exclusive count, as the response beside it shows.
-    cache_counting: body?.usage?.cache_counting === 'exclusive' && body.usage.input === input ? 'exclusive' : 'unstated',
+    cache_counting: isExclusive(input, body?.usage ?? null) ? 'exclusive' : 'unstated',
   };
+}
+
+/** Inclusive by the convention; instrumentations of before 2025 copied Anthropic's exclusive count, as the response beside it shows: it has the same, or (LangChain) the sum. */
+function isExclusive(input: number | null, answered: WireUsage | null): boolean {
+  if (input === null || answered === null || answered.input === null) return false;
+  if (answered.cache_counting === 'exclusive') return answered.input === input;
+  const cached = (answered.cache_read ?? 0) + (answered.cache_write ?? 0);
+  return cached > 0 && answered.input === input + cached;
 }
 
 /** From the response, where the instrumentation leaves a part out: one of which there is none it leaves out as well. */

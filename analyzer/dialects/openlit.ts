@@ -32,7 +32,9 @@ const OWN_OPERATIONS: ReadonlyMap<string, RelativeReason> = new Map<string, Rela
 /** Everything but the name may be set after the answer: a call that failed is a name (until 2025 the provider's method) and an exception. */
 const CALL_BY_METHOD = /^([a-z_]{1,32})\.(?:chat|chat\.completions|completions|messages|responses|generate_content|embeddings)$/;
 const CALL_BY_NAME = /^(chat|embeddings|text_completion) (\S{1,200})$/;
-/** Their scopes end in their names. They leave cached tokens out of the input, and are copied as they are. */
+/** Scopes end in its name: openlit.instrumentation.anthropic, @openlit/instrumentation-anthropic. */
+const LIBRARY = /(?:^|[.-])([^.-]*)$/;
+/** They leave cached tokens out of the input, and are copied as they are. */
 const EXCLUSIVE: ReadonlySet<string> = new Set(['anthropic', 'bedrock']);
 
 function read(source: SpanSource): Reading {
@@ -40,7 +42,7 @@ function read(source: SpanSource): Reading {
   const { attributes } = span;
   const own = OWN_OPERATIONS.get(text(attributes.get('gen_ai.operation.name'), flags)?.toLowerCase() ?? '');
   const operation = own === undefined ? classify(span, flags) : { kind: 'relative' as const, reason: own };
-  const library = source.scope.name.slice(source.scope.name.lastIndexOf('.') + 1);
+  const library = LIBRARY.exec(source.scope.name.slice(-64))?.[1] ?? '';
   if (operation.kind === 'relative' && span.status_code === 2 && !attributes.has('gen_ai.operation.name')) {
     const failed = failedCall(span.name.slice(0, 256), library);
     if (failed !== null) return { kind: 'inference', inference: { ...inferenceOf(source, failed.operation), ...failed } };

@@ -44,7 +44,7 @@ const CHAT = 'chat';
 const PROVIDER = ['gen_ai.provider.name', 'gen_ai.system'];
 const RESPONSE_ID = ['gen_ai.response.id', 'gen_ai.response_id'];
 const FINISH_REASON = ['gen_ai.response.finish_reasons', 'gen_ai.response.finish_reason', 'gen_ai.completion.0.finish_reason'];
-const STREAM = ['gen_ai.request.stream', 'gen_ai.request.is_stream', 'gen_ai.is_streaming'];
+const STREAM = ['gen_ai.request.stream', 'gen_ai.request.is_stream', 'gen_ai.request.streaming', 'gen_ai.is_streaming'];
 /** Seconds in every generation. */
 const TTFT_S = [
   'gen_ai.response.time_to_first_chunk',
@@ -52,6 +52,7 @@ const TTFT_S = [
   'gen_ai.client.inference.time_to_first_chunk',
   'gen_ai.server.time_to_first_token',
   'gen_ai.server.ttft',
+  'gen_ai.streaming.time_to_first_token', // AgentOps
 ];
 const CACHE_READ_TOKENS = [
   'gen_ai.usage.cache_read.input_tokens',

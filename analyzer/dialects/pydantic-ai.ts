@@ -83,12 +83,23 @@ function inference(source: SpanSource, operation: string): Inference {
     usage:
       told.usage.input === null && told.usage.output === null && usage !== null
         ? providerUsage(usage)
-        : { ...told.usage, reasoning: told.usage.reasoning ?? firstCount(attributes, ['gen_ai.usage.details.reasoning_tokens']) },
+        : {
+            ...told.usage,
+            cache_read: told.usage.cache_read ?? countOfSome(attributes, 'gen_ai.usage.details.cache_read_input_tokens'),
+            cache_write: told.usage.cache_write ?? countOfSome(attributes, 'gen_ai.usage.details.cache_creation_input_tokens'),
+            reasoning: told.usage.reasoning ?? firstCount(attributes, ['gen_ai.usage.details.reasoning_tokens']),
+          },
     output: told.output ?? response?.get('message') ?? logged?.choice,
     prompt_text: { ...told.prompt_text, system: told.prompt_text.system ?? logged?.system },
     error: told.error ?? (isLoggedAsError(attributes) ? { type: null, message: null } : null),
     cost_usd: told.cost_usd ?? amount(attributes.get('operation.cost')),
   };
+}
+
+/** In Anthropic's own words, which until 1.0 is all that there is of it, beside an inclusive input. Without a cache it says 0, later nothing: both are nothing. */
+function countOfSome(attributes: Attributes, key: string): number | null {
+  const count = firstCount(attributes, [key]);
+  return count === 0 ? null : count;
 }
 
 /** Until 2025 the messages stood in one attribute, as the events that the conventions had for them. */

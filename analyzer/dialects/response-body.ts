@@ -7,7 +7,7 @@ import { firstText, text } from './values.ts';
 /**
  * A provider's response as a whole, which some libraries keep in one attribute: OpenAI Chat Completions (`choices`), OpenAI
  * Responses (`output` items), Anthropic Messages (`content`, `stop_reason`), Gemini (`candidates`), Bedrock Converse
- * (`output.message`), and what LangChain (`generations`) and AutoGen (`content`, `finish_reason`) make of them.
+ * (`output.message`), and what LangChain (`generations`), the AI SDK (`finishReason`) and AutoGen (`content`, `finish_reason`) make of them.
  */
 export type ResponseBody = {
   readonly id: string | null;
@@ -23,19 +23,19 @@ export type ResponseBody = {
 
 export function responseBody(body: Fields, flags: Set<string>): ResponseBody {
   const usage = firstFields(body, ['usage', 'usage_metadata', 'usageMetadata']);
-  const came = choices(body, flags) ?? generations(body, flags) ?? responseItems(body, flags) ?? candidates(body, flags) ?? converse(body, flags) ?? message(body, flags);
+  const came = choices(body, flags) ?? generations(body, flags) ?? responseItems(body, flags) ?? candidates(body, flags) ?? converse(body, flags) ?? modelResult(body, flags) ?? message(body, flags);
   return {
     id: came?.id ?? firstText(body, ['id', 'response_id', 'responseId'], flags),
     model: firstText(body, ['model', 'model_version', 'modelVersion'], flags) ?? came?.model ?? null,
     finish_reason: came?.finish_reason ?? null,
     is_stream: came?.is_stream ?? null,
-    usage: usage === null ? null : providerUsage(usage),
+    usage: usage === null ? (came?.usage ?? null) : providerUsage(usage),
     messages: came?.messages,
   };
 }
 
-/** `id` and `model` where they stand deeper than in the body itself. */
-type Came = { readonly messages: AttributeValue; readonly finish_reason: string | null; readonly id?: string | null; readonly model?: string | null; readonly is_stream?: true | null };
+/** `id`, `model` and `usage` where they stand deeper than in the body itself. */
+type Came = { readonly messages: AttributeValue; readonly finish_reason: string | null; readonly id?: string | null; readonly model?: string | null; readonly is_stream?: true | null; readonly usage?: WireUsage | null };
 
 function choices(body: Fields, flags: Set<string>): Came | null {
   const list = listOf(body.get('choices')).filter(isFields);
@@ -56,6 +56,7 @@ function generations(body: Fields, flags: Set<string>): Came | null {
   if (first === undefined) return null;
   const sent = (generation: Fields) => fieldsAt(generation, 'message', 'kwargs') ?? fieldsAt(generation, 'message');
   const metadata = [fieldsAt(first, 'generation_info'), fieldsAt(first, 'generationInfo'), fieldsAt(sent(first), 'response_metadata'), fieldsAt(body, 'llm_output')];
+  const usage = fieldsAt(sent(first), 'usage_metadata');
   const stated = (keys: readonly string[]) => metadata.reduce<string | null>((found, fields) => found ?? (fields === null ? null : firstText(fields, keys, flags)), null);
   return {
     messages: list.map((generation) => sent(generation) ?? answer(generation.get('text') ?? null)),
@@ -64,6 +65,7 @@ function generations(body: Fields, flags: Set<string>): Came | null {
     id: stated(['id']),
     model: stated(['model_name', 'model']),
     is_stream: text(first.get('type'), flags)?.endsWith('Chunk') === true ? true : null,
+    usage: usage === null ? null : providerUsage(usage),
   };
 }
 
@@ -91,6 +93,19 @@ function candidates(body: Fields, flags: Set<string>): Came | null {
 function converse(body: Fields, flags: Set<string>): Came | null {
   const content = fieldsAt(body, 'output', 'message')?.get('content');
   return content === undefined ? null : { messages: [answer(untypedParts(content))], finish_reason: text(body.get('stopReason'), flags) };
+}
+
+/** What a model of the AI SDK hands back. Version 6 says the reason in its own word and in the provider's; of a stream LangSmith puts text and tool calls together. */
+function modelResult(body: Fields, flags: Set<string>): Came | null {
+  const reason = body.get('finishReason');
+  if (reason === undefined) return null;
+  const response = fieldsAt(body, 'response');
+  return {
+    messages: [body],
+    finish_reason: text(isFields(reason) ? reason.get('unified') : reason, flags),
+    id: text(response?.get('id') ?? fieldsAt(body, 'providerMetadata', 'openai')?.get('responseId'), flags),
+    model: text(response?.get('modelId'), flags),
+  };
 }
 
 function message(body: Fields, flags: Set<string>): Came | null {

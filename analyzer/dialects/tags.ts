@@ -11,7 +11,7 @@ import type { SpanSource } from './index.ts';
 import { langfusePrompt } from './langfuse.ts';
 import { langsmithPrompt } from './langsmith.ts';
 import { langWatchMetadata, langWatchPrompt } from './langwatch.ts';
-import { litellmPrompt } from './litellm.ts';
+import { litellmPrompt, litellmSession } from './litellm.ts';
 import { metadataPrompt } from './metadata.ts';
 import { mirascopePrompt } from './mirascope.ts';
 import { mlflowPrompt } from './mlflow.ts';
@@ -165,7 +165,7 @@ export function createTagReader(own: TagKeys, featureFlags: FeatureFlags): TagRe
 
 /** Spring AI puts every conversation that the application gave no id into one called "default". */
 function knownSession(attributes: Attributes, flags: Set<string>): string | null {
-  const session = firstText(attributes, SESSION, flags) ?? langWatchMetadata(attributes, 'thread_id', flags);
+  const session = firstText(attributes, SESSION, flags) ?? langWatchMetadata(attributes, 'thread_id', flags) ?? litellmSession(attributes, flags);
   return session === 'default' && attributes.has('spring.ai.chat.client.conversation.id') ? null : session;
 }
 

@@ -77,12 +77,17 @@ function read(source: SpanSource): Reading {
   const type = text(attributes.get('llm.request.type'), flags)?.toLowerCase();
   if (type === 'rerank') return { kind: 'relative', reason: 'retrieval' };
   const operation = classify(span, flags);
-  const known = REQUEST_TYPES.get(type ?? '') ?? (isOldCall(attributes) ? 'chat' : undefined);
+  const known = requestType(type, span.name) ?? (isOldCall(attributes) ? 'chat' : undefined);
   if (operation.kind === 'call') return { kind: 'inference', inference: inference(source, (stated === null ? known : undefined) ?? operation.name) };
   // The type of the request tells a call that failed before it had a model, and one whose span is named like a wrapper.
   const isStatedOtherwise = attributes.has('mcp.method.name') || (stated !== null && operation.reason !== 'not_an_llm_call');
   if (known !== undefined && !isStatedOtherwise) return { kind: 'inference', inference: inference(source, known) };
   return isWrapper(operation.reason) && !isOnlyCreated(span) ? wrapper(operation.reason, inference(source, 'invoke_agent')) : operation;
+}
+
+/** Anthropic's messages were of the type "completion" until 2025; the span's name tells them from its text completions. */
+function requestType(type: string | undefined, name: string): string | undefined {
+  return type === 'completion' && name.endsWith('.chat') ? 'chat' : REQUEST_TYPES.get(type ?? '');
 }
 
 /** Before there were conventions: the vendor, and the model that was asked. */
@@ -91,6 +96,9 @@ function isOldCall(attributes: Attributes): boolean {
 }
 
 const FINISH_REASON = ['llm.response.finish_reason', 'llm.response.stop_reason', 'gen_ai.response.stop_reason', 'llm.completions.0.finish_reason'];
+
+/** The JavaScript one copies Anthropic's own, exclusive, count, and makes a total of it that seems to say otherwise; the Python one adds the cached tokens. */
+const COPIES_ANTHROPIC = '@traceloop/instrumentation-anthropic';
 
 function inference(source: SpanSource, operation: string): Inference {
   const { span, flags } = source;
@@ -102,6 +110,7 @@ function inference(source: SpanSource, operation: string): Inference {
     output: told.usage.output ?? firstCount(attributes, ['llm.usage.completion_tokens']),
     reasoning: told.usage.reasoning ?? firstCount(attributes, ['llm.usage.reasoning_tokens']),
     total: told.usage.total ?? firstCount(attributes, ['llm.usage.total_tokens']),
+    cache_counting: source.scope.name === COPIES_ANTHROPIC ? ('exclusive' as const) : told.usage.cache_counting,
   };
   const finish_reason = told.finish_reason ?? firstText(attributes, FINISH_REASON, flags);
   const ttft = firstToken(span) ?? told.ttft;

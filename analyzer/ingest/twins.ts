@@ -189,12 +189,18 @@ export function couldBeOne(one: SeenInference, other: SeenInference): boolean {
   );
 }
 
-/** Some libraries write the answering model into both fields, others only the one that was asked for. */
+/** Some libraries write the answering model into both fields, others only the one that was asked for, of which the other may be a dated snapshot. */
 function haveOneModel(one: SeenInference, other: SeenInference): boolean {
   const models = [one.request_model, one.response_model].filter((model) => model !== null);
   const others = [other.request_model, other.response_model].filter((model) => model !== null);
-  return models.length === 0 || others.length === 0 || models.some((model) => others.includes(model));
+  return models.length === 0 || others.length === 0 || models.some((model) => others.some((other) => other === model || isSnapshot(other, model) || isSnapshot(model, other)));
 }
+
+function isSnapshot(model: string, of: string): boolean {
+  return model.length > of.length && model.startsWith(of) && DATE.test(model.slice(of.length));
+}
+
+const DATE = /^-\d{4}-?\d\d-?\d\d$/;
 
 function agree<Value>(one: Value | null, other: Value | null): boolean {
   return one === null || other === null || one === other;

@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import type { LlmCall } from '../../schemas/call.ts';
+import { readRecording } from '../golden/recorded.ts';
 import { normalisedCapture } from './capture.ts';
 import { describeCapture } from './capture-suite.ts';
-import { anySpanOf, callIn, normaliseIn, relativeIn } from './spans.ts';
+import { anySpanOf, callIn, normalise, normaliseIn, relativeIn } from './spans.ts';
 
 const scope = 'litellm';
 describe('the capture litellm', () => {
@@ -106,4 +107,68 @@ anySpanOf('litellm', {
     'llm.openai.id', 'llm.openai.choices', 'llm.openai.usage', 'llm.anthropic.content', 'llm.openai.messages', 'litellm.request.streaming',
   ],
   versions: ['metadata.spend_logs_metadata', 'metadata.requester_metadata', 'metadata.prompt_management_metadata', 'litellm.metadata.requester_metadata'],
+});
+
+describe('the callbacks that write in the words of OpenInference', () => {
+  const metadata = '{"user_api_key_hash": null, "spend_logs_metadata": {"prompt_name": "checkout", "prompt_version": 3}, "requester_metadata": null, "prompt_management_metadata": null}';
+  const said = { 'openinference.span.kind': 'LLM', 'llm.model_name': 'gpt-4o', 'llm.provider': 'openai', 'llm.is_streaming': 'False', metadata };
+
+  it('have whole requests, with the prompt inside of all the metadata', () => {
+    const answered = { 'llm.response.id': 'r-1', 'llm.response.model': 'gpt-4o-2024-08-06', 'llm.token_count.prompt': 100, 'llm.token_count.prompt_details.cache_read': 40, 'llm.token_count.completion': 7, 'llm.cost.total': 0.5 };
+    expect(callIn(scope, { ...said, ...answered }, { name: 'litellm_request' })).toMatchObject({
+      prompt_name: 'checkout',
+      prompt_version: '3',
+      prompt_version_source: 'explicit',
+      request_model: 'gpt-4o',
+      response_model: 'gpt-4o-2024-08-06',
+      response_id: 'r-1',
+      input_tokens: 100,
+      cache_read_tokens: 40,
+      output_tokens: 7,
+      cost_usd: 0.5,
+      cost_source: 'reported',
+      is_stream: false,
+      flags: [],
+    });
+    expect(callIn(scope, { ...said, 'error.type': 'BadRequestError' }, { name: 'litellm_request', status_code: 2 })).toMatchObject({ is_error: true, request_model: 'gpt-4o', response_model: null });
+    expect(callIn(scope, { ...said, metadata: metadata.replace('{"prompt_name"', '[{"prompt_name"') }, { name: 'litellm_request' })).toMatchObject({ prompt_name: null, prompt_version: null });
+  });
+
+  it('say in them what the raw requests say', () => {
+    const calls = readRecording('litellm-phoenix').groups.flatMap((group) => group.spans.map((span) => normalise(span, {}, {}, group.scope.name))).flatMap((result) => (result.kind === 'call' ? [result.call] : []));
+    const told = ({ provider, response_model, input_tokens, output_tokens, cache_read_tokens, reasoning_tokens }: LlmCall) => ({ provider, response_model, input_tokens, output_tokens, cache_read_tokens, reasoning_tokens });
+    const pairs = calls.flatMap((call) => calls.filter(({ span_id, provider }) => span_id === call.parent_span_id && provider === 'openai').map((of) => [told(call), told(of)] as const));
+    expect(pairs.map(([call]) => call)).toEqual(pairs.map(([, of]) => of));
+    expect(pairs.length).toBe(5);
+    expect(calls.filter(({ request_model }) => request_model !== null).length).toBe(9);
+  });
+});
+
+describe('a raw request', () => {
+  const name = 'raw_gen_ai_request';
+
+  it('is no call where it holds only what was sent', () => {
+    expect(relativeIn(scope, { 'llm.None.model': 'text-embedding-3-small', 'llm.None.input': "['x']" }, { name })).toMatchObject({ reason: 'wrapper', candidate: null });
+  });
+
+  it('has no provider by the name of None', () => {
+    expect(callIn(scope, { 'llm.None.model': 'claude-x', 'llm.None.output': "[{'type': 'message'}]", 'llm.None.usage': "{'input_tokens': 5}" }, { name })).toMatchObject({ provider: 'anthropic', input_tokens: 5 });
+  });
+});
+
+describe('the proxy', () => {
+  const name = 'litellm_request';
+  const served = (model: string) => ({ ...request, 'gen_ai.operation.name': 'acompletion', 'litellm.model_group': 'smart', 'gen_ai.response.model': model });
+
+  it('tells its callers the name of the group, which is no model', () => {
+    expect(callIn(scope, served('smart'), { name })).toMatchObject({ operation: 'chat', request_model: 'gpt-4o', response_model: null });
+    expect(callIn(scope, served('gpt-4o-2024-08-06'), { name })).toMatchObject({ response_model: 'gpt-4o-2024-08-06' });
+    expect(callIn(scope, { ...served('gpt-4o'), 'litellm.model_group': 'gpt-4o' }, { name })).toMatchObject({ response_model: 'gpt-4o' });
+  });
+
+  it('has session and prompt of a request where its caller put them', () => {
+    const metadata = "{'spend_logs_metadata': {'prompt_name': 'checkout', 'prompt_version': 'v2'}, 'session_id': 's-1', 'headers': {'host': 'gateway'}}";
+    expect(callIn(scope, { ...request, 'metadata.spend_logs_metadata': '', 'metadata.requester_metadata': metadata }, { name })).toMatchObject({ prompt_name: 'checkout', prompt_version: 'v2', session_id: 's-1', flags: [] });
+    expect(callIn(scope, { ...request, 'metadata.requester_metadata': "{'session_id': '" }, { name })).toMatchObject({ session_id: null });
+  });
 });

@@ -206,3 +206,18 @@ describe('hostile spans', () => {
     fc.assert(fc.property(attributeBag(keys), fc.constantFrom(...kinds), (bag, kind) => expectNothingMadeUp({ 'openinference.span.kind': kind, ...bag })));
   });
 });
+
+describe('what LangChain made of the response, where the span has sums only (until 2025)', () => {
+  const answered = (usage: string) => `{"generations": [[{"text": "Hi", "generation_info": {"finish_reason": "stop"}, "message": {"kwargs": {"content": "Hi", "usage_metadata": ${usage}}}}]]}`;
+  const read = (attributes: Record<string, number | string>, usage: string) => callOf({ 'openinference.span.kind': 'LLM', 'llm.model_name': 'm', ...attributes, 'output.value': answered(usage) });
+
+  it('tells the parts of them', () => {
+    const usage = '{"input_tokens": 100, "output_tokens": 9, "input_token_details": {"cache_read": 40}, "output_token_details": {"reasoning": 4}}';
+    expect(read({ 'llm.token_count.prompt': 100, 'llm.token_count.completion': 9 }, usage)).toMatchObject({ input_tokens: 100, cache_read_tokens: 40, output_tokens: 9, reasoning_tokens: 4, flags: [] });
+  });
+
+  it('shows that the sum is without the cached tokens', () => {
+    const usage = '{"input_tokens": 100, "output_tokens": 9, "input_token_details": {"cache_read": 20, "cache_creation": 10}}';
+    expect(read({ 'llm.token_count.prompt': 70, 'llm.token_count.completion': 9 }, usage)).toMatchObject({ input_tokens: 100, cache_read_tokens: 20, cache_write_tokens: 10, flags: ['tokens_adjusted'] });
+  });
+});
