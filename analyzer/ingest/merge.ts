@@ -1,5 +1,5 @@
 import type { LlmCall } from '../../schemas/call.ts';
-import { isTagged } from './ancestry.ts';
+import { isPromptFlag, isTagged } from './ancestry.ts';
 
 /**
  * One record out of two spans of the same inference: the call that counts, with what it lacks taken from the other. What both have stays as
@@ -45,9 +45,9 @@ export function merge(call: LlmCall, other: LlmCall): LlmCall {
   return isSame(call, merged) ? call : merged;
 }
 
-type Prompt = Pick<LlmCall, 'prompt_name' | 'prompt_version' | 'prompt_version_source' | 'prompt_label' | 'prompt_attribution' | 'prompt_fingerprint'>;
+type Prompt = Pick<LlmCall, 'prompt_name' | 'prompt_version' | 'prompt_version_source' | 'prompt_label' | 'prompt_attribution' | 'prompt_fingerprint' | 'flags'>;
 
-/** Name and version always come from one span. */
+/** Name and version always come from one span, with what it says of their origin. */
 function promptOf(call: LlmCall, other: LlmCall): Prompt {
   const from = takesPrompt(call, other) ? other : call;
   const isSamePrompt = call.prompt_name === other.prompt_name && call.prompt_version === other.prompt_version;
@@ -58,6 +58,7 @@ function promptOf(call: LlmCall, other: LlmCall): Prompt {
     prompt_label: from.prompt_label ?? (isSamePrompt ? other.prompt_label : null),
     prompt_attribution: from.prompt_attribution,
     prompt_fingerprint: call.prompt_fingerprint ?? other.prompt_fingerprint,
+    flags: from === call ? call.flags : [...call.flags.filter((flag) => !isPromptFlag(flag)), ...other.flags.filter(isPromptFlag)],
   };
 }
 
