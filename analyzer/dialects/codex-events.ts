@@ -38,8 +38,8 @@ export const codexEvents: LogDialect = {
   },
 };
 
-/** What a request says of its own failure. Null: it was taken. */
-function refusalIn(attributes: Attributes, flags: Set<string>): Inference['error'] {
+/** What a request says of its own failure, as an event and on a span (codex.ts). Null: it was taken. */
+export function refusalIn(attributes: Attributes, flags: Set<string>): Inference['error'] {
   const message = text(attributes.get('error.message'), flags);
   const status = firstCount(attributes, ['http.response.status_code']);
   return message === null && (status ?? 0) < 400 ? null : { type: status === null ? null : String(status), message };

@@ -5,6 +5,7 @@ import { agenta } from './agenta.ts';
 import { anthropicSdk } from './anthropic-sdk.ts';
 import { braintrust } from './braintrust.ts';
 import { claudeCode } from './claude-code.ts';
+import { codex } from './codex.ts';
 import { datadog } from './datadog.ts';
 import { genkit } from './genkit.ts';
 import { haystack } from './haystack.ts';
@@ -162,6 +163,7 @@ export const dialects: readonly Dialect[] = [
   adk,
   genkit,
   claudeCode,
+  codex,
   voltAgent,
   llamaIndex,
   haystack,

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { atMs, eventReader, loggedBy } from './agent-events.ts';
 
-it.each(['codex-without-spans'])('reads every call that Codex logged: %s', (name) => {
+it.each(['codex-without-spans', 'codex'])('reads every call that Codex logged: %s', (name) => {
   const { calls, expected } = loggedBy(name);
   expect(calls).toMatchObject(expected);
   expect(calls).toHaveLength(expected.length);
