@@ -6,6 +6,7 @@ import type { Score } from '../schemas/score.ts';
 import { dialects, type Dialect, type Inference, type RelativeReason, type SpanSource } from './dialects/index.ts';
 import { standardEvaluation } from './dialects/agentcore.ts';
 import { createFeatureFlags, type Assignment } from './dialects/feature-flags.ts';
+import { createLogReader } from './dialects/log-events.ts';
 import { createTagReader, environmentOf, type TagReader } from './dialects/tags.ts';
 import { firstText, text } from './dialects/values.ts';
 import { finishReason, providerName } from './dialects/vocabulary.ts';
@@ -17,7 +18,7 @@ import type { CallContent, ContentKeeper } from './signals/content.ts';
 import { createPricer, type Pricer } from './signals/cost.ts';
 import { fingerprintOf } from './signals/fingerprint.ts';
 import { isEmpty, isFormatValid } from './signals/format.ts';
-import { believableMs, durationMs, ttftMs } from './signals/times.ts';
+import { believableMs, believableTook, durationMs, startBefore, ttftMs } from './signals/times.ts';
 import { inclusiveUsage, type Usage } from './signals/tokens.ts';
 
 /**
@@ -58,8 +59,8 @@ export type NormalisedSpan = { readonly scores: readonly Score[]; readonly ignor
     }
 );
 
-/** `assignment`: what a feature flag that was logged says of its span. */
-export type NormalisedRecord = { readonly kind: 'score'; readonly score: Score } | { readonly kind: 'ignored'; readonly reason: string; readonly assignment?: Assignment };
+/** `call`: an event that tells of one; a span may do so, too. `assignment`: what a feature flag that was logged says of its span. */
+export type NormalisedRecord = { readonly kind: 'score'; readonly score: Score } | { readonly kind: 'call'; readonly call: LlmCall } | { readonly kind: 'ignored'; readonly reason: string; readonly assignment?: Assignment };
 
 export type NormaliserSettings = {
   /** Attributes that strata are kept apart by, looked for on the span, then on its resource. */
@@ -89,6 +90,7 @@ export function createNormaliser(settings: NormaliserSettings): Normaliser {
   const pricer = createPricer();
   const featureFlags = createFeatureFlags(new Map(Object.entries(settings.featureFlags ?? {})), FLAGGED_SPANS);
   const tags = createTagReader(settings.keys ?? NO_KEYS, featureFlags);
+  const readLogged = createLogReader(FLAGGED_SPANS);
   const maxTextBytes = settings.maxTextBytes ?? 256 * 1024;
   const labels = settings.labels ?? (() => null);
 
@@ -109,7 +111,10 @@ export function createNormaliser(settings: NormaliserSettings): Normaliser {
       const call = callFrom(dialect, reading.inference);
       return { kind: 'call', call, content: settings.keepContent?.(reading.inference, span) ?? null, ...scoresIn('judged') };
     },
-    record(context, _resource, _scope, record) {
+    record(context, resource, scope, record) {
+      const logged = readLogged(context, { resource, scope, record });
+      if (logged?.kind === 'call') return { kind: 'call', call: callOf(context, logged.source, { name: logged.dialect }, logged.inference, { ...settings, maxTextBytes }, { pricer, tags }) };
+      if (logged !== null) return { kind: 'ignored', reason: 'agent_event' };
       const evaluation = featureFlags.learn(context.project, record);
       if (evaluation !== null) return { kind: 'ignored', reason: 'feature_flag', ...(evaluation.assignment === null ? {} : { assignment: evaluation.assignment }) };
       return scoreOfRecord({ ...context, labels }, standardEvaluation(record));
@@ -140,7 +145,7 @@ function relativeOf(context: NormaliseContext, source: SpanSource, { reason, tag
 function callOf(
   context: NormaliseContext,
   source: SpanSource,
-  dialect: Dialect,
+  dialect: Pick<Dialect, 'name'>,
   inference: Inference,
   settings: NormaliserSettings & { maxTextBytes: number },
   { pricer, tags }: { readonly pricer: Pricer; readonly tags: TagReader },
@@ -149,8 +154,11 @@ function callOf(
   const { attributes } = span;
   const prompt = tags.prompt(context.project, source);
   const provider = providerName(inference.provider, inference.response_model ?? inference.request_model);
-  const duration_ms = inference.took_ms ?? durationMs(span, flags);
-  const at_ms = believableMs(span.start_ns, context.received_ms, flags);
+  const took_ms = inference.took_ms === undefined ? undefined : believableTook(inference.took_ms);
+  // Where the span is only a moment of the call.
+  const start_ns = took_ms === undefined ? span.start_ns : startBefore(span.end_ns, took_ms);
+  const duration_ms = took_ms === undefined ? durationMs(span, flags) : took_ms;
+  const at_ms = believableMs(start_ns, context.received_ms, flags);
   const usage = inclusiveUsage(inference.usage, provider, flags);
   // A failed call owes no answer: what came back of it is judged as an error, not as empty or malformed as well.
   const answer = inference.error === null ? answerWithin(inference, settings.maxTextBytes, flags) : null;
@@ -158,7 +166,7 @@ function callOf(
   const error = inference.error ?? (finish === 'error' && usage.output === null ? UNTOLD : null);
   const judged = error === null ? answer : null;
   const cost = costOf(inference, provider, usage, at_ms, pricer);
-  const ttft_ms = ttftMs(inference.ttft, span.start_ns, duration_ms, flags);
+  const ttft_ms = ttftMs(inference.ttft, start_ns, duration_ms, flags);
   const stratum_attributes = attributesNamed(settings.stratumAttributes, attributes, resource, flags);
   const { factorAttributes = [], mixAttributes = [] } = settings;
   return {
@@ -166,7 +174,7 @@ function callOf(
     trace_id: span.trace_id,
     span_id: span.span_id,
     parent_span_id: span.parent_span_id,
-    start_time_ns: String(span.start_ns),
+    start_time_ns: String(start_ns),
     end_time_ns: String(span.end_ns),
     received_time_ms: context.received_ms,
     duration_ms,

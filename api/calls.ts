@@ -148,7 +148,7 @@ function toCall({ event_s: _event_s, parent_span_id, ...row }: CallRow): z.infer
   return {
     ...row,
     parent_span_id: parent_span_id === '' ? null : parent_span_id,
-    duration_ms: row.end_time_ns === '0' || elapsedNs < 0n ? null : Number(elapsedNs) / 1e6,
+    duration_ms: row.end_time_ns === '0' || elapsedNs <= 0n ? null : Number(elapsedNs) / 1e6,
     stratum_attributes: { ...row.stratum_attributes },
     factor_attributes: { ...row.factor_attributes },
     prompt_content: row.prompt_content ?? null,

@@ -5,6 +5,7 @@ import { agenta } from './agenta.ts';
 import { anthropicSdk } from './anthropic-sdk.ts';
 import { braintrust } from './braintrust.ts';
 import { claudeCode } from './claude-code.ts';
+import { codex } from './codex.ts';
 import { datadog } from './datadog.ts';
 import { genkit } from './genkit.ts';
 import { haystack } from './haystack.ts';
@@ -91,8 +92,8 @@ export type Inference = {
   readonly error: { readonly type: string | null; readonly message: string | null } | null;
   /** How long after the start, or (`at_ns`) when, by the sender's clock. */
   readonly ttft: { readonly value: number; readonly unit: 's' | 'ms' } | { readonly at_ns: bigint } | null;
-  /** How long it took, ms, where the span is only a moment of it. */
-  readonly took_ms?: number;
+  /** How long it took until the span's end, ms, where the span is only a moment of it; null: it does not say. */
+  readonly took_ms?: number | null;
   readonly usage: WireUsage;
   /** As reported by the library, in US dollars. */
   readonly cost_usd: number | null;
@@ -162,6 +163,7 @@ export const dialects: readonly Dialect[] = [
   adk,
   genkit,
   claudeCode,
+  codex,
   voltAgent,
   llamaIndex,
   haystack,

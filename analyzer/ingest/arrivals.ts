@@ -1,7 +1,7 @@
 import type { LlmCall } from '../../schemas/call.ts';
 import type { StoredSpan } from './draft.ts';
 import { spanKey } from './identity.ts';
-import type { Tally } from './ledger.ts';
+import { signalOf, type Tally } from './ledger.ts';
 import type { BatchReading } from './reading.ts';
 
 /**
@@ -24,7 +24,7 @@ export function arrivingCalls(placed: BatchReading['calls'], known: ReadonlyMap<
   const arrivals = new Map<string, SpanArrival>();
   for (const { item, stampMs, reason } of placed) {
     const key = spanKey(item);
-    const entry = { project: item.project, receivedMs: stampMs, signal: 'traces' as const };
+    const entry = { project: item.project, receivedMs: stampMs, signal: signalOf(reason) };
     const earlier = arrivals.get(key);
     const stored = earlier?.stored ?? known.get(key);
     const lastEnd = earlier?.item.end_time_ns ?? stored?.end_ns;

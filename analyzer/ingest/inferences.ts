@@ -2,8 +2,8 @@ import type { LlmCall } from '../../schemas/call.ts';
 import type { Store } from '../../schemas/store.ts';
 import { createCoverage } from './coverage.ts';
 import { spanKey, type SpanIdentity } from './identity.ts';
-import { createNesting, seenInference, type Role, type SeenInference, type SpanNode } from './nesting.ts';
-import { loadSightings, loadSightingsAlike, loadSightingsOfResponses, type Alike, type AtResponse, type Sighting } from './sightings.ts';
+import { createNesting, kindOf, seenInference, type Role, type SeenInference, type SpanNode } from './nesting.ts';
+import { loadSightings, loadSightingsAlike, loadSightingsOfResponses, loadSightingsOfSessions, type Alike, type AtResponse, type Sighting } from './sightings.ts';
 import { createStrays } from './strays.ts';
 import { allOf, couldBeOne, createTwinFinder, isWrapper, overlap } from './twins.ts';
 import type { Relative } from '../normalise.ts';
@@ -13,6 +13,7 @@ import type { Relative } from '../normalise.ts';
  *
  * - A wrapper never counts beside what it wraps: a sum (`aggregate`: an agent, a chain) beside any inference below it, an inference beside
  *   one of its own kind below it, unless a tool or an agent stands between them.
+ * - A log event that tells of a call never counts beside a span of it (echoes.ts).
  * - Of twins (twins.ts, strays.ts) one counts: the deepest; else the one that is complete already; else the one with a prompt version; else the
  *   one that began first. So the order of arrival decides which span it is, never how many.
  *
@@ -109,7 +110,7 @@ export function createInferences(store: Store, settings: { readonly capacity: nu
     let trace_ids = new Set(by.trace_ids);
     const asked = new Set<string>();
     for (let round = 0; round < 2; round += 1) {
-      const elsewhere = [...(await loadSightingsOfResponses(store, shard, calls)), ...(await loadSightingsAlike(store, shard, calls, AROUND_STRAYS_S))];
+      const elsewhere = [...(await loadSightingsOfResponses(store, shard, calls)), ...(await loadSightingsAlike(store, shard, calls, AROUND_STRAYS_S)), ...(await loadSightingsOfSessions(store, shard, calls))];
       for (const { trace_id } of elsewhere) trace_ids.add(trace_id);
       const unknown = [...trace_ids].filter((trace) => !recalled.has(trace));
       const found = [...(await loadSightings(store, unknown)), ...elsewhere];
@@ -153,7 +154,7 @@ export function createInferences(store: Store, settings: { readonly capacity: nu
     },
     recallTraces: (spans) => load({ trace_ids: spans.map((span) => span.trace_id), calls: [] }),
     seeRelative: (key, relative) => void place(key, relative, null, relative.reason),
-    seeInference: (key, call, reason) => void inHand.set(key, place(key, call, seenInference(call, reason === '' ? 'own' : 'aggregate'), reason)),
+    seeInference: (key, call, reason) => void inHand.set(key, place(key, call, seenInference(call, kindOf(reason)), reason)),
     at: (key) => nesting.get(key),
     roleOf(key, reason) {
       const node = inHand.get(key) ?? nesting.get(key);

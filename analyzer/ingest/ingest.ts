@@ -94,7 +94,7 @@ export function createIngest(
     );
   let inferences = createInferences(store, { capacity: settings.rememberedSpans, coversFromMs: 0, shard });
   const resolve = (call: LlmCall): Resolution => resolveFrom(call, inferences.at);
-  const late = createLate({ store, resolve }, settings.rememberedCalls);
+  const late = createLate({ store, resolve, at: (key) => inferences.at(key) }, settings.rememberedCalls);
   const cardinality = withTextVersions(createCardinality(settings.cardinality ?? DEFAULT_LIMITS));
   let known = memory(0);
   let waiting = createWaiting();
@@ -158,13 +158,13 @@ export function createIngest(
       const whenDurable: (() => void)[] = expired.map(({ call }) => () => waiting.remove(call));
       await recallAncestors(expired.map(({ call }) => call));
       for (const { call: asWaiting, stored, deadlineMs } of expired) {
-        const { call, missing } = resolve(asWaiting);
+        const { call, unseen } = resolve(asWaiting);
         const filing = { call: cardinality.admit(call, nowMs), stored, reason: stored.reason };
         const role = inferences.roleOf(spanKey(call), stored.reason);
         // What was just recalled may say so.
         if (role === 'wrapper' || role === 'duplicate') draft.setAside(filing, role);
         else draft.completeCall(filing, slotAt(deadlineMs));
-        if (missing !== null) whenDurable.push(() => late.expect(missing, call));
+        if (unseen !== null) whenDurable.push(() => late.expect(unseen, call));
       }
       whenDurable.push(...(await scoring.draftDue(draft, nowMs)));
       await commit(draft, { relatives: [], tally: createTally(), whenDurable, nowMs });
@@ -199,12 +199,13 @@ export function createIngest(
     await recallAncestors(provisional.map(({ call }) => call));
     await inferences.recallTraces(provisional.map(({ call }) => call));
     for (const { call: asStored, stored } of provisional) {
-      const { call, missing } = resolve(asStored);
+      const { call, unseen, missing } = resolve(asStored);
       const filing = { call: cardinality.admit(call, nowMs), stored, reason: stored.reason };
       const role = inferences.roleOf(spanKey(call), stored.reason);
       if (role === 'wrapper' || role === 'duplicate') draft.setAside(filing, role);
-      else if (role === 'call' && missing === null) draft.completeCall(filing, slotAt(nowMs));
-      else waiting.put({ call, missing: awaited(stored, missing), stored, deadlineMs: nowMs + settings.resolveWaitMs });
+      else if (role !== 'call' || missing !== null) waiting.put({ call, missing: awaited(stored, missing), stored, deadlineMs: nowMs + settings.resolveWaitMs });
+      else draft.completeCall(filing, slotAt(nowMs));
+      if (unseen !== null && draft.completed.has(spanKey(call))) late.expect(unseen, call);
     }
     await scoring.takeUp(draft, { inferences, bornMs, nowMs });
     await commit(draft, { relatives: [], tally: createTally(), whenDurable: [], nowMs });
@@ -228,11 +229,11 @@ export function createIngest(
 
   /** A look at the store, for calls whose ancestors may have come before the memory began. */
   async function recallAncestors(calls: readonly LlmCall[]): Promise<void> {
-    await inferences.recallTraces(calls.filter((call) => resolve(call).missing !== null));
+    await inferences.recallTraces(calls.filter((call) => resolve(call).unseen !== null));
   }
 
   function draftCall(draft: Draft, key: string, { item, stampMs, stored, reason }: SpanArrival, whenDurable: (() => void)[]): void {
-    const { call: resolved, missing } = resolve(item);
+    const { call: resolved, unseen, missing } = resolve(item);
     const role = inferences.roleOf(key, reason);
     const filing = { call: told(cardinality.admit(resolved, stampMs), inferences.isUnclear(key)), stored, reason };
     // What is due when this batch is durable is, above all, waiting.
@@ -250,7 +251,7 @@ export function createIngest(
     } else {
       const isWhole = role === 'call' && missing === null;
       draft.completeCall(isWhole ? filing : { ...filing, call: { ...filing.call, flags: [...filing.call.flags, 'not_awaited'] } }, slotAt(stampMs));
-      if (missing !== null) whenDurable.push(() => late.expect(missing, item));
+      if (unseen !== null) whenDurable.push(() => late.expect(unseen, item));
       if (stored !== undefined) whenDurable.push(() => waiting.remove(item));
     }
   }
@@ -260,9 +261,10 @@ export function createIngest(
     for (const waiter of waiting.forAncestor(ancestor)) {
       // It comes anew in this batch, or an ancestor before this one woke it.
       if (draft.calls.has(spanKey(waiter.call))) continue;
-      const { call, missing } = resolve(waiter.call);
+      const { call, unseen, missing } = resolve(waiter.call);
       if (missing === null) draft.completeCall({ call: cardinality.admit(call, stampMs), stored: waiter.stored, reason: waiter.stored.reason }, slotAt(stampMs));
       whenDurable.push(() => (missing === null ? waiting.remove(call) : waiting.put({ ...waiter, call, missing })));
+      if (missing === null && unseen !== null) whenDurable.push(() => late.expect(unseen, call));
     }
   }
 

@@ -1,5 +1,6 @@
 import type { LlmCall } from '../../schemas/call.ts';
 import type { Store } from '../../schemas/store.ts';
+import { withOwnPrompt } from './ancestry.ts';
 import type { SpanArrival } from './arrivals.ts';
 import { orAssigned } from '../dialects/agreement.ts';
 import type { Assignment } from '../dialects/feature-flags.ts';
@@ -48,7 +49,7 @@ export async function reassign(deps: { readonly store: Store; readonly inference
     const key = spanKey(span);
     const stampMs = assigned.get(key)?.stampMs ?? 0;
     const filed = stored.get(key);
-    const call = filed === undefined ? null : prompted(filed.call, span);
+    const call = filed === undefined ? null : prompted(withOwnPrompt(filed.call), span);
     const relative = filed === undefined ? prompted(kept.get(key) ?? relativeAt(inferences.at(key), span), span) : null;
     if (filed !== undefined && call !== null) {
       const flags = filed.stored.slot === 0 || call.flags.includes(ATTRIBUTED_LATE) ? call.flags : [...call.flags, ATTRIBUTED_LATE];

@@ -1,16 +1,17 @@
 import type { LlmCall } from '../../schemas/call.ts';
 import type { Store } from '../../schemas/store.ts';
-import type { Resolution } from './ancestry.ts';
+import { inheritsTheSame, inheritsThrough, withOwnPrompt, type Resolution } from './ancestry.ts';
 import type { Draft, FiledCall } from './draft.ts';
 import { createGenerations } from './generations.ts';
 import { spanKey, type SpanIdentity } from './identity.ts';
+import { MAX_DEPTH, type SpanNode } from './nesting.ts';
 import { loadCallsOfTraces, loadFiledCalls } from './recovery.ts';
 
 /**
  * Calls that entered as they are because an ancestor did not come in time. A span is sent when it ends, so the root of an agent that
  * runs for minutes comes minutes after its calls: then their rows are corrected (and those of their scores: scoring.ts). They keep
- * their slots (what was bet on is not bet again) and are flagged `attributed_late`. Remembered by id only, in bounded memory, and not
- * across a restart; what is to be corrected is read from the store.
+ * their slots (what was bet on is not bet again) and are flagged `attributed_late`. Remembered by id only, in bounded memory; what
+ * is to be corrected is read from the store.
  */
 export type Late = {
   /** A call became complete while this ancestor was missing. */
@@ -27,30 +28,45 @@ export const ATTRIBUTED_LATE = 'attributed_late';
 const MAX_CHILDREN = 1_000;
 
 /** @param capacity missing ancestors remembered in each of two generations. */
-export function createLate(deps: { readonly store: Store; readonly resolve: (call: LlmCall) => Resolution }, capacity: number): Late {
-  const { store, resolve } = deps;
-  const byAncestor = createGenerations<readonly SpanIdentity[]>(capacity);
+export function createLate(deps: { readonly store: Store; readonly resolve: (call: LlmCall) => Resolution; readonly at: (key: string) => SpanNode | undefined }, capacity: number): Late {
+  const { store, resolve, at } = deps;
+  const byAncestor = createGenerations<SpanIdentity[]>(capacity);
   const expectAncestor = (missing: string, { project, trace_id, span_id }: SpanIdentity): void => {
-    const expecting = byAncestor.get(missing) ?? [];
-    if (expecting.length < MAX_CHILDREN) byAncestor.set(missing, [...expecting, { project, trace_id, span_id }]);
+    const expecting = byAncestor.get(missing);
+    if (expecting === undefined) byAncestor.set(missing, [{ project, trace_id, span_id }]);
+    else if (expecting.length < MAX_CHILDREN) expecting.push({ project, trace_id, span_id });
   };
   const draftWhereChanged = (draft: Draft, { call: asStored, stored }: FiledCall, resolved: LlmCall, admit: (call: LlmCall) => LlmCall): void => {
-    if (resolved.prompt_name === asStored.prompt_name && resolved.prompt_version === asStored.prompt_version && resolved.prompt_attribution === asStored.prompt_attribution && resolved.session_id === asStored.session_id) return;
+    if (inheritsTheSame(resolved, asStored)) return;
     draft.correctedCall(admit({ ...resolved, flags: [...resolved.flags.filter((flag) => flag !== ATTRIBUTED_LATE), ATTRIBUTED_LATE] }), stored);
   };
   return {
     expect: expectAncestor,
     async correct(draft, ancestors, admit) {
-      if (byAncestor.size() === 0) return [];
-      const keys = ancestors.filter((key) => byAncestor.get(key) !== undefined);
-      const expecting = keys.flatMap((key) => byAncestor.get(key) ?? []).filter((call) => !draft.calls.has(spanKey(call)));
-      if (expecting.length === 0) return [];
-      const whenDurable: (() => void)[] = keys.map((key) => () => byAncestor.delete(key));
-      for (const filed of await loadFiledCalls(store, expecting)) {
+      const arrived = new Set(ancestors);
+      const whenDurable: (() => void)[] = [];
+      const concerned = new Map<string, SpanIdentity>();
+      for (const key of arrived) {
+        const expecting = byAncestor.get(key);
+        const node = at(key);
+        if (expecting === undefined && (node === undefined || node.below.length === 0)) continue;
+        const { saysSomething, unseen } = handedOnBy(key, at);
+        if (expecting !== undefined) {
+          whenDurable.push(() => byAncestor.delete(key));
+          if (unseen !== null) for (const call of expecting) whenDurable.push(() => expectAncestor(unseen, call));
+        }
+        if (!saysSomething) continue;
+        // Those that are remembered to be below it are known across a restart, too; those that wait for it are not, but they are all.
+        const below = node?.below.flatMap(({ filed, isComplete, inference }) => (filed === 'call' && isComplete && inference !== null ? [inference] : [])) ?? [];
+        for (const call of [...(expecting ?? []), ...below]) concerned.set(spanKey(call), call);
+      }
+      const changed = [...concerned].filter(([key]) => {
+        const node = at(key);
+        return !draft.calls.has(key) && (node === undefined || inheritsThrough(arrived, node, at));
+      });
+      for (const filed of await loadFiledCalls(store, changed.map(([, call]) => call))) {
         if (filed.stored.role !== 'call' || filed.stored.slot === 0) continue;
-        const { call: resolved, missing } = resolve(filed.call);
-        if (missing !== null) whenDurable.push(() => expectAncestor(missing, filed.call));
-        draftWhereChanged(draft, filed, resolved, admit);
+        draftWhereChanged(draft, filed, resolve(filed.call).call, admit);
       }
       return whenDurable;
     },
@@ -60,11 +76,25 @@ export function createLate(deps: { readonly store: Store; readonly resolve: (cal
         const { call: asStored } = filed;
         if (draft.calls.has(spanKey(asStored))) continue;
         // The nearest that says a prompt may be another one now.
-        const bare: LlmCall = asStored.prompt_attribution === 'inherited' ? { ...asStored, prompt_name: null, prompt_version: null, prompt_version_source: 'none', prompt_label: null, prompt_attribution: 'none' } : asStored;
+        const bare = withOwnPrompt(asStored);
         const { call: resolved } = resolve(bare);
         // What it had from above may be forgotten by now.
-        if (resolved.prompt_attribution !== 'none') draftWhereChanged(draft, filed, resolved, admit);
+        const isForgotten = (asStored.prompt_name !== null && resolved.prompt_name === null) || (asStored.prompt_version !== null && resolved.prompt_version === null);
+        if (!isForgotten && resolved.prompt_attribution !== 'none') draftWhereChanged(draft, filed, resolved, admit);
       }
     },
   };
+}
+
+/** Whether it may change something below that an ancestor has come: it, or one above it that is known, says something, or all are known now. And the next that has not been seen. */
+function handedOnBy(ancestor: string, at: (key: string) => SpanNode | undefined): { readonly saysSomething: boolean; readonly unseen: string | null } {
+  let saysSomething = false;
+  let key: string | null = ancestor;
+  for (let depth = 0; key !== null && depth < MAX_DEPTH; depth += 1) {
+    const node = at(key);
+    if (node?.hasCome !== true) return { saysSomething, unseen: key };
+    saysSomething ||= node.tags !== null;
+    key = node.parent;
+  }
+  return { saysSomething: true, unseen: null };
 }

@@ -1,4 +1,5 @@
 import { hourOf, WRITTEN, type CellSource } from '../../schemas/cells.ts';
+import { LOG_EVENT } from '../dialects/log-events.ts';
 import type { DraftedCall } from './draft.ts';
 import type { Role } from './nesting.ts';
 
@@ -49,10 +50,15 @@ export function entryOf(role: Role, reason: string): { readonly outcome: Outcome
   }
 }
 
+/** @param reason why it is no call by itself. */
+export function signalOf(reason: string): 'traces' | 'logs' {
+  return reason === LOG_EVENT ? 'logs' : 'traces';
+}
+
 export function countRoles(calls: Iterable<DraftedCall>, tally: Tally): void {
   for (const { call, stored, former } of calls) {
     if (former === stored.role) continue;
-    const count = (role: Role, by: 1 | -1): void => tally.count({ project: call.project, receivedMs: call.received_time_ms, signal: 'traces', ...entryOf(role, stored.reason) }, by);
+    const count = (role: Role, by: 1 | -1): void => tally.count({ project: call.project, receivedMs: call.received_time_ms, signal: signalOf(stored.reason), ...entryOf(role, stored.reason) }, by);
     count(stored.role, 1);
     if (former !== null) count(former, -1);
   }

@@ -1,10 +1,10 @@
 import type { LlmCall } from '../../schemas/call.ts';
-import { isTagged } from './ancestry.ts';
+import { isPromptFlag, isTagged } from './ancestry.ts';
 
 /**
  * One record out of two spans of the same inference: the call that counts, with what it lacks taken from the other. What both have stays as
- * the call has it, but for three things that the other may know better: a prompt that stands on the other itself, where the call only
- * inherited one; a cost that the other reports, where the call's is computed; and the session, where the other began first: the outer library is told more
+ * the call has it, but for four things that the other may know better: a prompt that stands on the other itself, where the call only
+ * inherited one; a cost that the other reports, where the call's is computed; reasoning that the call left out of its output; and the session, where the other began first: the outer library is told more
  * (a thread of LangGraph), and which of them counts is a matter of arrival.
  *
  * @returns the call itself where the other has nothing to add.
@@ -14,6 +14,7 @@ export function merge(call: LlmCall, other: LlmCall): LlmCall {
     ...call,
     ...promptOf(call, other),
     ...costOf(call, other),
+    ...timesOf(call, other),
     service_name: call.service_name || other.service_name,
     service_version: call.service_version || other.service_version,
     environment: call.environment === 'default' ? other.environment : call.environment,
@@ -27,7 +28,7 @@ export function merge(call: LlmCall, other: LlmCall): LlmCall {
     is_experiment: call.is_experiment || other.is_experiment,
     ttft_ms: call.ttft_ms ?? other.ttft_ms,
     input_tokens: call.input_tokens ?? other.input_tokens,
-    output_tokens: call.output_tokens ?? other.output_tokens,
+    output_tokens: countsThoughts(call, other) ? other.output_tokens : (call.output_tokens ?? other.output_tokens),
     cache_read_tokens: call.cache_read_tokens ?? other.cache_read_tokens,
     cache_write_tokens: call.cache_write_tokens ?? other.cache_write_tokens,
     reasoning_tokens: call.reasoning_tokens ?? other.reasoning_tokens,
@@ -45,9 +46,9 @@ export function merge(call: LlmCall, other: LlmCall): LlmCall {
   return isSame(call, merged) ? call : merged;
 }
 
-type Prompt = Pick<LlmCall, 'prompt_name' | 'prompt_version' | 'prompt_version_source' | 'prompt_label' | 'prompt_attribution' | 'prompt_fingerprint'>;
+type Prompt = Pick<LlmCall, 'prompt_name' | 'prompt_version' | 'prompt_version_source' | 'prompt_label' | 'prompt_attribution' | 'prompt_fingerprint' | 'flags'>;
 
-/** Name and version always come from one span. */
+/** Name and version always come from one span, with what it says of their origin. */
 function promptOf(call: LlmCall, other: LlmCall): Prompt {
   const from = takesPrompt(call, other) ? other : call;
   const isSamePrompt = call.prompt_name === other.prompt_name && call.prompt_version === other.prompt_version;
@@ -58,6 +59,7 @@ function promptOf(call: LlmCall, other: LlmCall): Prompt {
     prompt_label: from.prompt_label ?? (isSamePrompt ? other.prompt_label : null),
     prompt_attribution: from.prompt_attribution,
     prompt_fingerprint: call.prompt_fingerprint ?? other.prompt_fingerprint,
+    flags: from === call ? call.flags : [...call.flags.filter((flag) => !isPromptFlag(flag)), ...other.flags.filter(isPromptFlag)],
   };
 }
 
@@ -75,8 +77,22 @@ function sessionOf(call: LlmCall, other: LlmCall): string | null {
   return BigInt(other.start_time_ns) < BigInt(call.start_time_ns) ? other.session_id : call.session_id;
 }
 
+/** Of a call whose span is only a moment of it the other may know when it began. */
+function timesOf(call: LlmCall, other: LlmCall): Pick<LlmCall, 'start_time_ns' | 'duration_ms'> {
+  const took_ns = BigInt(call.end_time_ns) - BigInt(other.start_time_ns);
+  if (call.start_time_ns !== call.end_time_ns || took_ns <= 0n) return { start_time_ns: call.start_time_ns, duration_ms: call.duration_ms };
+  return { start_time_ns: other.start_time_ns, duration_ms: Number(took_ns) / 1e6 };
+}
+
+/** The other knows of reasoning that the call left out of its output. */
+function countsThoughts(call: LlmCall, other: LlmCall): boolean {
+  return call.reasoning_tokens === null && other.reasoning_tokens !== null && call.output_tokens !== null && other.output_tokens === call.output_tokens + other.reasoning_tokens;
+}
+
 function costOf(call: LlmCall, other: LlmCall): Pick<LlmCall, 'cost_usd' | 'cost_source'> {
-  const takesOther = call.cost_usd === null || (call.cost_source === 'computed' && other.cost_source === 'reported' && (other.cost_usd ?? 0) > 0);
+  const isReportedByOther = other.cost_source === 'reported' && (other.cost_usd ?? 0) > 0;
+  const isOfMoreTokens = other.cost_source === 'computed' && countsThoughts(call, other);
+  const takesOther = call.cost_usd === null || (call.cost_source === 'computed' && (isReportedByOther || isOfMoreTokens));
   const { cost_usd, cost_source } = takesOther ? other : call;
   return { cost_usd, cost_source };
 }

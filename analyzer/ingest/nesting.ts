@@ -1,4 +1,5 @@
 import type { LlmCall } from '../../schemas/call.ts';
+import { LOG_EVENT } from '../dialects/log-events.ts';
 import { createGenerations } from './generations.ts';
 import { spanKey, type SpanIdentity } from './identity.ts';
 import type { Twins } from './twins.ts';
@@ -42,9 +43,9 @@ export type Tags = Pick<LlmCall, 'prompt_name' | 'prompt_version' | 'prompt_vers
 /** call: counts; candidate: a wrapper that counts if no inference below it comes; wrapper, duplicate: does not count. */
 export type Role = 'call' | 'candidate' | 'wrapper' | 'duplicate';
 
-/** What has to be known of an inference to tell whether another span is the same one. `own`: one inference; `aggregate`: a wrapper's sum. */
+/** What has to be known of an inference to tell whether another span is the same one. `own`: one inference; `aggregate`: a wrapper's sum; `echo`: a log event that tells of one. */
 export type SeenInference = SpanIdentity & Readonly<Tags> & {
-  readonly kind: 'own' | 'aggregate';
+  readonly kind: 'own' | 'aggregate' | 'echo';
   readonly scope_name: string;
   readonly service_name: string;
   readonly start_ms: number;
@@ -73,6 +74,11 @@ export type Nesting = {
 export const MOST_BELOW = 30;
 export const MAX_DEPTH = 64;
 const NOTHING: readonly SpanNode[] = [];
+
+/** @param reason why the span by itself is no call; empty for an inference of its own. */
+export function kindOf(reason: string): SeenInference['kind'] {
+  return reason === '' ? 'own' : reason === LOG_EVENT ? 'echo' : 'aggregate';
+}
 
 export function seenInference(call: LlmCall, kind: SeenInference['kind']): SeenInference {
   return {

@@ -3,16 +3,17 @@ import type { LogMessage } from '../../schemas/log.ts';
 import type { Decoded } from '../../schemas/otlp.ts';
 import type { Score } from '../../schemas/score.ts';
 import type { Assignment } from '../dialects/feature-flags.ts';
+import { LOG_EVENT } from '../dialects/log-events.ts';
 import { spanKey } from './identity.ts';
 import type { Outcome, Tally } from './ledger.ts';
 import type { Normaliser, Relative } from '../normalise.ts';
 import type { ContentOf } from './rows.ts';
 
-/** An inference, or a wrapper that may stand for one: `reason` says why it is no call by itself, and is empty for an inference. */
+/** An inference, or a wrapper or an event that may stand for one: `reason` says why it is no call by itself, and is empty for an inference. */
 type ReadCall = { readonly call: LlmCall; readonly reason: string };
 
 /**
- * What one log message says. It depends on the message alone (and on the feature flags that messages before it told), so it can be
+ * What one log message says. It depends on the message alone (and on the feature flags, and the beginnings of requests, that messages before it told), so it can be
  * made while an earlier batch is still being written; the decoded spans, some ten times as large, are let go with it.
  */
 export type Reading = {
@@ -67,9 +68,14 @@ export function readMessage(message: LogMessage, { decode, normaliser }: { reado
       for (const { resource, scope, records } of decoded.groups) {
         for (const record of records) {
           const read = normaliser.record(context, resource, scope, record);
-          if (read.kind === 'score') scores.push(read.score);
-          else ignore(read.reason);
-          if (read.kind === 'ignored' && read.assignment !== undefined) assignments.push(read.assignment);
+          if (read.kind === 'score') {
+            scores.push(read.score);
+          } else if (read.kind === 'call') {
+            calls.push({ call: read.call, reason: LOG_EVENT });
+          } else {
+            ignore(read.reason);
+            if (read.assignment !== undefined) assignments.push(read.assignment);
+          }
         }
       }
       break;

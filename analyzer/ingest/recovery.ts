@@ -3,6 +3,7 @@ import type { LlmCall } from '../../schemas/call.ts';
 import type { Store } from '../../schemas/store.ts';
 import type { SeenVersion } from './cardinality.ts';
 import type { FiledCall, Stored, StoredSpan } from './draft.ts';
+import { LOG_EVENT } from '../dialects/log-events.ts';
 import { spanKey, type SpanIdentity } from './identity.ts';
 import { entryOf, writtenRows } from './ledger.ts';
 import type { Role } from './nesting.ts';
@@ -40,10 +41,10 @@ export async function reconcileLedger(store: Store, shard: number): Promise<{ la
   );
   if (last === undefined) return { lastBatch: range.from_batch, openSlot: 1, lastArrivalMs: 0, isEmpty: true };
   const orphans = await store.select<{ project: string; hour: number; signal: 'traces' | 'logs'; role: Role; former_role: Role | ''; reason: string; is_first: number; count: number }>(
-    `SELECT project, toUInt32(intDiv(received_ms, 3600000) * 3600) AS hour, 'traces' AS signal, role, former_role, reason, toUInt8(revision <= 1) AS is_first, uniqExact(trace_id, span_id) AS count
+    `SELECT project, toUInt32(intDiv(received_ms, 3600000) * 3600) AS hour, if(reason = '${LOG_EVENT}', 'logs', 'traces') AS signal, role, former_role, reason, toUInt8(revision <= 1) AS is_first, uniqExact(trace_id, span_id) AS count
      FROM calls WHERE batch > {batch:UInt64} AND ${OF_SHARD} AND (revision <= 1 OR former_role != '') GROUP BY project, hour, role, former_role, reason, is_first
      UNION ALL
-     SELECT project, toUInt32(intDiv(received_ms, 3600000) * 3600) AS hour, 'logs' AS signal, 'call' AS role, '' AS former_role, '' AS reason, toUInt8(1) AS is_first, uniqExact(score_id) AS count
+     SELECT project, toUInt32(intDiv(received_ms, 3600000) * 3600) AS hour, 'logs' AS signal, 'call' AS role, '' AS former_role, '${SCORE}' AS reason, toUInt8(1) AS is_first, uniqExact(score_id) AS count
      FROM scores WHERE batch > {batch:UInt64} AND ${OF_SHARD} AND revision <= 1 GROUP BY project, hour`,
     { batch: last.in_ledger, ...range },
   );
@@ -55,7 +56,7 @@ export async function reconcileLedger(store: Store, shard: number): Promise<{ la
     ...writtenRows(hours, { shard, batch: lastBatch }),
     ...orphans.flatMap(({ project, hour, signal, role, former_role, reason, is_first, count }) => {
       const row = { project, hour, signal, shard, last_batch: lastBatch };
-      const entry = signal === 'logs' ? { outcome: 'stored', reason: 'score' } : entryOf(role, reason);
+      const entry = reason === SCORE ? { outcome: 'stored', reason: 'score' } : entryOf(role, reason);
       const counted = { ...row, ...entry, count };
       if (is_first === 1) return [{ ...row, outcome: 'received', reason: '', count }, counted];
       return former_role === '' ? [] : [counted, { ...row, ...entryOf(former_role, reason), count: -count }];
@@ -64,8 +65,11 @@ export async function reconcileLedger(store: Store, shard: number): Promise<{ la
   return { lastBatch, openSlot: Math.max(1, last.slot), lastArrivalMs: last.arrival_ms, isEmpty: last.rows === 0 };
 }
 
+/** In the place of a reason: no call has it. */
+const SCORE = 'score';
+
 const CALL_COLUMNS = `project, trace_id, span_id, nullIf(parent_span_id, '') AS parent_span_id, toString(start_ns) AS start_time_ns, toString(end_ns) AS end_time_ns,
-  received_ms AS received_time_ms, if(end_ns >= start_ns, (end_ns - start_ns) / 1e6, NULL) AS duration_ms, dialect, scope_name, service_name, service_version,
+  received_ms AS received_time_ms, if(end_ns > start_ns, (end_ns - start_ns) / 1e6, NULL) AS duration_ms, dialect, scope_name, service_name, service_version,
   environment, operation, prompt_name, prompt_version, prompt_version_source, prompt_label, prompt_fingerprint, prompt_content, prompt_attribution, provider, request_model, response_model, response_id,
   finish_reason, is_error, error_type, status_message, is_stream, is_cache_hit, is_experiment, ttft_ms, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens,
   reasoning_tokens, cost_usd, cost_source, session_id, user_id, is_empty, is_format_valid, stratum_attributes, factor_attributes, mix_attributes, flags`;

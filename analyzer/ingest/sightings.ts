@@ -1,6 +1,7 @@
 import type { Store } from '../../schemas/store.ts';
+import { toolOf } from '../dialects/log-events.ts';
 import type { SpanIdentity } from './identity.ts';
-import type { Role, SeenInference, Tags } from './nesting.ts';
+import { kindOf, type Role, type SeenInference, type Tags } from './nesting.ts';
 import { batchesOf, OF_SHARD } from './shards.ts';
 import { BUCKET_MS, likenessOf, MOST_ALIKE } from './strays.ts';
 
@@ -95,6 +96,24 @@ export async function loadSightingsAlike(store: Store, shard: number, calls: rea
   return found;
 }
 
+/** Of one session; it is the last of many hours that are asked for. */
+const MOST_OF_SESSION = 1_000;
+
+/** Stored inferences of a shard that tools which tell of a call twice (echoes.ts) wrote in these sessions, and that began about when these did. */
+export async function loadSightingsOfSessions(store: Store, shard: number, calls: readonly Alike[]): Promise<Sighting[]> {
+  const found: Sighting[] = [];
+  const told = calls.filter(({ scope_name, session_id }) => session_id !== null && toolOf(scope_name) !== null);
+  for (let from = 0; from < told.length; from += CHUNK) {
+    const chunk = told.slice(from, from + CHUNK);
+    const rows = await store.select<Row>(
+      `SELECT * FROM (SELECT ${INFERENCE} FROM calls WHERE session_id IN {sessions:Array(String)} AND service_name IN {services:Array(String)} AND ${AROUND} AND ${OF_SHARD} ${NEWEST}) ORDER BY start_ms DESC, span_id LIMIT ${MOST_OF_SESSION} BY project, session_id`,
+      { sessions: [...new Set(chunk.flatMap(({ session_id }) => session_id ?? []))], services: [...new Set(chunk.map(({ service_name }) => service_name))], ...around(chunk, AROUND_S), ...batchesOf(shard) },
+    );
+    for (const row of rows) found.push(sighting(row));
+  }
+  return found;
+}
+
 const AROUND = 'event_time >= {from_s:UInt32} AND event_time <= {to_s:UInt32}';
 const ALIKE = `project IN {projects:Array(String)} AND service_name IN {services:Array(String)} AND ${AROUND}
   AND (input_tokens IN {inputs:Array(UInt64)} AND output_tokens IN {outputs:Array(UInt64)} OR input_tokens IS NULL AND output_tokens IS NULL AND session_id IN {sessions:Array(String)})`;
@@ -120,5 +139,5 @@ function asSeconds(seconds: number): number {
 }
 
 function sighting(row: Row): Sighting {
-  return { ...row, inference: { ...row, kind: row.reason === '' ? 'own' : 'aggregate' } };
+  return { ...row, inference: { ...row, kind: kindOf(row.reason) } };
 }

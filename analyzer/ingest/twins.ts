@@ -1,9 +1,10 @@
+import { createEchoFinder } from './echoes.ts';
 import { createGenerations } from './generations.ts';
 import { MOST_BELOW, unpartedBelow, type SeenInference, type SpanNode } from './nesting.ts';
 
 /**
  * One inference, seen by several instrumentations: their spans are twins, and one of them stands for all. They are known by the response
- * id that they share, in whichever trace; or, where one of them has none, by standing side by side at the same time, or by less (strays.ts).
+ * id that they share, in whichever trace; or, where one of them has none, by standing side by side at the same time, or by less (strays.ts); and a log event by the span of its tool (echoes.ts).
  *
  * A response id is only believed between spans that ran at the same time: servers repeat ids (Ollama draws from a thousand), and
  * caches repeat answers with theirs.
@@ -47,6 +48,7 @@ const CONSTANT = 'constant';
  */
 export function createTwinFinder(capacity: number, onChange: (node: SpanNode) => void): TwinFinder {
   const byResponse = createGenerations<SpanNode | typeof CONSTANT>(capacity);
+  const echoes = createEchoFinder(capacity, isWrapper);
   /** Inferences under spans that have more of them than `below` has room for, by second. */
   const wide = createGenerations<SpanNode[]>(Math.ceil(capacity / 64));
 
@@ -132,6 +134,8 @@ export function createTwinFinder(capacity: number, onChange: (node: SpanNode) =>
       const seen = node.inference;
       if (seen === null) return;
       findByResponse(node, seen);
+      const partner = echoes.partnerOf(node);
+      if (partner !== null) unite(partner, node);
       if (parent !== null && seen.kind === 'own') findBeside(node, seen, parent);
     },
     elect,

@@ -1,5 +1,6 @@
 import type { LlmCall } from '../../schemas/call.ts';
 import type { Store } from '../../schemas/store.ts';
+import { LOG_EVENT } from '../dialects/log-events.ts';
 import { resolve, type Resolution } from '../ingest/ancestry.ts';
 import { spanKey, type SpanIdentity } from '../ingest/identity.ts';
 import { createInferences } from '../ingest/inferences.ts';
@@ -26,7 +27,8 @@ const EMPTY: Store = {
   close: () => Promise.resolve(),
 };
 
-export function createCounting(spans: readonly NormalisedSpan[]): Counting {
+/** @param logged calls that log events tell of. */
+export function createCounting(spans: readonly NormalisedSpan[], logged: readonly LlmCall[] = []): Counting {
   const inferences = createInferences(EMPTY, { capacity: Number.MAX_SAFE_INTEGER, coversFromMs: 0, shard: 0 });
   const inHand = new Map<string, { readonly stored: undefined }>();
   // Relatives first, as ingest sees them.
@@ -35,6 +37,10 @@ export function createCounting(spans: readonly NormalisedSpan[]): Counting {
     const call = read.kind === 'call' ? read.call : read.candidate;
     if (call === null) continue;
     inferences.seeInference(spanKey(call), call, read.kind === 'call' ? '' : read.reason);
+    inHand.set(spanKey(call), { stored: undefined });
+  }
+  for (const call of logged) {
+    inferences.seeInference(spanKey(call), call, LOG_EVENT);
     inHand.set(spanKey(call), { stored: undefined });
   }
   const completions = new Map([...inferences.changes(inHand).fills].map(([call, others]) => [spanKey(call), others.map(spanKey)] as const));

@@ -42,6 +42,10 @@ export const RECORD_IDENTITY = ['recognised_as'] as const;
 export function factsOfRecord(read: NormalisedRecord): Facts {
   const facts = new Map<string, string | number | boolean>([['recognised_as', read.kind]]);
   if (read.kind === 'score') putScore(facts, '', read.score);
+  if (read.kind === 'call') {
+    facts.set('dialect', read.call.dialect);
+    for (const field of CALL_FIELDS) put(facts, field, read.call[field]);
+  }
   return facts;
 }
 

@@ -1,6 +1,8 @@
 import type { LlmCall } from '../../schemas/call.ts';
 import type { Decoded } from '../../schemas/otlp.ts';
 import type { Score } from '../../schemas/score.ts';
+import { LOG_EVENT } from '../dialects/log-events.ts';
+import { text } from '../dialects/values.ts';
 import { spanKey } from '../ingest/identity.ts';
 import type { Tags } from '../ingest/nesting.ts';
 import type { Normaliser, NormaliseContext, NormalisedRecord, NormalisedSpan } from '../normalise.ts';
@@ -9,7 +11,7 @@ import { merge } from '../ingest/merge.ts';
 import { CALL_FIELDS, factsOfRecord, factsOfSpan, RECORD_IDENTITY, SPAN_IDENTITY } from './facts.ts';
 import { probesOfRecord, probesOfSpan, type RecordSubject, type SpanSubject } from './probes.ts';
 import { sourcesOf, type Facts, type Probe, type Reader, type Sources } from './provenance.ts';
-import { sdkOf, type Sdk } from './sdks.ts';
+import { sdkOf, sdkOfScope, type Sdk } from './sdks.ts';
 import { shapeOfRecord, shapeOfSpan } from './shape.ts';
 
 /**
@@ -59,14 +61,17 @@ export type Inspection = {
 
 type SpanEntry = { readonly kind: 'span'; readonly file: string; readonly subject: SpanSubject; readonly read: NormalisedSpan; readonly isRepeated: boolean };
 type RecordEntry = { readonly kind: 'record'; readonly file: string; readonly subject: RecordSubject; readonly read: NormalisedRecord & { readonly kind: 'score' } };
+/** A log event that tells of a call. */
+type EventEntry = { readonly kind: 'event'; readonly file: string; readonly subject: RecordSubject; readonly read: NormalisedRecord & { readonly kind: 'call' }; readonly isRepeated: boolean };
 
 const MAX_DEPTH = 64;
 /** Shapes whose sources are remembered. */
 const MAX_SHAPES = 4_096;
 
 export function createInspection(normaliser: Normaliser, settings: { readonly project: string }): Inspection {
-  const entries: (SpanEntry | RecordEntry)[] = [];
+  const entries: (SpanEntry | RecordEntry | EventEntry)[] = [];
   const spans = new Map<string, SpanEntry>();
+  const events = new Map<string, EventEntry>();
   const callsByResponse = new Set<string>();
   const ignored = new Map<string, number>();
   const shapes = new Map<string, Sources>();
@@ -90,7 +95,7 @@ export function createInspection(normaliser: Normaliser, settings: { readonly pr
     return found;
   }
   const sourcesOfSpan = ({ subject, read }: SpanEntry): Sources => remembered(shapeOfSpan(subject, factsOfSpan(read)), subject, spanReader, probesOfSpan);
-  const sourcesOfRecord = ({ subject, read }: RecordEntry): Sources => remembered(shapeOfRecord(subject, factsOfRecord(read)), subject, recordReader, probesOfRecord);
+  const sourcesOfRecord = ({ subject, read }: RecordEntry | EventEntry): Sources => remembered(shapeOfRecord(subject, factsOfRecord(read)), subject, recordReader, probesOfRecord);
 
   /** The spans above, nearest first. */
   function* above(span: { readonly trace_id: string; readonly parent_span_id: string | null }): Generator<SpanEntry> {
@@ -115,26 +120,35 @@ export function createInspection(normaliser: Normaliser, settings: { readonly pr
   }
 
   function inspectCall(entry: SpanEntry, asRead: LlmCall, counting: Counting): Finding {
-    const twins = counting.completedBy(asRead).flatMap((key) => spans.get(key) ?? []);
-    const completed = twins.reduce((call, twin) => {
-      const other = callOf(twin.read);
-      return other === null ? call : merge(call, counting.resolve(other).call);
-    }, asRead);
+    const keys = counting.completedBy(asRead);
+    const twins = keys.flatMap((key) => spans.get(key) ?? []);
+    const echoes = keys.flatMap((key) => events.get(key) ?? []);
+    const others = keys.flatMap((key) => events.get(key)?.read.call ?? callOf(spans.get(key)?.read) ?? []);
+    const completed = others.reduce((call, other) => merge(call, counting.resolve(other).call), asRead);
     const { call, missing } = counting.resolve(completed);
     const givers = new Map<string, SpanEntry>();
+    const echoed = new Map<string, EventEntry>();
     for (const field of CALL_FIELDS) {
       if (call[field] === null || call[field] === asRead[field]) continue;
       const twin = twins.find(({ read }) => callOf(read)?.[field] === call[field]);
       const giver = twin ?? [...twins, entry].flatMap(({ subject }) => [...above(subject.span)]).find(({ read }) => Reflect.get(tagsOf(read), field) === call[field]);
+      const echo = echoes.find(({ read }) => read.call[field] === call[field]);
       if (giver !== undefined) givers.set(field, giver);
+      else if (echo !== undefined) echoed.set(field, echo);
     }
     const sources = (): Sources => {
       const found = new Map(sourcesOfSpan(entry));
       for (const [field, giver] of givers) found.set(field, sourcesOfSpan(giver).get(field) ?? []);
+      for (const [field, echo] of echoed) found.set(field, sourcesOfRecord(echo).get(field) ?? []);
       return found;
     };
-    const inherited = new Map([...givers].map(([field, { subject }]) => [field, subject.span.span_id]));
+    const inherited = new Map([...[...givers].map(([field, { subject }]) => [field, subject.span.span_id] as const), ...[...echoed].map(([field, { read }]) => [field, read.call.span_id] as const)]);
     return { ...placeOf(entry, sources), kind: 'call', call, inherited, misses_ancestor: missing !== null, stands_for_inferences: entry.read.kind === 'relative' };
+  }
+
+  function addEvent(entry: EventEntry): void {
+    entries.push(entry);
+    if (!entry.isRepeated) events.set(keyOf(entry.read.call), entry);
   }
 
   return {
@@ -159,16 +173,21 @@ export function createInspection(normaliser: Normaliser, settings: { readonly pr
             const subject = { resource, scope, record };
             const read = readRecord(subject);
             if (read.kind === 'score') entries.push({ kind: 'record', file, subject, read });
-            else count(read.reason);
+            else if (read.kind === 'ignored') count(read.reason);
+            else addEvent({ kind: 'event', file, subject, read, isRepeated: events.has(keyOf(read.call)) });
           }
         }
       }
     },
     *findings() {
-      const counting = createCounting([...spans.values()].map(({ read }) => read));
+      const counting = createCounting([...spans.values()].map(({ read }) => read), [...events.values()].map(({ read }) => read.call));
       for (const entry of entries) {
         if (entry.kind === 'span') {
           yield* inspectSpan(entry, counting);
+          continue;
+        }
+        if (entry.kind === 'event') {
+          yield inspectEvent(entry, counting);
           continue;
         }
         const { file, subject, read } = entry;
@@ -179,6 +198,18 @@ export function createInspection(normaliser: Normaliser, settings: { readonly pr
     },
     ignoredRecords: () => ignored,
   };
+
+  function inspectEvent(entry: EventEntry, counting: Counting): Finding {
+    const { file, subject, read: { call }, isRepeated } = entry;
+    const { trace_id, span_id } = call;
+    const span_name = text(subject.record.attributes.get('event.name'), new Set()) ?? subject.record.event_name;
+    const place = { file, trace_id, span_id, span_name, scope_name: subject.scope.name, sdk: sdkOfScope(subject.scope.name), sources: () => sourcesOfRecord(entry) };
+    if (isRepeated) return { ...place, kind: 'ignored', reason: 'same_span_again', relative: call };
+    const role = counting.roleOf(call, LOG_EVENT);
+    // Nothing else comes.
+    if (role === 'candidate' || role === 'call') return { ...place, kind: 'call', call, inherited: new Map(), misses_ancestor: false, stands_for_inferences: false };
+    return { ...place, kind: 'ignored', reason: role, relative: call };
+  }
 
   function* inspectSpan(entry: SpanEntry, counting: Counting): Generator<Finding> {
     const { read, isRepeated } = entry;
@@ -207,7 +238,8 @@ function withRecognition(sources: Sources, facts: Facts): Sources {
 }
 
 /** The inference that a span is, or the one that it may stand for. */
-function callOf(read: NormalisedSpan): LlmCall | null {
+function callOf(read: NormalisedSpan | undefined): LlmCall | null {
+  if (read === undefined) return null;
   return read.kind === 'call' ? read.call : read.candidate;
 }
 

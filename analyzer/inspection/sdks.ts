@@ -33,8 +33,9 @@ export const SDKS: readonly Known[] = [
   { name: 'pydantic-ai', section: 'pydantic-ai-and-logfire', scopes: ['pydantic-ai', 'logfire'], keys: ['logfire.', 'pydantic_ai.'], tag: 'with logfire.set_baggage(**{"gen_ai.prompt.name": …, "gen_ai.prompt.version": …}) around the run' },
   { name: 'Genkit', section: 'genkit', scopes: ['genkit-tracer'], keys: ['genkit:'], tag: 'in the flow: setCustomMetadataAttributes({ promptName, promptVersion, sessionId }) from genkit/tracing' },
   { name: 'VoltAgent', section: 'voltagent', scopes: ['@voltagent/'], keys: ['voltagent.'], tag: 'give instructions with metadata: { name, version }, as its prompt management does; or tag a span above the agent' },
-  { name: 'Claude Code', section: 'coding-agents', scopes: ['com.anthropic.claude_code'], keys: [], tag: 'OTEL_RESOURCE_ATTRIBUTES="gen_ai.prompt.name=…,gen_ai.prompt.version=…": it writes them on every span' },
-  { name: 'Gemini CLI', section: 'coding-agents', scopes: ['gemini-cli'], keys: [], tag: 'it takes no attributes of its user: its system prompt is known by its fingerprint, or name keys of the resource in the configuration' },
+  { name: 'Claude Code', section: 'coding-agents', scopes: ['com.anthropic.claude_code'], keys: [], tag: 'OTEL_RESOURCE_ATTRIBUTES="gen_ai.prompt.name=…,gen_ai.prompt.version=…": it writes them on every span and event' },
+  { name: 'Gemini CLI', section: 'coding-agents', scopes: ['gemini-cli'], keys: [], tag: 'OTEL_RESOURCE_ATTRIBUTES="gen_ai.prompt.name=…,gen_ai.prompt.version=…": its log events have them, and a span takes them from its event' },
+  { name: 'Codex', section: 'coding-agents', scopes: ['codex'], keys: [], tag: 'in config.toml: [otel.span_attributes] with "gen_ai.prompt.name" and "gen_ai.prompt.version"; its events take them from OTEL_RESOURCE_ATTRIBUTES' },
   { name: 'LlamaIndex', section: 'llamaindex', scopes: ['llamaindex.'], keys: [], tag: 'set gen_ai.prompt.name and gen_ai.prompt.version on a span above, or as baggage' },
   { name: 'Haystack', section: 'haystack', scopes: [], keys: ['haystack.'], tag: 'set gen_ai.prompt.name and gen_ai.prompt.version on a span above pipeline.run; model and tokens need HAYSTACK_CONTENT_TRACING_ENABLED=true' },
   { name: 'AG2', section: 'ag2', scopes: ['opentelemetry.instrumentation.ag2'], keys: ['ag2.'], tag: 'TelemetryMiddleware(span_attributes={"gen_ai.prompt.name": …, "gen_ai.prompt.version": …})' },
@@ -63,8 +64,13 @@ export function sdkOf({ scope, span, resource }: SpanSubject): Sdk | null {
   // The AI SDK's tracers are called "ai" (to 6) and "gen_ai" (7): too short to be beginnings.
   if (scope.name === 'ai' || scope.name === 'gen_ai') return sdkNamed('Vercel AI SDK');
   if (resource.get('telemetry.sdk.name') === 'openlit') return sdkNamed('OpenLIT');
-  const known = SDKS.find((sdk) => sdk.scopes.some((beginning) => scope.name.startsWith(beginning))) ?? SDKS.find((sdk) => sdk.keys.some((beginning) => keys.some((key) => key.startsWith(beginning))));
+  const known = sdkOfScope(scope.name) ?? SDKS.find((sdk) => sdk.keys.some((beginning) => keys.some((key) => key.startsWith(beginning))));
   return known ?? (keys.some((key) => OF_A_MODEL.test(key)) ? OPENTELEMETRY : null);
+}
+
+/** Who writes under this scope, where the scope tells. */
+export function sdkOfScope(scope: string): Sdk | null {
+  return SDKS.find(({ scopes }) => scopes.some((beginning) => scope.startsWith(beginning))) ?? null;
 }
 
 const MAX_KEYS = 1_000;

@@ -11,6 +11,20 @@ function milliseconds(nanoseconds: bigint): number {
   return Number(nanoseconds) / 1e6;
 }
 
+/** How long a call took, where it says so; null where nobody can believe it. */
+export function believableTook(took_ms: number | null): number | null {
+  return took_ms !== null && took_ms >= 0 && took_ms <= LONGEST_TOLD_MS ? took_ms : null;
+}
+
+/** Past it, times would be before the epoch, or no times at all. */
+const LONGEST_TOLD_MS = 7 * 86_400_000;
+
+/** When it began, nanoseconds since the epoch; at its end where nobody knows. */
+export function startBefore(end_ns: bigint, took_ms: number | null): bigint {
+  const start_ns = end_ns - BigInt(Math.round((took_ms ?? 0) * 1e6));
+  return start_ns > 0n ? start_ns : 0n;
+}
+
 /** Null where the end is absent (0), or before the start, which is flagged. */
 export function durationMs(span: { start_ns: bigint; end_ns: bigint }, flags: Set<string>): number | null {
   if (span.end_ns === 0n) return null;

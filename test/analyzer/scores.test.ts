@@ -9,7 +9,7 @@ const normaliser = createNormaliser({ stratumAttributes: [] });
 const read = (input: OtlpLogRecord) => normaliser.record(context, new Map(), scope, input);
 const scoreOf = (attributes: Record<string, AttributeValue>, changed: Partial<OtlpLogRecord> = {}) => {
   const result = read(record({ 'gen_ai.evaluation.name': 'tone', ...attributes }, changed));
-  return result.kind === 'score' ? result.score : expect.fail(`ignored: ${result.reason}`);
+  return result.kind === 'score' ? result.score : expect.fail(JSON.stringify(result));
 };
 const value = (wire: AttributeValue) => ({ 'gen_ai.evaluation.score.value': wire });
 const label = (wire: AttributeValue) => ({ 'gen_ai.evaluation.score.label': wire });
@@ -171,7 +171,7 @@ describe('labels that are configured', () => {
   const rule = (good: readonly string[], bad: readonly string[]) => createNormaliser({ stratumAttributes: [], labels: (name) => (name === 'tone' ? { good: new Set(good), bad: new Set(bad) } : null) });
   const under = (reader: ReturnType<typeof rule>, name: string, attributes: Record<string, AttributeValue>) => {
     const result = reader.record(context, new Map(), scope, record({ 'gen_ai.evaluation.name': name, ...attributes }));
-    return result.kind === 'score' ? [result.score.value, result.score.data_type] : result.reason;
+    return result.kind === 'score' ? [result.score.value, result.score.data_type] : result.kind;
   };
 
   it('count 1 and 0, whatever number stands beside them; others are shares', () => {

@@ -19,7 +19,7 @@ const deletion = (): OtlpLogRecord => record({ ...ID, 'culprit.score.change': 'd
 const normaliser = createNormaliser({ stratumAttributes: [] });
 const scoreOf = (input: OtlpLogRecord): Score => {
   const read = normaliser.record(context, new Map(), scope, input);
-  return read.kind === 'score' ? read.score : expect.fail(read.reason);
+  return read.kind === 'score' ? read.score : expect.fail(read.kind);
 };
 
 describe('judgements, a correction and a deletion of one score', () => {

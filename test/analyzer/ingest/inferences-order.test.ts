@@ -23,6 +23,8 @@ const shop = (arrival: (received_ms: number) => LogMessage) => (received_ms: num
 const STRAY_TRACE = 'dddddddddddddddddddddddddddddddd';
 const OTHER_TRACE = 'ffffffffffffffffffffffffffffffff';
 const LONE_TRACE = 'eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee';
+const MIXED_TRACE = 'cccccccccccccccccccccccccccccccc';
+const NAMED = { 'gen_ai.prompt.name': 'refund-agent', 'session.id': 'session-1' };
 const FIRST = { 'gen_ai.response.id': 'chatcmpl-9c201d6dd5f468efb16f57f0747f2' };
 const SECOND = { 'gen_ai.response.id': 'msg_0155bc24fae1c8653f7ae5d9' };
 const FAILED = { 'error.type': 'RateLimitError' };
@@ -32,10 +34,11 @@ const THROWN = { 'error.type': 'TimeoutError' };
 
 /**
  * Under a tagged root: a client over a gateway; an agent under a tool; three spans of one inference, one of them elsewhere; a failure seen twice. A lone agent.
- * A stream whose client's span, itself seen twice, strayed into a trace of its own, and a failure whose client's span hangs from the root.
+ * A stream whose client's span, itself seen twice, strayed into a trace of its own, and a failure whose client's span hangs from the root. A call that lacks a
+ * user only, one that lacks a version, which the root has, and one under a version that is another prompt's.
  */
 const arrivals: ((received_ms: number) => LogMessage)[] = [
-  span(wrapper(1, TAGS, at(0, 9_000))),
+  span(wrapper(1, { ...TAGS, 'user.id': 'mira' }, at(0, 9_000))),
   span(agent(2, {}, { ...under(1), ...at(0, 8_900) })),
   span(inference(3, { ...FIRST, 'gen_ai.usage.cost': 0.25 }, { ...under(2), ...at(100, 1_100) })),
   span(wrapper(14, {}, { ...under(3), ...at(101, 1_099) })),
@@ -56,6 +59,12 @@ const arrivals: ((received_ms: number) => LogMessage)[] = [
   shop(span(wrapper(19, {}, { ...under(1), ...at(8_700, 8_800) }))),
   shop(span(inference(20, { ...THROWN }, { ...under(19), ...at(8_701, 8_799) }), 'a')),
   shop(span(inference(21, { ...THROWN, 'gen_ai.response.model': 'gpt-4o-2024-08-06' }, { ...under(1), ...at(8_702, 8_798) }), 'b')),
+  span(inference(22, TAGS, { ...under(24), ...at(8_820, 8_850) })),
+  span(inference(23, NAMED, { ...under(24), ...at(8_860, 8_890) })),
+  span(wrapper(24, {}, { ...under(1), ...at(8_810, 8_895) })),
+  span(inference(25, NAMED, { trace_id: MIXED_TRACE, ...under(26) })),
+  span(wrapper(26, { 'gen_ai.prompt.version': 'v9' }, { trace_id: MIXED_TRACE, ...under(27) })),
+  span(wrapper(27, { 'gen_ai.prompt.name': 'another-agent' }, { trace_id: MIXED_TRACE })),
   score(18, 'of-stray', STRAY_TRACE),
   score(3, 'of-client'),
   score(9, 'of-twin'),
@@ -65,7 +74,7 @@ const arrivals: ((received_ms: number) => LogMessage)[] = [
 ];
 
 /** The calls that count, each under a name that does not depend on which of its spans it is. */
-const NAMES: ReadonlyMap<number, string> = new Map([[4, 'first'], [7, 'tool'], [8, 'second'], [9, 'second'], [10, 'second'], [11, 'failed'], [12, 'failed'], [13, 'lone'], [16, 'streamed'], [18, 'streamed'], [20, 'thrown'], [21, 'thrown']]);
+const NAMES: ReadonlyMap<number, string> = new Map([[4, 'first'], [7, 'tool'], [8, 'second'], [9, 'second'], [10, 'second'], [11, 'failed'], [12, 'failed'], [13, 'lone'], [16, 'streamed'], [18, 'streamed'], [20, 'thrown'], [21, 'thrown'], [22, 'whole'], [23, 'named'], [25, 'apart']]);
 const nameOf = (span_id: string): string => NAMES.get(parseInt(span_id, 16)) ?? `span ${span_id}`;
 
 async function outcome() {
@@ -107,15 +116,18 @@ it('come out the same in any order, in any requests, with restarts between (seed
   const none = arrivals.map(() => false);
   const expected = await ingestAll({ order: arrivals, cuts: none, restarts: none });
   expect(expected.calls).toMatchObject([
+    { name: 'apart', prompt_name: 'refund-agent', prompt_version: null },
     { name: 'failed', is_error: true, error_type: 'RateLimitError', status_message: 'too many' },
     { name: 'first', cost_source: 'reported', output_tokens: 7, prompt_version: 'v2', prompt_attribution: 'inherited', session_id: 'session-1' },
     { name: 'lone', prompt_version: 'v2', input_tokens: 100 },
+    { name: 'named', prompt_name: 'refund-agent', prompt_version: 'v2', prompt_attribution: 'direct' },
     { name: 'second', output_tokens: 9, response_model: 'gpt-4o-2024-08-06', prompt_version: 'v2', session_id: 'session-1' },
     { name: 'streamed', prompt_version: 'v2', session_id: 'session-1', response_id: 'chatcmpl-4c0b65ddfdbcce7ce07dc5b2d0462184', input_tokens: 1588, output_tokens: 86 },
     { name: 'thrown', prompt_version: 'v2', is_error: true, response_model: 'gpt-4o-2024-08-06' },
     { name: 'tool', prompt_version: 'v2' },
+    { name: 'whole', prompt_attribution: 'direct' },
   ]);
-  expect(expected.calls.find(({ name }) => name === 'second')).not.toMatchObject({ user_id: null });
+  expect(expected.calls.filter((call) => Reflect.get(call, 'user_id') === null).map(({ name }) => name)).toEqual(['apart', 'lone']);
   expect(expected.scores.map(({ name, call }) => [name, call])).toEqual([['of-agent', 'tool'], ['of-client', 'first'], ['of-lone-agent', 'lone'], ['of-stranger', 'second'], ['of-stray', 'streamed'], ['of-twin', 'second']]);
   const flags = (often: number) => fc.array(fc.nat(often).map((drawn) => drawn === 0), { minLength: arrivals.length, maxLength: arrivals.length });
   const order = fc.shuffledSubarray(arrivals, { minLength: arrivals.length, maxLength: arrivals.length });

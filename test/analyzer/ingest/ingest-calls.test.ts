@@ -9,6 +9,8 @@ beforeAll(async () => {
 afterAll(() => on.close());
 
 const END_NS = BigInt(STARTED_MS) * 1_000_000n + 1_000_000_000n;
+/** The user "mira", hashed. */
+const MIRA = '3c38aafb0579dafe';
 const MINUTE_MS = 60_000;
 
 describe('a span that is sent again', () => {
@@ -120,7 +122,7 @@ describe('a call whose tags are on a span above it', () => {
     expect(await on.calls()).toMatchObject([{ slot: ARRIVED_SLOT + 20 }]);
   });
 
-  it('takes name and version together from the nearest, and session and user each from the nearest that has one', async () => {
+  it('takes prompt, session and user each from the nearest that has one', async () => {
     const ingest = await on.fresh();
     await ingest.write([
       traces([
@@ -132,9 +134,35 @@ describe('a call whose tags are on a span above it', () => {
       ]),
     ]);
     const [inherited, own] = await on.calls();
-    // A user alone is not worth climbing for: by then prompt and session were found.
-    expect(inherited).toMatchObject({ prompt_name: 'near-agent', prompt_version: 'v9', session_id: 'near', user_id: null });
-    expect(own).toMatchObject({ prompt_name: 'own', prompt_version: null, prompt_attribution: 'direct', session_id: 'own' });
+    expect(inherited).toMatchObject({ prompt_name: 'near-agent', prompt_version: 'v9', session_id: 'near', user_id: MIRA });
+    expect(own).toMatchObject({ prompt_name: 'own', prompt_version: null, prompt_attribution: 'direct', session_id: 'own', user_id: MIRA });
+  });
+
+  it('waits for the version of the name that it has, and takes none of another prompt', async () => {
+    const ingest = await on.fresh();
+    const named = { 'gen_ai.prompt.name': 'refund-agent', 'session.id': 'session-1' };
+    await ingest.write([traces([inference(1, named, under(2)), inference(3, named, under(4))])]);
+    expect(await on.calls()).toMatchObject([{ slot: 0, prompt_version: null }, { slot: 0, prompt_version: null }]);
+    await ingest.write([traces([wrapper(2, {}, under(5)), wrapper(4, { 'gen_ai.prompt.name': 'other', 'gen_ai.prompt.version': 'v9' }, under(5)), wrapper(5, TAGS)])]);
+    expect(await on.calls()).toMatchObject([
+      { slot: ARRIVED_SLOT, prompt_name: 'refund-agent', prompt_version: 'v2', prompt_attribution: 'direct', flags: ['prompt_version_inherited'] },
+      { slot: ARRIVED_SLOT, prompt_name: 'refund-agent', prompt_version: null, prompt_attribution: 'direct', flags: [] },
+    ]);
+  });
+
+  it('does not wait for a user alone, and takes it from a parent that comes later, also after a restart, and keeps it', async () => {
+    const ingest = await on.fresh();
+    await ingest.write([traces([inference(1, TAGS, under(2)), inference(3, TAGS, under(4))])]);
+    expect(await on.calls()).toMatchObject([{ slot: ARRIVED_SLOT, user_id: null }, { slot: ARRIVED_SLOT, user_id: null }]);
+    await ingest.write([traces([wrapper(2, { 'user.id': 'mira' })])]);
+    expect(await on.calls()).toMatchObject([{ slot: ARRIVED_SLOT, user_id: MIRA, flags: ['attributed_late'] }, { user_id: null }]);
+    const restarted = await on.start({}, ARRIVED_MS + MINUTE_MS);
+    await restarted.write([traces([wrapper(4, { 'user.id': 'mira' })], ARRIVED_MS + MINUTE_MS)]);
+    expect(await on.calls()).toMatchObject([{ user_id: MIRA }, { slot: ARRIVED_SLOT, user_id: MIRA }]);
+    const again = await on.start({}, ARRIVED_MS + 2 * MINUTE_MS);
+    await again.write([traces([inference(3, TAGS, { ...under(4), end_ns: END_NS + 5n })], ARRIVED_MS + 2 * MINUTE_MS)]);
+    expect(await on.calls()).toMatchObject([{ user_id: MIRA }, { user_id: MIRA, end_ns: String(END_NS + 5n) }]);
+    await expectExactLedger(on);
   });
 
   it('climbs as far as 64 spans, one request each, from the call upwards', async () => {

@@ -118,7 +118,7 @@ export async function expectExactLedger({ ledger, store }: Pick<Ingesting, 'ledg
   const [rows] = await store.select<{ calls: number; waiting: number; duplicates: number }>(
     `SELECT countIf(role = 'call') AS calls, countIf(role = 'call' AND slot = 0) AS waiting, countIf(role = 'duplicate') AS duplicates FROM calls FINAL`,
   );
-  const counted = (outcome: string, reason: string): number => found.by_outcome[outcome]?.filter((entry) => entry.signal === 'traces' && entry.reason === reason).reduce((sum, { count }) => sum + count, 0) ?? 0;
+  const counted = (outcome: string, reason: string): number => found.by_outcome[outcome]?.filter((entry) => entry.reason === reason).reduce((sum, { count }) => sum + count, 0) ?? 0;
   const said = { balanced: found.balanced, calls: counted('stored', 'call'), waiting: found.waiting, duplicates: counted('duplicate', 'same_inference') };
   const expected = { balanced: true, calls: rows?.calls ?? 0, waiting: rows?.waiting ?? 0, duplicates: rows?.duplicates ?? 0 };
   if (JSON.stringify(said) !== JSON.stringify(expected)) throw new Error(`the ledger says ${JSON.stringify(said)}, the rows ${JSON.stringify(expected)}`);

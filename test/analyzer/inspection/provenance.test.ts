@@ -4,6 +4,7 @@ import { probesOfSpan, type SpanSubject } from '../../../analyzer/inspection/pro
 import { createInspection, type Finding } from '../../../analyzer/inspection/inspection.ts';
 import { createNormaliser } from '../../../analyzer/normalise.ts';
 import type { AttributeValue, OtlpSpan } from '../../../schemas/otlp.ts';
+import { readAgent } from '../../golden/agents.ts';
 import { readCapture, readSpans } from '../../golden/captures.ts';
 import { record, scope, span } from '../spans.ts';
 
@@ -153,6 +154,28 @@ describe('inspection', () => {
     expect(first).toMatchObject({ kind: 'call', call: { prompt_name: 'refund', prompt_version: 'v2', prompt_attribution: 'inherited' }, misses_ancestor: false });
     expect(first?.kind === 'call' && Object.fromEntries(first.inherited)).toMatchObject({ prompt_version: '2222222222222222', session_id: '2222222222222222' });
     expect(first?.sources().get('prompt_version')).toEqual(['gen_ai.prompt.version']);
+  });
+
+  it('shows a call that an event tells of, from which key each field is, and what it adds to a span of the same call', () => {
+    const inspectAgent = (with_spans: boolean): Finding[] => {
+      const inspection = createInspection(createNormaliser({ stratumAttributes: [] }), { project: 'p' });
+      const { spans, records } = readAgent('claude-code');
+      if (with_spans) inspection.add('traces', { signal: 'traces', groups: spans, received: 0, rejected: new Map() });
+      inspection.add('logs', { signal: 'logs', groups: records, received: 0, rejected: new Map() });
+      return [...inspection.findings()];
+    };
+    const counted = readAgent('claude-code').calls.length;
+    const alone = inspectAgent(false);
+    expect(alone.map(({ kind }) => kind)).toEqual(Array.from({ length: counted }, () => 'call'));
+    const [first] = alone;
+    expect(first).toMatchObject({ span_name: 'api_request', sdk: { name: 'Claude Code' } });
+    expect([first?.sources().get('prompt_version'), first?.sources().get('input_tokens'), first?.sources().get('cost_usd')]).toEqual([['gen_ai.prompt.version'], expect.arrayContaining(['input_tokens']), ['cost_usd']]);
+    const both = inspectAgent(true);
+    expect(both.filter(({ kind }) => kind === 'call')).toHaveLength(counted);
+    expect(both.filter((finding) => finding.kind === 'ignored' && finding.reason === 'duplicate')).toHaveLength(counted);
+    const span = both.find(({ kind }) => kind === 'call');
+    expect(span).toMatchObject({ span_name: 'claude_code.llm_request', call: { cost_source: 'reported', response_model: 'claude-sonnet-4-5-20250929' } });
+    expect(span?.sources().get('response_model')).toEqual(['model']);
   });
 
   it('says that an ancestor is not there', () => {

@@ -21,6 +21,7 @@ it.each([
   ['my-code', { 'openinference.span.kind': 'LLM', 'gen_ai.system': 'openai' }, 'OpenInference'],
   ['genkit-tracer', {}, 'Genkit'],
   ['@voltagent/core', {}, 'VoltAgent'],
+  ['codex_exec', {}, 'Codex'],
   ['llamaindex.opentelemetry.tracer', {}, 'LlamaIndex'],
   ['my-code', { 'haystack.component.type': 'OpenAIChatGenerator' }, 'Haystack'],
   ['langtrace_python_sdk.instrumentation.openai.instrumentation', { 'gen_ai.system': 'openai' }, 'Langtrace'],

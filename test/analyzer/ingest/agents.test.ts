@@ -1,0 +1,116 @@
+import fc from 'fast-check';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { RetryableError } from '../../../schemas/errors.ts';
+import type { LogMessage } from '../../../schemas/log.ts';
+import type { OtlpLogRecord, OtlpScope, OtlpSpan, Attributes } from '../../../schemas/otlp.ts';
+import type { Store } from '../../../schemas/store.ts';
+import { AGENTS, readAgent, type AgentCall } from '../../golden/agents.ts';
+import { expectExactLedger, openIngesting, RESOLVE_WAIT_MS, type Ingesting } from './ingesting.ts';
+
+/** Coding agents that tell of a call by a span and by a log event, in any order and any requests: each call once, with what either knows. */
+
+let on: Ingesting;
+beforeAll(async () => {
+  on = await openIngesting();
+});
+afterAll(() => on.close());
+
+type Place = { readonly resource: Attributes; readonly scope: OtlpScope };
+type Item = Place & ({ readonly span: OtlpSpan } | { readonly record: OtlpLogRecord });
+
+const recordings = AGENTS.map((name) => ({ name, ...readAgent(name) }));
+const itemsOf = ({ spans, records }: (typeof recordings)[number]): Item[] => [
+  ...spans.flatMap(({ resource, scope, spans: group }) => group.map((span) => ({ resource, scope, span }))),
+  ...records.flatMap(({ resource, scope, records: group }) => group.map((record) => ({ resource, scope, record }))),
+];
+const LAST_MS = Math.max(...recordings.flatMap(itemsOf).map((item) => Number(('span' in item ? item.span.end_ns : item.record.observed_time_ns) / 1_000_000n)));
+
+function messagesOf(items: readonly Item[], received_ms: number): LogMessage[] {
+  const groups = items.flatMap((item) => ('span' in item ? [{ resource: item.resource, scope: item.scope, spans: [item.span] }] : []));
+  const logged = items.flatMap((item) => ('record' in item ? [{ resource: item.resource, scope: item.scope, records: [item.record] }] : []));
+  const message = { project: 'default', received_ms, encoding: 'protobuf', body: new Uint8Array() } as const;
+  return [
+    ...(groups.length === 0 ? [] : [{ ...message, signal: 'traces' as const, decoded: { signal: 'traces' as const, groups, received: groups.length, rejected: new Map() } }]),
+    ...(logged.length === 0 ? [] : [{ ...message, signal: 'logs' as const, decoded: { signal: 'logs' as const, groups: logged, received: logged.length, rejected: new Map() } }]),
+  ];
+}
+
+type Counted = AgentCall & { readonly prompt_name: string | null; readonly prompt_version: string | null };
+const lineOf = ({ request_model, response_model, input_tokens, output_tokens, cache_read_tokens, reasoning_tokens, is_error, prompt_name, prompt_version }: Counted): string =>
+  `${prompt_name} ${prompt_version}: ${request_model} ${response_model} ${input_tokens} ${cache_read_tokens} ${output_tokens} ${reasoning_tokens}${is_error ? ' failed' : ''}`;
+
+async function counted(requests: readonly (readonly Item[])[], restartsAfter: (index: number) => boolean = () => false): Promise<string[]> {
+  let ingest = await on.fresh();
+  let nowMs = LAST_MS + 1_000;
+  for (const [index, request] of requests.entries()) {
+    await ingest.write(messagesOf(request, nowMs));
+    nowMs += 500;
+    await ingest.advance(nowMs);
+    if (restartsAfter(index)) ingest = await on.start({}, nowMs);
+  }
+  await ingest.advance(nowMs + RESOLVE_WAIT_MS);
+  await expectExactLedger(on);
+  const calls = await on.store.select<Counted>("SELECT request_model, response_model, input_tokens, output_tokens, cache_read_tokens, reasoning_tokens, is_error, prompt_name, prompt_version FROM calls FINAL WHERE role = 'call'");
+  return calls.map(lineOf).sort();
+}
+
+it.each(recordings)('$versions: each call once, spans first or events first', async (recording) => {
+  const { prompt, calls } = recording;
+  const expected = calls.map((call) => lineOf({ ...call, prompt_name: prompt?.prompt_name ?? null, prompt_version: prompt?.prompt_version ?? null })).sort();
+  const items = itemsOf(recording);
+  const [spans, records] = [items.filter((item) => 'span' in item), items.filter((item) => 'record' in item)];
+  expect(await counted([items])).toEqual(expected);
+  expect(await counted([spans, records])).toEqual(expected);
+  expect(await counted([records, spans])).toEqual(expected);
+});
+
+it('the same in any order and any requests (seed by fast-check)', { timeout: 120_000 }, async () => {
+  const withSpans = recordings.filter(({ spans }) => spans.length > 0).flatMap(itemsOf);
+  const expected = await counted([withSpans]);
+  await fc.assert(
+    fc.asyncProperty(fc.shuffledSubarray(withSpans, { minLength: withSpans.length }), fc.integer({ min: 10, max: 80 }), fc.infiniteStream(fc.nat(2)), async (shuffled, size, drawn) => {
+      const requests = Array.from({ length: Math.ceil(shuffled.length / size) }, (_, index) => shuffled.slice(index * size, (index + 1) * size));
+      expect(await counted(requests, () => drawn.next().value === 0)).toEqual(expected);
+    }),
+    { numRuns: 2 },
+  );
+});
+
+it('a span that comes after its event has counted stands for it from then on', async () => {
+  const recording = readAgent('claude-code');
+  const items = itemsOf({ name: 'claude-code', ...recording });
+  const ingest = await on.fresh();
+  await ingest.write(messagesOf(items.filter((item) => 'record' in item), LAST_MS));
+  await ingest.advance(LAST_MS + RESOLVE_WAIT_MS);
+  const roles = () => on.store.select<{ role: string; dialect: string; count: number }>("SELECT role, dialect, count() AS count FROM calls FINAL WHERE role IN ('call', 'duplicate') GROUP BY role, dialect ORDER BY role, dialect");
+  expect(await roles()).toMatchObject([{ role: 'call', dialect: 'claude_code_events', count: recording.calls.length }]);
+  await ingest.write(messagesOf(items.filter((item) => 'span' in item), LAST_MS + RESOLVE_WAIT_MS));
+  expect(await roles()).toMatchObject([{ role: 'call', dialect: 'claude_code', count: recording.calls.length }, { role: 'duplicate', dialect: 'claude_code_events', count: recording.calls.length }]);
+  await expectExactLedger(on);
+});
+
+it('a batch of events whose ledger was never written is counted by the next process, among the logs, and what is sent again is the same', async () => {
+  const recording = recordings.find(({ name }) => name === 'claude-code-without-spans');
+  if (recording === undefined) throw new Error('the recording is there');
+  await on.fresh();
+  const events = itemsOf(recording).filter((item) => 'record' in item && item.record.event_name.startsWith('api_'));
+  const withoutLedger: Store = { ...on.store, insert: (table, rows) => (table === 'ledger' && rows.length > 0 ? Promise.reject(new RetryableError('the process is gone')) : on.store.insert(table, rows)) };
+  const mortal = await on.start({}, LAST_MS, withoutLedger).catch(() => null);
+  await expect(mortal?.write(messagesOf(events, LAST_MS)) ?? Promise.reject(new Error('gone at its start'))).rejects.toThrow('gone');
+  const next = await on.start({}, LAST_MS);
+  await next.write(messagesOf(events, LAST_MS + 1_000));
+  await next.advance(LAST_MS + 1_000 + RESOLVE_WAIT_MS);
+  const { by_outcome } = await expectExactLedger(on);
+  const { length: count } = recording.calls;
+  expect([by_outcome['received'], by_outcome['stored'], by_outcome['duplicate']]).toEqual([[{ signal: 'logs', reason: '', count: 2 * count }], [{ signal: 'logs', reason: 'call', count }], [{ signal: 'logs', reason: 'sent_again', count }]]);
+});
+
+it('two events of one moment and one span of them are two calls', async () => {
+  const { spans, records } = readAgent('claude-code');
+  const [request] = records.flatMap(({ resource, scope, records: group }) => group.flatMap((record) => (record.event_name === 'api_request' ? [{ resource, scope, record }] : [])));
+  if (request === undefined) throw new Error('the recording has a request');
+  const twin = { ...request, record: { ...request.record, attributes: new Map(request.record.attributes).set('event.sequence', 99) } };
+  const [first] = spans.flatMap(({ resource, scope, spans: group }) => group.flatMap((span) => (span.attributes.get('input_tokens') === request.record.attributes.get('input_tokens') ? [{ resource, scope, span }] : [])));
+  if (first === undefined) throw new Error('the recording has its span');
+  expect(await counted([[request, twin, first]])).toHaveLength(2);
+});
