@@ -44,7 +44,7 @@ import { registerSeries } from './series.ts';
 import { registerRegistryHooks } from './registry-hooks.ts';
 import { createVersionEvents } from './version-events.ts';
 import { registerVersions } from './versions.ts';
-import { createVerdicts, registerVerdicts } from './verdicts.ts';
+import { createJudge, createVerdicts, registerVerdicts } from './verdicts.ts';
 
 export type ApiSettings = {
   /** An API is of one project: nothing else can be seen through it. */
@@ -131,10 +131,11 @@ export function createApi(deps: ApiDeps): OpenAPIHono {
   registerPrompts(app, deps);
   const readResults = createResults(deps);
   registerComparisons(app, deps, readResults);
-  const readVerdict = createVerdicts(deps, readResults);
+  const judge = createJudge(deps, readResults);
+  const readVerdict = createVerdicts(deps, judge);
   registerVerdicts(app, readVerdict);
   registerFlagger(app, readVerdict);
-  registerRollouts(app, deps, readVerdict);
+  registerRollouts(app, deps, { judge, readVerdict });
   registerPrometheus(app, deps);
   registerSeries(app, deps);
   registerPlan(app, deps);

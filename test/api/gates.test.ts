@@ -90,6 +90,10 @@ describe('culprit verdict', () => {
     expect(await run('--rollout', await declared('a "quoted"\nname', [{ share_percent: 10 }]))).toMatchObject({ code: 2, output: expect.stringContaining('hold: ') });
     await fetch(`${url}/v1/rollouts/${worse}/end`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{"outcome":"aborted"}' });
     expect(await run('--rollout', worse, '--wait', '5m')).toMatchObject({ code: 2, output: expect.stringContaining('has ended') });
+    api.clock.nowMs -= 15 * 86_400_000;
+    const forgotten = await declared('nothing is sent', [{ share_percent: 10 }]);
+    api.clock.nowMs = nowMs;
+    expect(await run('--rollout', forgotten, '--wait', '5m')).toMatchObject({ code: 2, output: expect.stringContaining('has lapsed') });
     expect(await run('--rollout', 'rol_none')).toMatchObject({ code: 2, output: expect.stringContaining('There is no rollout') });
     expect(await run('--rollout', worse, '--prompt', 'p')).toMatchObject({ code: 2, output: expect.stringContaining('leave --prompt out') });
   });
