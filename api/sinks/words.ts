@@ -1,4 +1,4 @@
-import type { Alert } from '../../schemas/alert.ts';
+import { GREW, type Alert } from '../../schemas/alert.ts';
 import type { Message } from './index.ts';
 
 /** An alert in words that every medium shares. Names in it come from telemetry and are hostile: each medium escapes them its own way. */
@@ -17,7 +17,9 @@ export function titleOf({ type, alert, escalated_after_s, reason }: Message): st
     case 'alert.open':
       return escalated_after_s === null ? summary : `Not acknowledged for ${minutes(escalated_after_s)}: ${summary}`;
     case 'alert.updated':
-      return alert.rollback !== undefined && reason === alert.rollback.says ? `${alert.rollback.says}: ${summary}` : `More evidence: ${summary}`;
+      return `${reason === GREW || reason === '' ? 'More evidence' : reason}: ${summary}`;
+    case 'alert.rollback':
+      return `${reason}: ${summary}`;
     case 'alert.acknowledged':
       return `Acknowledged: ${summary}`;
     case 'alert.resolved':
@@ -27,7 +29,7 @@ export function titleOf({ type, alert, escalated_after_s, reason }: Message): st
 
 /** Who did the last step and why; empty where there is nothing to say. */
 export function stepOf({ type, who, reason }: Message): string {
-  if (type === 'alert.open' || type === 'alert.updated') return '';
+  if (type === 'alert.open' || type === 'alert.updated' || type === 'alert.rollback') return '';
   return [who, reason].filter((part) => part !== '').join(': ');
 }
 

@@ -57,6 +57,17 @@ it('says who did what and why', async () => {
   expect(last().text).toMatch(/^Not acknowledged for 15 min: /);
 });
 
+it('says what becomes of a rollback, and where one vetoes it', async () => {
+  const { send, last } = await slack();
+  const says = 'Rolls back to v1 at 09:02:00 UTC, unless somebody vetoes';
+  const links = { ...messageAt().alert.links, rollback: 'https://culprit.example.com/alerts/alr_1#rollback' };
+  await send([messageAt({ type: 'alert.rollback', reason: says, change: { links, rollback: { hook: 'ops', state: 'waiting', says } } })]);
+  expect(last().text).toMatch(/^Rolls back to v1 at 09:02:00 UTC, unless somebody vetoes: refund-agent v2 fails/);
+  expect(JSON.stringify(last())).toContain(`"url":"${links.rollback}"`);
+  await send([messageAt({ type: 'alert.updated', reason: 'v2 takes no more traffic, but error_rate did not recover' })]);
+  expect(last().text).toMatch(/^v2 takes no more traffic, but error_rate did not recover: refund-agent/);
+});
+
 it('mentions nobody and is no markup, whatever a name says', async () => {
   const { send, last } = await slack();
   expect(await send([messageAt({ change: hostileAlert(), reason: '<!everyone>', type: 'alert.acknowledged' })])).toMatchObject({ kind: 'delivered' });
