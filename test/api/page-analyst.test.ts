@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import type { Page } from 'playwright-core';
 import { describe, expect, test } from 'vitest';
 import { withPages } from './pages.ts';
+import { callRow } from './rows.ts';
 import { openApi } from './server.ts';
 import { randomFrom, seedRollout } from './traffic.ts';
 
@@ -60,6 +61,22 @@ describe('the page for analysts', { timeout: 60_000 }, () => {
   test('the data: how well it is tagged and how late it comes', async () => {
     const page = await open('/data');
     expect(await page.textContent('.quality')).toMatch(/From the end of a call to its arrival: 80\d.*Without a prompt name0\D+0.*Scores without a target0/s);
+  });
+
+  test('long versions are told apart at the ends of their lines, within the chart', async () => {
+    for (const [prompt, versions, ends] of [['by commit', ['4f2a91c7d05e', '07ab19e2f3c4'], ['4f2a91…', '07ab19…']], ['by day', ['2026-11-01', '2026-11-08'], ['…-11-01', '…-11-08']]] as const) {
+      await pages.api.store.insert('calls', Array.from({ length: 40 }, (_, index) => callRow({ at_ms: nowMs - (40 - index) * 60_000, id: `${prompt} ${index}`, prompt, version: versions[index % 2] ?? '' })));
+      const page = await open(`/prompts/${encodeURIComponent(prompt)}`);
+      const chart = page.locator('.multiples svg[role=img]').first();
+      await chart.waitFor();
+      const labels = chart.locator('.end');
+      expect((await labels.allTextContents()).toSorted((one, other) => one.localeCompare(other))).toEqual(ends.toSorted((one, other) => one.localeCompare(other)));
+      const whole = await chart.boundingBox();
+      for (const label of await labels.all()) {
+        const box = await label.boundingBox();
+        expect((box?.x ?? 1e9) + (box?.width ?? 0), prompt).toBeLessThanOrEqual((whole?.x ?? 0) + (whole?.width ?? 0));
+      }
+    }
   });
 
   test('10,000 prompts, one of them with 512 characters, stay a page that can be used', async () => {
