@@ -39,6 +39,12 @@ describe('the page for analysts', { timeout: 60_000 }, () => {
     await page.waitForSelector('.found h2:has-text("error_rate is higher in v2 than in v1")');
     expect(page.url()).toContain('metric=error_rate');
     expect(await page.textContent('.caveats')).toContain('Take it for an idea, not for a proof.');
+    expect(await page.locator('#compare-attribute').isVisible()).toBe(false);
+    await page.selectOption('#compare-factor', 'slice');
+    for (const [name, value] of [['attribute', 'app.route'], ['a', '/refund'], ['b', '/order']] as const) await page.fill(`#compare-${name}`, value);
+    await page.locator('#compare-b').press('Enter');
+    await page.waitForSelector('.found h2:has-text("Nothing of /order was measured here.")');
+    expect(await page.locator('.found a', { hasText: 'As JSON' }).getAttribute('href')).toContain('attribute=app.route&');
   });
 
   test('SQL: an answer, a refusal, a file', async () => {
