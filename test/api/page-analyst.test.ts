@@ -85,6 +85,19 @@ describe('the page for analysts', { timeout: 60_000 }, () => {
     }
   });
 
+  test('a version that has only just begun is a point with its interval, within the chart', async () => {
+    const begun = (version: string, count: number, fromMs: number) => Array.from({ length: count }, (_, index) => callRow({ at_ms: fromMs + index * 60_000, id: `begun ${version} ${index}`, prompt: 'just begun', version, is_error: index % 3 === 0 }));
+    await pages.api.store.insert('calls', [...begun('v1', 60, nowMs - 3_600_000), ...begun('v2', 1, nowMs - 5_000)]);
+    const page = await open('/prompts/just%20begun');
+    const chart = page.locator('.multiples svg[role=img]').first();
+    await chart.waitFor();
+    const point = chart.locator('circle.spot:not([visibility])');
+    expect(await point.count()).toBe(1);
+    expect(await chart.locator('.bounds').count()).toBe(1);
+    const [box, grid] = await Promise.all([point.boundingBox(), chart.locator('.grid').first().boundingBox()]);
+    expect((box?.x ?? 1e9) + (box?.width ?? 0)).toBeLessThanOrEqual((grid?.x ?? 0) + (grid?.width ?? 0) + 1);
+  });
+
   test('10,000 prompts, one of them with 512 characters, stay a page that can be used', async () => {
     const at = String(Math.floor(nowMs / 1000) - 60);
     await pages.api.store.command(`INSERT INTO calls (project, event_time, trace_id, span_id, start_ns, end_ns, received_ms, slot, batch, revision, environment, operation, prompt_name, prompt_version)

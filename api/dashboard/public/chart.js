@@ -122,7 +122,7 @@ function draw({ width, height, shown, from, to, format, isLog, marks, threshold,
   }
   const inside = s('g', { 'clip-path': `url(#${clip})` });
   for (const line of shown) for (const run of runsOf(line)) inside.append(...bandOf(run, line, x, y));
-  for (const line of shown) for (const run of runsOf(line)) inside.append(s('path', { class: `line tone-${line.tone}`, d: pathOf(run, x, y) }));
+  for (const line of shown) for (const run of runsOf(line)) inside.append(...(run.length === 1 ? lonePoint(run[0], line, { x, y, right }) : [s('path', { class: `line tone-${line.tone}`, d: pathOf(run, x, y) })]));
   svg.append(inside);
   for (const mark of marks.filter((candidate) => candidate.at >= from && candidate.at <= to)) {
     const isLate = x(mark.at) > right - 150;
@@ -171,9 +171,17 @@ function runsOf({ points, stepMs }) {
 }
 
 function pathOf(run, x, y) {
-  const path = run.map((point, index) => `${index === 0 ? 'M' : 'L'}${x(point.at).toFixed(1)},${y(point.value).toFixed(1)}`).join('');
-  // A lone point is a short stroke, so that it is seen.
-  return run.length === 1 ? `${path}h3` : path;
+  return run.map((point, index) => `${index === 0 ? 'M' : 'L'}${x(point.at).toFixed(1)},${y(point.value).toFixed(1)}`).join('');
+}
+
+/** A point without neighbours, with its bounds. Of the newest step the middle is yet to come, so it stands at the end. */
+function lonePoint({ at, value, low, high }, { tone }, { x, y, right }) {
+  const across = Math.min(x(at), right - 4).toFixed(1);
+  const isBounded = low !== null && low !== undefined && high !== null;
+  return [
+    ...(isBounded ? [s('path', { class: `line bounds tone-${tone}`, d: `M${across},${y(high).toFixed(1)}V${y(low).toFixed(1)}` })] : []),
+    s('circle', { class: `spot tone-${tone}`, cx: across, cy: y(value), r: 3.5 }),
+  ];
 }
 
 function bandOf(run, line, x, y) {
