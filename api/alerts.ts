@@ -19,7 +19,7 @@ const AlertDetail = Alert.extend({
     z.object({
       sequence: z.number().int(),
       state: z.enum(['open', 'acknowledged', 'resolved']),
-      event: AlertEvent.openapi({ description: 'what was told: the state, or that only the evidence grew' }),
+      event: AlertEvent.openapi({ description: 'what was told: the state, what becomes of its rollback, or that only more is known of it' }),
       at_ms: z.number(),
       by: z.string().openapi({ description: 'empty: Culprit itself' }),
       reason: z.string(),

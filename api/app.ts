@@ -24,7 +24,7 @@ import { LOOPBACK_NAMES, onlyForHosts } from './host.ts';
 import { registerLedger } from './ledger.ts';
 import { registerMatrix } from './matrix.ts';
 import { documentOf } from './openapi/document.ts';
-import { registerPage } from './page.ts';
+import { pageShell, registerPage } from './page.ts';
 import { registerPlan } from './plan.ts';
 import { registerParked } from './parked.ts';
 import { errorResponse, ProblemError, problemResponse, validationHook } from './problem.ts';
@@ -44,7 +44,7 @@ import { registerSeries } from './series.ts';
 import { registerRegistryHooks } from './registry-hooks.ts';
 import { createVersionEvents } from './version-events.ts';
 import { registerVersions } from './versions.ts';
-import { createVerdicts, registerVerdicts } from './verdicts.ts';
+import { createJudge, createVerdicts, registerVerdicts } from './verdicts.ts';
 
 export type ApiSettings = {
   /** An API is of one project: nothing else can be seen through it. */
@@ -131,10 +131,11 @@ export function createApi(deps: ApiDeps): OpenAPIHono {
   registerPrompts(app, deps);
   const readResults = createResults(deps);
   registerComparisons(app, deps, readResults);
-  const readVerdict = createVerdicts(deps, readResults);
+  const judge = createJudge(deps, readResults);
+  const readVerdict = createVerdicts(deps, judge);
   registerVerdicts(app, readVerdict);
   registerFlagger(app, readVerdict);
-  registerRollouts(app, deps, readVerdict);
+  registerRollouts(app, deps, { judge, readVerdict });
   registerPrometheus(app, deps);
   registerSeries(app, deps);
   registerPlan(app, deps);
@@ -168,7 +169,12 @@ export function createApi(deps: ApiDeps): OpenAPIHono {
     return context.json(documentOf(app, { security: [{ key: [] }, {}], openapi: '3.1.0', info }));
   });
 
-  app.all('*', (context) => problemResponse(404, `There is nothing at ${context.req.path.slice(0, 200)}; /openapi.json lists the resources.`));
+  app.all('*', (context) => {
+    const { method, path } = context.req;
+    // Somebody at the address bar.
+    if (method === 'GET' && !path.startsWith('/v1/') && context.req.header('accept')?.includes('text/html') === true) return pageShell(404);
+    return problemResponse(404, `There is nothing at ${path.slice(0, 200)}; /openapi.json lists the resources.`);
+  });
   app.onError((error, context) => {
     if (error instanceof HTTPException) {
       const status = error.status === 415 ? 415 : error.status >= 500 ? 500 : 400;

@@ -15,6 +15,8 @@ type Order = {
   /** Length of a stratum, which divides an hour or is whole ones; null: time is not held. */
   readonly windowSeconds: number | null;
   readonly isModelHeld: boolean;
+  /** SQL: the attributes that are held. */
+  readonly attributesHeld: string;
 };
 
 const MOST_CELLS = 200_000;
@@ -23,7 +25,7 @@ const MOST_CELLS = 200_000;
  * A unit is a session, or a trace where none is known. It counts once among the calls of one version, provider, model, operation and route within
  * an hour, and within a stratum, by the first of them: so that hours can be read from cells. A stratum is a window, model, operation and route.
  */
-export async function readCells(store: Store, selection: Selection, { metric, arms, windowSeconds, isModelHeld }: Order): Promise<{ scale: Scale; strata: Cells[] }> {
+export async function readCells(store: Store, selection: Selection, { metric, arms, windowSeconds, isModelHeld, attributesHeld }: Order): Promise<{ scale: Scale; strata: Cells[] }> {
   const { key, where } = selection;
   const source = metric === null ? 'scores' : 'calls';
   const scale = metric === null ? await scaleOf(store, selection) : { kind: metric.kind, direction: metric.direction };
@@ -38,7 +40,7 @@ export async function readCells(store: Store, selection: Selection, { metric, ar
   const groups = {
     at: `toUInt32(intDiv(toUnixTimestamp(event_time), ${within}) * ${within})`,
     is_b: `${key} = {b:String}`,
-    alike: `cityHash64(${model}, operation, stratum_attributes)`,
+    alike: `cityHash64(${model}, operation, ${attributesHeld})`,
     served: `cityHash64(coalesce(prompt_version, ''), provider, coalesce(request_model, response_model, ''), ${metric?.name === OF_ALL_CALLS ? "''" : "coalesce(response_model, '')"}${metric === null ? ', intDiv(call_start_ns, 3600000000000)' : ''})`,
   };
   const ofRows = (condition: string): string => `SELECT at, is_b, alike, units FROM (${metric === null ? scoreUnits({ groups, where: condition }, bounds) : callUnits([metric], { groups, where: condition })})`;

@@ -12,11 +12,11 @@ import { NameText, TimeMs, windowOf } from './parameters.ts';
 import { ProblemError, problemResponses } from './problem.ts';
 
 /**
- * Any two versions, models or periods of a prompt side by side, because somebody wondered. It stakes no α, opens no comparison and pages nobody:
+ * Any two versions, models, slices or periods of a prompt side by side, because somebody wondered. It stakes no α, opens no comparison and pages nobody:
  * who asks often enough finds something by chance alone, so every answer calls itself exploratory.
  */
 
-const Factor = z.enum(['prompt_version', 'model', 'period']);
+const Factor = z.enum(['prompt_version', 'model', 'slice', 'period']);
 
 const Answer = z
   .object({
@@ -42,13 +42,14 @@ const Answer = z
 const route = createRoute({
   method: 'get',
   path: '/v1/compare',
-  summary: 'Any two versions, models or periods of a prompt, on demand: exploratory',
+  summary: 'Any two versions, models, slices or periods of a prompt, on demand: exploratory',
   request: {
     query: z.strictObject({
       prompt: NameText,
-      a: NameText.openapi({ description: 'a version, a model, or a period as `from/to`', example: 'v1' }),
+      a: NameText.openapi({ description: 'a version, a model, a value of the attribute, or a period as `from/to`', example: 'v1' }),
       b: NameText.openapi({ description: 'what is held against it', example: 'v2' }),
       factor: Factor.optional().openapi({ description: 'what a and b are; default prompt_version' }),
+      attribute: NameText.optional().openapi({ description: 'of a slice: the attribute whose values a and b are; one of those that only like calls are compared within (`strata.attributes`)', example: 'app.route' }),
       metric: NameText.optional().openapi({ description: 'built in, or the name of a score; default error_rate' }),
       environment: NameText.optional().openapi({ description: 'default production' }),
       from: TimeMs.optional(),
@@ -64,12 +65,14 @@ const MOST_WINDOWS = 48;
 
 export function registerCompare(app: OpenAPIHono, { store, clock, settings }: ApiDeps): void {
   app.openapi(route, async (context) => {
-    const { prompt, a, b, factor = 'prompt_version', metric = 'error_rate', environment = 'production', ...window } = context.req.valid('query');
+    const { prompt, a, b, factor = 'prompt_version', attribute = '', metric = 'error_rate', environment = 'production', ...window } = context.req.valid('query');
     if (a === b) throw new ProblemError(400, 'b: is what a is; name two different ones', [{ path: 'b', message: 'is what a is', fix: 'Name two different ones.' }]);
+    if ((factor === 'slice') !== (attribute !== '')) throw new ProblemError(400, 'attribute: names what a slice is of', [{ path: 'attribute', message: 'names what a slice is of', fix: 'Send factor=slice and an attribute, like app.route, together.' }]);
     const periods = factor === 'period' ? { a: periodOf('a', a), b: periodOf('b', b) } : null;
     const { from_s, to_s } = periods === null ? windowOf(window, clock(), settings.defaultWindowMs) : { from_s: Math.min(periods.a.from_s, periods.b.from_s), to_s: Math.max(periods.a.to_s, periods.b.to_s) };
     const builtIn = callMetrics.find(({ name }) => name === metric);
-    const key = periods === null ? (factor === 'model' ? modelOf(metric) : "coalesce(prompt_version, '')") : "multiIf(event_time >= {a_from:UInt32} AND event_time < {a_to:UInt32}, 'a', event_time >= {b_from:UInt32} AND event_time < {b_to:UInt32}, 'b', '')";
+    const arms = { prompt_version: "coalesce(prompt_version, '')", model: modelOf(metric), slice: 'stratum_attributes[{attribute:String}]' };
+    const key = factor !== 'period' ? arms[factor] : "multiIf(event_time >= {a_from:UInt32} AND event_time < {a_to:UInt32}, 'a', event_time >= {b_from:UInt32} AND event_time < {b_to:UInt32}, 'b', '')";
     const names = periods === null ? { a, b } : { a: 'a', b: 'b' };
     const hours = await readHours(store, { from_s, to_s, ...(periods === null ? {} : { edges: [periods.a, periods.b].flatMap((period) => [period.from_s, period.to_s]) }) });
     const selection: Selection = {
@@ -77,13 +80,13 @@ export function registerCompare(app: OpenAPIHono, { store, clock, settings }: Ap
       key,
       where: `project = {project:String} AND environment = {environment:String} AND prompt_name = {prompt:String} AND event_time >= {from_s:UInt32} AND event_time <= {to_s:UInt32}
         AND ${key} IN ({a:String}, {b:String}) ${builtIn === undefined ? 'AND name = {metric:String}' : ''}`,
-      parameters: { project: settings.project, environment, prompt, metric, from_s, to_s, ...names, ...(periods === null ? {} : { a_from: periods.a.from_s, a_to: periods.a.to_s, b_from: periods.b.from_s, b_to: periods.b.to_s }) },
+      parameters: { project: settings.project, environment, prompt, metric, attribute, from_s, to_s, ...names, ...(periods === null ? {} : { a_from: periods.a.from_s, a_to: periods.a.to_s, b_from: periods.b.from_s, b_to: periods.b.to_s }) },
       limit: 10,
     };
     const windowSeconds = periods === null ? Math.max(SHORTEST_WINDOW_S, stepFor(to_s - from_s, MOST_WINDOWS)) : null;
     const [rows, { scale, strata }] = await Promise.all([
       builtIn === undefined ? measureScores(store, selection) : measureCalls(store, [builtIn], selection),
-      readCells(store, selection, { metric: builtIn ?? null, arms: names, windowSeconds, isModelHeld: factor !== 'model' }),
+      readCells(store, selection, { metric: builtIn ?? null, arms: names, windowSeconds, isModelHeld: factor !== 'model', attributesHeld: factor === 'slice' ? "mapFilter((own, value) -> own != {attribute:String}, stratum_attributes)" : 'stratum_attributes' }),
     ]);
     const summary = (arm: keyof Arms): MetricSummary | null => rows.find((row) => row.key === names[arm])?.metrics[0] ?? null;
     const together = strata.filter((cells) => sum(cells.a) > 0 && sum(cells.b) > 0);

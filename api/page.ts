@@ -51,10 +51,13 @@ const pageHeaders = {
 
 const folder = new URL('./dashboard/public/', import.meta.url);
 
-/** `/`, `/alerts`, `/alerts/{id}`, `/prompts/{name}`, `/compare`, `/query` and `/data` are one shell; the page reads the path. */
+export async function pageShell(status: 200 | 404): Promise<Response> {
+  return new Response(await readFile(new URL('index.html', folder)), { status, headers: { ...pageHeaders, 'content-type': 'text/html; charset=utf-8' } });
+}
+
+/** `/`, `/alerts`, `/alerts/{id}`, `/prompts/{name}`, `/compare`, `/query` and `/data` are one shell; the page reads the path, and says of any other that there is none. */
 export function registerPage(app: Hono): void {
-  const shell = async (): Promise<Response> => new Response(await readFile(new URL('index.html', folder)), { headers: { ...pageHeaders, 'content-type': 'text/html; charset=utf-8' } });
-  for (const path of ['/', '/alerts', '/alerts/*', '/prompts/*', '/compare', '/query', '/data']) app.get(path, shell);
+  for (const path of ['/', '/alerts', '/alerts/*', '/prompts/*', '/compare', '/query', '/data']) app.get(path, () => pageShell(200));
   app.get('/assets/:name', async (context) => {
     const name = context.req.param('name');
     const type = Object.hasOwn(assets, name) ? assets[name] : undefined;

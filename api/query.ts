@@ -3,7 +3,7 @@ import { PermanentError } from '../schemas/errors.ts';
 import type { QueryFormat, Store } from '../schemas/store.ts';
 import type { ApiDeps } from './app.ts';
 import { problemResponses, ProblemError } from './problem.ts';
-import { faultAsUnderstood, faultAsWritten, FUNCTION_CATEGORIES, type Engine } from './query-guard.ts';
+import { faultAsUnderstood, faultAsWritten, FUNCTION_CATEGORIES, VIEWS, type Engine } from './query-guard.ts';
 
 /** Questions in SQL, for analysts. The views and their columns: docs/QUERY.md. */
 
@@ -59,6 +59,9 @@ export function registerQuery(app: OpenAPIHono, { store, analyst, settings }: Ap
     const sql = text.replace(/;\s*$/, '');
     // The engine takes several statements at once, and would answer all of them.
     if (sql.includes(';')) throw new ProblemError(400, 'Send one SELECT; a semicolon within it is written char(59).');
+    // The engine would name all the words that it takes in the place of one of these.
+    const [, verb] = /^[\s(]*([a-z]+)/i.exec(sql) ?? [];
+    if (verb !== undefined && !/^(?:select|with|from)$/i.test(verb)) throw new ProblemError(400, `${verb.toUpperCase()} cannot be run here: send one SELECT over ${VIEWS.join(', ')}.`);
     const run = async (statement: string, as: QueryFormat): Promise<Uint8Array> => {
       try {
         return await analyst.query(statement, { project, format: as, parameters });
@@ -71,7 +74,7 @@ export function registerQuery(app: OpenAPIHono, { store, analyst, settings }: Ap
     const enclosed = `SELECT * FROM (\n${sql}\n)`;
     const known = await described();
     const fault = faultAsWritten(linesOf(await run(`EXPLAIN AST ${enclosed}`, 'csv')), known) ?? faultAsUnderstood(linesOf(await run(`EXPLAIN QUERY TREE ${enclosed}`, 'csv')), known);
-    if (fault !== null) throw new ProblemError(400, `${fault[0]?.toUpperCase()}${fault.slice(1)}.`);
+    if (fault !== null) throw new ProblemError(400, `It was not run: ${fault}.`);
     const answer = await run(enclosed, format);
     return context.body(format === 'csv' ? withoutFormulas(answer) : new Uint8Array(answer), 200, {
       'content-type': CONTENT_TYPES[format],

@@ -67,7 +67,7 @@ export function createRouting(routes: readonly Route[]): Routing {
       // Whoever was not told that it began is not told that it ended; whoever was is, silence or not.
       if (event !== 'alert.open') {
         if (withheld && !told) return { kind: 'never', why: 'it was not told of the alert' };
-        const silence = event === 'alert.updated' ? silences.find(({ matches }) => matches(labels)) : undefined;
+        const silence = event === 'alert.updated' || event === 'alert.rollback' ? silences.find(({ matches }) => matches(labels)) : undefined;
         return silence === undefined ? now : { kind: 'never', why: silencedBy(silence.id) };
       }
       if (state !== 'open' && (wasPostponed || afterS > 0)) return { kind: 'never', why: `${state} before it was to be told` };

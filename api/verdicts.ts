@@ -50,18 +50,25 @@ export function registerVerdicts(app: OpenAPIHono, readVerdict: ReadVerdict): vo
   app.openapi(route, async (context) => context.json(await readVerdict(context.req.valid('query')), 200));
 }
 
-export function createVerdicts(deps: ApiDeps, readResults: ReadResults): ReadVerdict {
-  return async ({ prompt, candidate, baseline, environment, metric }, { metrics, tolerances = {}, since_ms = 0 } = {}) => {
+/** Of a comparison that has been read. */
+export type Judge = (found: Found, terms?: Omit<VerdictTerms, 'since_ms'> & { readonly metric?: string | undefined }) => Promise<Answer>;
+
+export function createJudge(deps: ApiDeps, readResults: ReadResults): Judge {
+  return async (found, { metric, metrics, tolerances = {} } = {}) => {
+    const terms = { metric, metrics, tolerances };
+    const results = await readResults(found, tolerances);
+    const answer = answerOf(found, results, terms);
+    const carrier = results.every(({ verdict }) => verdict === 'no_data') ? await carrierOf(deps, found.comparison) : undefined;
+    if (carrier === undefined) return answer;
+    const ofBoth = answerOf(carrier, await readResults(carrier, tolerances), terms);
+    return { ...ofBoth, baseline: answer.baseline, candidate: answer.candidate, reason: `${carrier.comparison.candidate} came with ${answer.candidate}, and the two are judged as one: ${ofBoth.reason}` };
+  };
+}
+
+export function createVerdicts(deps: ApiDeps, judge: Judge): ReadVerdict {
+  return async ({ prompt, candidate, baseline, environment, metric }, { metrics, tolerances, since_ms = 0 } = {}) => {
     const [found] = await findComparisons(deps, { prompt, candidate, baseline, environment, factor: 'prompt_version', limit: 1 });
-    if (found !== undefined && lastedUntilMs(found.comparison) >= since_ms) {
-      const terms = { metric, metrics, tolerances };
-      const results = await readResults(found, tolerances);
-      const answer = answerOf(found, results, terms);
-      const carrier = results.every(({ verdict }) => verdict === 'no_data') ? await carrierOf(deps, found.comparison) : undefined;
-      if (carrier === undefined) return answer;
-      const ofBoth = answerOf(carrier, await readResults(carrier, tolerances), terms);
-      return { ...ofBoth, baseline: answer.baseline, candidate: answer.candidate, reason: `${carrier.comparison.candidate} came with ${candidate}, and the two are judged as one: ${ofBoth.reason}` };
-    }
+    if (found !== undefined && lastedUntilMs(found.comparison) >= since_ms) return judge(found, { metric, metrics, tolerances });
     const [other] = baseline === undefined ? [] : await findComparisons(deps, { prompt, candidate, environment, factor: 'prompt_version', state: 'open', limit: 1 });
     const reason = other === undefined ? 'no comparison of this candidate is known' : `${candidate} is compared with ${other.comparison.baseline}, not with ${baseline}; the setting prompts.NAME.baseline says with what`;
     return {

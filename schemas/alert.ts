@@ -90,9 +90,11 @@ export const Alert = z
   .openapi('Alert');
 export type Alert = z.infer<typeof Alert>;
 
-/** What a step in the life of an alert is told as: the state that it is in from now on, or that only the evidence for it grew. */
-export const AlertEvent = z.enum(['open', 'updated', 'acknowledged', 'resolved']);
+/** What a step in the life of an alert is told as: the state that it is in from now on, what becomes of its rollback, or that only more is known of it. */
+export const AlertEvent = z.enum(['open', 'updated', 'rollback', 'acknowledged', 'resolved']);
 export type AlertEvent = z.infer<typeof AlertEvent>;
+/** Why most updates are. */
+export const GREW = 'the evidence grew';
 
 /** One step in the life of an alert, as it is told apart from others. `at_ms`: milliseconds since the epoch. */
 export type TransitionSaid = { readonly alert_id: string; readonly sequence: number; readonly state: Alert['state']; readonly at_ms: number; readonly reason: string };

@@ -75,8 +75,8 @@ function measuresOf(value: string, kind: MetricKind): string {
 
 const valueBin = (value: string): string => `if(${value} <= 0, toInt16(${ZERO_BIN}), toInt16(greatest(${ZERO_BIN + 1}, floor(${BINS_PER_OCTAVE} * log2(${value})))))`;
 
-/** What a unit is: a session, or a trace where none is known. */
-const unitOf = (trace: string): string => `cityHash64(if(coalesce(session_id, '') = '', ${trace}, assumeNotNull(session_id)))`;
+/** SQL: what a unit is: a session, or a trace where none is known. */
+export const unitOf = (trace: string): string => `cityHash64(if(coalesce(session_id, '') = '', ${trace}, assumeNotNull(session_id)))`;
 
 /**
  * SELECT of units: the aliases of `groups`, name, units. A unit counts once in a group, by the first call that has a value, in the bins of

@@ -1,10 +1,10 @@
 import { z } from 'zod';
 
-export const WebhookEvent = z.enum(['alert.open', 'alert.updated', 'alert.acknowledged', 'alert.resolved']);
+export const WebhookEvent = z.enum(['alert.open', 'alert.updated', 'alert.rollback', 'alert.acknowledged', 'alert.resolved']);
 export type WebhookEvent = z.infer<typeof WebhookEvent>;
 
-/** Growing evidence is told to those only who ask for it. */
-export const TOLD_BY_DEFAULT: WebhookEvent[] = ['alert.open', 'alert.acknowledged', 'alert.resolved'];
+/** Growing evidence is told to those only who ask for it. A rollback is told: a veto is of no use to people who do not know that they have one. */
+export const TOLD_BY_DEFAULT: WebhookEvent[] = ['alert.open', 'alert.rollback', 'alert.acknowledged', 'alert.resolved'];
 
 /** `whsec_` and the base64 of 24 to 64 bytes (Standard Webhooks, "Signature scheme"). */
 export const WebhookSecret = z.string().refine(

@@ -1,4 +1,4 @@
-import type { Alert } from '../../schemas/alert.ts';
+import { GREW, type Alert } from '../../schemas/alert.ts';
 import type { ComparisonSettings, Stratum } from '../../schemas/evidence.ts';
 import type { MixSettings } from '../../schemas/mix-settings.ts';
 import type { Store } from '../../schemas/store.ts';
@@ -176,7 +176,7 @@ export async function createRollout(
     const alert = record.current();
     if (alert === null || isOfMix(alert) || alert.state === 'resolved' || slot % GUARDED_EVERY !== 0) return null;
     const renewed = renewedAlert(alert, { identity: comparison.identity, settings: comparison.settings(), evidence: comparison.evidence(), strata: await readStrata(slot) });
-    return renewed === null ? null : record.change(renewed, { atMs: slotStartMs(slot + 1), reason: 'the evidence grew', event: 'updated' });
+    return renewed === null ? null : record.change(renewed, { atMs: slotStartMs(slot + 1), reason: GREW, event: 'updated' });
   };
 
   /** A model page takes back what was said of its prompts shortly before; a shifted mix is over with what it is told by. */

@@ -1,6 +1,7 @@
 import type { Alert } from '../../schemas/alert.ts';
 import type { ApiDeps } from '../app.ts';
 import { findComparisons, readLooks, type Comparison } from '../comparisons.ts';
+import { figureOf } from '../figures.ts';
 import { readSeries, type Series } from '../series.ts';
 import { pngOf } from './picture.ts';
 import { chartSvg, type ChartFacts, type ChartPoint } from './svg.ts';
@@ -45,7 +46,7 @@ async function factsOf(deps: Pick<ApiDeps, 'store' | 'clock' | 'settings'>, aler
   const [of] = await deps.store.select<{ comparison_id: string }>('SELECT comparison_id FROM alert_transitions WHERE alert_id = {id:String} LIMIT 1', { id: alert.id });
   const [found] = of === undefined ? [] : await findComparisons(deps, { id: of.comparison_id, limit: 1 });
   const quantile = QUANTILES[evidence.effect.kind];
-  const common = { title: alert.summary, measure: `${metric.replaceAll('_', ' ')}${quantile === null ? '' : ` ${quantile}`}`, format: formatOf(metric, found?.settings.metrics[metric]?.kind), onsetMs, raisedMs, resolvedMs, threshold: Math.round(evidence.threshold) };
+  const common = { title: alert.summary, measure: `${metric.replaceAll('_', ' ')}${quantile === null ? '' : ` ${quantile}`}`, format: figureOf(metric, found?.settings.metrics[metric]?.kind), onsetMs, raisedMs, resolvedMs, threshold: Math.round(evidence.threshold) };
   if (found === undefined) return { ...common, isFromZero: true, fromMs: onsetMs - 1_800_000, toMs: Math.max(raisedMs, onsetMs) + 1_800_000, arms: [], stepMs: 60_000, looks: [] };
   const { comparison, settings } = found;
   // A while before it began, and until it was over, or now.
@@ -70,13 +71,4 @@ function armsOf({ arms, step_seconds }: Series, comparison: Comparison, quantile
       return value === null ? [] : [{ at_ms: point.at_ms + step_seconds * 500, value, ...bounds }];
     }),
   }));
-}
-
-const TIMES = new Set(['latency', 'ttft']);
-
-function formatOf(metric: string, kind: string | undefined): (value: number) => string {
-  const short = (value: number): string => String(Number(value.toPrecision(3)));
-  if (TIMES.has(metric)) return (value) => (Math.abs(value) >= 1000 ? `${short(value / 1000)} s` : `${short(value)} ms`);
-  if (metric === 'cost') return (value) => `$${short(value)}`;
-  return kind === 'rate' ? (value) => `${short(value * 100)} %` : short;
 }

@@ -130,7 +130,9 @@ function evidenceOf(facts: ChartFacts, x: Scale): string[] {
   const points = looks.map(({ at_ms, e_value }) => ({ at_ms, value: log(e_value), low: null, high: null }));
   const raised = points.find(({ at_ms }) => at_ms >= facts.raisedMs) ?? points.at(-1);
   const line = y(log(facts.threshold));
-  const isLate = raised !== undefined && x(raised.at_ms) > RIGHT - 110;
+  const isLow = raised !== undefined && y(raised.value) + 15 > bottom;
+  // Below it there is the axis then, and right of it the line itself.
+  const isLeft = raised !== undefined && (isLow || x(raised.at_ms) > RIGHT - 110);
   return [
     ...powers.flatMap((power) => [element('line', { x1: LEFT, x2: RIGHT, y1: y(power), y2: y(power), stroke: LINE }), text(powerOfTen(power), { x: LEFT - 8, y: y(power) + 4, 'text-anchor': 'end', fill: MUTE, 'font-size': 11 })]),
     element('line', { x1: LEFT, x2: RIGHT, y1: line, y2: line, stroke: TONES.candidate, 'stroke-dasharray': '5 4' }),
@@ -139,7 +141,7 @@ function evidenceOf(facts: ChartFacts, x: Scale): string[] {
     ...(points.length === 0 ? [text('no look yet', { x: LEFT, y: (top + bottom) / 2, fill: MUTE })] : [element('path', { d: pathOf(points, x, y), fill: 'none', stroke: INK, 'stroke-width': 2, 'stroke-linejoin': 'round' })]),
     ...(raised === undefined ? [] : [
       element('circle', { cx: x(raised.at_ms), cy: y(raised.value), r: 4, fill: TONES.candidate }),
-      text(`alert ${new Date(facts.raisedMs).toISOString().slice(11, 16)}`, { x: x(raised.at_ms) + (isLate ? -8 : 8), y: y(raised.value) + 15, 'text-anchor': isLate ? 'end' : 'start', fill: INK, 'font-weight': 700, 'font-size': 11, stroke: '#ffffff', 'stroke-width': 4, 'stroke-linejoin': 'round', 'paint-order': 'stroke' }),
+      text(`alert ${new Date(facts.raisedMs).toISOString().slice(11, 16)}`, { x: x(raised.at_ms) + (isLeft ? -8 : 8), y: y(raised.value) + (isLow ? -8 : 15), 'text-anchor': isLeft ? 'end' : 'start', fill: INK, 'font-weight': 700, 'font-size': 11, stroke: '#ffffff', 'stroke-width': 4, 'stroke-linejoin': 'round', 'paint-order': 'stroke' }),
     ]),
     ...(facts.resolvedMs === null || facts.resolvedMs > facts.toMs ? [] : [element('line', { x1: x(facts.resolvedMs), x2: x(facts.resolvedMs), y1: top, y2: bottom, stroke: '#1c6b40' }), text('resolved', { x: x(facts.resolvedMs) - 5, y: top + 10, 'text-anchor': 'end', fill: '#1c6b40', 'font-size': 11 })]),
   ];

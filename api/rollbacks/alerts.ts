@@ -1,6 +1,7 @@
 import { Alert, NEWEST_TRANSITION, transitionRow } from '../../schemas/alert.ts';
 import type { Store } from '../../schemas/store.ts';
 import type { Rollback, RollbackState } from './records.ts';
+import { CONFIRMED_BY_PERSON } from './rules.ts';
 import { saysOf } from './words.ts';
 
 /** Alerts as rollbacks see them: those that have none yet, and one with what has become of its rollback written onto it. */
@@ -34,7 +35,7 @@ export function createAlertReader(store: Store) {
     },
 
     /**
-     * Writes the rollback onto its alert, as an update that pages nobody, unless it is there already; so it may be called again after a crash.
+     * Writes the rollback onto its alert, which pages nobody, unless it is there already; so it may be called again after a crash.
      * @returns the alert where that was news
      */
     async tell(rollback: Rollback, { alert, comparison_id, sequence }: Standing, nowMs: number): Promise<Alert | null> {
@@ -42,7 +43,9 @@ export function createAlertReader(store: Store) {
       if (!TOLD.includes(last.state) || (alert.rollback?.hook === identity.hook && alert.rollback.state === last.state)) return null;
       const says = saysOf(rollback);
       const told: Alert = { ...alert, rollback: { hook: identity.hook, state: last.state, says } };
-      await store.insert('alert_transitions', [transitionRow(told, { comparison_id, sequence: sequence + 1, at_ms: nowMs, reason: says, event: 'updated', who: last.who })]);
+      // That a person may confirm it is no news: the alert has the button.
+      const event = last.state === 'proposed' && last.reason === CONFIRMED_BY_PERSON ? 'updated' : 'rollback';
+      await store.insert('alert_transitions', [transitionRow(told, { comparison_id, sequence: sequence + 1, at_ms: nowMs, reason: says, event, who: last.who })]);
       return told;
     },
   };

@@ -4,6 +4,8 @@ import type { PromptHistory } from './records.ts';
 
 /** Whether a hook may be asked, and whether without a person. All of it is pure, so that each rule is a line of a table in its test. */
 
+/** Why a rollback waits where it is not meant to act by itself. */
+export const CONFIRMED_BY_PERSON = 'a person confirms it';
 /** An alert is acted on while it is news; later a person decides. */
 const FRESH_MS = 3_600_000;
 
@@ -19,7 +21,7 @@ export function refusalOf(alert: Alert, rule: RollbackRule | undefined): string 
 
 /** Why a person has to let it, null: it may act by itself. */
 export function caveatOf(alert: Alert, rule: RollbackRule, history: PromptHistory, limits: RollbackLimits, nowMs: number): string | null {
-  if (rule.mode !== 'act') return 'a person confirms it';
+  if (rule.mode !== 'act') return CONFIRMED_BY_PERSON;
   if (Math.abs(nowMs - Date.parse(alert.raised_at)) > FRESH_MS + rule.veto_s * 1000) return 'the alert is more than an hour old';
   const { value, confounded_with: [companion] = [] } = alert.culprit;
   if (companion !== undefined) return `${value} moved together with ${companion.value}: which of them it was is not known`;

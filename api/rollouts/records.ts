@@ -23,7 +23,18 @@ export type RolloutEvent = { readonly sequence: number; readonly state: RolloutS
 /** Events in their order; the last one is the state. */
 export type DeclaredRollout = RolledOut & { readonly id: string; readonly plan: Plan; readonly events: readonly RolloutEvent[]; readonly last: RolloutEvent };
 
-export const isUnderWay = ({ last }: DeclaredRollout): boolean => last.state === 'declared' || last.state === 'advanced';
+/** No comparison is open for longer, so nothing more will be known of a step that has had this long. */
+const LAPSES_AFTER_MS = 14 * 86_400_000;
+
+/** When nobody expects anything of it any more, unless a step begins before: so long after the present one may first be left. */
+export const lapsesAtMs = ({ plan, last }: DeclaredRollout): number => last.at_ms + (plan.steps[last.step - 1]?.minimum_s ?? 0) * 1000 + LAPSES_AFTER_MS;
+
+/** What it is now. `lapsed` is stored nowhere: somebody has forgotten to end it. */
+export function stateOf(rollout: DeclaredRollout, nowMs: number): 'under_way' | 'lapsed' | 'completed' | 'aborted' {
+  const { state } = rollout.last;
+  if (state === 'completed' || state === 'aborted') return state;
+  return nowMs < lapsesAtMs(rollout) ? 'under_way' : 'lapsed';
+}
 
 type Row = {
   rollout_id: string; sequence: number; state: RolloutState; project: string; environment: string; prompt_name: string; candidate: string; baseline: string;
@@ -62,11 +73,11 @@ export function createRecords(store: Store) {
     list,
     one,
 
-    /** The one that is under way where it is the same. Throws ProblemError 409 where that one has other steps. */
+    /** The one that is under way where it is the same; one that has lapsed is over. Throws ProblemError 409 where that one has other steps. */
     async declare(rolledOut: RolledOut, plan: Plan, { at_ms, who, reason }: Pick<RolloutEvent, 'at_ms' | 'who' | 'reason'>): Promise<DeclaredRollout> {
       const { project, environment, prompt, candidate, baseline } = rolledOut;
       const earlier = await list(project, { prompt, environment, candidate, limit: MOST });
-      const id = earlier.find(isUnderWay)?.id ?? derivedId('rol', JSON.stringify([project, environment, prompt, candidate, earlier.length]));
+      const id = earlier.find((each) => stateOf(each, at_ms) === 'under_way')?.id ?? derivedId('rol', JSON.stringify([project, environment, prompt, candidate, earlier.length]));
       if (!earlier.some((each) => each.id === id)) await append({ id, ...rolledOut, plan }, { sequence: 0, state: 'declared', step: 1, at_ms, who, reason, left: null });
       // Somebody may have declared another at this very moment: what is stored now is the one.
       const stored = await one(project, id);

@@ -5,10 +5,9 @@ import type { ApiDeps } from '../app.ts';
 import { limitOf, NameText } from '../parameters.ts';
 import { notFoundResponse, Problem, ProblemError, problemResponses } from '../problem.ts';
 import { misfitOf, Tolerances } from '../tolerances.ts';
-import type { ReadVerdict } from '../verdicts.ts';
-import { createRolloutReader } from './reading.ts';
-import { isUnderWay, type DeclaredRollout } from './records.ts';
-import { Rollout } from './shown.ts';
+import { createRolloutReader, type Verdicts } from './reading.ts';
+import { stateOf, type DeclaredRollout } from './records.ts';
+import { Rollout, ShownState } from './shown.ts';
 
 /** Rollouts: somebody else moves the traffic and says so here; what is answered is whether to go on. */
 
@@ -54,7 +53,7 @@ const listRoute = createRoute({
   method: 'get',
   path: '/v1/rollouts',
   summary: 'Rollouts, newest first: declared, or recognised by a version that takes a growing share',
-  request: { query: z.strictObject({ prompt: NameText.optional(), environment: NameText.optional(), state: z.enum(['under_way', 'completed', 'aborted']).optional(), origin: z.enum(['declared', 'recognised']).optional(), limit: limitOf({ fallback: 20, maximum: 100 }) }) },
+  request: { query: z.strictObject({ prompt: NameText.optional(), environment: NameText.optional(), state: ShownState.optional(), origin: z.enum(['declared', 'recognised']).optional(), limit: limitOf({ fallback: 20, maximum: 100 }) }) },
   responses: { 200: { description: 'Each with its steps, and go, hold or back.', content: { 'application/json': { schema: z.object({ rollouts: z.array(Rollout) }) } } }, ...problemResponses },
 });
 const oneRoute = createRoute({
@@ -67,9 +66,9 @@ const oneRoute = createRoute({
 const advanceRoute = createRoute({
   method: 'post',
   path: '/v1/rollouts/{id}/advance',
-  summary: 'Say that a step has begun. Said twice, it is done once',
+  summary: 'Say that a step has begun. Said twice, it is done once; one that has lapsed goes on',
   request: { params: param, body: body(z.strictObject({ step: StepNumber.openapi({ description: 'its number, from 1; steps between are skipped' }), by, reason })) },
-  responses: { 200: one('The rollout, at that step.'), ...problemResponses, ...notFoundResponse, ...conflict('It has ended, is past that step, or nobody declared it.') },
+  responses: { 200: one('The rollout, at that step.'), ...problemResponses, ...notFoundResponse, ...conflict('It has ended, is past that step, nobody declared it, or it has lapsed and another one is under way.') },
 });
 const endRoute = createRoute({
   method: 'post',
@@ -79,10 +78,10 @@ const endRoute = createRoute({
   responses: { 200: one('The rollout as it ended.'), ...problemResponses, ...notFoundResponse, ...conflict('It has ended otherwise, or nobody declared it.') },
 });
 
-export function registerRollouts(app: OpenAPIHono, deps: ApiDeps, readVerdict: ReadVerdict): void {
+export function registerRollouts(app: OpenAPIHono, deps: ApiDeps, verdicts: Verdicts): void {
   const { store, clock, settings } = deps;
   const { project } = settings;
-  const reader = createRolloutReader(deps, readVerdict);
+  const reader = createRolloutReader(deps, verdicts);
   const { records } = reader;
 
   app.openapi(declareRoute, async (context) => {
@@ -115,10 +114,12 @@ export function registerRollouts(app: OpenAPIHono, deps: ApiDeps, readVerdict: R
     const rollout = await declared(context.req.valid('param').id);
     const { steps } = rollout.plan;
     noteFor(context, { target: rollout.id, detail: `step ${step} of ${steps.length}${why === '' ? '' : `: ${why}`}` });
-    if (!isUnderWay(rollout)) throw new ProblemError(409, `The rollout is ${rollout.last.state} already; declare another.`);
+    const state = stateOf(rollout, clock());
+    if (isOver(state)) throw new ProblemError(409, `The rollout is ${state} already; declare another.`);
     if (step > steps.length) throw refusal('step', `it has ${steps.length} steps`, 'End it as completed after the last one.');
     if (step < rollout.last.step) throw new ProblemError(409, `The rollout is at step ${rollout.last.step} already; one that goes back is ended, and declared anew.`);
-    const after = step === rollout.last.step ? rollout : await records.add(rollout, { state: 'advanced', step, at_ms: clock(), who: actorOf(context, named) || 'somebody', reason: why, left: (await reader.adviceOnDeclared(rollout)).advice });
+    if (state === 'lapsed') await refuseSecond(rollout);
+    const after = step === rollout.last.step && state === 'under_way' ? rollout : await records.add(rollout, { state: 'advanced', step, at_ms: clock(), who: actorOf(context, named) || 'somebody', reason: why, left: await reader.adviceOnDeclared(rollout) });
     return context.json(await reader.shownDeclared(after), 200);
   });
 
@@ -126,8 +127,9 @@ export function registerRollouts(app: OpenAPIHono, deps: ApiDeps, readVerdict: R
     const { outcome, by: named, reason: why = '' } = context.req.valid('json');
     const rollout = await declared(context.req.valid('param').id);
     noteFor(context, { target: rollout.id, detail: `${outcome}${why === '' ? '' : `: ${why}`}` });
-    if (!isUnderWay(rollout) && rollout.last.state !== outcome) throw new ProblemError(409, `The rollout is ${rollout.last.state} already.`);
-    const after = isUnderWay(rollout) ? await records.add(rollout, { state: outcome, step: rollout.last.step, at_ms: clock(), who: actorOf(context, named) || 'somebody', reason: why, left: (await reader.adviceOnDeclared(rollout)).advice }) : rollout;
+    const state = stateOf(rollout, clock());
+    if (isOver(state) && state !== outcome) throw new ProblemError(409, `The rollout is ${state} already.`);
+    const after = !isOver(state) ? await records.add(rollout, { state: outcome, step: rollout.last.step, at_ms: clock(), who: actorOf(context, named) || 'somebody', reason: why, left: await reader.adviceOnDeclared(rollout) }) : rollout;
     return context.json(await reader.shownDeclared(after), 200);
   });
 
@@ -139,6 +141,13 @@ export function registerRollouts(app: OpenAPIHono, deps: ApiDeps, readVerdict: R
     throw new ProblemError(409, `Nobody declared the rollout of ${candidate} on ${prompt}, it was recognised; POST /v1/rollouts declares one.`);
   }
 
+  /** Throws ProblemError 409 where another one of the same version is under way by now. */
+  async function refuseSecond({ id, prompt, environment, candidate }: DeclaredRollout): Promise<void> {
+    const others = await records.list(project, { prompt, environment, candidate, limit: 100 });
+    const other = others.find((each) => each.id !== id && stateOf(each, clock()) === 'under_way');
+    if (other !== undefined) throw new ProblemError(409, `The rollout has lapsed, and another one of ${candidate} is under way: ${other.id}.`);
+  }
+
   async function busiestEnvironment(prompt: string): Promise<string> {
     const [row] = await store.select<{ environment: string }>(
       `SELECT environment FROM versions WHERE project = {project:String} AND prompt_name = {prompt:String} AND factor = 'prompt_version' GROUP BY environment ORDER BY sum(calls) DESC, environment LIMIT 1`,
@@ -147,6 +156,8 @@ export function registerRollouts(app: OpenAPIHono, deps: ApiDeps, readVerdict: R
     return row?.environment ?? 'default';
   }
 }
+
+const isOver = (state: Rollout['state']): boolean => state === 'completed' || state === 'aborted';
 
 function refusal(path: string, message: string, fix: string): ProblemError {
   return new ProblemError(400, `${path}: ${message}`, [{ path, message, fix }]);

@@ -1,5 +1,8 @@
 import { splitEvidence } from '../../analyzer/statistics/split.ts';
+import { modelOf, OF_ALL_CALLS } from '../../schemas/call-metrics.ts';
+import { EVENT_HOUR, unitOf } from '../../schemas/cells.ts';
 import type { Store } from '../../schemas/store.ts';
+import { readHours } from '../hours.ts';
 import type { RolledOut } from './records.ts';
 
 /** What share of a prompt's traffic a version takes, as it is seen. */
@@ -23,20 +26,41 @@ export function isOtherShare(seen: Units, share: number): boolean {
   return Math.abs(shareOf(seen) - share) > leastDifference(share) && splitEvidence({ a: seen.all - seen.candidate, b: seen.candidate }, meant) >= E_VALUE;
 }
 
-/** By period: each lasts from its beginning to that of the next one, the last one to `to_ms`. A call counts where it began. */
-export async function readUnits(store: Store, { project, environment, prompt, candidate }: Omit<RolledOut, 'baseline'>, beginnings_ms: readonly number[], to_ms: number): Promise<Units[]> {
-  const beginnings = beginnings_ms.map((ms) => Math.max(0, Math.floor(ms / 1000)));
-  const rows = await store.select<Units & { period: number }>(
-    `SELECT arrayLastIndex(beginning -> beginning <= at, {beginnings:Array(UInt32)}) AS period, uniqExactIf(unit, version = {candidate:String}) AS candidate, uniqExact(unit) AS all
-     FROM (SELECT toUnixTimestamp(event_time) AS at, coalesce(prompt_version, '') AS version, cityHash64(if(session_id IS NULL, trace_id, concat('s:', assumeNotNull(session_id)))) AS unit FROM calls FINAL
-           WHERE project = {project:String} AND role = 'call' AND environment = {environment:String} AND prompt_name = {prompt:String} AND event_time >= {from:UInt32} AND event_time < {to:UInt32})
-     GROUP BY period`,
-    { project, environment, prompt, candidate, beginnings, from: Math.min(...beginnings), to: Math.ceil(to_ms / 1000) },
+/** The units of one version, by period: each lasts from its beginning to that of the next one, the last one to `to_ms`. A call counts where it began. */
+export type Count = Pick<RolledOut, 'environment' | 'prompt' | 'candidate'> & { readonly beginnings_ms: readonly number[]; readonly to_ms: number };
+
+/**
+ * Of each count its periods, all read at once: from hourly cells, and from stored calls where hours have none, are not over, or are of two periods. A unit
+ * counts once among the calls of an hour that are alike, as cells have it (schemas/cells.ts), so that shares do not hang on what is rolled up.
+ */
+export async function readUnits(store: Store, project: string, counts: readonly Count[]): Promise<Units[][]> {
+  if (counts.length === 0) return [];
+  const seconds = (ms: number): number => Math.max(0, Math.floor(ms / 1000));
+  const beginnings = counts.map(({ beginnings_ms }) => beginnings_ms.map(seconds));
+  const ends = counts.map(({ to_ms }) => Math.ceil(to_ms / 1000));
+  const edges = [...beginnings.flat(), ...ends];
+  const [from_s, end_s] = [edges.reduce((least, edge) => Math.min(least, edge)), ends.reduce((most, end) => Math.max(most, end))];
+  const { calls: covered } = await readHours(store, { from_s, to_s: end_s - 1, edges });
+  const where = 'project = {project:String} AND event_time >= {from:UInt32} AND event_time < {to:UInt32} AND (environment, prompt_name) IN (SELECT environment, prompt_name FROM counts)';
+  const version = "coalesce(prompt_version, '')";
+  const alike = `cityHash64(${EVENT_HOUR}, ${version}, ${modelOf(OF_ALL_CALLS)}, provider, operation, stratum_attributes, ${unitOf('trace_id')})`;
+  // Calls once for each count that they are in, with the number of its period.
+  const counted = (seen: string, candidate: string, all: string): string => `
+    SELECT number, arrayLastIndex(beginning -> beginning <= at, beginnings) AS period, ${candidate} AS candidate_units, ${all} AS all_units
+    FROM (${seen}) AS seen INNER JOIN counts USING (environment, prompt_name) WHERE at >= beginnings[1] AND at < ending GROUP BY number, period`;
+  const ofRows = (condition: string): string =>
+    counted(`SELECT environment, assumeNotNull(calls.prompt_name) AS prompt_name, ${version} AS version, toUnixTimestamp(event_time) AS at, ${alike} AS unit FROM calls FINAL WHERE role = 'call' AND ${where} ${condition}`, 'uniqExactIf(unit, version = candidate)', 'uniqExact(unit)');
+  const ofCells = (cells: string): string =>
+    counted(`SELECT environment, prompt_name, ${version} AS version, toUnixTimestamp(event_time) AS at, arraySum(mapValues(cells.units)) AS units FROM cells WHERE ${cells} AND cells.name = '${OF_ALL_CALLS}' AND notEmpty(cells.units) AND ${where}`, 'sumIf(units, version = candidate)', 'sum(units)');
+  const parts = covered === null ? [ofRows('')] : [ofCells(covered.cells), ...(covered.rows === null ? [] : [ofRows(`AND ${covered.rows}`)])];
+  const rows = await store.select<Units & { number: number; period: number }>(
+    `WITH counts AS (SELECT each.1 AS number, each.2 AS environment, each.3 AS prompt_name, each.4 AS candidate, each.5 AS beginnings, each.6 AS ending FROM
+       (SELECT arrayJoin(arrayZip(range(${counts.length}), {environments:Array(String)}, {prompts:Array(String)}, {candidates:Array(String)}, {beginnings:Array(Array(UInt32))}, {ends:Array(UInt32)})) AS each))
+     SELECT number, period, toUInt64(sum(candidate_units)) AS candidate, toUInt64(sum(all_units)) AS all FROM (${parts.join(' UNION ALL ')}) GROUP BY number, period`,
+    { project, from: from_s, to: end_s, environments: counts.map(({ environment }) => environment), prompts: counts.map(({ prompt }) => prompt), candidates: counts.map(({ candidate }) => candidate), beginnings, ends, ...covered?.parameters },
   );
-  return beginnings.map((_, index) => {
-    const row = rows.find(({ period }) => period === index + 1);
-    return { candidate: row?.candidate ?? 0, all: row?.all ?? 0 };
-  });
+  const found = new Map(rows.map(({ number, period, candidate, all }) => [`${number} ${period}`, { candidate, all }]));
+  return beginnings.map((periods, number) => periods.map((_, index) => found.get(`${number} ${index + 1}`) ?? { candidate: 0, all: 0 }));
 }
 
 /** Neighbours with one share are one stretch. */

@@ -37,6 +37,7 @@ export function createPagerDutySink({ name, url, routing_key, events, timeout_s,
 const ACTIONS: Readonly<Record<WebhookEvent, 'trigger' | 'acknowledge' | 'resolve'>> = {
   'alert.open': 'trigger',
   'alert.updated': 'trigger',
+  'alert.rollback': 'trigger',
   'alert.acknowledged': 'acknowledge',
   'alert.resolved': 'resolve',
 };

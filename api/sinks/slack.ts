@@ -42,7 +42,8 @@ function alone(message: Message) {
   const step = stepOf(message);
   const field = ({ name, value }: Fact) => plain(`${name}: ${value}`, 600);
   const button = (text: string, link: string) => (/^https?:\/\//.test(link) ? [{ type: 'button', text: plain(text, 75), url: link.slice(0, 3000) }] : []);
-  const buttons = [...button('Alert', alert.links.alert), ...button('Evidence', alert.links.evidence), ...(alert.culprit.diff_url === null ? [] : button('What changed', alert.culprit.diff_url))];
+  const rollback = alert.state === 'resolved' ? null : alert.links.rollback;
+  const buttons = [...button('Alert', alert.links.alert), ...(rollback === null ? [] : button('Rollback', rollback)), ...button('Evidence', alert.links.evidence), ...(alert.culprit.diff_url === null ? [] : button('What changed', alert.culprit.diff_url))];
   const blocks = [
     { type: 'header', text: plain(titleOf(message), 150) },
     ...(step === '' ? [] : [{ type: 'section', text: plain(step, 3000) }]),

@@ -1,4 +1,5 @@
-import type { Alert } from '../../schemas/alert.ts';
+import { GREW, type Alert } from '../../schemas/alert.ts';
+import { figureOf, kindOf } from '../figures.ts';
 import type { Message } from './index.ts';
 
 /** An alert in words that every medium shares. Names in it come from telemetry and are hostile: each medium escapes them its own way. */
@@ -17,7 +18,9 @@ export function titleOf({ type, alert, escalated_after_s, reason }: Message): st
     case 'alert.open':
       return escalated_after_s === null ? summary : `Not acknowledged for ${minutes(escalated_after_s)}: ${summary}`;
     case 'alert.updated':
-      return alert.rollback !== undefined && reason === alert.rollback.says ? `${alert.rollback.says}: ${summary}` : `More evidence: ${summary}`;
+      return `${reason === GREW || reason === '' ? 'More evidence' : reason}: ${summary}`;
+    case 'alert.rollback':
+      return `${reason}: ${summary}`;
     case 'alert.acknowledged':
       return `Acknowledged: ${summary}`;
     case 'alert.resolved':
@@ -27,7 +30,7 @@ export function titleOf({ type, alert, escalated_after_s, reason }: Message): st
 
 /** Who did the last step and why; empty where there is nothing to say. */
 export function stepOf({ type, who, reason }: Message): string {
-  if (type === 'alert.open' || type === 'alert.updated') return '';
+  if (type === 'alert.open' || type === 'alert.updated' || type === 'alert.rollback') return '';
   return [who, reason].filter((part) => part !== '').join(': ');
 }
 
@@ -35,12 +38,16 @@ export type Fact = { readonly name: string; readonly value: string };
 
 export function factsOf({ metric, culprit, evidence, prompt, environment, onset, exonerated, severity, rollback }: Alert): Fact[] {
   const { baseline, candidate, effect } = evidence;
+  const figure = figureOf(metric);
   const number = (value: number | null): string => (value === null ? 'unknown' : String(Number(value.toPrecision(3))));
+  // A difference of two shares is no share.
+  const isOfRates = effect.kind === 'difference' && kindOf(metric) === 'rate';
+  const change = (value: number | null): string => (isOfRates && value !== null ? number(100 * value) : number(value));
   return [
     { name: 'Culprit', value: `${culprit.factor.replaceAll('_', ' ')} ${culprit.value}, against ${culprit.baseline}` },
     ...(culprit.confounded_with ?? []).map(({ factor, value }) => ({ name: 'Moved together with', value: `${factor.replaceAll('_', ' ')} ${value}` })),
-    { name: metric.replaceAll('_', ' '), value: `${number(candidate.value)} against ${number(baseline.value)}, of ${candidate.units} and ${baseline.units} units` },
-    { name: effect.kind === 'difference' ? 'Difference' : `Ratio of ${effect.kind.slice('ratio_'.length)}`, value: `${number(effect.estimate)}, from ${number(effect.low)} to ${number(effect.high)} (95 %)` },
+    { name: metric.replaceAll('_', ' '), value: `${candidate.value === null ? 'unknown' : figure(candidate.value)} against ${baseline.value === null ? 'unknown' : figure(baseline.value)}, of ${candidate.units} and ${baseline.units} units` },
+    { name: effect.kind === 'difference' ? 'Difference' : `Ratio of ${effect.kind.slice('ratio_'.length)}`, value: `${change(effect.estimate)}, from ${change(effect.low)} to ${change(effect.high)}${isOfRates ? ' percentage points' : ''} (95 %)` },
     { name: 'Since', value: clockTime(onset) },
     { name: 'Evidence', value: `${Number(evidence.e_value.toPrecision(3)).toLocaleString('en')} to 1, threshold ${evidence.threshold} to 1 (${evidence.grade.replaceAll('_', ' ')})` },
     ...(rollback === undefined ? [] : [{ name: 'Rollback', value: rollback.says }]),

@@ -12,7 +12,7 @@ import { textOf } from './flags.ts';
  */
 const Answer = z.object({ verdict: z.enum(['not_worse', 'regressed', 'undecided', 'no_data']), reason: z.string() });
 const STATUS: Readonly<Record<z.infer<typeof Answer>['verdict'], number>> = { not_worse: 0, regressed: 1, undecided: 2, no_data: 3 };
-const Rollout = z.object({ advice: z.object({ says: z.enum(['go', 'back', 'hold']), reason: z.string() }).nullable() });
+const Rollout = z.object({ state: z.string(), advice: z.object({ says: z.enum(['go', 'back', 'hold']), reason: z.string() }).nullable() });
 const ROLLOUT_STATUS: Readonly<Record<'go' | 'back' | 'hold', number>> = { go: 0, back: 1, hold: 2 };
 /** Of anything that says nothing about the version. */
 const UNDECIDED = STATUS.undecided;
@@ -52,7 +52,7 @@ function rolloutQuestion(id: string, flags: Invocation['flags']): Question {
     read(body) {
       const { data } = Rollout.safeParse(body);
       if (data === undefined) return null;
-      if (data.advice === null) return { text: 'hold: the rollout has ended', status: ROLLOUT_STATUS.hold, isFinal: true };
+      if (data.advice === null) return { text: `hold: the rollout ${data.state === 'lapsed' ? 'has lapsed: nobody said that its next step began, or that it ended' : 'has ended'}`, status: ROLLOUT_STATUS.hold, isFinal: true };
       return { text: `${data.advice.says}: ${data.advice.reason}`, status: ROLLOUT_STATUS[data.advice.says], isFinal: data.advice.says !== 'hold' };
     },
   };

@@ -84,3 +84,17 @@ it('the quality of the telemetry: what is not tagged, by sender, how late, and w
   expect(body).toMatchObject({ calls: 1201, unnamed: 1, unversioned: 0, clock_ahead: 1, services: [{ service: 'shop-backend', calls: 1200, unnamed: 0 }, { service: 'legacy', calls: 1, unnamed: 1 }] });
   expect(body['lateness_ms'].p50).toBeCloseTo(800, -1);
 });
+
+describe('slices on demand', () => {
+  it('compares slices: calls with one value of an attribute against those with another, all else held', async () => {
+    const routes = ['/refund', '/order'];
+    await api.store.insert('calls', Array.from({ length: 600 }, (_, index) => ({
+      ...callRow({ at_ms: nowMs - 50 * minute + index * 4000, id: `sliced ${index}`, prompt: 'sliced', is_error: index % 4 === 1 }),
+      stratum_attributes: { 'app.route': routes[index % 2], 'app.tier': index % 4 < 2 ? 'free' : 'paid' },
+    })));
+    const { body } = await ask('/v1/compare?prompt=sliced&factor=slice&attribute=app.route&a=/refund&b=/order');
+    expect(body).toMatchObject({ factor: 'slice', method: 'concurrent_strata', units: { a: 300, b: 300 }, says: 'error_rate is higher in /order than in /refund, as far as this goes.', strata: { compared_share: 1 } });
+    expect(body['effects'][0]).toMatchObject({ kind: 'difference', estimate: expect.closeTo(0.5, 6) });
+    for (const query of ['factor=slice&a=/refund&b=/order', 'attribute=app.route&a=v1&b=v2']) expect(await ask(`/v1/compare?prompt=sliced&${query}`)).toMatchObject({ status: 400, body: { errors: [{ path: 'attribute' }] } });
+  });
+});

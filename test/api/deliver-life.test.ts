@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { createVersionEvents } from '../../api/version-events.ts';
 import type { SinkSettings } from '../../schemas/sinks.ts';
+import { TOLD_BY_DEFAULT } from '../../schemas/webhook.ts';
 import { hook, openDelivering } from './delivering.ts';
 import type { Received } from './sinks/receiver.ts';
 
@@ -62,6 +63,15 @@ describe('updates', () => {
     await here.raise('a', { sequence: 2, event: 'updated' });
     expect(with_.received.map(({ body }) => JSON.parse(body).type)).toEqual(['alert.open', 'alert.updated']);
     expect(told(without.received)).toEqual(['a-1']);
+  });
+
+  it('of a rollback go to everybody who did not ask for less: a veto has its time', async () => {
+    const people = await here.receiver();
+    here.deliverTo({ webhooks: [hook('people', people.url, { events: TOLD_BY_DEFAULT })] });
+    await here.raise('a');
+    await here.raise('a', { sequence: 2, event: 'updated', reason: 'the evidence grew' });
+    await here.raise('a', { sequence: 3, event: 'rollback', reason: 'Rolls back to v1 at 09:02:00 UTC, unless somebody vetoes' });
+    expect(people.received.map(({ body }) => JSON.parse(body).type)).toEqual(['alert.open', 'alert.rollback']);
   });
 });
 

@@ -90,6 +90,10 @@ describe('culprit verdict', () => {
     expect(await run('--rollout', await declared('a "quoted"\nname', [{ share_percent: 10 }]))).toMatchObject({ code: 2, output: expect.stringContaining('hold: ') });
     await fetch(`${url}/v1/rollouts/${worse}/end`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{"outcome":"aborted"}' });
     expect(await run('--rollout', worse, '--wait', '5m')).toMatchObject({ code: 2, output: expect.stringContaining('has ended') });
+    api.clock.nowMs -= 15 * 86_400_000;
+    const forgotten = await declared('nothing is sent', [{ share_percent: 10 }]);
+    api.clock.nowMs = nowMs;
+    expect(await run('--rollout', forgotten, '--wait', '5m')).toMatchObject({ code: 2, output: expect.stringContaining('has lapsed') });
     expect(await run('--rollout', 'rol_none')).toMatchObject({ code: 2, output: expect.stringContaining('There is no rollout') });
     expect(await run('--rollout', worse, '--prompt', 'p')).toMatchObject({ code: 2, output: expect.stringContaining('leave --prompt out') });
   });
@@ -102,17 +106,23 @@ describe('culprit verdict', () => {
 });
 
 /** What of these documents Culprit answers for: that they ask what it serves. */
-const Argo = z.object({ spec: z.object({ metrics: z.array(z.object({ successCondition: z.string(), failureCondition: z.string(), provider: z.object({ web: z.object({ url: z.string(), jsonPath: z.literal('{$.verdict}') }) }) })) }) });
+const Argo = z.object({ spec: z.object({ metrics: z.array(z.object({ interval: z.string(), count: z.number().optional(), inconclusiveLimit: z.number().default(0), consecutiveSuccessLimit: z.number().default(0), successCondition: z.string(), failureCondition: z.string().optional(), provider: z.object({ web: z.object({ url: z.string(), jsonPath: z.literal('{$.verdict}') }) }) })) }) });
 const Flagger = z.object({ spec: z.object({ analysis: z.object({ webhooks: z.array(z.object({ type: z.string(), url: z.string(), metadata: z.record(z.string(), z.string()) })) }) }) });
-const documentOf = (name: string): unknown => parseAllDocuments(readFileSync(join(ROLLOUTS, name), 'utf8'))[0]?.toJS();
+const documentOf = (name: string, index = 0): unknown => parseAllDocuments(readFileSync(join(ROLLOUTS, name), 'utf8'))[index]?.toJS();
 
 describe('the templates for rollout controllers', () => {
-  it("Argo's asks for a verdict that decides its conditions", async () => {
-    const [metric] = Argo.parse(documentOf('argo-analysis-template.yaml')).spec.metrics;
-    const filled = metric?.provider.web.url.replaceAll('{{args.url}}', url).replaceAll('{{args.prompt}}', 'refund-agent').replaceAll('{{args.candidate}}', 'v2') ?? '';
-    const { verdict } = z.object({ verdict: z.string() }).parse(await (await fetch(filled)).json());
-    expect(metric?.failureCondition).toBe(`result == "${verdict}"`);
-    expect(metric?.successCondition).toBe('result == "not_worse"');
+  it("Argo's ask for a verdict that decides their conditions, and never end by one that is undecided", async () => {
+    const ofMetric = (index: number) => Argo.parse(documentOf('argo-analysis-template.yaml', index)).spec.metrics[0];
+    const [step, background] = [ofMetric(0), ofMetric(1)];
+    for (const metric of [step, background]) {
+      const filled = metric?.provider.web.url.replaceAll('{{args.url}}', url).replaceAll('{{args.prompt}}', 'refund-agent').replaceAll('{{args.candidate}}', 'v2') ?? '';
+      expect(await (await fetch(filled)).json()).toMatchObject({ verdict: 'regressed' });
+    }
+    // A step that has succeeded once is over, one that has a limit of 0 is over with the first look that decides nothing.
+    expect(step).toMatchObject({ successCondition: 'result == "not_worse"', failureCondition: 'result == "regressed"', consecutiveSuccessLimit: 1 });
+    expect(step?.inconclusiveLimit).toBeGreaterThan(1000);
+    expect([step?.count, background?.count, background?.failureCondition]).toEqual([undefined, undefined, undefined]);
+    expect(background?.successCondition).toBe('result != "regressed"');
   });
 
   it("Flagger's stops, does not promote, and rolls back a version that is worse", async () => {

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import type { Page } from 'playwright-core';
 import { describe, expect, test } from 'vitest';
 import { withPages } from './pages.ts';
+import { callRow } from './rows.ts';
 import { openApi } from './server.ts';
 import { randomFrom, seedRollout } from './traffic.ts';
 
@@ -38,6 +39,12 @@ describe('the page for analysts', { timeout: 60_000 }, () => {
     await page.waitForSelector('.found h2:has-text("error_rate is higher in v2 than in v1")');
     expect(page.url()).toContain('metric=error_rate');
     expect(await page.textContent('.caveats')).toContain('Take it for an idea, not for a proof.');
+    expect(await page.locator('#compare-attribute').isVisible()).toBe(false);
+    await page.selectOption('#compare-factor', 'slice');
+    for (const [name, value] of [['attribute', 'app.route'], ['a', '/refund'], ['b', '/order']] as const) await page.fill(`#compare-${name}`, value);
+    await page.locator('#compare-b').press('Enter');
+    await page.waitForSelector('.found h2:has-text("Nothing of /order was measured here.")');
+    expect(await page.locator('.found a', { hasText: 'As JSON' }).getAttribute('href')).toContain('attribute=app.route&');
   });
 
   test('SQL: an answer, a refusal, a file', async () => {
@@ -60,6 +67,35 @@ describe('the page for analysts', { timeout: 60_000 }, () => {
   test('the data: how well it is tagged and how late it comes', async () => {
     const page = await open('/data');
     expect(await page.textContent('.quality')).toMatch(/From the end of a call to its arrival: 80\d.*Without a prompt name0\D+0.*Scores without a target0/s);
+  });
+
+  test('long versions are told apart at the ends of their lines, within the chart', async () => {
+    for (const [prompt, versions, ends] of [['by commit', ['4f2a91c7d05e', '07ab19e2f3c4'], ['4f2a91…', '07ab19…']], ['by day', ['2026-11-01', '2026-11-08'], ['…-11-01', '…-11-08']]] as const) {
+      await pages.api.store.insert('calls', Array.from({ length: 40 }, (_, index) => callRow({ at_ms: nowMs - (40 - index) * 60_000, id: `${prompt} ${index}`, prompt, version: versions[index % 2] ?? '' })));
+      const page = await open(`/prompts/${encodeURIComponent(prompt)}`);
+      const chart = page.locator('.multiples svg[role=img]').first();
+      await chart.waitFor();
+      const labels = chart.locator('.end');
+      expect((await labels.allTextContents()).toSorted((one, other) => one.localeCompare(other))).toEqual(ends.toSorted((one, other) => one.localeCompare(other)));
+      const whole = await chart.boundingBox();
+      for (const label of await labels.all()) {
+        const box = await label.boundingBox();
+        expect((box?.x ?? 1e9) + (box?.width ?? 0), prompt).toBeLessThanOrEqual((whole?.x ?? 0) + (whole?.width ?? 0));
+      }
+    }
+  });
+
+  test('a version that has only just begun is a point with its interval, within the chart', async () => {
+    const begun = (version: string, count: number, fromMs: number) => Array.from({ length: count }, (_, index) => callRow({ at_ms: fromMs + index * 60_000, id: `begun ${version} ${index}`, prompt: 'just begun', version, is_error: index % 3 === 0 }));
+    await pages.api.store.insert('calls', [...begun('v1', 60, nowMs - 3_600_000), ...begun('v2', 1, nowMs - 5_000)]);
+    const page = await open('/prompts/just%20begun');
+    const chart = page.locator('.multiples svg[role=img]').first();
+    await chart.waitFor();
+    const point = chart.locator('circle.spot:not([visibility])');
+    expect(await point.count()).toBe(1);
+    expect(await chart.locator('.bounds').count()).toBe(1);
+    const [box, grid] = await Promise.all([point.boundingBox(), chart.locator('.grid').first().boundingBox()]);
+    expect((box?.x ?? 1e9) + (box?.width ?? 0)).toBeLessThanOrEqual((grid?.x ?? 0) + (grid?.width ?? 0) + 1);
   });
 
   test('10,000 prompts, one of them with 512 characters, stay a page that can be used', async () => {

@@ -20,7 +20,7 @@ describe('the page of a prompt with a rollout', { timeout: 60_000 }, () => {
     const api = await openApi({ heartbeatMs: 200 }, nowMs);
     const post = postTo(api);
     const random = randomFrom(7);
-    for (const [prompt, callsPerMinute] of [['proved', 60], ['waiting', 10], ['nobodys', 10], ['steered', 4]] as const) await seedRollout(api.store, { ...harmlessRollout(nowMs, callsPerMinute), prompt }, twoHoursTo(nowMs), random);
+    for (const [prompt, callsPerMinute] of [['proved', 60], ['waiting', 10], ['nobodys', 10], ['steered', 4], ['forgotten', 4]] as const) await seedRollout(api.store, { ...harmlessRollout(nowMs, callsPerMinute), prompt }, twoHoursTo(nowMs), random);
     await seedRollout(api.store, worseRollout(nowMs), twoHoursTo(nowMs), random);
     const harmless = harmlessRollout(nowMs, 20);
     await seedRollout(api.store, { ...harmless, prompt: 'friendlier', candidate: { ...harmless.candidate, quality: 0.5 } }, twoHoursTo(nowMs), random);
@@ -83,6 +83,22 @@ describe('the page of a prompt with a rollout', { timeout: 60_000 }, () => {
     await page.waitForSelector('.rollout', { state: 'detached' });
     const ended = await (await pages.api.app.request(`/v1/rollouts/${id}`)).json();
     expect(ended).toMatchObject({ state: 'aborted', reason: 'complaints', steps: [{ state: 'done' }, { state: 'stopped', reason: 'it held' }] });
+  });
+
+  test('one that nobody has ended is shown as lapsed, and a person says that it goes on', async () => {
+    pages.api.clock.nowMs = nowMs - 15 * 24 * 60 * MINUTE_MS;
+    await postTo(pages.api)('/v1/rollouts', { prompt: 'forgotten', candidate: 'v3', baseline: 'v1', by: 'mira', steps: [{ share_percent: 10 }, { share_percent: 100 }] });
+    pages.api.clock.nowMs = nowMs;
+    const forgotten = '[aria-label="Rollout of v3"]';
+    const page = await open('/prompts/forgotten', { bypassCSP: true });
+    expect(await textOf(page, `${forgotten} h2`)).toBe('Rollout of v3 beside v1 lapsed step 1 of 2');
+    expect(await textOf(page, `${forgotten} h2 + p`)).toMatch(/^Nobody has said anything of it since .*, so nothing is advised any more\./);
+    expect(await violationsIn(page)).toEqual([]);
+    await page.getByRole('button', { name: 'Step 1 goes on…' }).click();
+    await page.keyboard.type('we wait for the judge');
+    await page.getByRole('button', { name: 'Go on', exact: true }).click();
+    await page.waitForSelector(`${forgotten} h2:has-text("hold")`);
+    expect(await textOf(page, `${forgotten} [aria-current=step]`)).toContain('now');
   });
 
   test('says back with the alert, and that the share is not the declared one', async () => {

@@ -221,7 +221,9 @@ describe('the page', { timeout: 60_000 }, () => {
     test('what is not there is said so, and a lost connection too', async () => {
       const page = await pages.open('/alerts/none');
       expect(await page.textContent('main')).toContain('There is no alert "none"');
-      expect(await (await pages.open('/prompts/%E0%A4%A')).textContent('h1')).toBe('There is no such page');
+      for (const path of ['/prompts/%E0%A4%A', '/prompts', '/alert']) expect(await (await pages.open(path)).textContent('h1'), path).toBe('There is no such page');
+      // Whoever asks for no page gets none.
+      for (const [path, accept] of [['/alert', '*/*'], ['/v1/prompt', 'text/html']] as const) expect((await pages.api.app.request(path, { headers: { accept } })).headers.get('content-type')).toBe('application/problem+json');
       const mortal = await listen(pages.api.app);
       const watching = await pages.open('/data', { at: mortal.address });
       await watching.waitForSelector('#live[data-state=live]');

@@ -118,6 +118,13 @@ describe('POST /v1/query', () => {
     expect(await rowsOf('SELECT count() FROM llm_calls')).toEqual([[3]]);
   });
 
+  it('says in words of its own what can be asked', async () => {
+    const detailOf = async (sql: string): Promise<unknown> => ((await (await ask(sql)).json()) as { detail: unknown }).detail;
+    expect(await detailOf(' drop TABLE calls')).toMatch(/^DROP cannot be run here: send one SELECT over llm_calls, /);
+    expect(await detailOf('SELECT * FROM calls')).toMatch(/^It was not run: calls cannot be read here; there are llm_calls, /);
+    expect(await rowsOf('(WITH 1 AS one SELECT one)')).toEqual([[1]]);
+  });
+
   it('stops what takes too many rows, and goes on', async () => {
     const response = await ask('SELECT number FROM numbers(10000000)');
     expect(response.status).toBe(400);

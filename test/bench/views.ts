@@ -25,6 +25,7 @@ const api = await openApi({}, nowMs, directory);
 try {
   const [found] = await api.store.select<{ rows: number }>('SELECT count() AS rows FROM calls');
   if (found?.rows === 0) await fill();
+  await compareAll();
   await rollUp();
   await measure();
 } finally {
@@ -76,6 +77,16 @@ async function fill(): Promise<void> {
   console.log(JSON.stringify({ calls, made_s: Math.round((performance.now() - began) / 1000) }));
 }
 
+/** Each prompt compares v3 with v2, for three days now; the evidence is that of the seeded rollout. */
+async function compareAll(): Promise<void> {
+  const prompts = `(SELECT concat('prompt-', toString(number)) AS of_prompt, concat('cmp_of_', of_prompt) AS of_id FROM numbers(40))`;
+  const [found] = await api.store.select<{ missing: number }>(`SELECT count() AS missing FROM ${prompts} WHERE of_id NOT IN (SELECT comparison_id FROM comparisons)`);
+  if (found?.missing === 0) return;
+  const seeded = `comparison_id IN (SELECT comparison_id FROM comparisons WHERE prompt_name = 'refund-agent')`;
+  const renamed = { comparisons: `of_id AS comparison_id, of_prompt AS prompt_name, 'v2' AS baseline, 'v3' AS candidate, toUInt64(${nowMs - 3 * 86_400_000}) AS opened_ms`, strata: 'of_id AS comparison_id', looks: 'of_id AS comparison_id' };
+  for (const [table, columns] of Object.entries(renamed)) await api.store.command(`INSERT INTO ${table} SELECT * EXCEPT (of_id, of_prompt) REPLACE (${columns}) FROM (SELECT * FROM ${table} FINAL WHERE ${seeded}) AS seeded CROSS JOIN ${prompts} AS prompts`);
+}
+
 /** Hours that have no cells yet get them, as in a server that was just brought up to date. */
 async function rollUp(): Promise<void> {
   const turns = createRollUp({ store: api.store, clock: () => nowMs, random: Math.random }, { ...DEFAULT_ROLL_UP, rowsDays: null, cellsDays: null });
@@ -118,7 +129,7 @@ async function measure(): Promise<void> {
     'versions by models, a month': [`/v1/prompts/prompt-0/matrix?metric=latency&from=${month}`],
     'compare, a week': [`/v1/compare?prompt=prompt-0&a=v1&b=v3&from=${week}`],
     'compare, a month': [`/v1/compare?prompt=prompt-0&a=v1&b=v3&from=${month}`, `/v1/compare?prompt=prompt-0&a=v1&b=v3&metric=latency&from=${month}`, `/v1/compare?prompt=prompt-0&a=v1&b=v3&metric=quality&from=${month}`],
-    rollouts: ['/v1/rollouts?prompt=prompt-0&environment=production&state=under_way', '/v1/rollouts?state=under_way'],
+    rollouts: ['/v1/rollouts?prompt=prompt-0&environment=production&state=under_way', '/v1/rollouts?prompt=prompt-1&environment=production&state=under_way', '/v1/rollouts?state=under_way', '/v1/rollouts?state=under_way&limit=100'],
     data: ['/v1/ledger', '/v1/audit', '/v1/quality'],
     'first failed calls': [`/v1/calls?prompt_name=prompt-0&prompt_version=v3&is_error=true&from=${day}`],
   };

@@ -44,7 +44,7 @@ describe('rollbacks of a running server', { timeout: 60_000 }, () => {
     expect([missing.status, await missing.json()]).toEqual([404, { key: 'gone', errorCode: 'FLAG_NOT_FOUND', errorDetails: 'there is no such flag' }]);
     await vi.waitUntil(async () => (await json('/v1/alerts/alr_quick'))['rollback']?.state === 'done', { timeout: 15_000, interval: 100 });
     const alert = await json('/v1/alerts/alr_quick');
-    expect(alert['transitions'].at(-1)).toMatchObject({ event: 'updated', state: 'open', reason: 'quick was asked to roll back to v1: quick-prompt serves stable. Whether it helps is being tested' });
+    expect(alert['transitions'].at(-1)).toMatchObject({ event: 'rollback', state: 'open', reason: 'quick was asked to roll back to v1: quick-prompt serves stable. Whether it helps is being tested' });
     const { entries } = await json('/v1/audit-log?action=rollback.ask', { key: keys.admin.secret });
     expect(entries).toMatchObject([{ actor: 'rollback hook quick', target: 'alr_quick', result: 'done' }]);
   });

@@ -9,6 +9,8 @@ import { linearScale, logScale, timeTicks } from './scale.js';
  * line: { name, end (its label, else the name), tone: 'a'…'e' or 'ink', points: [{ at, value, low, high }], stepMs }; null bounds: no band there.
  */
 const margin = { top: 16, right: 50, bottom: 22, left: 50 };
+/** Of a name at the end of a line, in pixels, as the wide ones have it. */
+const CHARACTER_WIDTH = 9;
 
 /** Charts that share one cursor show the same moment. */
 export function createCursor() {
@@ -98,7 +100,8 @@ function numbers({ title, shown, times, format, key }) {
 
 function draw({ width, height, shown, from, to, format, isLog, marks, threshold, dot, sentence, isSmall }) {
   const left = margin.left;
-  const right = width - (isSmall ? 34 : margin.right);
+  const ends = endTexts(shown);
+  const right = width - Math.max(isSmall ? 34 : margin.right, 9 + CHARACTER_WIDTH * Math.max(...ends.map((text) => text.length)));
   const bottom = height - margin.bottom;
   const x = (at) => left + ((at - from) / Math.max(1, to - from)) * (right - left);
   const scale = isLog ? logScale(shown, threshold) : linearScale(shown, isSmall ? 3 : 4);
@@ -119,7 +122,7 @@ function draw({ width, height, shown, from, to, format, isLog, marks, threshold,
   }
   const inside = s('g', { 'clip-path': `url(#${clip})` });
   for (const line of shown) for (const run of runsOf(line)) inside.append(...bandOf(run, line, x, y));
-  for (const line of shown) for (const run of runsOf(line)) inside.append(s('path', { class: `line tone-${line.tone}`, d: pathOf(run, x, y) }));
+  for (const line of shown) for (const run of runsOf(line)) inside.append(...(run.length === 1 ? lonePoint(run[0], line, { x, y, right }) : [s('path', { class: `line tone-${line.tone}`, d: pathOf(run, x, y) })]));
   svg.append(inside);
   for (const mark of marks.filter((candidate) => candidate.at >= from && candidate.at <= to)) {
     const isLate = x(mark.at) > right - 150;
@@ -132,7 +135,7 @@ function draw({ width, height, shown, from, to, format, isLog, marks, threshold,
     const isLate = x(dot.at) > right - 110;
     svg.append(s('circle', { class: 'raised', cx: x(dot.at), cy: y(dot.value), r: 4.5 }), s('text', { class: 'note strong', x: x(dot.at) + (isLate ? -9 : 9), y: y(dot.value) + 15, 'text-anchor': isLate ? 'end' : 'start' }, dot.text));
   }
-  for (const label of endLabels(shown, y, bottom)) svg.append(s('text', { class: `end tone-${label.tone}`, x: right + 5, y: label.y }, label.text));
+  for (const label of endLabels(shown, { ends, y, bottom })) svg.append(s('text', { class: `end tone-${label.tone}`, x: right + 5, y: label.y }, label.text));
 
   const hair = s('line', { class: 'hair', y1: margin.top, y2: bottom, visibility: 'hidden' });
   const spots = shown.map((line) => s('circle', { class: `spot tone-${line.tone}`, r: 3.5, visibility: 'hidden' }));
@@ -168,9 +171,17 @@ function runsOf({ points, stepMs }) {
 }
 
 function pathOf(run, x, y) {
-  const path = run.map((point, index) => `${index === 0 ? 'M' : 'L'}${x(point.at).toFixed(1)},${y(point.value).toFixed(1)}`).join('');
-  // A lone point is a short stroke, so that it is seen.
-  return run.length === 1 ? `${path}h3` : path;
+  return run.map((point, index) => `${index === 0 ? 'M' : 'L'}${x(point.at).toFixed(1)},${y(point.value).toFixed(1)}`).join('');
+}
+
+/** A point without neighbours, with its bounds. Of the newest step the middle is yet to come, so it stands at the end. */
+function lonePoint({ at, value, low, high }, { tone }, { x, y, right }) {
+  const across = Math.min(x(at), right - 4).toFixed(1);
+  const isBounded = low !== null && low !== undefined && high !== null;
+  return [
+    ...(isBounded ? [s('path', { class: `line bounds tone-${tone}`, d: `M${across},${y(high).toFixed(1)}V${y(low).toFixed(1)}` })] : []),
+    s('circle', { class: `spot tone-${tone}`, cx: across, cy: y(value), r: 3.5 }),
+  ];
 }
 
 function bandOf(run, line, x, y) {
@@ -181,11 +192,18 @@ function bandOf(run, line, x, y) {
   return [s('path', { class: `band tone-${line.tone}`, d: `M${[...upper, ...lower].join('L')}Z` })];
 }
 
+/** Commits are told apart by how they begin, dates by how they end. */
+function endTexts(shown) {
+  const texts = shown.map((line) => line.end ?? line.name);
+  const cut = (shorten) => texts.map((text) => (text.length > 7 ? shorten(text) : text));
+  const beginnings = cut((text) => `${text.slice(0, 6)}…`);
+  return new Set(beginnings).size === texts.length ? beginnings : cut((text) => `…${text.slice(-6)}`);
+}
+
 /** Names at the ends of the lines, pushed apart where they would touch. */
-function endLabels(shown, y, bottom) {
+function endLabels(shown, { ends, y, bottom }) {
   const labels = shown
-    .map((line) => ({ ...line, text: line.end ?? line.name }))
-    .map((line) => ({ text: line.text.length > 7 ? `${line.text.slice(0, 6)}…` : line.text, tone: line.tone, y: Math.max(margin.top + 2, y(line.points.at(-1).value) + 4) }))
+    .map((line, index) => ({ text: ends[index], tone: line.tone, y: Math.max(margin.top + 2, y(line.points.at(-1).value) + 4) }))
     .sort((one, other) => one.y - other.y);
   for (let index = 1; index < labels.length; index += 1) labels[index].y = Math.max(labels[index].y, labels[index - 1].y + 14);
   const over = (labels.at(-1)?.y ?? 0) - bottom - 2;

@@ -3,11 +3,11 @@ import { h, link } from './element.js';
 import { change, count, duration, metricName, percent, quantity } from './format.js';
 import { readJson } from './request.js';
 
-/** Any two versions, models or periods of a prompt: asked by an address, so that it can be sent to somebody. Exploratory, and said so. */
+/** Any two versions, models, slices or periods of a prompt: asked by an address, so that it can be sent to somebody. Exploratory, and said so. */
 
-const asked = ['prompt', 'factor', 'a', 'b', 'metric', 'environment', 'from', 'to'];
+const asked = ['prompt', 'factor', 'attribute', 'a', 'b', 'metric', 'environment', 'from', 'to'];
 const windows = [['1 hour', 3_600_000], ['24 hours', 86_400_000], ['7 days', 604_800_000], ['30 days', 2_592_000_000]];
-const examples = { prompt_version: 'v1', model: 'gpt-4o-2024-08-06', period: '2026-06-01T08:00Z/2026-06-01T09:00Z' };
+const examples = { prompt_version: 'v1', model: 'gpt-4o-2024-08-06', slice: '/chat', period: '2026-06-01T08:00Z/2026-06-01T09:00Z' };
 const metrics = ['error_rate', 'latency', 'ttft', 'cost', 'format', 'truncated', 'content_filter', 'empty', 'input_tokens', 'output_tokens'];
 
 export async function loadCompare({ query, nowMs }) {
@@ -26,7 +26,7 @@ export function renderCompare({ form, windowMs, overview, found }) {
     title: 'Compare',
     node: h('div', { class: 'compare' },
       h('h1', { tabindex: '-1' }, 'Compare any two'),
-      h('p', { class: 'lead' }, 'Versions, models or periods of a prompt, within the same minutes, model and route where that can be. It stakes nothing and pages nobody.'),
+      h('p', { class: 'lead' }, 'Versions, models, slices or periods of a prompt, within the same minutes, model and route where that can be. It stakes nothing and pages nobody.'),
       formOf({ form, windowMs, overview }),
       found === null ? null : found.error !== undefined ? h('p', { class: 'notice', role: 'status' }, found.error.message) : resultOf(found, form)),
   };
@@ -38,8 +38,15 @@ function formOf({ form, windowMs, overview }) {
   const factor = form.factor === '' ? 'prompt_version' : form.factor;
   const prompts = [...new Set(overview.prompts.map((prompt) => prompt.name))];
   const own = overview.prompts.filter((prompt) => prompt.name === form.prompt);
-  const values = factor === 'model' ? own.flatMap((prompt) => prompt.models) : factor === 'period' ? [] : own.flatMap((prompt) => prompt.versions.map((version) => version.version));
+  const values = factor === 'model' ? own.flatMap((prompt) => prompt.models) : factor === 'period' || factor === 'slice' ? [] : own.flatMap((prompt) => prompt.versions.map((version) => version.version));
   const list = (id, items) => h('datalist', { id }, [...new Set(items)].slice(0, 500).map((value) => h('option', { value })));
+  const attribute = field('attribute', 'By attribute', input('attribute', { placeholder: 'app.route' }));
+  const showAttribute = (value) => {
+    attribute.hidden = value !== 'slice';
+    // What is not asked for is not sent.
+    attribute.querySelector('input').disabled = attribute.hidden;
+  };
+  showAttribute(factor);
   return h('form', { class: 'asking', action: '/compare', method: 'get', onsubmit: (event) => {
     event.preventDefault();
     const said = new URLSearchParams([...new FormData(event.target)].map(([name, value]) => [name, String(value).trim()]).filter(([, value]) => value !== ''));
@@ -47,7 +54,8 @@ function formOf({ form, windowMs, overview }) {
     dispatchEvent(new PopStateEvent('popstate'));
   } },
     field('prompt', 'Prompt', input('prompt', { required: true, list: 'compare-prompts' })), list('compare-prompts', prompts),
-    field('factor', 'What', h('select', { id: 'compare-factor', name: 'factor' }, [['prompt_version', 'versions'], ['model', 'models'], ['period', 'periods']].map(([value, text]) => h('option', { value, selected: value === factor }, text)))),
+    field('factor', 'What', h('select', { id: 'compare-factor', name: 'factor', onchange: ({ target }) => showAttribute(target.value) }, [['prompt_version', 'versions'], ['model', 'models'], ['slice', 'slices'], ['period', 'periods']].map(([value, text]) => h('option', { value, selected: value === factor }, text)))),
+    attribute,
     field('a', 'This', input('a', { required: true, list: 'compare-values', placeholder: examples[factor] ?? '' })),
     field('b', 'Against that', input('b', { required: true, list: 'compare-values' })), list('compare-values', values),
     field('metric', 'Metric', input('metric', { list: 'compare-metrics', placeholder: 'error_rate' })), list('compare-metrics', metrics),
@@ -75,7 +83,7 @@ function resultOf(found, form) {
     effects.map((effect) => effectOf(effect, { metric, direction: (a ?? b)?.direction ?? 'up' })),
     h('p', { class: 'mute' }, `${strata.window_seconds !== null ? `Within the same ${duration(strata.window_seconds * 1000)}, model and route` : 'Within the same model and route, at different times'}: ${count(strata.both)} of ${count(strata.all)} strata have both`, strata.compared_share === null ? '.' : `, with ${percent(strata.compared_share)} of the units.`),
     h('ul', { class: 'caveats' }, found.caveats.map((text) => h('li', null, text))),
-    h('p', null, link(`/prompts/${encodeURIComponent(found.prompt)}`, null, 'The prompt'), ' · ', link(`/v1/compare?${new URLSearchParams(Object.entries({ prompt: found.prompt, a: form.a, b: form.b, factor: found.factor, metric, environment: found.environment, ...(found.factor === 'period' ? {} : { from: String(found.from_ms), to: String(found.to_ms) }) }))}`, null, 'As JSON')));
+    h('p', null, link(`/prompts/${encodeURIComponent(found.prompt)}`, null, 'The prompt'), ' · ', link(`/v1/compare?${new URLSearchParams(Object.entries({ prompt: found.prompt, a: form.a, b: form.b, factor: found.factor, ...(form.attribute === '' ? {} : { attribute: form.attribute }), metric, environment: found.environment, ...(found.factor === 'period' ? {} : { from: String(found.from_ms), to: String(found.to_ms) }) }))}`, null, 'As JSON')));
 }
 
 const effectNames = { difference: 'Difference', odds_ratio: 'Odds', ratio_p50: 'p50', ratio_p95: 'p95', ratio_p99: 'p99' };

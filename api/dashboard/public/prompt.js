@@ -22,12 +22,14 @@ export async function loadPrompt({ name, query, choice, nowMs }) {
   if (query.get('environment') !== null) parameters.set('environment', query.get('environment'));
   const prompt = await readJson(`/v1/prompts/${encodeURIComponent(name)}?${parameters}`);
   const asked = choice.matrix ?? 'error_rate';
-  const [matrix, timeline, { rollouts }] = await Promise.all([
+  const rolloutsThat = (state, limit) => readJson(`/v1/rollouts?${new URLSearchParams({ prompt: name, environment: prompt.environment, state, limit })}`).then(({ rollouts }) => rollouts, () => []);
+  const [matrix, timeline, underWay, lapsed] = await Promise.all([
     readJson(`/v1/prompts/${encodeURIComponent(name)}/matrix?${new URLSearchParams({ metric: asked, environment: prompt.environment, from: parameters.get('from') })}`).catch((error) => ({ error })),
     readJson(`/v1/timeline?${new URLSearchParams({ prompt: name, limit: '30' })}`).catch(() => ({ events: [] })),
-    readJson(`/v1/rollouts?${new URLSearchParams({ prompt: name, environment: prompt.environment, state: 'under_way', limit: '5' })}`).catch(() => ({ rollouts: [] })),
+    rolloutsThat('under_way', '5'),
+    rolloutsThat('lapsed', '1'),
   ]);
-  const beside = { matrix, asked, events: timeline.events, rollouts };
+  const beside = { matrix, asked, events: timeline.events, rollouts: [...underWay, ...lapsed] };
   const watched = prompt.comparisons.find((comparison) => comparison.state === 'open') ?? null;
   if (watched === null) return { prompt, windowMs, found: null, metric: null, ...beside };
   const path = `/v1/comparisons/${encodeURIComponent(watched.id)}`;

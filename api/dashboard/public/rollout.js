@@ -10,14 +10,29 @@ const STATES = { done: 'done', skipped: 'skipped', present: 'now', ahead: 'ahead
 export function rolloutSection(rollout, { nowMs, reload }) {
   const { candidate, baseline, advice, share, steps } = rollout;
   const present = steps.find((step) => step.state === 'present');
+  if (advice === null) return lapsedSection(rollout, present, { nowMs, reload });
   return h('section', { class: 'rollout', 'aria-label': `Rollout of ${versionName(candidate)}` },
-    h('h2', null, `Rollout of ${versionName(candidate)}${baseline === null ? '' : ` beside ${versionName(baseline)}`} `, h('b', { class: `chip ${TONES[advice.says]}` }, advice.says), ' ', h('small', null, saysStep(rollout, present))),
+    h('h2', null, heading(candidate, baseline), h('b', { class: `chip ${TONES[advice.says]}` }, advice.says), ' ', h('small', null, saysStep(rollout, present))),
     h('p', null, h('b', { class: TONES[advice.says] }, saysAdvice(rollout, present)), ` ${advice.reason}. `, knownAt(advice, nowMs), advice.alert_id === null ? null : [' ', link(`/alerts/${encodeURIComponent(advice.alert_id)}`, null, 'The alert')]),
     advice.waits_for.length === 0 ? null : h('p', { class: 'mute' }, `Not proved yet: ${advice.waits_for.map(metricName).join(', ').toLowerCase()}.`),
     share.differs ? h('p', { class: 'notice' }, h('b', { class: 'mid' }, 'Another share than declared.'), ` ${share.says}.`) : null,
     h('ol', { class: 'stages', tabindex: '0', 'aria-label': 'Steps' }, steps.map((step) => stepItem(step, nowMs))),
     steering(rollout, present, reload),
     h('p', { class: 'mute' }, origin(rollout, nowMs)));
+}
+
+/** Nothing is advised of it; what remains is to say how it went. */
+function lapsedSection(rollout, present, { nowMs, reload }) {
+  const { candidate, baseline } = rollout;
+  return h('section', { class: 'rollout', 'aria-label': `Rollout of ${versionName(candidate)}` },
+    h('h2', null, heading(candidate, baseline), h('b', { class: 'chip mid' }, 'lapsed'), ' ', h('small', null, saysStep(rollout, present))),
+    h('p', { class: 'mute' }, 'Nobody has said anything of it since ', stamp(Date.parse(present.began_at), nowMs), ', so nothing is advised any more. Say how it ended, or that it goes on.'),
+    steering(rollout, present, reload),
+    h('p', { class: 'mute' }, origin(rollout, nowMs)));
+}
+
+function heading(candidate, baseline) {
+  return `Rollout of ${versionName(candidate)}${baseline === null ? '' : ` beside ${versionName(baseline)}`} `;
 }
 
 function saysStep({ steps }, present) {
@@ -35,6 +50,7 @@ function saysAdvice({ advice, origin: from, baseline, steps }, present) {
 
 /** What a person says of it, with a reason that is kept. Null where nobody declared it. */
 function steering({ id, origin: from, candidate, steps, advice }, present, reload) {
+  const advised = advice?.says;
   if (from !== 'declared') return null;
   const message = h('p', { class: 'mute', role: 'status' });
   const button = (text, path, said, { title, submit, isAdvised = false }) => h('button', { type: 'button', class: isAdvised ? 'go' : null, 'data-key': `${id} ${text}`, onclick: () => ask({
@@ -47,9 +63,10 @@ function steering({ id, origin: from, candidate, steps, advice }, present, reloa
   const next = steps.find((step) => step.number > (present?.number ?? steps.length));
   return h('div', { class: 'steering' },
     h('div', { class: 'buttons' },
-      next === undefined ? null : button(`Step ${next.number} has begun…`, 'advance', { step: next.number }, { title: `${versionName(candidate)} gets ${next.share_percent} % now`, submit: 'Begin', isAdvised: advice.says === 'go' }),
-      button('Completed…', 'end', { outcome: 'completed' }, { title: `${versionName(candidate)} stays`, submit: 'Complete', isAdvised: advice.says === 'go' && next === undefined }),
-      button('Aborted…', 'end', { outcome: 'aborted' }, { title: `${versionName(candidate)} is taken back`, submit: 'Abort', isAdvised: advice.says === 'back' })),
+      advice === null ? button(`Step ${present.number} goes on…`, 'advance', { step: present.number }, { title: `${versionName(candidate)} is still rolled out`, submit: 'Go on' }) : null,
+      next === undefined ? null : button(`Step ${next.number} has begun…`, 'advance', { step: next.number }, { title: `${versionName(candidate)} gets ${next.share_percent} % now`, submit: 'Begin', isAdvised: advised === 'go' }),
+      button('Completed…', 'end', { outcome: 'completed' }, { title: `${versionName(candidate)} stays`, submit: 'Complete', isAdvised: advised === 'go' && next === undefined }),
+      button('Aborted…', 'end', { outcome: 'aborted' }, { title: `${versionName(candidate)} is taken back`, submit: 'Abort', isAdvised: advised === 'back' })),
     message);
 }
 

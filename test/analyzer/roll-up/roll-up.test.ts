@@ -103,6 +103,7 @@ const VIEWS = [
   `/v1/compare?prompt=refund-agent&a=v1&b=v2&metric=quality&${window()}`,
   `/v1/compare?prompt=refund-agent&a=v1&b=v2&metric=stars&${window()}`,
   `/v1/compare?prompt=refund-agent&factor=model&a=gpt-4o-2024-08-06&b=gpt-4o-2024-11-20&metric=cost&${window()}`,
+  `/v1/compare?prompt=refund-agent&factor=slice&attribute=app.route&a=/chat&b=/refund&metric=latency&${window()}`,
   `/v1/compare?prompt=refund-agent&factor=period&a=${FIRST_MS}/${FIRST_MS + 50.5 * HOUR_MS}&b=${FIRST_MS + 60 * HOUR_MS}/${NOW_MS}&metric=latency&environment=default`,
 ];
 

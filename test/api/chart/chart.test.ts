@@ -83,6 +83,14 @@ it('draws the quantile that the alert is of', async () => {
   expect(new Set(arms).size).toBe(2);
 });
 
+it('says when it was raised above the axis, however much evidence came later', () => {
+  const minute = 60_000;
+  const looks = Array.from({ length: 20 }, (_, index) => ({ at_ms: nowMs - (20 - index) * minute, e_value: 10 ** (3 + 15 * index) }));
+  const svg = chartSvg({ title: 'refund-agent', measure: 'error rate', format: String, isFromZero: true, fromMs: nowMs - 40 * minute, toMs: nowMs, stepMs: minute, onsetMs: nowMs - 21 * minute, raisedMs: nowMs - 20 * minute, resolvedMs: null, threshold: 100, arms: [], looks });
+  const topOf = (text: RegExp): number => Number(new RegExp(`<text[^>]* y="([\\d.]+)"[^>]*>${text.source}</text>`).exec(svg.slice(svg.indexOf('Evidence that')))?.[1]);
+  expect(topOf(/alert 09:40/)).toBeLessThan(topOf(/09:50/) - 15);
+});
+
 it('has hostile names as text only, and extreme numbers as a picture', async () => {
   const hostile = '</text><script>alert(1)</script>&"\'<![CDATA[\u0000\u202e\ud800 ';
   const facts: ChartFacts = {

@@ -32,8 +32,8 @@ describe('by itself', () => {
     expect(keys(received)).toEqual([rollback.identity.rollback_id]);
     expect(rollback.last).toMatchObject({ who: '', answer: 'HTTP 200', attempt: 1, request: expect.stringMatching(/rollback\.requested, prompt-\d+ from v2 to v1\nPOST .*: HTTP 200$/) });
     expect(await on.told(alert)).toEqual([
-      ['updated', 'Rolls back to v1 at 09:02:00 UTC, unless somebody vetoes'],
-      ['updated', 'ops was asked to roll back to v1: HTTP 200. Whether it helps is being tested'],
+      ['rollback', 'Rolls back to v1 at 09:02:00 UTC, unless somebody vetoes'],
+      ['rollback', 'ops was asked to roll back to v1: HTTP 200. Whether it helps is being tested'],
     ]);
     const audit = await on.store.select<object>('SELECT actor_kind, actor, action, target, result, detail FROM audit_log');
     expect(audit).toMatchObject([{ actor_kind: 'system', actor: 'rollback hook ops', action: 'rollback.ask', target: alert.id, result: 'done', detail: expect.stringContaining('by itself, attempt 1') }]);
@@ -64,7 +64,7 @@ describe('by itself', () => {
     await rounds();
     expect(received).toEqual([]);
     expect((await on.of(alert)).states).toEqual(['waiting', 'vetoed']);
-    expect(await on.told(alert)).toContainEqual(['updated', 'mira vetoed the rollback: it is the provider']);
+    expect(await on.told(alert)).toContainEqual(['rollback', 'mira vetoed the rollback: it is the provider']);
   });
 
   it('never two in a row for one prompt without a person', async () => {
@@ -123,6 +123,8 @@ describe('with a person', () => {
     on.pass(3600);
     await rounds();
     expect([received, (await on.of(alert)).says]).toEqual([[], 'Rolling back to v1 is proposed: a person confirms it']);
+    // Whoever was told of the alert has the button: that is no news.
+    expect(await on.told(alert)).toEqual([['updated', 'Rolling back to v1 is proposed: a person confirms it']]);
     await desk.decide(alert, { action: 'confirm', who: 'mira', reason: '' });
     await rounds();
     const { states, rollback } = await on.of(alert);
@@ -276,7 +278,7 @@ describe('afterwards', () => {
     await on.call(alert, 'v2');
     on.pass(51);
     await rounds();
-    expect((await on.told(alert)).at(-1)).toEqual(['updated', 'ops answered (HTTP 200), and nothing moved: v2 still takes traffic, 1 call in the last 300 s']);
+    expect((await on.told(alert)).at(-1)).toEqual(['rollback', 'ops answered (HTTP 200), and nothing moved: v2 still takes traffic, 1 call in the last 300 s']);
   });
 
   it.each([
@@ -292,7 +294,7 @@ describe('afterwards', () => {
     expect((await on.of(alert)).states.at(-1)).toBe('moved');
     await on.resolve(alert, recovery);
     await rounds();
-    expect((await on.told(alert)).at(-1)).toEqual(['updated', says]);
+    expect((await on.told(alert)).at(-1)).toEqual(['rollback', says]);
     await rounds();
     expect((await on.told(alert)).filter(([, reason]) => reason === says)).toHaveLength(1);
   });
@@ -301,7 +303,7 @@ describe('afterwards', () => {
     const { alert, rounds } = await done();
     await on.resolve(alert, 'not_recovered', 'open');
     await rounds();
-    expect((await on.told(alert)).at(-1)).toEqual(['updated', 'Rolled back to v1, and it did not help: v2 is not the culprit, or not alone']);
+    expect((await on.told(alert)).at(-1)).toEqual(['rollback', 'Rolled back to v1, and it did not help: v2 is not the culprit, or not alone']);
   });
 
   it('the look goes on with the alert as the owner left it, and what it resolves is then settled', async () => {
@@ -317,7 +319,7 @@ describe('afterwards', () => {
     look.change({ ...adopted, state: 'resolved', resolved_at: new Date(on.time.nowMs).toISOString(), recovery: 'recovered' }, { atMs: on.time.nowMs, reason: 'v2 takes no more traffic, and error_rate recovered' });
     await rows.flush();
     await rounds();
-    expect((await on.told(alert)).slice(-2)).toEqual([['resolved', 'v2 takes no more traffic, and error_rate recovered'], ['updated', 'Rolled back to v1, and it helped: error_rate recovered']]);
+    expect((await on.told(alert)).slice(-2)).toEqual([['resolved', 'v2 takes no more traffic, and error_rate recovered'], ['rollback', 'Rolled back to v1, and it helped: error_rate recovered']]);
     look.adopt(await newest());
     expect(look.current()).toMatchObject({ state: 'resolved', recovery: 'recovered', rollback: { state: 'recovered' } });
   });

@@ -1,5 +1,6 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
+import { createRollUp, DEFAULT_ROLL_UP } from '../../../analyzer/roll-up/roll-up.ts';
 import { Rollout } from '../../../api/rollouts/shown.ts';
 import { callRow } from '../rows.ts';
 import { openApi, type TestApi } from '../server.ts';
@@ -8,6 +9,7 @@ import { harmlessRollout, randomFrom, seedRollout, twoHoursTo, worseRollout } fr
 /** Rollouts of a version that is worse, and of one whose quality is proved to be no worse, while of its errors it is not known yet. */
 const startMs = Date.parse('2026-06-01T10:00:00Z');
 const MINUTE_MS = 60_000;
+const DAY_MS = 86_400_000;
 let api: TestApi;
 
 beforeAll(async () => {
@@ -154,6 +156,29 @@ describe('the life of a rollout', () => {
     expect((await refuse(`/v1/rollouts/${id}/advance`, { step: 3 })).status).toBe(409);
   });
 
+  it('has lapsed where nobody has said anything of it for long; it may be ended, taken up again, or declared anew', async () => {
+    const plan = [{ name: 'canary', share_percent: 10, minimum_s: 3600 }, { share_percent: 100 }];
+    const declaredAt = { prompt: 'forgotten', candidate: 'v4', steps: plan };
+    const { id } = (await declare(declaredAt)).body;
+    api.clock.nowMs += 14 * DAY_MS + 3_599_000;
+    expect((await ask(`/v1/rollouts/${id}`)).body).toMatchObject({ state: 'under_way', advice: { says: 'hold' } });
+    api.clock.nowMs += 1000;
+    const lapsed = (await ask(`/v1/rollouts/${id}`)).body;
+    expect(lapsed).toMatchObject({ state: 'lapsed', advice: null, share: null, ended_at: null, by: 'argo', steps: [{ state: 'present' }, { state: 'ahead' }] });
+    expect(await listed('prompt=forgotten&state=under_way')).toEqual([]);
+    expect(await listed('prompt=forgotten&state=lapsed')).toEqual([lapsed]);
+
+    const resumed = (await ask(`/v1/rollouts/${id}/advance`, { step: 1, by: 'mira' })).body;
+    expect(resumed).toMatchObject({ state: 'under_way', advice: { says: 'hold' }, steps: [{ state: 'present', by: 'mira', began_at: new Date(api.clock.nowMs).toISOString() }, { state: 'ahead' }] });
+
+    api.clock.nowMs += 15 * DAY_MS;
+    const anew = (await declare(declaredAt)).body;
+    expect([anew.state, anew.id === id]).toEqual(['under_way', false]);
+    expect((await refuse(`/v1/rollouts/${id}/advance`, { step: 2 })).body).toMatchObject({ status: 409, detail: expect.stringContaining(anew.id) });
+    expect((await ask(`/v1/rollouts/${id}/end`, { outcome: 'aborted' })).body).toMatchObject({ state: 'aborted' });
+    await ended(anew.id);
+  });
+
   it.each([
     ['steps.1.share_percent', { prompt: 'p', candidate: 'v2', steps: [{ share_percent: 20 }, { share_percent: 10 }] }],
     ['baseline', { prompt: 'p', candidate: 'v2', baseline: 'v2', steps: [{ share_percent: 20 }] }],
@@ -216,4 +241,45 @@ describe('a rollout that nobody declared', () => {
     await ended(id);
     expect((await listed('prompt=ramped')).map((rollout) => [rollout.id, rollout.state])).toEqual([[id, 'aborted']]);
   });
+});
+
+describe('many rollouts that nobody declared', () => {
+  const HOURS = 28;
+  /** Those with traffic. */
+  const busy = [2, 3, 10, 18, 19, 26];
+  const names = ['many 1', 'many 2', 'many 3'];
+
+  beforeAll(async () => {
+    const [row] = await api.store.select<object>(`SELECT * FROM comparisons FINAL WHERE prompt_name = 'ramped'`);
+    const hour_ms = (hour: number): number => Math.floor(startMs / 3_600_000) * 3_600_000 - (HOURS - hour) * 3_600_000;
+    for (const prompt of names) {
+      await api.store.insert('comparisons', [{ ...row, comparison_id: `cmp_${prompt}`, prompt_name: prompt, opened_ms: hour_ms(2) + 10 * MINUTE_MS }]);
+      // Two calls a session; ten hours ago the candidate went from a tenth to nine.
+      await api.store.insert('calls', Array.from({ length: busy.length * 40 }, (_, index) => {
+        const hour = busy[Math.floor(index / 40)] ?? 0;
+        const session = Math.floor((index % 40) / 2);
+        const share = hour < HOURS - 10 ? 0.1 : 0.9;
+        return callRow({ at_ms: hour_ms(hour) + (index % 40) * 80_000, id: `${prompt} ${index}`, prompt, version: session < 20 * share ? 'v2' : 'v1', session: `${prompt} ${hour} ${session}` });
+      }));
+    }
+  }, 60_000);
+
+  const seen = async (): Promise<{ rollouts: Rollout[]; ofCalls: string[] }> => {
+    const select = vi.spyOn(api.store, 'select');
+    const rollouts = (await listed('state=under_way&origin=recognised')).filter(({ prompt }) => names.includes(prompt));
+    const ofCalls = select.mock.calls.map(([statement]) => statement).filter((statement) => /FROM (calls|cells)/.test(statement));
+    select.mockRestore();
+    return { rollouts, ofCalls };
+  };
+
+  it('are counted in one reading, which says the same from calls and from hourly cells', async () => {
+    const fromCalls = await seen();
+    expect(fromCalls.rollouts.map(({ prompt, steps }) => [prompt, ...steps.map(({ observed }) => observed)])).toEqual(names.map((prompt) => [prompt, { share_percent: 7.14, candidate_units: 4, all_units: 56 }, { share_percent: 90, candidate_units: 54, all_units: 60 }]));
+    expect(fromCalls.ofCalls).toEqual([expect.not.stringContaining('FROM cells')]);
+    const rollUp = createRollUp({ store: api.store, clock: () => api.clock.nowMs, random: Math.random }, { ...DEFAULT_ROLL_UP, rowsDays: null, cellsDays: null });
+    while ((await rollUp.tick()) > 0);
+    const fromCells = await seen();
+    expect(fromCells.rollouts).toEqual(fromCalls.rollouts);
+    expect(fromCells.ofCalls).toEqual([expect.stringContaining('FROM cells')]);
+  }, 60_000);
 });

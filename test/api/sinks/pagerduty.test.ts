@@ -45,22 +45,22 @@ async function pagerDuty(answer: Answer = like) {
 it('is one incident through its life: the same key at every step', async () => {
   const { send, last } = await pagerDuty();
   const actions: string[] = [];
-  for (const type of ['alert.open', 'alert.updated', 'alert.acknowledged', 'alert.resolved'] as const) {
+  for (const type of ['alert.open', 'alert.updated', 'alert.rollback', 'alert.acknowledged', 'alert.resolved'] as const) {
     expect(await send([messageAt({ id: `trn ${type}`, type })])).toEqual({ kind: 'delivered', detail: 'HTTP 202' });
     const event = last();
     expect(event.dedup_key).toBe('alr_1');
     actions.push(event.event_action);
   }
-  expect(actions).toEqual(['trigger', 'trigger', 'acknowledge', 'resolve']);
+  expect(actions).toEqual(['trigger', 'trigger', 'trigger', 'acknowledge', 'resolve']);
 });
 
 it('what a rollback did is said in the incident, and opens none after its end', async () => {
   const { send, last } = await pagerDuty();
   const says = 'Rolled back to v1, and it helped';
   const rollback = { hook: 'registry', state: 'recovered', says };
-  await send([messageAt({ type: 'alert.updated', reason: says, change: { rollback } })]);
+  await send([messageAt({ type: 'alert.rollback', reason: says, change: { rollback } })]);
   expect(last()).toMatchObject({ event_action: 'trigger', payload: { summary: expect.stringMatching(/^Rolled back to v1, and it helped: refund-agent/), custom_details: { Rollback: says } } });
-  await send([messageAt({ type: 'alert.updated', reason: says, change: { rollback, state: 'resolved' } })]);
+  await send([messageAt({ type: 'alert.rollback', reason: says, change: { rollback, state: 'resolved' } })]);
   expect(last()).toEqual({ routing_key: KEY, dedup_key: 'alr_1', event_action: 'resolve' });
 });
 

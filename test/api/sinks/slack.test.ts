@@ -36,7 +36,16 @@ it('takes an alert, with its colour, its figures, its chart and its links', asyn
   const [attachment] = last().attachments;
   expect(attachment?.color).toBe('#dc3545');
   const blocks = JSON.stringify(attachment?.blocks);
-  for (const said of ['refund-agent v2 fails', 'prompt version v2, against v1', '1,230 to 1, threshold 100 to 1', 'https://culprit.example.com/v1/alerts/alr_1/chart.png', 'https://culprit.example.com/alerts/alr_1']) expect(blocks).toContain(said);
+  for (const said of ['refund-agent v2 fails', 'error rate: 6.2 % against 1.1 %, of 590 and 5210 units', 'Difference: 5.1, from 3.1 to 7.4 percentage points (95 %)', 'prompt version v2, against v1', '1,230 to 1, threshold 100 to 1', 'https://culprit.example.com/v1/alerts/alr_1/chart.png', 'https://culprit.example.com/alerts/alr_1']) expect(blocks).toContain(said);
+});
+
+it('gives figures with their units', async () => {
+  const { send, last } = await slack();
+  const evidence = { ...messageAt().alert.evidence, baseline: { units: 900, value: 850 }, candidate: { units: 100, value: 4520 }, effect: { kind: 'ratio_p95', estimate: 5.318, low: 3.9, high: 7, confidence: 0.95 } } as const;
+  await send([messageAt({ change: { metric: 'latency', evidence } })]);
+  for (const said of ['latency: 4.52 s against 850 ms, of 100 and 900 units', 'Ratio of p95: 5.32, from 3.9 to 7 (95 %)']) expect(JSON.stringify(last())).toContain(said);
+  await send([messageAt({ change: { metric: 'tone', evidence: { ...messageAt().alert.evidence, candidate: { units: 9, value: 0.5 } } } })]);
+  expect(JSON.stringify(last())).toContain('tone: 0.5 against 0.011, of 9 and 5210 units');
 });
 
 it('shows no picture that Slack could not fetch', async () => {
@@ -55,6 +64,17 @@ it('says who did what and why', async () => {
   expect(JSON.stringify(last())).toContain('mira: rolled back');
   await send([messageAt({ escalated_after_s: 900 })]);
   expect(last().text).toMatch(/^Not acknowledged for 15 min: /);
+});
+
+it('says what becomes of a rollback, and where one vetoes it', async () => {
+  const { send, last } = await slack();
+  const says = 'Rolls back to v1 at 09:02:00 UTC, unless somebody vetoes';
+  const links = { ...messageAt().alert.links, rollback: 'https://culprit.example.com/alerts/alr_1#rollback' };
+  await send([messageAt({ type: 'alert.rollback', reason: says, change: { links, rollback: { hook: 'ops', state: 'waiting', says } } })]);
+  expect(last().text).toMatch(/^Rolls back to v1 at 09:02:00 UTC, unless somebody vetoes: refund-agent v2 fails/);
+  expect(JSON.stringify(last())).toContain(`"url":"${links.rollback}"`);
+  await send([messageAt({ type: 'alert.updated', reason: 'v2 takes no more traffic, but error_rate did not recover' })]);
+  expect(last().text).toMatch(/^v2 takes no more traffic, but error_rate did not recover: refund-agent/);
 });
 
 it('mentions nobody and is no markup, whatever a name says', async () => {

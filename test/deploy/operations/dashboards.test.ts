@@ -33,6 +33,7 @@ const Dashboard = z.looseObject({
   title: z.string(),
   schemaVersion: z.number(),
   templating: z.object({ list: z.array(z.looseObject({ name: z.string(), query: z.string() })) }),
+  annotations: z.object({ list: z.array(z.looseObject({ name: z.string(), enable: z.literal(true), target: Target })) }),
   panels: z.array(z.looseObject({ id: z.number(), title: z.string(), gridPos: z.object({ x: z.number(), y: z.number(), w: z.number(), h: z.number() }), targets: z.array(Target).min(1) })),
 });
 
@@ -103,19 +104,33 @@ describe('the dashboard for analysts', { timeout: 60_000 }, () => {
     await rm(directory, { recursive: true, force: true });
   });
 
+  /** What Grafana's plug-in for ClickHouse fills in. */
+  const filledIn = (sql: string): string =>
+    sql
+      .replace(/\$__timeFilter\((\S+?)\)/g, '$1 >= toDateTime(0) AND $1 <= now()')
+      .replace(/\$__timeInterval\((\S+?)\)/g, 'toStartOfInterval(toDateTime($1), INTERVAL 60 second)')
+      .replaceAll('${prompt:sqlstring}', "'refund'")
+      .replaceAll('${environment:sqlstring}', "'production'");
+
   it('asks what the engine can answer', async () => {
-    const { panels, templating } = await dashboard('analysts');
-    const asked = [...panels.flatMap(({ targets }) => targets.map(({ rawSql = '' }) => rawSql)), ...templating.list.map(({ query }) => query).filter((query) => query.startsWith('SELECT'))];
+    const { panels, templating, annotations } = await dashboard('analysts');
+    const asked = [...annotations.list.map(({ target: { rawSql = '' } }) => rawSql), ...panels.flatMap(({ targets }) => targets.map(({ rawSql = '' }) => rawSql)), ...templating.list.map(({ query }) => query).filter((query) => query.startsWith('SELECT'))];
     expect(asked.length).toBeGreaterThan(10);
     for (const sql of asked) {
-      // What Grafana's plug-in for ClickHouse fills in.
-      const filled = sql
-        .replace(/\$__timeFilter\((\S+?)\)/g, '$1 >= toDateTime(0) AND $1 <= now()')
-        .replace(/\$__timeInterval\((\S+?)\)/g, 'toStartOfInterval(toDateTime($1), INTERVAL 60 second)')
-        .replaceAll('${prompt:sqlstring}', "'refund'")
-        .replaceAll('${environment:sqlstring}', "'production'");
+      const filled = filledIn(sql);
       expect(filled).not.toContain('$');
       await expect(store.select(filled), sql).resolves.toEqual([]);
     }
+  });
+
+  it('marks each version when it first took traffic, and each alert once for each state', async () => {
+    const at = Date.parse('2026-06-01T08:00:00Z');
+    await store.insert('versions', [{ project: 'default', environment: 'production', prompt_name: 'refund', factor: 'prompt_version', value: 'v2', first_seen_ms: at, last_seen_ms: at + 1000, calls: 2 }]);
+    const alert = (environment: string) => JSON.stringify({ prompt: 'refund', environment, summary: `refund v2 fails in ${environment}` });
+    const rows = [['a', 'production', 'open', 1], ['a', 'production', 'open', 2], ['a', 'production', 'resolved', 3], ['b', 'staging', 'open', 1]] as const;
+    await store.insert('alert_transitions', rows.map(([alert_id, environment, state, sequence]) => ({ transition_id: `${alert_id} ${sequence}`, alert_id, sequence, project: 'default', comparison_id: '', state, at_ms: at + sequence * 60_000, reason: '', body: alert(environment) })));
+    const { annotations } = await dashboard('analysts');
+    const marks = await Promise.all(annotations.list.map(({ target: { rawSql = '' } }) => store.select<{ time: string; text: string }>(`SELECT formatDateTime(time, '%R', 'UTC') AS at, text FROM (${filledIn(rawSql)})`)));
+    expect(marks).toEqual([[{ at: '08:00', text: 'v2 takes traffic' }], [{ at: '08:01', text: 'open: refund v2 fails in production' }, { at: '08:03', text: 'resolved: refund v2 fails in production' }]]);
   });
 });
