@@ -150,7 +150,7 @@ describe('refusals', () => {
     const text = 'webhooks: [{name: a, url: "https://x.example", secret_file: hook}, {name: b, url: "https://y.example", secret_env: HOOK, events: [alert.open]}]';
     const config = configOf({ argv: ['--config=c'], environment: { HOOK: secret }, files: { c: text, hook: `${secret}\n` } });
     expect(config.webhooks).toEqual([
-      { name: 'a', url: 'https://x.example', secret, events: ['alert.open', 'alert.acknowledged', 'alert.resolved'], format: 'standard', timeout_s: 15 },
+      { name: 'a', url: 'https://x.example', secret, events: ['alert.open', 'alert.rollback', 'alert.acknowledged', 'alert.resolved'], format: 'standard', timeout_s: 15 },
       { name: 'b', url: 'https://y.example', secret, events: ['alert.open'], format: 'standard', timeout_s: 15 },
     ]);
   });
