@@ -56,7 +56,7 @@ export async function startGrpc(handle: (path: string, request: RequestInit) => 
   const port = await new Promise<number>((resolve, reject) => {
     server.bindAsync(`${settings.host.includes(':') ? `[${settings.host}]` : settings.host}:${settings.port}`, ServerCredentials.createInsecure(), (error, bound) => {
       if (error === null) resolve(bound);
-      else reject(new PermanentError(`port ${settings.port} on ${settings.host}, for OTLP/gRPC, cannot be had: stop the program that has it, or give Culprit another (--grpc-port), or none (--grpc false)`, { cause: error }));
+      else reject(new PermanentError(`port ${settings.port} on ${settings.host}, for OTLP/gRPC, cannot be had: stop the program that has it, or give Culprit another (--grpc-port), or none (--grpc=false)`, { cause: error }));
     });
   });
   return {

@@ -5,8 +5,8 @@ export type CallMetric = { readonly name: string; readonly kind: MetricKind; rea
 
 export const callMetrics: readonly CallMetric[] = [
   { name: 'error_rate', kind: 'rate', direction: 'up', unit: 'share', expression: 'toFloat64(is_error)' },
-  { name: 'latency', kind: 'distribution', direction: 'up', unit: 'ms', expression: 'if(is_error OR end_ns < start_ns, NULL, toFloat64(end_ns - start_ns) / 1e6)' },
-  { name: 'ttft', kind: 'distribution', direction: 'up', unit: 'ms', expression: 'if(is_error, NULL, toFloat64(ttft_ms))' },
+  { name: 'latency', kind: 'distribution', direction: 'up', unit: 'ms', expression: 'if(is_error OR is_cache_hit OR end_ns <= start_ns, NULL, toFloat64(end_ns - start_ns) / 1e6)' },
+  { name: 'ttft', kind: 'distribution', direction: 'up', unit: 'ms', expression: 'if(is_error OR is_cache_hit, NULL, toFloat64(ttft_ms))' },
   { name: 'cost', kind: 'distribution', direction: 'up', unit: 'usd', expression: 'if(is_error, NULL, toFloat64(cost_usd))' },
   { name: 'format', kind: 'rate', direction: 'up', unit: 'share', expression: 'if(is_error, NULL, toFloat64(NOT is_format_valid))' },
   { name: 'truncated', kind: 'rate', direction: 'up', unit: 'share', expression: "if(is_error, NULL, toFloat64(finish_reason = 'length'))" },

@@ -24,8 +24,10 @@ export type Late = {
 
 export const ATTRIBUTED_LATE = 'attributed_late';
 
-/** Calls that may hang from one missing span; the rest stay as they are. */
-const MAX_CHILDREN = 1_000;
+/** Calls that may hang from one missing span (an agent that runs for hours has thousands below its root); the rest stay as they are. Their rows are all in memory when they are corrected: 40 MB. */
+const MAX_CHILDREN = 20_000;
+/** Calls of one trace that are looked at again when a span in it says another prompt than before. */
+const MAX_RECONSIDERED = 1_000;
 
 /** @param capacity missing ancestors remembered in each of two generations. */
 export function createLate(deps: { readonly store: Store; readonly resolve: (call: LlmCall) => Resolution; readonly at: (key: string) => SpanNode | undefined }, capacity: number): Late {
@@ -72,7 +74,7 @@ export function createLate(deps: { readonly store: Store; readonly resolve: (cal
     },
     async reconsider(draft, spans, admit) {
       if (spans.length === 0) return;
-      for (const filed of await loadCallsOfTraces(store, spans, MAX_CHILDREN)) {
+      for (const filed of await loadCallsOfTraces(store, spans, MAX_RECONSIDERED)) {
         const { call: asStored } = filed;
         if (draft.calls.has(spanKey(asStored))) continue;
         // The nearest that says a prompt may be another one now.

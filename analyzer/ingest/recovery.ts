@@ -78,14 +78,18 @@ const FILING = 'calls.revision AS revision, slot, role, reason, toUnixTimestamp(
 
 /** These spans as they are stored, whatever their role. */
 export async function loadFiledCalls(store: Store, calls: readonly SpanIdentity[]): Promise<FiledCall[]> {
-  if (calls.length === 0) return [];
-  const wanted = new Set(calls.map(spanKey));
-  const rows = await store.select<LlmCall & Filed>(
-    `SELECT ${CALL_COLUMNS}, ${FILING} FROM calls
-     WHERE trace_id IN {trace_ids:Array(String)} AND span_id IN {span_ids:Array(String)} ORDER BY calls.revision DESC LIMIT 1 BY project, trace_id, span_id`,
-    { trace_ids: [...new Set(calls.map((call) => call.trace_id))], span_ids: [...new Set(calls.map((call) => call.span_id))] },
-  );
-  return rows.filter((row) => wanted.has(spanKey(row))).map(filedCall);
+  const found: FiledCall[] = [];
+  for (let from = 0; from < calls.length; from += CHUNK) {
+    const chunk = calls.slice(from, from + CHUNK);
+    const wanted = new Set(chunk.map(spanKey));
+    const rows = await store.select<LlmCall & Filed>(
+      `SELECT ${CALL_COLUMNS}, ${FILING} FROM calls
+       WHERE trace_id IN {trace_ids:Array(String)} AND span_id IN {span_ids:Array(String)} ORDER BY calls.revision DESC LIMIT 1 BY project, trace_id, span_id`,
+      { trace_ids: [...new Set(chunk.map((call) => call.trace_id))], span_ids: [...new Set(chunk.map((call) => call.span_id))] },
+    );
+    for (const row of rows) if (wanted.has(spanKey(row))) found.push(filedCall(row));
+  }
+  return found;
 }
 
 /** Complete calls of these traces, the first `limit` of each, in the order in which they began. */
@@ -109,6 +113,9 @@ export async function loadRelatives(store: Store, spans: readonly SpanIdentity[]
   );
   return new Map(rows.map((row) => [spanKey(row), row]));
 }
+
+/** Spans in one question. */
+const CHUNK = 2_000;
 
 type Filed = Stored & { readonly role: Role; readonly reason: string };
 

@@ -47,6 +47,11 @@ export type Scopes = {
   credits(due: readonly DueScore[], completed: readonly RememberedCall[]): Promise<Map<string, Credit>>;
 };
 
+/** LangSmith's root run, which has the id of its trace: where no span has it, what is judged is the trace all the same (collector/rest/langsmith.ts). */
+function isRoot({ trace_id, span_id }: { readonly trace_id: string; readonly span_id: string }): boolean {
+  return trace_id.startsWith(span_id);
+}
+
 /** Traces of a process that has run for less than this may have calls from before it. */
 const LONG_TRACE_MS = 3_600_000;
 
@@ -92,7 +97,8 @@ export function createScopes(
         const { span_id, trace_id } = waiting.score;
         // A span whose trace is unknown has no scope.
         if (span_id === null || trace_id === null) return { waiting, found: span_id === null ? found : [] };
-        return { waiting, found: found.filter(({ call }) => call.span_id === span_id || isBelow(call, span_id, inferences.at) === 'yes') };
+        const below = found.filter(({ call }) => call.span_id === span_id || isBelow(call, span_id, inferences.at) === 'yes');
+        return { waiting, found: below.length === 0 && isRoot({ trace_id, span_id }) ? found : below };
       });
       const twins = await elsewhere(within.flatMap(({ waiting, found }) => (found.length === 0 ? [waiting.score] : [])));
       const credits = new Map<string, Credit>();

@@ -28,6 +28,7 @@ function intakeAt(vendor: Vendor, route: Route, { groups, mediaType }: { readonl
     read(body, project): Taken | Refusal {
       const reading = route.read({ project, groups: groups.map(decoded), body: jsonOf(body) });
       if (reading.kind === 'unserved') return { status: 404, reason: 'not_served', message: reading.message };
+      if (reading.kind === 'text') return { message: null, answer: { status: 200, headers: { 'content-type': 'text/plain; charset=utf-8' }, body: Buffer.from(reading.text) } };
       const answer = json(reading.status, reading.answer);
       if (reading.scores.length === 0) return { message: null, answer };
       const encoded = { signal: 'logs', encoding: 'protobuf', body: logsRequestOf(reading.scores) } as const;

@@ -6,14 +6,17 @@ import { Name, Time } from '../../schemas/score-submission.ts';
 import { changeOf, judgementOf, nanosecondsOf, parse, type RestScore, type Vendor } from './route.ts';
 
 /**
- * LangSmith: feedback. Runs are exported with the first 8 bytes of their UUID as span id, and with that of their trace as trace id
- * (langsmith-sdk, `_internal/otel/_otel_exporter.py`), so a run is a span. Source: langsmith 0.15, `client.py`.
+ * LangSmith: feedback. A run is a span: the first 8 bytes of its UUID are the span's id, and its trace's UUID is the trace's. The Python SDK
+ * means so (`_internal/otel/_otel_exporter.py`), but gives its spans ids of OpenTelemetry's and their runs' to none, so that feedback on a
+ * run finds nothing. What works with it too is the id of the OpenTelemetry trace in the place of a run's: the SDK sends it as run and
+ * trace, and a run that is named as its trace is all of it (analyzer/ingest/scope.ts). Source: langsmith 0.15, `client.py`.
  */
 const Judged = z.union([z.number(), z.boolean(), z.string(), z.looseObject({}), z.array(z.unknown())]).nullish();
 const Feedback = z.object({
   id: z.uuid().nullish(),
-  run_id: z.uuid().nullish(),
-  trace_id: z.uuid().nullish(),
+  // Of any version: the id of an OpenTelemetry trace has none.
+  run_id: z.guid().nullish(),
+  trace_id: z.guid().nullish(),
   key: Name,
   score: Judged,
   value: Judged,

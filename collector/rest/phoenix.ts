@@ -40,11 +40,15 @@ const OfSpans = Data({ span_id: SpanId });
 const OfTraces = Data({ trace_id: TraceId });
 const OfSessions = Data({ session_id: Name });
 
+/** The client asks before it sends annotations of sessions, and raises below 12.0.0, which has just these routes. */
+const SPOKEN_VERSION = '12.0.0';
+
 export const phoenix: Vendor = {
   routes: [
     annotations('span', (body) => parse(OfSpans, body).data.map((annotation) => ({ annotation, target: { ...NO_TARGET, span_id: annotation.span_id } }))),
     annotations('trace', (body) => parse(OfTraces, body).data.map((annotation) => ({ annotation, target: { ...NO_TARGET, trace_id: annotation.trace_id } }))),
     annotations('session', (body) => parse(OfSessions, body).data.map((annotation) => ({ annotation, target: { ...NO_TARGET, target_session_id: annotation.session_id } }))),
+    { method: 'GET', path: /\/arize_phoenix_version\/?$/, read: () => ({ kind: 'text', text: SPOKEN_VERSION }) },
   ],
   refusal: (_status, detail) => ({ detail }),
 };

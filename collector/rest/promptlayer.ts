@@ -19,6 +19,17 @@ const LoggedRequest = z.object({ span_id: z.string().nullish() });
 
 const UNNAMED = 'score';
 
+const logged = (path: RegExp, status: number): Route => ({
+  method: 'POST',
+  path,
+  read({ body }) {
+    const { span_id } = parse(LoggedRequest, body);
+    const span = SpanId.safeParse(span_id);
+    const request_id = span.data ?? hash('sha256', JSON.stringify(body), 'hex').slice(0, 24);
+    return { kind: 'scores', scores: [], status, answer: { success: true, success_metadata: true, request_id, id: request_id, prompt_blueprint: null } };
+  },
+});
+
 /** What only describes a request further is on its span too. */
 const acknowledged = (path: RegExp): Route => ({ method: 'POST', path, read: () => ({ kind: 'scores', scores: [], status: 200, answer: { success: true } }) });
 
@@ -34,16 +45,9 @@ export const promptlayer: Vendor = {
         return { kind: 'scores', scores: [judgementOf(project, { name: name ?? score_name ?? UNNAMED, value: score, target }, null)], status: 200, answer: { success: true } };
       },
     },
-    {
-      method: 'POST',
-      path: /\/(?:track-request|log-request)\/?$/,
-      read({ body }) {
-        const { span_id } = parse(LoggedRequest, body);
-        const span = SpanId.safeParse(span_id);
-        const request_id = span.data ?? hash('sha256', JSON.stringify(body), 'hex').slice(0, 24);
-        return { kind: 'scores', scores: [], status: 200, answer: { success: true, success_metadata: true, request_id, id: request_id, prompt_blueprint: null } };
-      },
-    },
+    // What logs by itself takes 200 for done, `log_request` only 201.
+    logged(/\/track-request\/?$/, 200),
+    logged(/\/log-request\/?$/, 201),
     acknowledged(/\/library-track-(?:metadata|prompt)\/?$/),
     acknowledged(/\/track-group\/?$/),
     {

@@ -32,6 +32,7 @@ export type RestRequest = {
 
 export type RestReading =
   | { readonly kind: 'scores'; readonly scores: readonly RestScore[]; readonly status: number; readonly answer: unknown }
+  | { readonly kind: 'text'; readonly text: string }
   /** What Culprit does not do, answered 404 with a sentence that says what to do instead. */
   | { readonly kind: 'unserved'; readonly message: string };
 

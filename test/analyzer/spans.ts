@@ -9,7 +9,7 @@ import type { AttributeValue, OtlpEvent, OtlpLogRecord, OtlpSpan } from '../../s
 /** Spans and records to change one thing of: what a test does not name is an unremarkable call of one second. */
 export const STARTED_MS = Date.UTC(2026, 5, 1, 8, 30);
 const STARTED_NS = BigInt(STARTED_MS) * 1_000_000n;
-const TRACE_ID = '0af7651916cd43dd8448eb211c80319c';
+export const TRACE_ID = '0af7651916cd43dd8448eb211c80319c';
 const SPAN_ID = 'b7ad6b7169203331';
 
 type Wire = Readonly<Record<string, AttributeValue>>;

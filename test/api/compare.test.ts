@@ -98,3 +98,14 @@ describe('slices on demand', () => {
     for (const query of ['factor=slice&a=/refund&b=/order', 'attribute=app.route&a=v1&b=v2']) expect(await ask(`/v1/compare?prompt=sliced&${query}`)).toMatchObject({ status: 400, body: { errors: [{ path: 'attribute' }] } });
   });
 });
+
+it('takes no latency from a call that came from a cache, nor from one of which nobody says how long it took', async () => {
+  const at = (index: number) => ({ at_ms: nowMs - 60 * minute + index * 2900, prompt: 'cached' });
+  await api.store.insert('calls', ['v1', 'v2'].flatMap((version) => [
+    callRow({ ...at(0), id: `${version} measured`, version, duration_ms: 300 }),
+    { ...callRow({ ...at(1), id: `${version} cached`, version, duration_ms: 2 }), is_cache_hit: true },
+    callRow({ ...at(2), id: `${version} unknown`, version, duration_ms: 0 }),
+  ]));
+  expect((await ask('/v1/compare?prompt=cached&a=v1&b=v2&metric=latency')).body).toMatchObject({ units: { a: 1, b: 1 }, a: { value: 300 }, b: { value: 300 } });
+  expect((await ask('/v1/compare?prompt=cached&a=v1&b=v2&metric=ttft')).body).toMatchObject({ units: { a: 2, b: 2 } });
+});

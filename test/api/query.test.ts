@@ -13,6 +13,7 @@ beforeAll(async () => {
     callRow({ at_ms: T0, id: 'one' }),
     callRow({ at_ms: T0 + 1_500, id: 'two', version: 'v2', is_error: true, duration_ms: 1_200 }),
     callRow({ at_ms: T0 + 2_000, id: 'three', version: '=HYPERLINK("http://evil","x")' }),
+    callRow({ at_ms: T0 + 3_000, id: 'four', version: 'v4', duration_ms: 0 }),
     callRow({ at_ms: T0, id: 'theirs', project: "o'ther", prompt: 'their secret' }),
   ]);
   await api.store.insert('alert_transitions', [{ transition_id: 't', alert_id: 'a', sequence: 0, project: "o'ther", comparison_id: 'c', state: 'open', at_ms: T0, reason: '', body: '{}' }]);
@@ -40,6 +41,10 @@ describe('POST /v1/query', () => {
       ['v1', 1, 0, 900, '2026-06-01 08:00:00.000000000'],
       ['v2', 1, 1, 1200, '2026-06-01 08:00:01.500000000'],
     ]);
+  });
+
+  it('gives no latency to a call of which nobody says how long it took', async () => {
+    expect(await rowsOf("SELECT prompt_version, latency_ms, quantile(0.5)(latency_ms) OVER () FROM llm_calls WHERE prompt_version IN ('v1', 'v4') ORDER BY prompt_version")).toEqual([['v1', 900, 900], ['v4', null, 900]]);
   });
 
   it.each(['llm_scores', 'llm_comparisons', 'llm_evidence', 'llm_alerts', 'llm_versions', 'llm_hours'])('has %s, with the rows of its own project only', async (view) => {
@@ -115,7 +120,7 @@ describe('POST /v1/query', () => {
     expect(detail.length).toBeGreaterThan(10);
     expect(detail).not.toContain('their secret');
     expect(existsSync('/tmp/culprit-outfile-attack')).toBe(false);
-    expect(await rowsOf('SELECT count() FROM llm_calls')).toEqual([[3]]);
+    expect(await rowsOf('SELECT count() FROM llm_calls')).toEqual([[4]]);
   });
 
   it('says in words of its own what can be asked', async () => {

@@ -162,7 +162,7 @@ describe('migrations', () => {
     const creating = commands.filter((sql) => sql.startsWith('CREATE TABLE'));
     expect(creating.length).toBe(tablesOfSchema.length);
     for (const sql of creating) expect(sql).toMatch(/^CREATE TABLE IF NOT EXISTS \w+ ON CLUSTER main\s[\s\S]*\sENGINE = Replicated(Replacing|Aggregating)?MergeTree/);
-    for (const sql of commands) if (!creating.includes(sql)) expect(sql).toMatch(/^(?:ALTER TABLE|CREATE VIEW IF NOT EXISTS) \w+ ON CLUSTER main\s/);
+    for (const sql of commands) if (!creating.includes(sql)) expect(sql).toMatch(/^(?:ALTER TABLE|CREATE VIEW IF NOT EXISTS|CREATE OR REPLACE VIEW) \w+ ON CLUSTER main\s/);
     await expect(migrate(server, { ...settings, cluster: 'main; DROP' })).rejects.toThrow('is not a plain name');
   });
 });

@@ -50,6 +50,8 @@ describe('a call takes from above', () => {
     ['a version that stands alone', [A, { version: '2' }], { prompt_name: 'a', prompt_version: '2' }],
     ['a version that stands alone under the same name', [A, { version: '2' }, A], { prompt_name: 'a', prompt_version: '2' }],
     ['a name for its version', [{ version: '2' }, A, { name: 'b' }], { prompt_name: 'a', prompt_version: '2', prompt_attribution: 'direct', flags: ['prompt_name_inherited'] }],
+    // LangChain's own metadata takes the place of what OpenInference 0.1.29 was told: the version stays on the call, and the name on the span above.
+    ['a name for its version from a span that has the same', [{ version: '2' }, { name: 'a', version: '2' }, { name: 'b' }], { prompt_name: 'a', prompt_version: '2', prompt_attribution: 'direct', flags: ['prompt_name_inherited'] }],
     ['a label where nothing better is said', [A, { name: 'a', label: 'canary' }], { prompt_version: 'label:canary', prompt_version_source: 'label', prompt_label: 'canary' }],
     ['no version of another name', [A, { name: 'b', version: '2' }], { prompt_name: 'a', prompt_version: null, flags: [] }],
     ['nothing from past another name', [A, { name: 'b' }, { name: 'a', version: '2' }], { prompt_version: null }],

@@ -239,6 +239,16 @@ describe('a call whose tags are on a span above it', () => {
     expect(await expectExactLedger(on)).toMatchObject({ received: 5, stored: 3, ignored: 2 });
   });
 
+  // A sender that took longer than calls are waited for had all but the first thousand without their version.
+  it('corrects thousands of calls below a root that comes when they have all been filed', async () => {
+    const ingest = await on.fresh();
+    await ingest.write([traces(Array.from({ length: 1_500 }, (_, index) => inference(index + 10, {}, under(2))))]);
+    await ingest.advance(ARRIVED_MS + RESOLVE_WAIT_MS);
+    await ingest.write([traces([wrapper(2, TAGS)], ARRIVED_MS + 10 * MINUTE_MS)]);
+    expect(await on.store.select("SELECT count() AS calls FROM calls FINAL WHERE prompt_version = 'v2' AND has(flags, 'attributed_late')")).toEqual([{ calls: 1_500 }]);
+    await expectExactLedger(on);
+  });
+
   // Memory was empty, so the corrected row lost what the first one had inherited.
   it('keeps what it inherited when it is corrected after a restart', async () => {
     await (await on.fresh()).write([traces([inference(1, {}, under(2)), wrapper(2, TAGS)])]);

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ARRIVED_MS, ARRIVED_SLOT, expectExactLedger, id, inference, judgement, logs, openIngesting, RESOLVE_WAIT_MS, TAGS, traces, wrapper, type Ingesting } from './ingesting.ts';
-import { STARTED_MS } from '../spans.ts';
+import { STARTED_MS, TRACE_ID } from '../spans.ts';
 
 /** Scores of more than one call: of a trace, a session, a span above calls. They wait as long as calls wait for their relatives. */
 
@@ -32,6 +32,14 @@ describe('a score of a trace', () => {
     expect(await on.scores()).toMatchObject([{ join_state: 'joined', call_span_id: id(1), prompt_version: 'v2', slot: ARRIVED_SLOT + 1, bet_value: 0.25 }]);
     expect(ingest.waiting().scores).toBe(0);
     expect(await expectExactLedger(on)).toMatchObject({ received: 4, stored: 4 });
+  });
+
+  it('that is named as a run of LangSmith, whose span has another id, is of the whole trace; another span that is not there is not', async () => {
+    const ingest = await on.fresh();
+    await ingest.write([traces([inference(1, TAGS)]), logs([judgement(null, 0.25, { span_id: TRACE_ID.slice(0, 16) }), judgement(99, 0.5, {}, { 'gen_ai.evaluation.name': 'tone' })])]);
+    await ingest.advance(WAITED);
+    expect(await on.scores()).toMatchObject([{ name: 'quality', join_state: 'joined', call_span_id: id(1), prompt_version: 'v2' }, { name: 'tone', join_state: 'pending' }]);
+    await expectExactLedger(on);
   });
 
   it('whose calls have two versions is ambiguous, for good', async () => {

@@ -36,6 +36,11 @@ describe('LangSmith', () => {
     expect(scores).toMatchObject([{ span_id: '01a2079c30527758', trace_id: null, ...expected }]);
   });
 
+  it('feedback on the id of an OpenTelemetry trace is taken, which is no UUID of any version', async () => {
+    const trace = '86419157-1451-f532-7e91-ae82d1ee8211';
+    expect(await request('POST', '/feedback', { run_id: trace, trace_id: trace, key: 'k', score: 1 })).toMatchObject({ status: 200, scores: [{ trace_id: '864191571451f5327e91ae82d1ee8211', span_id: '864191571451f532' }] });
+  });
+
   it('feedback is corrected and deleted by its id', async () => {
     expect(await request('PATCH', `/feedback/${ID.toUpperCase()}`, { score: 0.5, comment: 'no' })).toMatchObject({ status: 200, scores: [{ score_id: ID, change: 'update', value: 0.5, explanation: 'no', name: '' }] });
     expect(await request('DELETE', `/feedback/${ID}`)).toMatchObject({ status: 200, scores: [{ score_id: ID, change: 'deletion' }] });

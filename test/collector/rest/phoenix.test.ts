@@ -27,6 +27,10 @@ describe('Phoenix', () => {
     expect(jane?.evaluator).toBe('human');
   });
 
+  it('says that it is new enough for annotations of sessions, as text', async () => {
+    expect(await request('GET', '/arize_phoenix_version')).toMatchObject({ status: 200, body: '12.0.0', scores: [] });
+  });
+
   it('what is wrong is told in its words', async () => {
     for (const body of [{}, { data: [{ ...annotation }] }, { data: [{ ...annotation, span_id: 'xyz' }] }]) expect(await request('POST', '/v1/span_annotations', body)).toMatchObject({ status: 400, body: { detail: expect.any(String) }, scores: [] });
   });

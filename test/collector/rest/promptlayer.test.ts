@@ -13,6 +13,8 @@ describe('PromptLayer', () => {
   it('a request that Culprit logged has the name of its span, and its score finds that span', async () => {
     const logged = await request('POST', '/track-request', captured('promptlayer-request.json'));
     expect(logged).toMatchObject({ status: 200, body: { request_id: '84e22cdf690ce7ad' }, scores: [] });
+    // `log_request` takes no other status than 201 for done.
+    expect(await request('POST', '/log-request', { provider: 'openai', model: 'gpt-4o', span_id: '84e22cdf690ce7ad' })).toMatchObject({ status: 201, body: { id: '84e22cdf690ce7ad' }, scores: [] });
     expect(await request('POST', '/rest/track-score', { request_id: '84e22cdf690ce7ad', score: 90 })).toMatchObject({ status: 200, scores: [{ name: 'score', value: 90, span_id: '84e22cdf690ce7ad', run_id: null }] });
   });
 

@@ -12,7 +12,7 @@ export const NOW_MS = Date.UTC(2026, 10, 23, 9, 0);
 
 export type Answered = {
   readonly status: number;
-  /** Parsed JSON. */
+  /** Parsed JSON, or text. */
   readonly body: unknown;
   /** What the log took, read from its bytes as from any other OTLP message. */
   readonly scores: readonly Score[];
@@ -52,13 +52,17 @@ export function createTaking(log: 'works' | 'away' = 'works') {
       const text = await response.text();
       return {
         status: response.status,
-        body: text === '' ? null : JSON.parse(text),
+        body: text === '' ? null : isText(response) ? text : JSON.parse(text),
         scores: read.flatMap((one) => (one.kind === 'score' ? [one.score] : [])),
         ignored: read.flatMap((one) => (one.kind === 'ignored' ? [one.reason] : [])),
         headers: response.headers,
       };
     },
   };
+}
+
+function isText({ headers }: Response): boolean {
+  return headers.get('content-type')?.startsWith('text/plain') === true;
 }
 
 /** The body of a real request, byte for byte. */
