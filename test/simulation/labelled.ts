@@ -46,6 +46,21 @@ function faulty(minutes: number, truth: Truth, own: Partial<Scenario>, noise: re
 }
 const harmless = (minutes: number, own: Partial<Scenario>, noise: readonly Change[] = []): Labelled => ({ prompts: beside(minutes, noise, own), truth: null });
 
+const DAY = 24 * 60;
+/** Nothing is wrong with any of the fifty, and each is rolled out once in three days, by a ramp or at once; the model of two thirds of them has an outage of forty minutes, on the second day. */
+function fleet(): Labelled {
+  const truth: Truth = { any_of: [['model', OLD], ['model', 'gpt-4o']], prompt: null, metrics: ['error_rate'], onsetMinute: 1.5 * DAY, fault: { model: OLD, error: 0.3, fromMinute: 1.5 * DAY, toMinute: 1.5 * DAY + 40 } };
+  const prompts = Array.from({ length: 50 }, (_, index) => {
+    const from = 120 + ((index * 617) % (2.5 * DAY));
+    const versions: Scenario['versions'] = index % 3 === 0 ? [[0, { v1: 1 }], [from, { v2: 1 }]] : [[0, { v1: 1 }], [from, { v1: 0.9, v2: 0.1 }], [from + 240, { v1: 0.5, v2: 0.5 }], [from + 480, { v2: 1 }]];
+    return scenario({
+      prompt: `prompt-${index}`, minutes: 3 * DAY, callsPerMinute: 1 + (index % 5), rhythm: 0.8, versions, models: { [index % 3 === 1 ? CLAUDE : OLD]: 1 }, sessions: { meanCalls: 1 + (index % 4), gapS: 25, deviation: 0.05 },
+      normally: { ...normally, error: 0.004 * (1 + (index % 4)), medianMs: 600 * (1 + (index % 3)), quality: 0.78 + 0.02 * (index % 6) }, changes: [truth.fault],
+    });
+  });
+  return { prompts, truth };
+}
+
 export const LABELLED: Readonly<Record<string, Labelled>> = {
   'harmless canary': harmless(360, { versions: rollout(0.1) }),
   'harmless cutover': harmless(300, { versions: CUTOVER }),
@@ -65,6 +80,7 @@ export const LABELLED: Readonly<Record<string, Labelled>> = {
   'model behind an unchanged name': faulty(300, ofModel(NEW, 150, { model: NEW, quality: 0.825 }, 'refund-agent'), { models: [[0, { [OLD]: 1 }], [150, { [NEW]: 1 }]] }),
   'outage in a ramp': faulty(300, ofModel(OLD, 120, { error: 0.3, medianMs: 1800, fromMinute: 120, toMinute: 150 }, null), { versions: RAMP }),
   'outage at a cutover': faulty(300, ofModel(OLD, 153, { error: 0.25, fromMinute: 153, toMinute: 220 }, null), { versions: CUTOVER }),
+  'fleet of fifty': fleet(),
 };
 
 /**

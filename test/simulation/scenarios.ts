@@ -10,7 +10,7 @@
  * oracle_alarm_unix_s } }: right is a page for one of any_of (of that prompt, where it is not null), raised after the onset, and no other page.
  * The oracle knew the fault exactly; ratios are of the means over runs, since an oracle that is lucky once makes the mean of ratios huge.
  */
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -90,11 +90,18 @@ function* generated(directory: string, { seeds, only }: { readonly seeds: readon
     for (const seed of seeds) {
       const calls = callsOfAll(labelled, seed);
       const recording = join(directory, 'traffic.jsonl');
-      writeFileSync(recording, together(...labelled.prompts.map((traffic, index) => linesOf(traffic, calls[index] ?? []))).join('\n'));
+      writeLines(recording, together(...labelled.prompts.map((traffic, index) => linesOf(traffic, calls[index] ?? []))));
       yield { scenario, name: `${scenario} ${seed}`, recording, truth: truthOf(labelled, oracleMs(labelled, calls)) };
     }
   }
 }
+
+/** Three days of a fleet are longer than a string may be. */
+function writeLines(file: string, lines: readonly string[]): void {
+  writeFileSync(file, '');
+  for (let from = 0; from < lines.length; from += LINES_AT_A_TIME) appendFileSync(file, `${lines.slice(from, from + LINES_AT_A_TIME).join('\n')}\n`);
+}
+const LINES_AT_A_TIME = 20_000;
 
 function truthOf({ prompts, truth }: Labelled, alarmMs: number | null): Truth {
   if (truth === null) return { culprit: null };
