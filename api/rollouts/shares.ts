@@ -63,12 +63,12 @@ export async function readUnits(store: Store, project: string, counts: readonly 
   return beginnings.map((periods, number) => periods.map((_, index) => found.get(`${number} ${index + 1}`) ?? { candidate: 0, all: 0 }));
 }
 
-/** Neighbours with one share are one stretch. */
+/** Neighbours with one share are one stretch: unless each is proved to have another one than the other has, since a unit or two have whatever share they have. */
 export function plateausOf(periods: readonly Plateau[]): Plateau[] {
   const plateaus: Plateau[] = [];
   for (const period of periods.filter(({ all }) => all > 0)) {
     const last = plateaus.at(-1);
-    if (last === undefined || isOtherShare(period, shareOf(last))) plateaus.push(period);
+    if (last === undefined || (isOtherShare(period, shareOf(last)) && isOtherShare(last, shareOf(period)))) plateaus.push(period);
     else plateaus[plateaus.length - 1] = { from_ms: last.from_ms, candidate: last.candidate + period.candidate, all: last.all + period.all };
   }
   return plateaus;
