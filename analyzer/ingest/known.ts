@@ -1,3 +1,4 @@
+import { chunksOf } from './chunks.ts';
 import { createCoverage } from './coverage.ts';
 import { createGenerations } from './generations.ts';
 
@@ -12,8 +13,6 @@ export type Known<Item, Stored> = {
   find(items: readonly Item[], stampMs: number): Promise<Map<string, Stored>>;
   remember(key: string, stored: Stored): void;
 };
-
-const LOOKUP_CHUNK = 2_000;
 
 /**
  * @param deps.keyOf what makes two items the same.
@@ -44,9 +43,7 @@ export function createKnown<Item, Stored>(
         if (stored !== undefined) found.set(key, stored);
         else if (coverage.isInDoubt(() => deps.sinceMs(item), stampMs)) unsure.push(item);
       }
-      for (let from = 0; from < unsure.length; from += LOOKUP_CHUNK) {
-        for (const [key, stored] of await deps.lookUp(unsure.slice(from, from + LOOKUP_CHUNK))) found.set(key, stored);
-      }
+      for (const chunk of chunksOf(unsure)) for (const [key, stored] of await deps.lookUp(chunk)) found.set(key, stored);
       return found;
     },
     remember: (key, stored) => memory.set(key, stored),

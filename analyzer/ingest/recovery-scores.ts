@@ -1,5 +1,6 @@
 import type { Score } from '../../schemas/score.ts';
 import type { Store } from '../../schemas/store.ts';
+import { chunksOf } from './chunks.ts';
 import type { FiledScore, Place, StoredScore } from './draft.ts';
 import { scoreKey, spanKey, type SpanIdentity } from './identity.ts';
 import type { PendingScore, RememberedCall } from './join.ts';
@@ -8,8 +9,6 @@ import type { ScoreName } from './score-names.ts';
 import { OF_SHARD, type BatchRange } from './shards.ts';
 
 /** What the ingest loop asks the store about scores, and about the calls that they judge. One function, one question (see also recovery.ts). */
-
-const CHUNK = 2_000;
 
 export async function lookUpScores(store: Store, scores: readonly Score[]): Promise<Map<string, StoredScore>> {
   const rows = await store.select<{ project: string; score_id: string } & StoredScore>(
@@ -51,10 +50,10 @@ export async function loadScores(store: Store, scores: readonly Score[]): Promis
   const wanted = new Set(scores.map(scoreKey));
   const ids = [...new Set(scores.map((score) => score.score_id))];
   const found = new Map<string, FiledScore>();
-  for (let from = 0; from < ids.length; from += CHUNK) {
+  for (const score_ids of chunksOf(ids)) {
     const rows = await store.select<ScoreRow & CallOfScore>(
       `SELECT ${SCORE_COLUMNS}, ${CALL_OF_SCORE_COLUMNS} FROM scores WHERE score_id IN {score_ids:Array(String)} ORDER BY scores.revision DESC LIMIT 1 BY project, score_id`,
-      { score_ids: ids.slice(from, from + CHUNK) },
+      { score_ids },
     );
     for (const row of rows) {
       const { join_state, call_trace_id, call_span_id, call_start_time_ns, environment, operation, prompt_name, prompt_version, prompt_attribution, request_model, response_model, session_id, stratum_attributes, is_experiment, provider, service_name, service_version, prompt_content = null, factor_attributes = {}, ...score } = row;
@@ -79,11 +78,11 @@ const FACTS_COLUMNS = `project, trace_id, span_id, toString(start_ns) AS start_t
 /** Complete calls that have one of these ids, each as its newest row says; at most 100 of one trace or session, the first to start. */
 export async function selectCallFacts(store: Store, column: 'trace_id' | 'span_id' | 'response_id' | 'session_id', values: readonly string[]): Promise<RememberedCall[]> {
   const found: RememberedCall[] = [];
-  for (let from = 0; from < values.length; from += CHUNK) {
+  for (const chunk of chunksOf(values)) {
     const rows = await store.select<CallFacts & { slot: number }>(
       `SELECT ${FACTS_COLUMNS} FROM (SELECT * FROM calls WHERE ${column} IN {values:Array(String)} AND slot > 0 ORDER BY revision DESC LIMIT 1 BY project, trace_id, span_id)
        WHERE role = 'call' ORDER BY start_ns, trace_id, span_id LIMIT 100 BY project, ${column}`,
-      { values: values.slice(from, from + CHUNK) },
+      { values: chunk },
     );
     for (const { slot, ...call } of rows) found.push({ call, slot });
   }
@@ -93,8 +92,7 @@ export async function selectCallFacts(store: Store, column: 'trace_id' | 'span_i
 /** Those of these spans that are complete calls, each as its newest row says. */
 export async function selectCallFactsOfSpans(store: Store, spans: readonly SpanIdentity[]): Promise<RememberedCall[]> {
   const found: RememberedCall[] = [];
-  for (let from = 0; from < spans.length; from += CHUNK) {
-    const chunk = spans.slice(from, from + CHUNK);
+  for (const chunk of chunksOf(spans)) {
     const wanted = new Set(chunk.map(spanKey));
     const rows = await store.select<CallFacts & { slot: number }>(
       // By trace for the index; by span so that a trace of a million spans does not answer with all of them.
@@ -110,11 +108,11 @@ export async function selectCallFactsOfSpans(store: Store, spans: readonly SpanI
 /** Spans of these traces that are second spans of an inference; at most 100 of one trace. */
 export async function selectDuplicates(store: Store, trace_ids: readonly string[]): Promise<SpanIdentity[]> {
   const found: SpanIdentity[] = [];
-  for (let from = 0; from < trace_ids.length; from += CHUNK) {
+  for (const chunk of chunksOf(trace_ids)) {
     const rows = await store.select<SpanIdentity>(
       `SELECT project, trace_id, span_id FROM (SELECT project, trace_id, span_id, role, start_ns FROM calls WHERE trace_id IN {trace_ids:Array(String)} ORDER BY revision DESC LIMIT 1 BY project, trace_id, span_id)
        WHERE role = 'duplicate' ORDER BY start_ns, trace_id, span_id LIMIT 100 BY project, trace_id`,
-      { trace_ids: trace_ids.slice(from, from + CHUNK) },
+      { trace_ids: chunk },
     );
     for (const row of rows) found.push(row);
   }
@@ -124,10 +122,10 @@ export async function selectDuplicates(store: Store, trace_ids: readonly string[
 /** The traces that have a span of these ids, be it a call or not, stored itself or known as a parent only (ancestry.ts, `isWorthKeeping`). */
 export async function selectTracesOfSpans(store: Store, span_ids: readonly string[]): Promise<SpanIdentity[]> {
   const found: SpanIdentity[] = [];
-  for (let from = 0; from < span_ids.length; from += CHUNK) {
+  for (const chunk of chunksOf(span_ids)) {
     const rows = await store.select<SpanIdentity>(
       `SELECT DISTINCT project, trace_id, span_id FROM (${['relatives', 'calls'].flatMap((table) => ['span_id', 'parent_span_id'].map((column) => `SELECT project, trace_id, ${column} AS span_id FROM ${table} WHERE ${table}.${column} IN {span_ids:Array(String)}`)).join(' UNION ALL ')})`,
-      { span_ids: span_ids.slice(from, from + CHUNK) },
+      { span_ids: chunk },
     );
     for (const row of rows) found.push(row);
   }

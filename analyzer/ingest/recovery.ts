@@ -2,6 +2,7 @@ import { EVENT_HOUR } from '../../schemas/cells.ts';
 import type { LlmCall } from '../../schemas/call.ts';
 import type { Store } from '../../schemas/store.ts';
 import type { SeenVersion } from './cardinality.ts';
+import { chunksOf } from './chunks.ts';
 import type { FiledCall, Stored, StoredSpan } from './draft.ts';
 import { LOG_EVENT } from '../dialects/log-events.ts';
 import { spanKey, type SpanIdentity } from './identity.ts';
@@ -79,8 +80,7 @@ const FILING = 'calls.revision AS revision, slot, role, reason, toUnixTimestamp(
 /** These spans as they are stored, whatever their role. */
 export async function loadFiledCalls(store: Store, calls: readonly SpanIdentity[]): Promise<FiledCall[]> {
   const found: FiledCall[] = [];
-  for (let from = 0; from < calls.length; from += CHUNK) {
-    const chunk = calls.slice(from, from + CHUNK);
+  for (const chunk of chunksOf(calls)) {
     const wanted = new Set(chunk.map(spanKey));
     const rows = await store.select<LlmCall & Filed>(
       `SELECT ${CALL_COLUMNS}, ${FILING} FROM calls
@@ -113,9 +113,6 @@ export async function loadRelatives(store: Store, spans: readonly SpanIdentity[]
   );
   return new Map(rows.map((row) => [spanKey(row), row]));
 }
-
-/** Spans in one question. */
-const CHUNK = 2_000;
 
 type Filed = Stored & { readonly role: Role; readonly reason: string };
 

@@ -1,5 +1,6 @@
 import type { Store } from '../../schemas/store.ts';
 import { toolOf } from '../dialects/log-events.ts';
+import { chunksOf } from './chunks.ts';
 import type { SpanIdentity } from './identity.ts';
 import { kindOf, type Role, type SeenInference, type Tags } from './nesting.ts';
 import { batchesOf, OF_SHARD } from './shards.ts';
@@ -18,7 +19,6 @@ export type Sighting = SpanIdentity & Tags & {
 
 type Row = Omit<SeenInference, 'kind'> & { parent_span_id: string | null; reason: string; role: Role; slot: number };
 
-const CHUNK = 2_000;
 /** Of one trace; what is beyond stays unknown. */
 const MOST_SPANS = 100_000;
 /** Twins run at the same time, but one may begin long before the other. */
@@ -32,8 +32,7 @@ const NEWEST = 'ORDER BY calls.revision DESC LIMIT 1 BY project, trace_id, span_
 /** Every stored span of these traces. */
 export async function loadSightings(store: Store, traceIds: readonly string[]): Promise<Sighting[]> {
   const found: Sighting[] = [];
-  for (let from = 0; from < traceIds.length; from += CHUNK) {
-    const trace_ids = traceIds.slice(from, from + CHUNK);
+  for (const trace_ids of chunksOf(traceIds)) {
     const inferences = await store.select<Row>(`SELECT * FROM (SELECT ${INFERENCE} FROM calls WHERE trace_id IN {trace_ids:Array(String)} ${NEWEST}) LIMIT ${MOST_SPANS} BY project, trace_id`, { trace_ids });
     const relatives = await store.select<Omit<Sighting, 'inference' | 'role' | 'slot'>>(
       `SELECT project, trace_id, span_id, nullIf(parent_span_id, '') AS parent_span_id, reason, ${TAGS} FROM (SELECT * FROM relatives WHERE trace_id IN {trace_ids:Array(String)} ORDER BY received_ms DESC LIMIT 1 BY project, trace_id, span_id) LIMIT ${MOST_SPANS} BY project, trace_id`,
@@ -51,8 +50,7 @@ export type AtResponse = { readonly response_id: string | null; readonly start_m
 /** Stored inferences of a shard with these response ids, in whichever trace, that began about when these did: other days need not be read. */
 export async function loadSightingsOfResponses(store: Store, shard: number, responses: readonly AtResponse[]): Promise<Sighting[]> {
   const found: Sighting[] = [];
-  for (let from = 0; from < responses.length; from += CHUNK) {
-    const chunk = responses.slice(from, from + CHUNK);
+  for (const chunk of chunksOf(responses)) {
     const response_ids = [...new Set(chunk.flatMap(({ response_id }) => response_id ?? []))];
     if (response_ids.length === 0) continue;
     const rows = await store.select<Row>(
@@ -73,8 +71,8 @@ export type Alike = Parameters<typeof likenessOf>[0] & Pick<SeenInference, 'star
  */
 export async function loadSightingsAlike(store: Store, shard: number, calls: readonly Alike[], aroundS: number): Promise<Sighting[]> {
   const found: Sighting[] = [];
-  for (let from = 0; from < calls.length; from += CHUNK) {
-    const chunk = calls.slice(from, from + CHUNK).filter((call) => likenessOf(call) !== null);
+  for (const asked of chunksOf(calls)) {
+    const chunk = asked.filter((call) => likenessOf(call) !== null);
     const scopes = new Set(chunk.map(({ scope_name }) => scope_name));
     const told = new Set<string | null>();
     for (const scope of scopes) {
@@ -103,8 +101,7 @@ const MOST_OF_SESSION = 1_000;
 export async function loadSightingsOfSessions(store: Store, shard: number, calls: readonly Alike[]): Promise<Sighting[]> {
   const found: Sighting[] = [];
   const told = calls.filter(({ scope_name, session_id }) => session_id !== null && toolOf(scope_name) !== null);
-  for (let from = 0; from < told.length; from += CHUNK) {
-    const chunk = told.slice(from, from + CHUNK);
+  for (const chunk of chunksOf(told)) {
     const rows = await store.select<Row>(
       `SELECT * FROM (SELECT ${INFERENCE} FROM calls WHERE session_id IN {sessions:Array(String)} AND service_name IN {services:Array(String)} AND ${AROUND} AND ${OF_SHARD} ${NEWEST}) ORDER BY start_ms DESC, span_id LIMIT ${MOST_OF_SESSION} BY project, session_id`,
       { sessions: [...new Set(chunk.flatMap(({ session_id }) => session_id ?? []))], services: [...new Set(chunk.map(({ service_name }) => service_name))], ...around(chunk, AROUND_S), ...batchesOf(shard) },
