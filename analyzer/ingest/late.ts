@@ -34,9 +34,10 @@ export function createLate(deps: { readonly store: Store; readonly resolve: (cal
   const { store, resolve, at } = deps;
   const byAncestor = createGenerations<SpanIdentity[]>(capacity);
   const expectAncestor = (missing: string, { project, trace_id, span_id }: SpanIdentity): void => {
-    const expecting = byAncestor.get(missing);
-    if (expecting === undefined) byAncestor.set(missing, [{ project, trace_id, span_id }]);
-    else if (expecting.length < MAX_CHILDREN) expecting.push({ project, trace_id, span_id });
+    const expecting = byAncestor.get(missing) ?? [];
+    if (expecting.length < MAX_CHILDREN) expecting.push({ project, trace_id, span_id });
+    // Anew, so that one that more and more calls hang from is not forgotten for its age.
+    byAncestor.set(missing, expecting);
   };
   const draftWhereChanged = (draft: Draft, { call: asStored, stored }: FiledCall, resolved: LlmCall, admit: (call: LlmCall) => LlmCall): void => {
     if (inheritsTheSame(resolved, asStored)) return;
