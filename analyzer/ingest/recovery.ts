@@ -4,9 +4,8 @@ import type { Store } from '../../schemas/store.ts';
 import type { SeenVersion } from './cardinality.ts';
 import { chunksOf } from './chunks.ts';
 import type { FiledCall, Stored, StoredSpan } from './draft.ts';
-import { LOG_EVENT } from '../dialects/log-events.ts';
 import { spanKey, type SpanIdentity } from './identity.ts';
-import { entryOf, writtenRows } from './ledger.ts';
+import { entryOf, signalOf, writtenRows } from './ledger.ts';
 import type { Role } from './nesting.ts';
 import type { Relative } from '../normalise.ts';
 import { batchesOf, OF_SHARD, type BatchRange } from './shards.ts';
@@ -41,11 +40,11 @@ export async function reconcileLedger(store: Store, shard: number): Promise<{ la
     { shard, ...range },
   );
   if (last === undefined) return { lastBatch: range.from_batch, openSlot: 1, lastArrivalMs: 0, isEmpty: true };
-  const orphans = await store.select<{ project: string; hour: number; signal: 'traces' | 'logs'; role: Role; former_role: Role | ''; reason: string; is_first: number; count: number }>(
-    `SELECT project, toUInt32(intDiv(received_ms, 3600000) * 3600) AS hour, if(reason = '${LOG_EVENT}', 'logs', 'traces') AS signal, role, former_role, reason, toUInt8(revision <= 1) AS is_first, uniqExact(trace_id, span_id) AS count
+  const orphans = await store.select<{ project: string; hour: number; role: Role; former_role: Role | ''; reason: string; is_first: number; count: number }>(
+    `SELECT project, toUInt32(intDiv(received_ms, 3600000) * 3600) AS hour, role, former_role, reason, toUInt8(revision <= 1) AS is_first, uniqExact(trace_id, span_id) AS count
      FROM calls WHERE batch > {batch:UInt64} AND ${OF_SHARD} AND (revision <= 1 OR former_role != '') GROUP BY project, hour, role, former_role, reason, is_first
      UNION ALL
-     SELECT project, toUInt32(intDiv(received_ms, 3600000) * 3600) AS hour, 'logs' AS signal, 'call' AS role, '' AS former_role, '${SCORE}' AS reason, toUInt8(1) AS is_first, uniqExact(score_id) AS count
+     SELECT project, toUInt32(intDiv(received_ms, 3600000) * 3600) AS hour, 'call' AS role, '' AS former_role, '${SCORE}' AS reason, toUInt8(1) AS is_first, uniqExact(score_id) AS count
      FROM scores WHERE batch > {batch:UInt64} AND ${OF_SHARD} AND revision <= 1 GROUP BY project, hour`,
     { batch: last.in_ledger, ...range },
   );
@@ -55,8 +54,8 @@ export async function reconcileLedger(store: Store, shard: number): Promise<{ la
   const lastBatch = Math.max(range.from_batch, last.in_ledger, last.in_calls, last.in_scores);
   await store.insert('ledger', [
     ...writtenRows(hours, { shard, batch: lastBatch }),
-    ...orphans.flatMap(({ project, hour, signal, role, former_role, reason, is_first, count }) => {
-      const row = { project, hour, signal, shard, last_batch: lastBatch };
+    ...orphans.flatMap(({ project, hour, role, former_role, reason, is_first, count }) => {
+      const row = { project, hour, signal: reason === SCORE ? 'logs' : signalOf(reason), shard, last_batch: lastBatch };
       const entry = reason === SCORE ? { outcome: 'stored', reason: 'score' } : entryOf(role, reason);
       const counted = { ...row, ...entry, count };
       if (is_first === 1) return [{ ...row, outcome: 'received', reason: '', count }, counted];
