@@ -1,6 +1,7 @@
 import { toolOf } from '../dialects/log-events.ts';
 import { createGenerations } from './generations.ts';
 import type { SeenInference, SpanNode } from './nesting.ts';
+import { agree, haveOneModel } from './same-words.ts';
 
 /**
  * Calls that a tool tells of twice, by a span and by a log event (dialects/log-events.ts): the event is an echo, and counts only where no span of its call comes.
@@ -51,7 +52,7 @@ export function createEchoFinder(capacity: number, isWrapper: (node: SpanNode) =
 function couldBeEcho(node: SpanNode, other: SpanNode): boolean {
   const [one, two] = [node.inference, other.inference];
   if (one === null || two === null || one.kind === two.kind || node === other || isPaired(node) || isPaired(other)) return false;
-  return one.is_error === two.is_error && haveOneModel(one, two) && agree(one.session_id, two.session_id) && agree(one.input_tokens, two.input_tokens) && shareSomething(one, two);
+  return one.is_error === two.is_error && haveOneModel(one, two, isBeginning) && agree(one.session_id, two.session_id) && agree(one.input_tokens, two.input_tokens) && shareSomething(one, two);
 }
 
 /** A span that has its echo, or an echo that has its span. */
@@ -65,16 +66,6 @@ function shareSomething(one: SeenInference, two: SeenInference): boolean {
 }
 
 /** One says the model that was asked for, the other perhaps the one that answered: the same, with its date. */
-function haveOneModel(one: SeenInference, two: SeenInference): boolean {
-  const models = modelsOf(one);
-  const others = modelsOf(two);
-  return models.length === 0 || others.length === 0 || models.some((model) => others.some((other) => model.startsWith(other) || other.startsWith(model)));
-}
-
-function modelsOf({ request_model, response_model }: SeenInference): string[] {
-  return [request_model, response_model].filter((model) => model !== null);
-}
-
-function agree<Value>(one: Value | null, other: Value | null): boolean {
-  return one === null || other === null || one === other;
+function isBeginning(model: string, other: string): boolean {
+  return model.startsWith(other) || other.startsWith(model);
 }

@@ -1,6 +1,7 @@
 import { createEchoFinder } from './echoes.ts';
 import { createGenerations } from './generations.ts';
 import { MOST_BELOW, unpartedBelow, type SeenInference, type SpanNode } from './nesting.ts';
+import { agree, haveOneModel } from './same-words.ts';
 
 /**
  * One inference, seen by several instrumentations: their spans are twins, and one of them stands for all. They are known by the response
@@ -186,7 +187,7 @@ function nearestTwin(node: SpanNode, seen: SeenInference, children: readonly Spa
 export function couldBeOne(one: SeenInference, other: SeenInference): boolean {
   return (
     one.embeds === other.embeds &&
-    haveOneModel(one, other) &&
+    haveOneModel(one, other, isOrHasSnapshot) &&
     agree(one.response_id, other.response_id) &&
     agree(one.input_tokens, other.input_tokens) &&
     agree(one.output_tokens, other.output_tokens)
@@ -194,10 +195,8 @@ export function couldBeOne(one: SeenInference, other: SeenInference): boolean {
 }
 
 /** Some libraries write the answering model into both fields, others only the one that was asked for, of which the other may be a dated snapshot. */
-function haveOneModel(one: SeenInference, other: SeenInference): boolean {
-  const models = [one.request_model, one.response_model].filter((model) => model !== null);
-  const others = [other.request_model, other.response_model].filter((model) => model !== null);
-  return models.length === 0 || others.length === 0 || models.some((model) => others.some((other) => other === model || isSnapshot(other, model) || isSnapshot(model, other)));
+function isOrHasSnapshot(model: string, other: string): boolean {
+  return other === model || isSnapshot(other, model) || isSnapshot(model, other);
 }
 
 function isSnapshot(model: string, of: string): boolean {
@@ -205,10 +204,6 @@ function isSnapshot(model: string, of: string): boolean {
 }
 
 const DATE = /^-\d{4}-?\d\d-?\d\d$/;
-
-function agree<Value>(one: Value | null, other: Value | null): boolean {
-  return one === null || other === null || one === other;
-}
 
 export function overlap(one: SeenInference, other: SeenInference, toleranceMs: number): boolean {
   return one.start_ms <= other.end_ms + toleranceMs && other.start_ms <= one.end_ms + toleranceMs;
