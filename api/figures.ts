@@ -1,17 +1,12 @@
-import { BUILT_IN_METRICS } from '../schemas/metric-settings.ts';
+import { builtIn } from '../schemas/metric-settings.ts';
 
 /** Figures of a metric as people read them: with three digits, and their unit where the metric has one. */
 const TIMES: ReadonlySet<string> = new Set(['latency', 'ttft']);
 
 /** @param kind of the metric; left out, that of the built-in metric of this name. */
-export function figureOf(metric: string, kind: string | undefined = kindOf(metric)): (value: number) => string {
+export function figureOf(metric: string, kind: string | undefined = builtIn(metric)?.kind): (value: number) => string {
   const short = (value: number): string => String(Number(value.toPrecision(3)));
   if (TIMES.has(metric)) return (value) => (Math.abs(value) >= 1000 ? `${short(value / 1000)} s` : `${short(value)} ms`);
   if (metric === 'cost') return (value) => `$${short(value)}`;
   return kind === 'rate' ? (value) => `${short(value * 100)} %` : short;
-}
-
-/** Of a name that is none of the built-in ones: undefined. */
-export function kindOf(metric: string): string | undefined {
-  return Object.hasOwn(BUILT_IN_METRICS, metric) ? BUILT_IN_METRICS[metric as keyof typeof BUILT_IN_METRICS].kind : undefined; // it has this key
 }

@@ -4,7 +4,7 @@ import { stepFor } from '../metrics.ts';
 import { ProblemError } from '../problem.ts';
 import type { Answer, Judge, ReadVerdict } from '../verdicts.ts';
 import { adviceOf, type PresentStep } from './advice.ts';
-import { createRecords, lapsesAtMs, stateOf, type DeclaredRollout } from './records.ts';
+import { createRecords, isOver, lapsesAtMs, stateOf, type DeclaredRollout } from './records.ts';
 import { isGrowing, isOtherShare, plateausOf, readUnits, shareOf, type Count, type Plateau, type Units } from './shares.ts';
 import type { Rollout } from './shown.ts';
 
@@ -53,7 +53,6 @@ export function createRolloutReader(deps: ApiDeps, { judge, readVerdict }: Verdi
       const observedOf = (index: number): Units => (index === begun.length - 1 ? sumOf(units[index], recent) : (units[index] ?? recent));
       const verdict = isUnderWay ? await verdictOnDeclared(rollout) : null;
       const declared = plan.steps[last.step - 1]?.share_percent ?? null;
-      const isOver = state === 'completed' || state === 'aborted';
       return {
         id,
         origin: 'declared',
@@ -63,9 +62,9 @@ export function createRolloutReader(deps: ApiDeps, { judge, readVerdict }: Verdi
         candidate,
         baseline: rollout.baseline ?? verdict?.baseline ?? null,
         began_at: iso(events[0]?.at_ms ?? last.at_ms),
-        ended_at: isOver ? iso(last.at_ms) : null,
-        by: (isOver ? last : events[0])?.who ?? '',
-        reason: (isOver ? last : events[0])?.reason ?? '',
+        ended_at: isOver(state) ? iso(last.at_ms) : null,
+        by: (isOver(state) ? last : events[0])?.who ?? '',
+        reason: (isOver(state) ? last : events[0])?.reason ?? '',
         metrics: plan.metrics,
         tolerances: plan.tolerances,
         steps: plan.steps.map((step, index) => {
@@ -99,8 +98,8 @@ export function createRolloutReader(deps: ApiDeps, { judge, readVerdict }: Verdi
     const from_ms = Math.max(opened_ms, to_ms - LONGEST_MS);
     const step_ms = stepFor(Math.max(1, (to_ms - from_ms) / 1000), MOST_PERIODS) * 1000;
     // At whole steps of the clock from the second on, so that those of hours are read from cells.
-    const whole_ms = Math.ceil(from_ms / step_ms) * step_ms;
-    const beginnings_ms = [...(whole_ms > from_ms ? [from_ms] : []), ...Array.from({ length: Math.max(0, Math.ceil((to_ms - whole_ms) / step_ms)) }, (_, index) => whole_ms + index * step_ms)];
+    const second_ms = (Math.floor(from_ms / step_ms) + 1) * step_ms;
+    const beginnings_ms = [from_ms, ...Array.from({ length: Math.max(0, Math.ceil((to_ms - second_ms) / step_ms)) }, (_, index) => second_ms + index * step_ms)];
     const shown = async (units: readonly Units[]): Promise<Rollout | null> => {
       const plateaus = plateausOf(units.map((each, index): Plateau => ({ ...each, from_ms: beginnings_ms[index] ?? from_ms })));
       const last = plateaus.at(-1);
@@ -112,7 +111,7 @@ export function createRolloutReader(deps: ApiDeps, { judge, readVerdict }: Verdi
         share: shareShown(candidate, { declared: null, seen: last, since_ms: last.from_ms }),
       };
     };
-    return { count: { prompt, environment, candidate, beginnings_ms: beginnings_ms.length === 0 ? [from_ms] : beginnings_ms, to_ms }, shown };
+    return { count: { prompt, environment, candidate, beginnings_ms, to_ms }, shown };
   };
 
   /** All of them, with one reading of their calls. */

@@ -32,9 +32,12 @@ export const lapsesAtMs = ({ plan, last }: DeclaredRollout): number => last.at_m
 /** What it is now. `lapsed` is stored nowhere: somebody has forgotten to end it. */
 export function stateOf(rollout: DeclaredRollout, nowMs: number): 'under_way' | 'lapsed' | 'completed' | 'aborted' {
   const { state } = rollout.last;
-  if (state === 'completed' || state === 'aborted') return state;
+  if (isOver(state)) return state;
   return nowMs < lapsesAtMs(rollout) ? 'under_way' : 'lapsed';
 }
+
+/** Somebody has ended it. */
+export const isOver = (state: RolloutState | ReturnType<typeof stateOf>): state is 'completed' | 'aborted' => state === 'completed' || state === 'aborted';
 
 type Row = {
   rollout_id: string; sequence: number; state: RolloutState; project: string; environment: string; prompt_name: string; candidate: string; baseline: string;

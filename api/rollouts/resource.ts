@@ -6,7 +6,7 @@ import { limitOf, NameText } from '../parameters.ts';
 import { notFoundResponse, Problem, ProblemError, problemResponses } from '../problem.ts';
 import { misfitOf, Tolerances } from '../tolerances.ts';
 import { createRolloutReader, type Verdicts } from './reading.ts';
-import { stateOf, type DeclaredRollout } from './records.ts';
+import { isOver, stateOf, type DeclaredRollout } from './records.ts';
 import { Rollout, ShownState } from './shown.ts';
 
 /** Rollouts: somebody else moves the traffic and says so here; what is answered is whether to go on. */
@@ -156,8 +156,6 @@ export function registerRollouts(app: OpenAPIHono, deps: ApiDeps, verdicts: Verd
     return row?.environment ?? 'default';
   }
 }
-
-const isOver = (state: Rollout['state']): boolean => state === 'completed' || state === 'aborted';
 
 function refusal(path: string, message: string, fix: string): ProblemError {
   return new ProblemError(400, `${path}: ${message}`, [{ path, message, fix }]);

@@ -1,5 +1,6 @@
 import { GREW, type Alert } from '../../schemas/alert.ts';
-import { figureOf, kindOf } from '../figures.ts';
+import { builtIn } from '../../schemas/metric-settings.ts';
+import { figureOf } from '../figures.ts';
 import type { Message } from './index.ts';
 
 /** An alert in words that every medium shares. Names in it come from telemetry and are hostile: each medium escapes them its own way. */
@@ -41,7 +42,7 @@ export function factsOf({ metric, culprit, evidence, prompt, environment, onset,
   const figure = figureOf(metric);
   const number = (value: number | null): string => (value === null ? 'unknown' : String(Number(value.toPrecision(3))));
   // A difference of two shares is no share.
-  const isOfRates = effect.kind === 'difference' && kindOf(metric) === 'rate';
+  const isOfRates = effect.kind === 'difference' && builtIn(metric)?.kind === 'rate';
   const change = (value: number | null): string => (isOfRates && value !== null ? number(100 * value) : number(value));
   return [
     { name: 'Culprit', value: `${culprit.factor.replaceAll('_', ' ')} ${culprit.value}, against ${culprit.baseline}` },
