@@ -1,4 +1,4 @@
-import { callMetrics, OF_ALL_CALLS } from '../schemas/call-metrics.ts';
+import { callMetrics, LATENCY_MS, OF_ALL_CALLS } from '../schemas/call-metrics.ts';
 import { callParts, quantileBins, quantilesOf } from '../schemas/cells.ts';
 import type { Store } from '../schemas/store.ts';
 import type { Covered } from './hours.ts';
@@ -40,7 +40,7 @@ async function fromCalls(store: Store, where: string, parameters: Readonly<Recor
     store.select<PromptTraffic>(
       `SELECT ${WHOLE}, quantileMerge(0.95)(p95) AS latency_p95_ms
        FROM (SELECT assumeNotNull(prompt_name) AS name, environment, coalesce(prompt_version, '') AS version, count() AS part_calls, countIf(is_error) AS errors,
-               quantileStateIf(0.95)(toFloat64(end_ns - start_ns) / 1e6, NOT is_error AND NOT is_cache_hit AND end_ns > start_ns) AS p95,
+               quantileState(0.95)(${LATENCY_MS}) AS p95,
                toUnixTimestamp(min(event_time)) * 1000 AS first_ms, toUnixTimestamp(max(event_time)) * 1000 AS last_ms,
                groupUniqArray(20)(coalesce(response_model, request_model, '')) AS part_models,
                sumMap(map(intDiv(toUnixTimestamp(event_time), {step:UInt32}), toUInt64(1))) AS part_buckets

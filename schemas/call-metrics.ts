@@ -3,9 +3,12 @@ import type { MetricKind } from './evidence.ts';
 /** How each built-in metric reads from a row of `calls`. NULL: the call says nothing of it. All but errors are of successful calls. */
 export type CallMetric = { readonly name: string; readonly kind: MetricKind; readonly direction: 'up' | 'down'; readonly unit: 'share' | 'ms' | 'tokens' | 'usd'; readonly expression: string };
 
+/** SQL: how long a call took, ms; as the look has it, answers from a cache and calls of unknown length say nothing of it. */
+export const LATENCY_MS = 'if(is_error OR is_cache_hit OR end_ns <= start_ns, NULL, toFloat64(end_ns - start_ns) / 1e6)';
+
 export const callMetrics: readonly CallMetric[] = [
   { name: 'error_rate', kind: 'rate', direction: 'up', unit: 'share', expression: 'toFloat64(is_error)' },
-  { name: 'latency', kind: 'distribution', direction: 'up', unit: 'ms', expression: 'if(is_error OR is_cache_hit OR end_ns <= start_ns, NULL, toFloat64(end_ns - start_ns) / 1e6)' },
+  { name: 'latency', kind: 'distribution', direction: 'up', unit: 'ms', expression: LATENCY_MS },
   { name: 'ttft', kind: 'distribution', direction: 'up', unit: 'ms', expression: 'if(is_error OR is_cache_hit, NULL, toFloat64(ttft_ms))' },
   { name: 'cost', kind: 'distribution', direction: 'up', unit: 'usd', expression: 'if(is_error, NULL, toFloat64(cost_usd))' },
   { name: 'format', kind: 'rate', direction: 'up', unit: 'share', expression: 'if(is_error, NULL, toFloat64(NOT is_format_valid))' },
