@@ -101,6 +101,8 @@ export function createIngest(
   const seenVersions = createSeenVersions();
   let isInDoubt = false;
   let batch = batchesOf(shard).from_batch;
+  /** The stamp of the youngest message that was tried to be written. */
+  let newestMs = 0;
   /** Slots before this one may be closed: nothing enters them any more. */
   let openSlot = 1;
   const slotAt = (stampMs: number): number => Math.max(slotOf(stampMs), openSlot);
@@ -112,6 +114,7 @@ export function createIngest(
   const write = async (readings: readonly Reading[]): Promise<BatchSummary> => {
     if (readings.length === 0) return { received: 0, calls: 0, scores: 0, projects: [] };
     const nowMs = readings.reduce((newest, { stampMs }) => Math.max(newest, stampMs), 0);
+    newestMs = Math.max(newestMs, nowMs);
     if (isInDoubt) await takeUp(nowMs);
     // 1. Put together what was read. A failure up to step 6 leaves nothing in the store.
     const tally = createTally();
@@ -174,11 +177,14 @@ export function createIngest(
 
   /**
    * From when on the memory has everything: what started later cannot be stored. Who takes up a shard far behind knows of a backlog that none of it is, and looks
-   * none of it up. Not where a write has failed, which may still be under way, nor where a shard has nothing yet: its traces may have been another's, when there were fewer.
+   * none of it up. Not where a write has failed, whose rows may be there and younger than the clock of the log, nor where a shard has nothing yet: its traces may
+   * have been another's, when there were fewer.
    */
   const coveredFrom = (found: { readonly isEmpty: boolean; readonly lastArrivalMs: number }, { nowMs, startedMs }: { readonly nowMs: number; readonly startedMs: number | undefined }): number => {
-    if (isAlone) return found.isEmpty ? 0 : nowMs;
-    const storedUntilMs = startedMs === undefined ? nowMs : found.lastArrivalMs === 0 ? startedMs : Math.min(startedMs, found.lastArrivalMs);
+    if (isAlone && found.isEmpty) return 0;
+    const triedMs = Math.max(nowMs, newestMs);
+    if (isAlone) return triedMs;
+    const storedUntilMs = startedMs === undefined ? triedMs : found.lastArrivalMs === 0 ? startedMs : Math.min(startedMs, found.lastArrivalMs);
     return storedUntilMs + CLOCKS_APART_MS;
   };
 

@@ -86,15 +86,20 @@ const QUICK: readonly (readonly [fault: string, forMs: number])[] = [
   ['poison messages', 300],
 ];
 
-describe('faults under load', { timeout: 240_000 }, () => {
+// None is tried again: the ledger is of all of them, and after one that left it wrong all others would wait for it.
+describe('faults under load', { timeout: 240_000, retry: 0 }, () => {
   let drills: ReturnType<typeof createDrills> | null = null;
+  let failed: string | null = null;
 
   it.each(QUICK)('lose and double nothing: %s', async (name, forMs) => {
     drills ??= createDrills(rig, sent.size + scored);
     const fault = FAULTS.find((each) => each.name === name);
     if (fault === undefined) throw new Error(`there is no fault "${name}"`);
+    if (failed !== null) throw new Error(`not tried after "${failed}" had failed`);
+    failed = name;
     const outcome = await drills.run(fault, { seed: 7, forMs, spansPerSecond: 400, catchUpMs: 60_000 });
     expect(outcome).toMatchObject({ lost: 0, doubled: 0, ledger: 'closes', holds: true });
     expect(outcome.stored).toBe(outcome.acknowledged);
+    failed = null;
   });
 });

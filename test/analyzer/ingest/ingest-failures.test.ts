@@ -98,6 +98,21 @@ describe('a store that fails', () => {
     expect(await expectExactLedger(on)).toMatchObject({ received: 1, stored: 1, waiting: 0 });
   });
 
+  it.each([{}, { shard: 3 }])('counts once what was written before the clock of the log had come to it, whose answer was lost (%o)', async (settings) => {
+    await on.fresh(settings);
+    const { through, plan } = failing(on.store);
+    const ingest = await on.start(settings, ARRIVED_MS, through);
+    await ingest.write([traces([inference(1, TAGS)])]);
+    const atMs = ARRIVED_MS + MINUTE_MS;
+    const request = [traces([inference(2, TAGS, { start_ns: BigInt(atMs - 500) * 1_000_000n, end_ns: BigInt(atMs) * 1_000_000n })], atMs)];
+    Object.assign(plan, { table: 'ledger', when: 'after', times: 1 });
+    await expect(ingest.write(request)).rejects.toBeInstanceOf(RetryableError);
+    // A tick comes first, of a clock that waits for another partition.
+    await ingest.advance(ARRIVED_MS + 1_000);
+    await ingest.write(request);
+    expect(await expectExactLedger(on)).toMatchObject({ received: 3, stored: 2, duplicate: 1 });
+  });
+
   it('does not count again what only became complete after the last ledger', async () => {
     const ingest = await on.fresh();
     await ingest.write([traces([inference(1, {}, { parent_span_id: id(9) })]), logs([judgement(1, 0.5)])]);
