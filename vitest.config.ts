@@ -7,11 +7,17 @@ import { scratchDirectory } from './test/scratch.ts';
 const scratch = scratchDirectory();
 if (scratch !== null) process.env['TMPDIR'] = scratch;
 
+/** Of functions alone: nothing of theirs outlives a test, so they share processes, and load what they test once. */
+const FUNCTIONS = ['test/analyzer/*.test.ts', 'test/analyzer/inspection/*.test.ts', 'test/collector/**/*.test.ts', 'test/statistics/*.test.ts'];
+
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
-    globalSetup: ['test/global-setup.ts'],
-    // chDB crashes when its native engine is loaded into a worker thread: each file gets a process.
+    projects: [
+      { extends: true, test: { name: 'functions', include: FUNCTIONS, isolate: false } },
+      // These open stores, listen and start programs: each file has a process.
+      { extends: true, test: { name: 'processes', include: ['test/**/*.test.ts'], exclude: FUNCTIONS, globalSetup: ['test/global-setup.ts'] } },
+    ],
+    // chDB crashes when its native engine is loaded into a worker thread.
     pool: 'forks',
     // By default one core is left free, which on two cores halves the speed; and a good part of the tests wait, for brokers, pages and processes.
     maxWorkers: availableParallelism() + 1,

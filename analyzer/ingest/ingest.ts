@@ -21,6 +21,7 @@ import { createScoring } from './scoring.ts';
 import { batchesOf } from './shards.ts';
 import { settle } from './settling.ts';
 import { slotOf } from '../slots.ts';
+import { toldUnclear } from './twins.ts';
 import { createWaiting } from './waiting.ts';
 import { createSeenVersions } from './seen-versions.ts';
 import { withTextVersions } from './text-versions.ts';
@@ -181,9 +182,8 @@ export function createIngest(
    * have been another's, when there were fewer.
    */
   const coveredFrom = (found: { readonly isEmpty: boolean; readonly lastArrivalMs: number }, { nowMs, startedMs }: { readonly nowMs: number; readonly startedMs: number | undefined }): number => {
-    if (isAlone && found.isEmpty) return 0;
     const triedMs = Math.max(nowMs, newestMs);
-    if (isAlone) return triedMs;
+    if (isAlone) return found.isEmpty ? 0 : triedMs;
     const storedUntilMs = startedMs === undefined ? triedMs : found.lastArrivalMs === 0 ? startedMs : Math.min(startedMs, found.lastArrivalMs);
     return storedUntilMs + CLOCKS_APART_MS;
   };
@@ -241,7 +241,7 @@ export function createIngest(
   function draftCall(draft: Draft, key: string, { item, stampMs, stored, reason }: SpanArrival, whenDurable: (() => void)[]): void {
     const { call: resolved, unseen, missing } = resolve(item);
     const role = inferences.roleOf(key, reason);
-    const filing = { call: told(cardinality.admit(resolved, stampMs), inferences.isUnclear(key)), stored, reason };
+    const filing = { call: toldUnclear(cardinality.admit(resolved, stampMs), inferences.isUnclear(key)), stored, reason };
     // What is due when this batch is durable is, above all, waiting.
     const hasRoom = waiting.size() + whenDurable.length < settings.maxWaiting;
     const wait = (provisional: StoredSpan): void => void whenDurable.push(() => waiting.put({ call: resolved, missing: awaited(provisional, missing), stored: provisional, deadlineMs: stampMs + settings.resolveWaitMs }));
@@ -293,13 +293,4 @@ export function createIngest(
 /** A candidate only waits for its time: what comes above it does not tell what is below. */
 function awaited({ role }: StoredSpan, missing: string | null): string | null {
   return role === 'candidate' ? null : missing;
-}
-
-/** A call that may be the same inference as another one, and counts all the same. */
-const TWIN_UNCLEAR = 'twin_unclear';
-
-function told(call: LlmCall, isUnclear: boolean): LlmCall {
-  if (call.flags.includes(TWIN_UNCLEAR) === isUnclear) return call;
-  const flags = call.flags.filter((flag) => flag !== TWIN_UNCLEAR);
-  return { ...call, flags: isUnclear ? [...flags, TWIN_UNCLEAR] : flags };
 }

@@ -1,3 +1,4 @@
+import type { LlmCall } from '../../schemas/call.ts';
 import { createEchoFinder } from './echoes.ts';
 import { createGenerations } from './generations.ts';
 import { MOST_BELOW, unpartedBelow, type SeenInference, type SpanNode } from './nesting.ts';
@@ -250,4 +251,13 @@ function isPreferred(node: SpanNode, than: SpanNode): boolean {
   if (node.isComplete !== than.isComplete) return node.isComplete;
   if ((one.prompt_version === null) !== (other.prompt_version === null)) return one.prompt_version !== null;
   return one.start_ms !== other.start_ms ? one.start_ms < other.start_ms : one.span_id < other.span_id;
+}
+
+/** A call that may be the same inference as another one, and counts all the same. */
+const TWIN_UNCLEAR = 'twin_unclear';
+
+export function toldUnclear(call: LlmCall, isUnclear: boolean): LlmCall {
+  if (call.flags.includes(TWIN_UNCLEAR) === isUnclear) return call;
+  const flags = call.flags.filter((flag) => flag !== TWIN_UNCLEAR);
+  return { ...call, flags: isUnclear ? [...flags, TWIN_UNCLEAR] : flags };
 }

@@ -72,9 +72,9 @@ export function withPages(begin: () => Promise<TestApi>) {
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
-/** What axe finds wrong with a page that was opened with `bypassCSP`, which only axe itself needs: the rule, and the first place that breaks it. */
-export async function violationsIn(page: Page): Promise<string[]> {
+/** What axe finds wrong with a page that was opened with `bypassCSP`, which only axe itself needs: the rule, and the first place that breaks it. @param rules those that are asked; all where none are named. */
+export async function violationsIn(page: Page, rules?: readonly string[]): Promise<string[]> {
   await page.evaluate(axe);
-  const { violations } = await page.evaluate<{ violations: { id: string; nodes: { html: string; failureSummary: string }[] }[] }>('axe.run(document, { resultTypes: ["violations"] })');
+  const { violations } = await page.evaluate<{ violations: { id: string; nodes: { html: string; failureSummary: string }[] }[] }>(`axe.run(document, ${JSON.stringify({ resultTypes: ['violations'], ...(rules === undefined ? {} : { runOnly: rules }) })})`);
   return violations.map(({ id, nodes }) => `${id}: ${nodes[0]?.html} ${nodes[0]?.failureSummary}`);
 }

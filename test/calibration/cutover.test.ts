@@ -9,7 +9,7 @@ import { tooMany } from './rollout.ts';
  * it with, and everything around it moves. Three prompts beside it have other rates of errors, other scores and other traffic.
  */
 const ALPHA = 0.05;
-const RUNS = many(10, 4);
+const RUNS = many(10, 3);
 const normally = scenario().normally;
 const shape = (change: Partial<Scenario> = {}): Scenario => scenario({ minutes: 130, callsPerMinute: 25, versions: [[0, { v1: 1 }], [80, { v2: 1 }]], ...change });
 const BESIDE = [

@@ -3,6 +3,8 @@ import { binOf } from '../../analyzer/statistics/badness.ts';
 import { referenceOf } from '../../analyzer/statistics/reference.ts';
 import { slicesOf } from '../../analyzer/statistics/slices.ts';
 import type { MetricBet, Stratum } from '../../analyzer/statistics/types.ts';
+import { tooMany } from '../calibration/rollout.ts';
+import { many } from '../long.ts';
 import { distribution, normal, rate, seeded, settingsOf, stratumOf } from './traffic.ts';
 
 /** Which slices are named, by simulation: two models, three routes, one operation, an outage of everything in between. */
@@ -44,15 +46,14 @@ const named = (strata: readonly Stratum[], { metric }: Kind, upTo: number): stri
     .map(({ dimension, value }) => `${dimension}=${value}`)
     .sort();
 
-describe.each([['errors', errors, 150], ['latency', latency(), 40]] as const)('slices of %s', (_, kind, runs) => {
+describe.each([['errors', errors, many(150, 60)], ['latency', latency(), many(40, 20)]] as const)('slices of %s', (_, kind, runs) => {
   it(`are named in at most 5 % of harmless rollouts, at the worst of six looks (seeds 1 to ${runs})`, () => {
     let falsely = 0;
     for (let seed = 1; seed <= runs; seed++) {
       const strata = trafficOf(seed, kind, () => false);
       if ([9, 19, 29, 39, 49, 59].some((slot) => named(strata, kind, slot).length > 0)) falsely += 1;
     }
-    // 5 % of 150 is 7.5: more than 15 would be chance in fewer than 1 of 200; of 40, more than 6 in 1 of 70.
-    expect(falsely).toBeLessThanOrEqual(runs === 150 ? 15 : 6);
+    expect(falsely).toBeLessThan(tooMany(runs, 0.05));
   });
 
   it('that are worse are named, and the model that is not is spared (seeds 201 to 220)', () => {

@@ -43,7 +43,8 @@ describe('a change that is no version', () => {
     expect(alerts).toMatchObject([{ severity: 'page', metric: 'error_rate', culprit: { factor: 'provider', value: 'azure.ai.openai' }, evidence: { grade: 'concurrent' } }]);
   });
 
-  it('another model that is asked for is named, though another provider has it, and the version is not (seed 103)', async () => {
+  it('another model that is asked for is named, though another provider has it, and the version is not (seed 103)', async (context) => {
+    inLongForm(context);
     const alerts = await alertsIn([target({ models: at75('gpt-4o-2024-08-06', 'gpt-4.1'), providers: at75('openai', 'azure.ai.openai'), changes: [{ model: 'gpt-4.1', quality: 0.74 }] }), ...beside()], 103);
     expect(alerts).toMatchObject([
       {
@@ -120,7 +121,8 @@ describe('what moved at the same time', () => {
     expect(alerts).toMatchObject([{ severity: 'page', evidence: { grade: 'concurrent' }, culprit: { factor: 'prompt_version', value: 'v2', baseline: 'v1' } }]);
   });
 
-  it('version and application: the version, and that it cannot be told from the application (seed 98)', async () => {
+  it('version and application: the version, and that it cannot be told from the application (seed 98)', async (context) => {
+    inLongForm(context);
     const alerts = await alertsIn([target({ versions: at75('v1', 'v2'), apps: at75('1.4.0', '1.5.0'), changes: [{ version: 'v2', quality: 0.74 }] }), ...beside({ apps: at75('1.4.0', '1.5.0') })], 98);
     expect(alerts).toMatchObject([
       {

@@ -87,7 +87,7 @@ describe('a restart', { timeout: 120_000 }, () => {
     await forgetLooks(store);
     const random = seeded(seed);
     const slots = Math.floor((endMs - beginMs) / SLOT_MS);
-    const cuts = Array.from({ length: many(8, 4) }, () => Math.floor(random() * slots)).sort((left, right) => left - right);
+    const cuts = Array.from({ length: many(8, 3) }, () => Math.floor(random() * slots)).sort((left, right) => left - right);
     const events: LookEvent[] = [];
     for (const cut of [...cuts, slots]) {
       const look = lookOver(store, {}, 70);
@@ -133,7 +133,7 @@ describe('a crash between inserts', { timeout: 120_000 }, () => {
     { table, nth: 1, when: 'before' as const },
     { table, nth: table === 'alert_transitions' ? 2 : 5, when: 'after' as const },
   ]);
-  it.each(some(cases, 3))('$when insert $nth into $table changes nothing', async ({ table, nth, when }) => {
+  it.each(some(cases, 2))('$when insert $nth into $table changes nothing', async ({ table, nth, when }) => {
     await forgetLooks(store);
     const dying = lookOver(failingOnce(table, nth, when), {}, 70);
     await dying.start();

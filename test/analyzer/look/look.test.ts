@@ -1,6 +1,7 @@
 import { describe, expect, it, vi } from 'vitest';
 import { slotOf } from '../../../analyzer/slots.ts';
 import { callsOf, linesOf, scenario, type Scenario } from '../../simulation/traffic.ts';
+import { some } from '../../long.ts';
 import { alertsOf, conclusionsOf, ingest, lookOver, lookStore } from './look-run.ts';
 
 /** From OTLP to alerts over a real store, on small scenarios in which it is known what was broken. */
@@ -20,13 +21,13 @@ async function alertsIn(traffic: Scenario, seed: number, settings: object = {}) 
 }
 
 describe('a version that is worse', () => {
-  it.each([
+  it.each(some([
     { fault: 'fails', metric: 'error_rate', change: { error: 0.15 }, seed: 11 },
     { fault: 'is slow', metric: 'latency', change: { medianMs: 1500 }, seed: 12 },
     { fault: 'is rarely, but very slow', metric: 'latency', change: { tail: 0.1 }, seed: 13 },
     { fault: 'answers badly', metric: 'quality', change: { quality: 0.76 }, seed: 14 },
     { fault: 'breaks the format', metric: 'format', change: { badJson: 0.12 }, seed: 15 },
-  ])('is named when it $fault (seed $seed)', async ({ metric, change, seed }) => {
+  ], 3))('is named when it $fault (seed $seed)', async ({ metric, change, seed }) => {
     const traffic = scenario({ versions: split, changes: [{ version: 'v2', ...change }] });
     const alerts = await alertsIn(traffic, seed);
     expect(alerts.map((alert) => [alert.state, alert.severity, alert.prompt, alert.culprit.value, alert.culprit.baseline, alert.metric])).toEqual([['open', 'page', 'refund-agent', 'v2', 'v1', metric]]);
@@ -83,10 +84,10 @@ describe('a version that is not worse', () => {
     expect(await alertsIn(scenario({ versions: split, changes: [{ version: 'v2', quality: 0.93, medianMs: 600, error: 0 }] }), 21)).toEqual([]);
   });
 
-  it('is not paged for an outage of both arms while it ramps up (seeds 22–24)', async () => {
+  it('is not paged for an outage of both arms while it ramps up (seeds from 22 on)', async () => {
     const ramp: Scenario['versions'] = [[0, { v1: 1 }], [20, { v1: 0.95, v2: 0.05 }], [35, { v1: 0.7, v2: 0.3 }], [50, { v1: 0.2, v2: 0.8 }]];
     const traffic = scenario({ rhythm: 0.8, versions: ramp, changes: [{ error: 0.4, medianMs: 2500, fromMinute: 40, toMinute: 60 }] });
-    for (const seed of [22, 23, 24]) {
+    for (const seed of some([22, 23, 24], 1)) {
       expect(await alertsIn({ ...traffic, prompt: `refund-agent-${seed}` }, seed), `seed ${seed}`).toEqual([]);
     }
     expect((await conclusionsOf(here.store)).looks.length, 'bets were made').toBeGreaterThan(50);

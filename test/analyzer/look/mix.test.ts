@@ -58,7 +58,8 @@ describe('a prompt that fails more often because it is asked in another language
 describe('a cutover in the minute in which the language shifts', () => {
   const versions: Scenario['versions'] = [[0, { v1: 1 }], [70, { v2: 1 }]];
 
-  it('is not blamed for what the language explains (seed 504)', async () => {
+  it('is not blamed for what the language explains (seed 504)', async (context) => {
+    inLongForm(context);
     const alerts = await alertsIn([traffic({ versions, attributes: languages(70), changes: [german] }), ...beside()], 504);
     const told = { severity: 'ticket', prompt_version: 'v2', culprit: { factor: 'mix', value: expect.stringContaining('app.language=de') } };
     // Resolved by itself when the earlier traffic is used up.

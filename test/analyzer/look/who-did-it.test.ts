@@ -108,7 +108,8 @@ describe('data that cannot be trusted', () => {
     return alertsOf(await look.advance(endMs + 20 * 60_000));
   };
 
-  it('is not what scores are as long as both arms are judged alike (seed 78)', async () => {
+  it('is not what scores are as long as both arms are judged alike (seed 78)', async (context) => {
+    inLongForm(context);
     expect(await alertsOn(callsOf(traffic, 78))).toMatchObject([{ metric: 'quality', culprit: { value: 'v2' } }]);
   });
 
