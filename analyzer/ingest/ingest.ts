@@ -51,6 +51,8 @@ export type Ingest = {
   /** The clock has passed `nowMs`: calls that waited long enough become complete as they are. After this, slots before it may be closed. */
   advance(nowMs: number): Promise<void>;
   waiting(): { readonly calls: number; readonly scores: number };
+  /** Resolves when no turn that was begun before is under way, whatever became of it. */
+  idle(): Promise<void>;
 };
 
 export type BatchSummary = { readonly received: number; readonly calls: number; readonly scores: number; readonly projects: readonly ProjectSummary[] };
@@ -287,6 +289,7 @@ export function createIngest(
     write: (batch) => inTurn(() => write(batch)),
     advance: (nowMs) => inTurn(() => advance(nowMs)),
     waiting: () => ({ calls: waiting.size(), scores: scoring.waiting() }),
+    idle: async () => void (await turn),
   };
 }
 

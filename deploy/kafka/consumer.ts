@@ -5,6 +5,7 @@ import { PermanentError, RetryableError } from '../../schemas/errors.ts';
 import type { LogMessage } from '../../schemas/log.ts';
 import type { PartitionLag } from '../operations/metrics.ts';
 import { onClockSetBack } from './clock-steps.ts';
+import { createHoldings } from './holdings.ts';
 import { createLease } from './lease.ts';
 import { createPositions } from './positions.ts';
 import type { RecordCutter } from './log.ts';
@@ -28,6 +29,8 @@ import type { Topics } from './topics.ts';
 export type Shard = {
   read(message: LogMessage, rejected: ReadonlyMap<string, number>): Reading;
   write(batch: readonly Reading[]): Promise<unknown>;
+  /** Resolves when nothing that was begun before is under way. */
+  idle(): Promise<void>;
 };
 
 /** Throws RetryableError where another member may have the shard by now. */
@@ -66,7 +69,7 @@ const HEARD_OF_MS = SESSION_TIMEOUT_MS / 2;
 const FIRST_RETRY_MS = 200;
 const LONGEST_RETRY_MS = 5_000;
 const RESTART_MS = 1_000;
-/** A tick of the shard's last owner, which no rebalance waits for, may still be written. */
+/** A tick of the shard's last owner, which no rebalance waits for, may still be written (holdings.ts). */
 const TAKE_OVER_GRACE_MS = 1_000;
 
 /** Requests whose answer says that we are a member, if it is no error. */
@@ -81,7 +84,6 @@ export async function startConsumer<Opened extends Shard>(deps: ConsumerDeps<Ope
     deps.missed(messages ?? 1);
   });
   const unknown = (error: unknown): void => warn('whether the broker deleted messages that were not read is not known', error);
-  const shards = new Map<number, Promise<Opened>>();
   let owned: readonly number[] = [];
   let member = '';
   const elapsed = (): number => performance.now();
@@ -92,27 +94,21 @@ export async function startConsumer<Opened extends Shard>(deps: ConsumerDeps<Ope
   let isClosed = false;
   let taking: Promise<void> = Promise.resolve();
 
+  const shards = createHoldings<Opened>({ open: (number, isHeld) => deps.openShard(number, () => mayWrite(number, isHeld)), idle: (opened) => opened.idle() }, { graceMs: TAKE_OVER_GRACE_MS });
   const shardOf = async (number: number): Promise<Opened> => {
     // A tick that began before the group was shared out anew would take up what another one is at.
     if (!owned.includes(number)) throw new RetryableError(`shard ${number} is not ours`);
-    let opened = shards.get(number);
-    if (opened === undefined) {
-      const opening: Promise<Opened> = later(TAKE_OVER_GRACE_MS).then(() => deps.openShard(number, () => mayWrite(number, opening)));
-      opened = opening;
-      shards.set(number, opening);
-      opening.catch(() => shards.get(number) === opening && shards.delete(number));
-    }
-    return opened;
+    return shards.open(number);
   };
-  const mayWrite = async (number: number, opened: Promise<Opened>): Promise<void> => {
+  const mayWrite = async (number: number, isHeld: () => boolean): Promise<void> => {
     if (lease.ageMs() > HEARD_OF_MS) await ask();
-    if (shards.get(number) !== opened || lease.ageMs() > HEARD_OF_MS) throw new RetryableError(`shard ${number} may be that of another analyzer by now: the group has not heard of this one for ${Math.round(lease.ageMs())} ms`);
+    if (!isHeld() || lease.ageMs() > HEARD_OF_MS) throw new RetryableError(`shard ${number} may be that of another analyzer by now: the group has not heard of this one for ${Math.round(lease.ageMs())} ms`);
   };
 
   /** Who was thought dead has another name now; meanwhile its shards may have been another's. */
   const assigned = (memberId: string, now: readonly number[]): void => {
     const kept = memberId === member ? new Set(now) : new Set<number>();
-    for (const number of shards.keys()) if (!kept.has(number)) shards.delete(number);
+    shards.keep(kept);
     positions.keep(kept);
     member = memberId;
     owned = [...now];

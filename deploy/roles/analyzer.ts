@@ -33,6 +33,7 @@ export async function openIngestShard(given: Store, inserts: SharedInserts, conf
     },
     write: ingest.write,
     advance: ingest.advance,
+    idle: ingest.idle,
   };
 }
 

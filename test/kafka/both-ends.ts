@@ -33,6 +33,7 @@ export async function openBothEnds(broker: Broker, settings: KafkaSettings = set
           return { project: message.project, signal: message.signal, stampMs: message.received_ms, received: spans.length, calls: [], relatives: [], scores: [], contents: [], counts: [], assignments: [] };
         },
         write: async () => undefined,
+        idle: async () => undefined,
       }),
     },
     { group: settings.group, project: 'of-the-configuration', concurrency: 3 },

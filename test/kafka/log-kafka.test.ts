@@ -40,6 +40,7 @@ logContract('kafka', async (consume) => {
     async write(batch) {
       if (batch.length > 0) await consume(batch.flatMap((reading) => messages.get(reading) ?? []));
     },
+    idle: async () => undefined,
   };
   const consumer = await startConsumer(
     { kafka, topics, sender, cut: createRecordCutter(topics), parking: createTopicParking(sender, topics.parked), clock: Date.now, warn, missed: () => undefined, openShard: async () => shard },

@@ -138,6 +138,7 @@ export function createSimulatedStore(time: VirtualTime, network: Network, shards
       },
       write: (batch) => inTurn(() => put(batch)),
       advance: (passedMs) => inTurn(async () => void (openSlot = Math.max(openSlot, slotOf(passedMs)))),
+      idle: () => inTurn(async () => undefined),
     };
   };
 
