@@ -1,0 +1,92 @@
+import fc from 'fast-check';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { RetryableError } from '../../../schemas/errors.ts';
+import type { LogMessage } from '../../../schemas/log.ts';
+import type { Store } from '../../../schemas/store.ts';
+import { many } from '../../long.ts';
+import { ARRIVED_MS, expectExactLedger, id, inference, judgement, logs, openIngesting, TAGS, traces, wrapper, type Ingesting, type MessageIngest } from './ingesting.ts';
+
+/**
+ * Whatever goes wrong in whatever order, the ledger counts each span once: inserts that fail before or after the store has the rows, ticks of a clock that
+ * stands far behind what is being written (it waits for another partition), restarts, requests that come again much later.
+ */
+let on: Ingesting;
+beforeAll(async () => {
+  on = await openIngesting();
+});
+afterAll(() => on.close());
+
+const TABLES = ['calls', 'relatives', 'scores', 'ledger'] as const;
+const step = fc.record({
+  /** Between this request and the one before, s. */
+  after: fc.constantFrom(0, 1, 5, 20, 90),
+  spans: fc.integer({ min: 0, max: 3 }),
+  /** Of an earlier request, which comes again beside it. */
+  again: fc.option(fc.nat(20), { freq: 3 }),
+  fails: fc.option(fc.record({ table: fc.constantFrom(...TABLES), isWritten: fc.boolean() })),
+  /** Whether the clock ticks, how far behind, s, and before or after a failed write is tried again. */
+  tick: fc.option(fc.record({ behind: fc.constantFrom(0, 2, 30, 300), isBetween: fc.boolean() })),
+  restarts: fc.boolean(),
+});
+
+type Step = typeof step extends fc.Arbitrary<infer Each> ? Each : never;
+
+/** @param settings of one process, or of one of many. */
+async function run(steps: readonly Step[], settings: { readonly shard?: number }): Promise<void> {
+  await on.fresh(settings);
+  let failing: { readonly table: string; readonly isWritten: boolean } | null = null;
+  const through: Store = {
+    ...on.store,
+    async insert(table, rows) {
+      const fault = failing?.table === table && rows.length > 0 ? failing : null;
+      if (fault !== null) failing = null;
+      if (fault === null || fault.isWritten) await on.store.insert(table, rows);
+      if (fault !== null) throw new RetryableError(`no answer from ${table}`);
+    },
+  };
+  let [nowMs, clockMs, sent] = [ARRIVED_MS, ARRIVED_MS, 0];
+  const requests: LogMessage[][] = [];
+  let ingest: MessageIngest = await on.start(settings, nowMs, through);
+  /** As the consumer does it, and the clock: until it works. */
+  const persist = async (work: () => Promise<unknown>, between?: () => Promise<unknown>): Promise<void> => {
+    try {
+      await work();
+    } catch (error) {
+      expect(error).toBeInstanceOf(RetryableError);
+      await between?.();
+      await persist(work);
+    }
+  };
+  for (const { after, spans: fresh, again, fails, tick, restarts } of steps) {
+    nowMs += after * 1_000;
+    const spans = Array.from({ length: fresh }, () => {
+      const number = (sent += 1);
+      const times = { start_ns: BigInt(nowMs - 1_500) * 1_000_000n, end_ns: BigInt(nowMs - 500) * 1_000_000n };
+      // Every third is below a span that comes with the next, or never.
+      return number % 3 === 0 ? inference(number, {}, { ...times, parent_span_id: id(10_000 + number) }) : inference(number, TAGS, times);
+    });
+    const parents = sent % 2 === 0 && sent > 2 ? [wrapper(10_000 + Math.floor(sent / 3) * 3, TAGS)] : [];
+    const request = [...(spans.length + parents.length === 0 ? [] : [traces([...spans, ...parents], nowMs)]), ...(fresh === 3 ? [logs([judgement(sent, 0.5)], nowMs)] : [])];
+    requests.push(request);
+    const batch = [...request, ...(again === null ? [] : (requests[again % requests.length] ?? []).map((message) => ({ ...message, received_ms: nowMs })))];
+    if (tick !== null) clockMs = Math.max(clockMs, nowMs - tick.behind * 1_000);
+    const ticks = (): Promise<void> => persist(() => ingest.advance(clockMs));
+    failing = fails;
+    await persist(() => ingest.write(batch), tick?.isBetween === true ? ticks : undefined);
+    if (tick?.isBetween === false) await ticks();
+    failing = null;
+    if (restarts) ingest = await on.start(settings, nowMs, through);
+  }
+  // Nothing waits any more.
+  await ingest.advance(nowMs + 600_000);
+  const ledger = await expectExactLedger(on);
+  const calls = await on.calls();
+  expect(calls.map(({ span_id }) => span_id)).toEqual(Array.from({ length: sent }, (_, index) => id(index + 1)));
+  expect(ledger.stored).toBe(sent + (await on.scores()).length);
+}
+
+const RUNS = many(100, 6);
+
+it.each([{}, { shard: 3 }])('counts each once (%o)', { timeout: 30_000 + RUNS * 10_000 }, async (settings) => {
+  await fc.assert(fc.asyncProperty(fc.array(step, { minLength: 3, maxLength: 8 }), (steps) => run(steps, settings)), { numRuns: RUNS });
+});
