@@ -43,7 +43,7 @@ export type Join = {
   again(key: string, nowMs: number): void;
   /** Calls of a trace that are remembered, with the slots in which they became complete. */
   ofTrace(trace: Pick<Score, 'project' | 'trace_id'>): readonly RememberedCall[];
-  /** When the call that it names, or the first of its trace, started (ms): the score cannot have come before. Null: not remembered. */
+  /** When the call that it names started (ms): the score cannot have come before. Null: not remembered; of its trace earlier calls may be forgotten. */
   startedMs(score: Score): number | null;
   size(): number;
 };
@@ -266,7 +266,7 @@ export function createJoin(
     },
     ofTrace: ({ project, trace_id }) => (trace_id === null ? [] : (traces.get(traceKey(project, trace_id)) ?? [])),
     startedMs(score) {
-      const call = namedBy(score, (name) => calls.get(name)) ?? (score.trace_id === null ? undefined : traces.get(traceKey(score.project, score.trace_id))?.[0]?.call);
+      const call = namedBy(score, (name) => calls.get(name));
       return call === undefined ? null : Number(BigInt(call.start_time_ns) / 1_000_000n);
     },
     size: () => pending.size,

@@ -123,6 +123,18 @@ describe('a store that fails', () => {
   });
 });
 
+it('a score that comes again after a restart, when its trace has gone on meanwhile, is none more, and stays in its slot', async () => {
+  const before = await on.fresh();
+  await before.write([traces([inference(1, TAGS)]), logs([judgement(1, 0.5)])]);
+  const scores = await on.scores();
+  const atMs = ARRIVED_MS + 5 * MINUTE_MS;
+  const after = await on.start({}, ARRIVED_MS + MINUTE_MS);
+  await after.write([traces([inference(2, TAGS, { start_ns: BigInt(atMs - 500) * 1_000_000n, end_ns: BigInt(atMs) * 1_000_000n })], atMs)]);
+  await after.write([logs([judgement(1, 0.5)], atMs + 1_000)]);
+  expect(await on.scores()).toEqual(scores);
+  expect(await expectExactLedger(on)).toMatchObject({ received: 4, stored: 3, duplicate: 1 });
+});
+
 describe('a process that dies', () => {
   /** Lets the given number of inserts through, then neither writes nor answers: what a process that is gone does. */
   const dying = (store: Store, inserts: number): Store => {
