@@ -4,7 +4,7 @@ import { RetryableError } from '../../../schemas/errors.ts';
 import type { LogMessage } from '../../../schemas/log.ts';
 import type { Store } from '../../../schemas/store.ts';
 import { many } from '../../long.ts';
-import { ARRIVED_MS, expectExactLedger, id, inference, judgement, logs, openIngesting, TAGS, traces, wrapper, type Ingesting, type MessageIngest } from './ingesting.ts';
+import { agent, ARRIVED_MS, expectExactLedger, id, inference, judgement, logs, openIngesting, TAGS, traces, wrapper, type Ingesting, type MessageIngest } from './ingesting.ts';
 
 /**
  * Whatever goes wrong in whatever order, the ledger counts each span once: inserts that fail before or after the store has the rows, ticks of a clock that
@@ -20,7 +20,8 @@ const TABLES = ['calls', 'relatives', 'scores', 'ledger'] as const;
 const step = fc.record({
   /** Between this request and the one before, s. */
   after: fc.constantFrom(0, 1, 5, 20, 90),
-  spans: fc.integer({ min: 0, max: 3 }),
+  spans: fc.array(fc.constantFrom('call', 'below what comes later', 'agent', 'below the agent', 'twin'), { maxLength: 3 }),
+  scores: fc.integer({ min: 0, max: 1 }),
   /** Of an earlier request, which comes again beside it. */
   again: fc.option(fc.nat(20), { freq: 3 }),
   fails: fc.option(fc.record({ table: fc.constantFrom(...TABLES), isWritten: fc.boolean() })),
@@ -44,7 +45,8 @@ async function run(steps: readonly Step[], settings: { readonly shard?: number }
       if (fault !== null) throw new RetryableError(`no answer from ${table}`);
     },
   };
-  let [nowMs, clockMs, sent] = [ARRIVED_MS, ARRIVED_MS, 0];
+  let [nowMs, clockMs, sent, scored, lastAgent, parent] = [ARRIVED_MS, ARRIVED_MS, 0, 0, 9_999, 0];
+  const late: number[] = [];
   const requests: LogMessage[][] = [];
   let ingest: MessageIngest = await on.start(settings, nowMs, through);
   /** As the consumer does it, and the clock: until it works. */
@@ -57,16 +59,31 @@ async function run(steps: readonly Step[], settings: { readonly shard?: number }
       await persist(work);
     }
   };
-  for (const { after, spans: fresh, again, fails, tick, restarts } of steps) {
+  for (const { after, spans: fresh, scores, again, fails, tick, restarts } of steps) {
     nowMs += after * 1_000;
-    const spans = Array.from({ length: fresh }, () => {
+    const spans = fresh.map((kind) => {
       const number = (sent += 1);
       const times = { start_ns: BigInt(nowMs - 1_500) * 1_000_000n, end_ns: BigInt(nowMs - 500) * 1_000_000n };
-      // Every third is below a span that comes with the next, or never.
-      return number % 3 === 0 ? inference(number, {}, { ...times, parent_span_id: id(10_000 + number) }) : inference(number, TAGS, times);
+      switch (kind) {
+        case 'call':
+          return inference(number, TAGS, times);
+        case 'below what comes later':
+          late.push((parent = 10_000 + number));
+          return inference(number, {}, { ...times, parent_span_id: id(parent) });
+        case 'agent':
+          return agent((lastAgent = number), TAGS, times);
+        case 'below the agent':
+          return inference(number, {}, { ...times, parent_span_id: id(lastAgent) });
+        case 'twin':
+          return inference(number, { ...TAGS, 'gen_ai.response.id': `chatcmpl-9c201d6dd5f468efb16f57f0747${Math.floor(number / 3)}` }, times);
+      }
     });
-    const parents = sent % 2 === 0 && sent > 2 ? [wrapper(10_000 + Math.floor(sent / 3) * 3, TAGS)] : [];
-    const request = [...(spans.length + parents.length === 0 ? [] : [traces([...spans, ...parents], nowMs)]), ...(fresh === 3 ? [logs([judgement(sent, 0.5)], nowMs)] : [])];
+    // Each ancestor comes with the request after, or two later.
+    const parents = fresh.length < 2 ? late.splice(0).filter((each) => each !== parent || fresh.length === 0).map((each) => wrapper(each, TAGS)) : [];
+    const request = [
+      ...(spans.length + parents.length === 0 ? [] : [traces([...spans, ...parents], nowMs, 'default', sent % 2 === 0 ? 'a-library' : 'another')]),
+      ...(scores === 0 || sent === 0 ? [] : [logs([judgement(1 + ((7 * (scored += 1)) % sent), 0.5, {}, { 'gen_ai.evaluation.name': `quality ${scored}` })], nowMs)]),
+    ];
     requests.push(request);
     const batch = [...request, ...(again === null ? [] : (requests[again % requests.length] ?? []).map((message) => ({ ...message, received_ms: nowMs })))];
     if (tick !== null) clockMs = Math.max(clockMs, nowMs - tick.behind * 1_000);
@@ -80,9 +97,10 @@ async function run(steps: readonly Step[], settings: { readonly shard?: number }
   // Nothing waits any more.
   await ingest.advance(nowMs + 600_000);
   const ledger = await expectExactLedger(on);
-  const calls = await on.calls();
-  expect(calls.map(({ span_id }) => span_id)).toEqual(Array.from({ length: sent }, (_, index) => id(index + 1)));
-  expect(ledger.stored).toBe(sent + (await on.scores()).length);
+  expect((await on.calls()).map(({ span_id }) => span_id)).toEqual(Array.from({ length: sent }, (_, index) => id(index + 1)));
+  const counted = ledger.by_outcome['stored']?.filter(({ signal }) => signal === 'logs').reduce((sum, { count }) => sum + count, 0) ?? 0;
+  expect({ scores: counted, waiting: ledger.waiting }).toEqual({ scores: scored, waiting: 0 });
+  expect((await on.scores()).length).toBe(scored);
 }
 
 const RUNS = many(100, 6);
