@@ -7,6 +7,7 @@ import { dialects, type Dialect, type Inference, type RelativeReason, type SpanS
 import { standardEvaluation } from './dialects/agentcore.ts';
 import { createFeatureFlags, type Assignment } from './dialects/feature-flags.ts';
 import { createLogReader } from './dialects/log-events.ts';
+import { UNREADABLE } from './dialects/structured.ts';
 import { createTagReader, environmentOf, type TagReader } from './dialects/tags.ts';
 import { firstText, text } from './dialects/values.ts';
 import { finishReason, providerName } from './dialects/vocabulary.ts';
@@ -226,8 +227,8 @@ const SERVICE_VERSION = ['service.version'];
 
 function answerWithin(inference: Inference, maxTextBytes: number, flags: Set<string>): Answer | null {
   const answer = readAnswer(inference.output, maxTextBytes);
-  if (answer !== 'over_limit') return answer;
-  flags.add('content_over_limit');
+  if (answer !== 'over_limit' && answer !== 'unreadable') return answer;
+  flags.add(answer === 'over_limit' ? 'content_over_limit' : UNREADABLE);
   return null;
 }
 

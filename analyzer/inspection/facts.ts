@@ -30,6 +30,7 @@ export function factsOfSpan(read: NormalisedSpan): Facts {
     facts.set('dialect', call.dialect);
     for (const field of CALL_FIELDS) put(facts, field, call[field]);
     for (const [key, value] of Object.entries(call.stratum_attributes)) facts.set(`stratum_attributes.${key}`, value);
+    for (const flag of call.flags) facts.set(`flags.${flag}`, true);
   }
   if (read.kind === 'relative') for (const field of RELATIVE_FIELDS) put(facts, field, read.relative[field]);
   if (read.scores.length > 0) facts.set('scores', read.scores.length);

@@ -1,3 +1,4 @@
+import { UNREADABLE } from '../../analyzer/dialects/structured.ts';
 import { CALL_FIELDS } from '../../analyzer/inspection/facts.ts';
 import type { Finding, Judged } from '../../analyzer/inspection/inspection.ts';
 
@@ -64,7 +65,10 @@ function callBlock(finding: Finding & { kind: 'call' }, ink: Ink): string {
   const valueWidth = Math.max(...rows.map(({ value }) => value.length));
   const lines = rows.map(({ field, value, from }) => `${MARGIN}${field.padEnd(fieldWidth)}  ${value.padEnd(valueWidth)}  ${ink.faint(from)}`.trimEnd());
   const said = problemsOf(finding).map((problem) => `${MARGIN}${ink.warning(`! ${problem}`)}`);
-  const flags = call.flags.length === 0 ? [] : [`${MARGIN}${ink.faint(`flags ${call.flags.map((flag) => ink.plain(flag)).join(', ')}`)}`];
+  const flags = call.flags.map((flag) => {
+    const from = sourceText(`flags.${flag}`, finding, sources.get(`flags.${flag}`) ?? [], undefined, ink);
+    return `${MARGIN}${ink.faint(`flag ${ink.plain(flag)}${from === '' ? '' : `: ${from}`}`)}`;
+  });
   const title = `${ink.plain(finding.span_name, 60)}  ${ink.faint(`read as ${call.dialect}, scope ${ink.plain(scope_name) || '(none)'}`)}`;
   return head('call', title, finding, ink) + [...lines, ...flags, ...said].map((line) => `${line}\n`).join('');
 }
@@ -77,6 +81,7 @@ export function problemsOf({ call, misses_ancestor, stands_for_inferences }: Fin
   else if (call.prompt_version === null) problems.push('a prompt name, but no version');
   else if (call.prompt_name === null) problems.push('a prompt version, but no name');
   else if (call.prompt_version_source === 'label') problems.push(`the version is a label, which may mean another prompt tomorrow`);
+  if (call.flags.includes(UNREADABLE)) problems.push('an attribute begins as JSON (or a Python dict) and is broken, or cut: see OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT');
   if (misses_ancestor) problems.push('a span above it is not in these files: it may carry what is missing');
   if (stands_for_inferences) problems.push('a wrapper that counts in place of the inferences below it, which are not in these files');
   return problems;
