@@ -25,7 +25,7 @@ import { toldUnclear } from './twins.ts';
 import { createWaiting } from './waiting.ts';
 import { createSeenVersions } from './seen-versions.ts';
 import { withTextVersions } from './text-versions.ts';
-import { writeTurn } from './writing.ts';
+import { writeTurn, type Flagged } from './writing.ts';
 
 /**
  * The ingest loop: from log messages to rows. One batch at a time, in the order of the log.
@@ -81,6 +81,7 @@ export type IngestDependencies = {
   readonly normaliser: Normaliser;
   /** Waited for before rows are revised that have a slot already, of which this is the earliest: who must see closed slots as they were, holds it up. */
   readonly beforeRevising?: (slot: number) => Promise<void>;
+  readonly flagged?: Flagged;
 };
 
 export function createIngest(
@@ -226,7 +227,7 @@ export function createIngest(
     countRoles(draft.calls.values(), tally);
     const revised = draft.earliestSlot();
     if (revised !== null && revised < openSlot) await deps.beforeRevising?.(revised);
-    await writeTurn(store, { draft, relatives, contents, tally, shard, batch, versions: seenVersions.due(draft.versionRows(nowMs), nowMs), scoreNames: scoring.takeNewNames() });
+    await writeTurn(deps, { draft, relatives, contents, tally, shard, batch, versions: seenVersions.due(draft.versionRows(nowMs), nowMs), scoreNames: scoring.takeNewNames() });
     for (const [key, { stored }] of draft.calls) {
       known.remember(key, stored);
       inferences.filed(key, stored);
