@@ -57,6 +57,8 @@ export type NormalisedSpan = { readonly scores: readonly Score[]; readonly ignor
       readonly relative: Relative;
       /** The wrapper as a call of its own: it counts where no inference below it ever arrives. */
       readonly candidate: LlmCall | null;
+      /** What was odd about the span, as in `LlmCall.flags`: its tags may have been lost with it. */
+      readonly flags: readonly string[];
     }
 );
 
@@ -107,7 +109,8 @@ export function createNormaliser(settings: NormaliserSettings): Normaliser {
         const aggregate = reading.kind === 'relative' ? reading.aggregate : undefined;
         const candidate = dialect === undefined || aggregate === undefined ? null : callFrom(dialect, aggregate);
         const content = aggregate === undefined ? null : (settings.keepContent?.(aggregate, span) ?? null);
-        return { kind: 'relative', reason, relative: relativeOf(context, source, { reason, tags }), candidate, content, ...scoresIn(reason === 'evaluator' ? 'judge' : 'judged') };
+        const relative = relativeOf(context, source, { reason, tags });
+        return { kind: 'relative', reason, relative, candidate, flags: [...source.flags], content, ...scoresIn(reason === 'evaluator' ? 'judge' : 'judged') };
       }
       const call = callFrom(dialect, reading.inference);
       return { kind: 'call', call, content: settings.keepContent?.(reading.inference, span) ?? null, ...scoresIn('judged') };

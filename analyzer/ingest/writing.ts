@@ -11,6 +11,7 @@ import type { VersionRow } from './seen-versions.ts';
 
 /** Told once the rows are durable: each flag of each call that became complete, and of calls whose prompt came after that. */
 export type Flagged = (flag: string) => void;
+export type WritesTo = { readonly store: Store; readonly flagged?: Flagged };
 
 export type Turn = {
   readonly draft: Draft;
@@ -29,7 +30,7 @@ export type Turn = {
  * The ledger is last: rows whose batch has none are counted when they are taken up (recovery.ts), so it never claims what is not
  * there, and what it says of hours was written into them before. Senders are answered after it, so whoever gets no answer sends again, and finds what is there.
  */
-export async function writeTurn({ store, flagged }: { readonly store: Store; readonly flagged?: Flagged }, { draft, relatives, contents, tally, versions, scoreNames, shard, batch }: Turn): Promise<void> {
+export async function writeTurn({ store, flagged }: WritesTo, { draft, relatives, contents, tally, versions, scoreNames, shard, batch }: Turn): Promise<void> {
   await allOrThrow([
     store.insert('calls', draft.callRows(batch)),
     store.insert('relatives', relatives.filter(isWorthKeeping).map(relativeRow)),

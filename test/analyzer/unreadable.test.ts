@@ -117,5 +117,5 @@ it('a name whose version may have been cut off is not taken', () => {
 });
 
 it('a span that is no call is read all the same', () => {
-  expect(normalise(span({ metadata: '{"prompt_name":"supp' }))).toMatchObject({ kind: 'relative', relative: { prompt_name: null } });
+  expect(normalise(span({ metadata: '{"prompt_name":"supp' }))).toMatchObject({ kind: 'relative', relative: { prompt_name: null }, flags: FLAGGED });
 });

@@ -69,6 +69,9 @@ describe('inspect', () => {
     expect(stdout).toMatch(/^ {10}request_model +m +gen_ai\.request\.model$/m);
     expect(stdout).toMatch(/^ {10}flag attribute_unreadable: gen_ai\.output\.messages$/m);
     expect(stdout).toMatch(/^ {10}! an attribute begins as JSON .+ OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT$/m);
+    // So does a span above, whose tags are lost with it.
+    await writeFile(at('above.json'), JSON.stringify(request([text('metadata', '{"prompt_name":"refund-ag')])));
+    expect((await inspect([at('above.json')])).stdout).toMatch(/^ignored .+\n {10}flag attribute_unreadable: metadata$/m);
   });
 
   it('says of agents without a call that the instrumentation of the client is missing', async () => {
