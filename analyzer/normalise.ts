@@ -7,6 +7,7 @@ import { dialects, type Dialect, type Inference, type RelativeReason, type SpanS
 import { standardEvaluation } from './dialects/agentcore.ts';
 import { createFeatureFlags, type Assignment } from './dialects/feature-flags.ts';
 import { createLogReader } from './dialects/log-events.ts';
+import { UNREADABLE } from './dialects/structured.ts';
 import { createTagReader, environmentOf, type TagReader } from './dialects/tags.ts';
 import { firstText, text } from './dialects/values.ts';
 import { finishReason, providerName } from './dialects/vocabulary.ts';
@@ -56,6 +57,8 @@ export type NormalisedSpan = { readonly scores: readonly Score[]; readonly ignor
       readonly relative: Relative;
       /** The wrapper as a call of its own: it counts where no inference below it ever arrives. */
       readonly candidate: LlmCall | null;
+      /** What was odd about the span, as in `LlmCall.flags`: its tags may have been lost with it. */
+      readonly flags: readonly string[];
     }
 );
 
@@ -106,7 +109,8 @@ export function createNormaliser(settings: NormaliserSettings): Normaliser {
         const aggregate = reading.kind === 'relative' ? reading.aggregate : undefined;
         const candidate = dialect === undefined || aggregate === undefined ? null : callFrom(dialect, aggregate);
         const content = aggregate === undefined ? null : (settings.keepContent?.(aggregate, span) ?? null);
-        return { kind: 'relative', reason, relative: relativeOf(context, source, { reason, tags }), candidate, content, ...scoresIn(reason === 'evaluator' ? 'judge' : 'judged') };
+        const relative = relativeOf(context, source, { reason, tags });
+        return { kind: 'relative', reason, relative, candidate, flags: [...source.flags], content, ...scoresIn(reason === 'evaluator' ? 'judge' : 'judged') };
       }
       const call = callFrom(dialect, reading.inference);
       return { kind: 'call', call, content: settings.keepContent?.(reading.inference, span) ?? null, ...scoresIn('judged') };
@@ -226,8 +230,8 @@ const SERVICE_VERSION = ['service.version'];
 
 function answerWithin(inference: Inference, maxTextBytes: number, flags: Set<string>): Answer | null {
   const answer = readAnswer(inference.output, maxTextBytes);
-  if (answer !== 'over_limit') return answer;
-  flags.add('content_over_limit');
+  if (answer !== 'over_limit' && answer !== 'unreadable') return answer;
+  flags.add(answer === 'over_limit' ? 'content_over_limit' : UNREADABLE);
   return null;
 }
 

@@ -86,6 +86,7 @@ export function startAnalyzerRole(config: Config, deps: ServerDependencies): Pro
     const store = await openStore(config, metrics, undo);
     const { client: kafka, topics, sender } = await openKafka(config, deps, undo);
     const inserts = shareInserts(store);
+    const flagged = metrics.countFlags();
     let consumer: LogConsumer<IngestShard> | null = null;
     consumer = await startConsumer<IngestShard>(
       {
@@ -98,7 +99,7 @@ export function startAnalyzerRole(config: Config, deps: ServerDependencies): Pro
         warn: deps.warn,
         missed: metrics.missed,
         openShard: async (shard, mayWrite) => {
-          const opened = await openIngestShard(store, inserts, config, { shard, sharedBy: consumer?.owned().length ?? topics.shards, mayWrite }, deps.clock());
+          const opened = await openIngestShard(store, inserts, config, { shard, sharedBy: consumer?.owned().length ?? topics.shards, mayWrite, flagged }, deps.clock());
           return { ...opened, write: (batch) => traced(deps.tracer, 'write batch', { 'culprit.shard': shard, 'culprit.messages': batch.length }, () => opened.write(batch)) };
         },
       },

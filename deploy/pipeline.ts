@@ -23,11 +23,11 @@ const REMEMBERED_CALLS = 25_000;
 const LEAST_REMEMBERED = 5_000;
 
 /** @param of the shard of the log, and how many share this process's memory. Default: all of the log. */
-export function createIngestFor(store: Store, config: Config, of?: { readonly shard: number; readonly sharedBy: number }, hold: Pick<IngestDependencies, 'beforeRevising'> = {}): Ingest {
+export function createIngestFor(store: Store, config: Config, of?: { readonly shard: number; readonly sharedBy: number }, heeds: Pick<IngestDependencies, 'beforeRevising' | 'flagged'> = {}): Ingest {
   const normaliser = createNormaliserFor(config);
   const share = (whole: number): number => Math.max(LEAST_REMEMBERED, Math.floor(whole / (of?.sharedBy ?? 1)));
   return createIngest(
-    { store, decode, normaliser, ...hold },
+    { store, decode, normaliser, ...heeds },
     {
       resolveWaitMs: config.resolve_wait_s * 1000,
       maxWaiting: 50_000,

@@ -43,7 +43,7 @@ export async function startServer(config: Config, deps: ServerDependencies): Pro
     refuseOpenNetwork(access, config);
 
     // 3. What an earlier process left is taken up before anything new comes in.
-    const ingest = createIngestFor(store, config);
+    const ingest = createIngestFor(store, config, undefined, { flagged: metrics.countFlags() });
     await ingest.start(deps.clock());
     const look = await startLookThread(store, config);
     undo.push(() => look.close());

@@ -74,6 +74,6 @@ export type LlmCall = {
   factor_attributes?: Readonly<Record<string, string>>;
   /** Configured attributes that describe the traffic (app.tenant, …), present ones only. Absent: none are. */
   mix_attributes?: Readonly<Record<string, string>>;
-  /** What was odd: "clock_skew", "clock_far_off", "unit_corrected", "tokens_adjusted", "attribute_truncated", … */
+  /** What was odd: "attribute_unreadable", "clock_skew", "tokens_adjusted", …; docs/TAGGING.md says what each means. */
   flags: readonly string[];
 };

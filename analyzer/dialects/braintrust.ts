@@ -2,7 +2,7 @@ import type { Attributes, AttributeValue } from '../../schemas/otlp.ts';
 import { conversation } from './content-blocks.ts';
 import type { Dialect, Inference, Reading, RelativeReason, SpanSource, WireScore } from './index.ts';
 import { inferenceOf, readGenAi } from './otel-genai.ts';
-import { fieldsOf, isFields, listOf, structured } from './structured.ts';
+import { fieldsOf, isFields, listOf, structureIn, structureOf } from './structured.ts';
 import { firstAmount, firstCount, firstText, text } from './values.ts';
 
 /**
@@ -49,7 +49,7 @@ function inferenceIn(source: SpanSource): Inference {
   const metrics = gathered(attributes, 'braintrust.metrics', flags);
   const said = inferenceOf(source, span.name.slice(0, 64).toLowerCase().includes('embed') ? 'embeddings' : 'chat');
   const ttft_s = firstAmount(metrics, ['time_to_first_token']);
-  const output = structured(attributes.get('braintrust.output_json') ?? attributes.get('braintrust.output'));
+  const output = attributes.has('braintrust.output_json') ? structureOf(attributes.get('braintrust.output_json'), flags) : structureIn(attributes.get('braintrust.output'), flags);
   const choice = listOf(output)[0] ?? output;
   const message = isFields(choice) ? choice.get('message') : undefined;
   return {

@@ -4,7 +4,7 @@ import type { Dialect, Inference, Reading, RelativeReason, SpanSource } from './
 import { inferenceOf } from './otel-genai.ts';
 import { providerUsage } from './provider-usage.ts';
 import { answer } from './response-body.ts';
-import { type Fields, fieldsAt, isFields, listOf, structured } from './structured.ts';
+import { type Fields, fieldsAt, isFields, listOf, structureOf } from './structured.ts';
 import { text } from './values.ts';
 
 /**
@@ -36,11 +36,11 @@ type Step = { readonly operation: string; readonly component: string; readonly p
 function inferenceIn(source: SpanSource, { operation, component, prefix }: Step): Inference {
   const { span, flags } = source;
   const said = inferenceOf(source, operation);
-  const output = structured(span.attributes.get(`${prefix}output`));
+  const output = structureOf(span.attributes.get(`${prefix}output`), flags);
   const replies = isFields(output) ? listOf(output.get('replies')) : [];
   const meta = metaOf(isFields(output) ? output : null, replies);
   const usage = fieldsAt(meta, 'usage');
-  const input = structured(span.attributes.get(`${prefix}input`));
+  const input = structureOf(span.attributes.get(`${prefix}input`), flags);
   const messages = isFields(input) ? input.get('messages') : undefined;
   return {
     ...said,

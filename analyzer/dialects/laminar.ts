@@ -1,7 +1,7 @@
 import type { AttributeValue } from '../../schemas/otlp.ts';
 import type { Dialect, Reading, RelativeReason, SpanSource } from './index.ts';
 import { responseBody } from './response-body.ts';
-import { isFields, listOf, structured } from './structured.ts';
+import { isFields, listOf, structureIn } from './structured.ts';
 import { traceloop } from './traceloop.ts';
 import { text } from './values.ts';
 
@@ -37,7 +37,7 @@ function read(source: SpanSource): Reading {
 
 /** The list of what the provider sent, as the body that it stood in. */
 function answered(value: AttributeValue | undefined, flags: Set<string>): ReturnType<typeof responseBody> | null {
-  const [first, ...more] = listOf(structured(value)).filter(isFields);
+  const [first, ...more] = listOf(structureIn(value, flags)).filter(isFields);
   if (first === undefined) return null;
   if (first.has('message')) return responseBody(new Map([['choices', [first, ...more]]]), flags);
   if (first.has('stop_reason')) return responseBody(first, flags);

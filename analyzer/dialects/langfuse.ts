@@ -3,7 +3,7 @@ import { conversation } from './content-blocks.ts';
 import type { Dialect, Inference, Reading, RelativeReason, SpanSource, WireUsage } from './index.ts';
 import { errorOf, inferenceOf } from './otel-genai.ts';
 import { NO_USAGE, providerUsage } from './provider-usage.ts';
-import { type Fields, fieldsOf, isFields, structured } from './structured.ts';
+import { type Fields, fieldsOf, isFields, noteCut, structureIn, structureOf } from './structured.ts';
 import { promptAt } from './prompt-pair.ts';
 import type { PromptReader } from './tags.ts';
 import { amount, count, firstCount, firstOf, text, truth } from './values.ts';
@@ -72,10 +72,10 @@ function inference(source: SpanSource, operation: string): Inference {
   const { span, flags } = source;
   const { attributes } = span;
   const standard = inferenceOf(source, operation);
-  const output = outputOf(attributes.get('langfuse.observation.output')) ?? standard.output;
+  const output = outputOf(attributes.get('langfuse.observation.output'), flags) ?? standard.output;
   const error = failureOf(source, output !== undefined);
   const usage = fieldsOf(attributes.get(USAGE), flags);
-  const parameters = parametersOf(attributes);
+  const parameters = parametersOf(attributes, flags);
   // One field for the model that was asked for and, once there is an answer, for the one that gave it.
   const model = text(attributes.get(MODEL), flags);
   return {
@@ -170,15 +170,18 @@ function finishReasonOf(attributes: Attributes, flags: Set<string>): string | nu
   if (own !== undefined) return firstOf(own, flags);
   const metadata = attributes.get('langfuse.observation.metadata');
   if (metadata === undefined) return null;
-  const fields = structured(metadata);
+  const fields = structureOf(metadata, flags);
   return isFields(fields) ? text(fields.get('finish_reason'), flags) : null;
 }
 
 /** Parsed only where they say something that is asked for. */
-function parametersOf(attributes: Attributes): Fields | null {
+function parametersOf(attributes: Attributes, flags: Set<string>): Fields | null {
   const parameters = attributes.get('langfuse.observation.model.parameters');
-  if (typeof parameters === 'string' && !parameters.includes('"stream"')) return null;
-  const fields = structured(parameters);
+  if (typeof parameters === 'string' && !parameters.includes('"stream"')) {
+    noteCut(parameters, flags);
+    return null;
+  }
+  const fields = structureOf(parameters, flags);
   return isFields(fields) ? fields : null;
 }
 
@@ -192,9 +195,9 @@ function asksJson(format: AttributeValue | undefined): boolean {
 const MESSAGE_KEYS = ['role', 'content', 'parts', 'tool_calls', 'type'];
 
 /** Texts are written without quotes, so an answer that is itself JSON looks like a structure: only messages are one. */
-function outputOf(output: AttributeValue | undefined): AttributeValue | undefined {
+function outputOf(output: AttributeValue | undefined, flags: Set<string>): AttributeValue | undefined {
   if (output === undefined || output === null || output === 'null') return undefined;
-  const read = structured(output);
+  const read = structureIn(output, flags);
   if (read === undefined) return output;
   const [first] = Array.isArray(read) ? read : [read];
   const isMessage = isFields(first) && MESSAGE_KEYS.some((key) => first.has(key));

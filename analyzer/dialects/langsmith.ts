@@ -4,7 +4,7 @@ import type { Dialect, Inference, Reading, RelativeReason, SpanSource, WireUsage
 import { errorOf, inferenceOf, readGenAi } from './otel-genai.ts';
 import { providerUsage, tokenDetails } from './provider-usage.ts';
 import { responseBody } from './response-body.ts';
-import { fieldsOf, isFields, structured } from './structured.ts';
+import { fieldsOf, isFields, noteCut, structureIn } from './structured.ts';
 import { promptAt } from './prompt-pair.ts';
 import type { PromptReader } from './tags.ts';
 import { firstTruth, text } from './values.ts';
@@ -72,7 +72,7 @@ function inference(source: SpanSource, operation: string): Inference {
   const { span, flags } = source;
   const { attributes } = span;
   const standard = inferenceOf(source, operation);
-  const completion = structured(attributes.get('gen_ai.completion'));
+  const completion = structureIn(attributes.get('gen_ai.completion'), flags);
   const body = isFields(completion) ? responseBody(completion, flags) : null;
   const provider = standard.provider === 'langchain' ? null : standard.provider;
   return {
@@ -88,7 +88,7 @@ function inference(source: SpanSource, operation: string): Inference {
     error: errorOf(span, flags, false),
     usage: usageOf(attributes, standard.usage, body?.usage ?? null, flags),
     output: body === null ? standard.output : body.messages,
-    asks_json: standard.asks_json || ASKS_JSON.some((key) => asksJson(attributes.get(key))),
+    asks_json: standard.asks_json || ASKS_JSON.some((key) => asksJson(attributes.get(key), flags)),
     is_experiment: attributes.has('langsmith.reference_example_id') || attributes.has('langsmith.metadata.reference_example_id'),
   };
 }
@@ -116,7 +116,8 @@ const JSON_FORMAT = /"response_format":\s?\{"type":\s?"json_(?:object|schema)"/;
 const MAX_CHARACTERS = 256 * 1024;
 
 /** The request as JSON text is searched, not parsed: quotes inside of a message would be escaped, so only the field matches. */
-function asksJson(request: AttributeValue | undefined): boolean {
+function asksJson(request: AttributeValue | undefined, flags: Set<string>): boolean {
+  noteCut(request, flags);
   return typeof request === 'string' && request.length <= MAX_CHARACTERS && JSON_FORMAT.test(request);
 }
 

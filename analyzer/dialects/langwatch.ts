@@ -3,7 +3,7 @@ import type { Dialect, Inference, Reading, RelativeReason, SpanSource } from './
 import { inferenceOf, readGenAi } from './otel-genai.ts';
 import { promptOf } from './prompt-pair.ts';
 import { answer } from './response-body.ts';
-import { fieldsOf, isFields, listOf, structured } from './structured.ts';
+import { fieldsOf, isFields, listOf, structureOf } from './structured.ts';
 import type { PromptReader } from './tags.ts';
 import { amount, firstAmount, firstCount, text, truth } from './values.ts';
 import { wrapper } from './wrapper.ts';
@@ -55,8 +55,8 @@ function inferenceIn(source: SpanSource): Inference {
       reasoning: said.usage.reasoning ?? firstCount(metrics, ['reasoning_tokens', 'reasoningTokens']),
     },
     cost_usd: said.cost_usd ?? firstAmount(metrics, ['cost']),
-    output: said.output ?? wrapped(attributes.get('langwatch.output')),
-    prompt_text: { template: undefined, system: said.prompt_text.system ?? conversationIn(attributes.get('langwatch.input')) },
+    output: said.output ?? wrapped(attributes.get('langwatch.output'), flags),
+    prompt_text: { template: undefined, system: said.prompt_text.system ?? conversationIn(attributes.get('langwatch.input'), flags) },
   };
 }
 
@@ -65,14 +65,14 @@ function vendorAndModel(model: string | null): readonly [string | null, string |
   return model === null || slash <= 0 ? [null, model] : [model.slice(0, slash), model.slice(slash + 1)];
 }
 
-function wrapped(value: AttributeValue | undefined): AttributeValue | undefined {
-  const output = structured(value);
+function wrapped(value: AttributeValue | undefined, flags: Set<string>): AttributeValue | undefined {
+  const output = structureOf(value, flags);
   const inner = isFields(output) ? output.get('value') : undefined;
   return typeof inner === 'string' ? [answer(inner)] : (inner ?? undefined);
 }
 
-function conversationIn(value: AttributeValue | undefined): AttributeValue | undefined {
-  const input = structured(value);
+function conversationIn(value: AttributeValue | undefined, flags: Set<string>): AttributeValue | undefined {
+  const input = structureOf(value, flags);
   const messages = isFields(input) ? input.get('value') : undefined;
   return listOf(messages).length === 0 ? undefined : new Map([['messages', messages ?? null]]);
 }

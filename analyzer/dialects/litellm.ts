@@ -5,8 +5,7 @@ import { inferenceOf, readGenAi } from './otel-genai.ts';
 import { promptOf } from './prompt-pair.ts';
 import { providerUsage } from './provider-usage.ts';
 import { responseBody } from './response-body.ts';
-import { type Fields, fieldsAt, fieldsOf, structured } from './structured.ts';
-import { pythonLiteral } from './python-literal.ts';
+import { type Fields, fieldsAt, fieldsOf, structureOf } from './structured.ts';
 import type { PromptReader, PromptTags } from './tags.ts';
 import { firstAmount, firstTruth, text } from './values.ts';
 
@@ -145,7 +144,7 @@ function readRaw(source: SpanSource): Reading {
   const { span, flags } = source;
   const provider = providerOf(span.attributes);
   if (provider === null) return { kind: 'relative', reason: 'wrapper' };
-  const field = (name: string): AttributeValue | undefined => pythonOrJson(span.attributes.get(`llm.${provider}.${name}`));
+  const field = (name: string): AttributeValue | undefined => structureOrText(span.attributes.get(`llm.${provider}.${name}`), flags);
   const members = new Map<string, AttributeValue>();
   for (const name of BODY) {
     const value = field(name);
@@ -184,7 +183,6 @@ function providerOf(attributes: Attributes): string | null {
 
 const MAX_CHARACTERS = 256 * 1024;
 
-function pythonOrJson(value: AttributeValue | undefined): AttributeValue | undefined {
-  if (typeof value !== 'string' || (!value.startsWith('{') && !value.startsWith('['))) return value;
-  return structured(value) ?? (value.length <= MAX_CHARACTERS ? pythonLiteral(value) : undefined);
+function structureOrText(value: AttributeValue | undefined, flags: Set<string>): AttributeValue | undefined {
+  return typeof value !== 'string' || (!value.startsWith('{') && !value.startsWith('[')) ? value : structureOf(value, flags);
 }

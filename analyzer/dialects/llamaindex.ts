@@ -4,7 +4,7 @@ import type { Dialect, Inference, Reading, SpanSource } from './index.ts';
 import { inferenceOf } from './otel-genai.ts';
 import { providerUsage } from './provider-usage.ts';
 import { responseBody } from './response-body.ts';
-import { structured } from './structured.ts';
+import { structured, structureOf } from './structured.ts';
 import { firstText, text } from './values.ts';
 
 /**
@@ -50,7 +50,7 @@ function inferenceIn(source: SpanSource, { operation, asked, isStream }: Asked):
     is_stream: operation === 'embeddings' ? said.is_stream : isStream,
     usage: usage ?? said.usage,
     output: said.output ?? body?.messages,
-    prompt_text: { template: undefined, system: said.prompt_text.system ?? conversation(structured(asked.get('messages'))) },
+    prompt_text: { template: undefined, system: said.prompt_text.system ?? conversation(structureOf(asked.get('messages'), flags)) },
   };
 }
 

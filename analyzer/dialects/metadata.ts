@@ -1,6 +1,6 @@
 import type { PromptVersionSource } from '../../schemas/call.ts';
 import type { Attributes, AttributeValue } from '../../schemas/otlp.ts';
-import { isFields, listOf, structured } from './structured.ts';
+import { isFields, listOf, noteCut, structured, structureOf, UNREADABLE } from './structured.ts';
 import type { PromptTags } from './tags.ts';
 import { text } from './values.ts';
 
@@ -8,7 +8,7 @@ import { text } from './values.ts';
  * Prompts that the application itself wrote into the room that a library leaves it: `langsmith.metadata.prompt_name`,
  * `ai.telemetry.metadata.promptVersion`, `metadata` = '{"prompt_name": …}'. How the key is spelled is everybody's own choice.
  *
- * It runs on every span, so it is one pass over the keys, told apart by their first letter, and JSON is parsed only where its
+ * It runs on every span, so it is one pass over the keys, told apart by their first letter, and JSON (or a Python dict) is parsed only where its
  * text has "rompt" in it. Where a span has several such rooms, the first in this order that says something is taken.
  */
 const CONTAINERS: readonly string[] = [
@@ -136,10 +136,17 @@ function lookInto(found: Finding[] | null, rank: number, value: AttributeValue |
     flags.add('metadata_over_limit');
     return found;
   }
-  if (typeof value === 'string' && !hasWord(value)) return found;
-  const fields = structured(value);
-  // A Python dictionary looks so too: LiteLLM's reader knows it.
-  if (fields === undefined && typeof value === 'string' && value.startsWith('{')) flags.add('metadata_unreadable');
+  if (typeof value === 'string' && !hasWord(value)) {
+    noteCut(value, flags);
+    return found;
+  }
+  const odd = new Set<string>();
+  const fields = structureOf(value, odd);
+  if (odd.size > 0) {
+    // What is missing may be the version of a name that is there.
+    flags.add(UNREADABLE);
+    return found;
+  }
   let findings = found;
   for (const [key, member] of membersOf(fields)) {
     const head = key.slice(0, MAX_KEY_CHARACTERS);

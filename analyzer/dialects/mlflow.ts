@@ -6,7 +6,7 @@ import { errorOf, inferenceOf } from './otel-genai.ts';
 import { providerUsage } from './provider-usage.ts';
 import { promptAt } from './prompt-pair.ts';
 import { answer, responseBody } from './response-body.ts';
-import { type Fields, fieldsAt, isFields, listOf, structured } from './structured.ts';
+import { type Fields, fieldsAt, isFields, listOf, structureOf, UNREADABLE } from './structured.ts';
 import type { PromptReader } from './tags.ts';
 import { amount, firstText, text, truth } from './values.ts';
 import { wrapper } from './wrapper.ts';
@@ -64,17 +64,18 @@ const MAX_QUOTED_CHARACTERS = 1024;
 
 function own(source: SpanSource, operation: string): Inference {
   const { attributes } = source.span;
-  const inputs = structured(attributes.get('mlflow.spanInputs'));
-  const outputs = operation === 'embeddings' ? undefined : (quotedAnswer(attributes.get('mlflow.spanOutputs')) ?? structured(attributes.get('mlflow.spanOutputs')));
+  const inputs = structureOf(attributes.get('mlflow.spanInputs'), source.flags);
+  const outputs = operation === 'embeddings' ? undefined : (quotedAnswer(attributes.get('mlflow.spanOutputs'), source.flags) ?? structureOf(attributes.get('mlflow.spanOutputs'), source.flags));
   return spoken(source, { operation, inputs: isFields(inputs) ? inputs : null, outputs });
 }
 
 /** An answer that is text only, even where that text is JSON. */
-function quotedAnswer(value: AttributeValue | undefined): AttributeValue | undefined {
+function quotedAnswer(value: AttributeValue | undefined, flags: Set<string>): AttributeValue | undefined {
   if (typeof value !== 'string' || !value.startsWith('"') || value.length > MAX_ANSWER_CHARACTERS) return undefined;
   try {
     return [answer(JSON.parse(value) as string)]; // JSON text that begins with a quote is a text.
   } catch {
+    flags.add(UNREADABLE);
     return undefined;
   }
 }
@@ -90,7 +91,7 @@ function spoken(source: SpanSource, { operation, inputs, outputs }: Read): Infer
   const told = inferenceOf(source, operation);
   const response = isFields(outputs) ? responseBody(outputs, flags) : null;
   const body = response !== null && (response.messages !== undefined || response.usage !== null) ? response : null;
-  const usage = tokenUsage(attributes) ?? body?.usage ?? told.usage;
+  const usage = tokenUsage(attributes, flags) ?? body?.usage ?? told.usage;
   const finish_reason = body?.finish_reason ?? told.finish_reason;
   const error = errorOf(span, flags, outputs !== undefined || finish_reason !== null || usage.output !== null);
   const asked = quoted('model') ?? (inputs === null ? null : firstText(inputs, ['model', 'model_name', 'modelId'], flags)) ?? told.request_model;
@@ -109,7 +110,7 @@ function spoken(source: SpanSource, { operation, inputs, outputs }: Read): Infer
     error,
     ttft,
     usage,
-    cost_usd: costOf(attributes) ?? told.cost_usd,
+    cost_usd: costOf(attributes, flags) ?? told.cost_usd,
     output: body?.messages ?? (Array.isArray(outputs) ? outputs : told.output),
     asks_json: told.asks_json || (inputs !== null && asksJson(inputs)),
     prompt_text: { template: undefined, system: (inputs === null ? undefined : systemPrompt(inputs)) ?? told.prompt_text.system },
@@ -126,13 +127,13 @@ function responseId(id: string | null): string | null {
 }
 
 /** MLflow adds Anthropic's cached tokens to the input itself; what it copies from Bedrock is left to the numbers. */
-function tokenUsage(attributes: Attributes): WireUsage | null {
-  const usage = structured(attributes.get('mlflow.chat.tokenUsage'));
+function tokenUsage(attributes: Attributes, flags: Set<string>): WireUsage | null {
+  const usage = structureOf(attributes.get('mlflow.chat.tokenUsage'), flags);
   return isFields(usage) ? { ...providerUsage(usage), cache_counting: 'unstated' } : null;
 }
 
-function costOf(attributes: Attributes): number | null {
-  const cost = structured(attributes.get('mlflow.llm.cost'));
+function costOf(attributes: Attributes, flags: Set<string>): number | null {
+  const cost = structureOf(attributes.get('mlflow.llm.cost'), flags);
   return isFields(cost) ? amount(cost.get('total_cost')) : null;
 }
 
@@ -156,7 +157,7 @@ function asksJson(inputs: Fields): boolean {
 export const mlflowPrompt: PromptReader = (attributes, flags) => {
   const linked = attributes.get('mlflow.linkedPrompts');
   if (linked === undefined) return null;
-  const prompts = listOf(structured(linked)).filter(isFields);
+  const prompts = listOf(structureOf(linked, flags)).filter(isFields);
   const [first, ...others] = prompts.map((prompt) => promptAt(prompt, { name: 'name', version: 'version' }, flags)).filter((pair) => pair !== null && pair.prompt_name !== null);
   if (first === undefined || first === null) return null;
   const isOne = others.every((other) => other?.prompt_name === first.prompt_name && other?.prompt_version === first.prompt_version);

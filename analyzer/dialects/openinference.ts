@@ -6,7 +6,7 @@ import { classify } from './operations.ts';
 import { errorOf, inferenceOf } from './otel-genai.ts';
 import { promptOf } from './prompt-pair.ts';
 import { answer, responseBody, type ResponseBody } from './response-body.ts';
-import { type Fields, fieldsAt, fieldsOf, isFields, structured } from './structured.ts';
+import { type Fields, fieldsAt, fieldsOf, isFields, structureIn, structureOf } from './structured.ts';
 import type { PromptReader } from './tags.ts';
 import { firstAmount, firstCount, firstText, text, truth } from './values.ts';
 import { isWrapper, wrapper } from './wrapper.ts';
@@ -159,7 +159,7 @@ const REDACTED = '__REDACTED__';
 /** The response as the provider sent it. An answer that is itself JSON has an id of its own kind, so it must look like a response. */
 function responseOf(attributes: Attributes, flags: Set<string>): ResponseBody | null {
   if (attributes.get('output.mime_type') === 'text/plain') return null;
-  const output = structured(attributes.get('output.value'));
+  const output = (attributes.get('output.mime_type') === 'application/json' ? structureOf : structureIn)(attributes.get('output.value'), flags);
   if (!isFields(output)) return null;
   // Mistral's client hands out each chunk as an event, with the chunk as its data.
   const body = responseBody(fieldsAt(output, 'data') ?? output, flags);

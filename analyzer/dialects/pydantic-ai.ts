@@ -4,7 +4,7 @@ import { classify } from './operations.ts';
 import { inferenceOf } from './otel-genai.ts';
 import { promptOf } from './prompt-pair.ts';
 import { NO_USAGE, providerUsage } from './provider-usage.ts';
-import { fieldsAt, fieldsOf, isFields, listOf, structured } from './structured.ts';
+import { fieldsAt, fieldsOf, isFields, listOf, structureOf } from './structured.ts';
 import type { PromptReader, PromptTags } from './tags.ts';
 import { amount, firstCount, firstText, text, truth } from './values.ts';
 import { isWrapper, wrapper } from './wrapper.ts';
@@ -74,7 +74,7 @@ function inference(source: SpanSource, operation: string): Inference {
   const told = inferenceOf(source, operation);
   const response = fieldsOf(attributes.get('response_data'), source.flags);
   const usage = fieldsAt(response, 'usage');
-  const logged = loggedMessages(attributes);
+  const logged = loggedMessages(attributes, source.flags);
   return {
     ...told,
     provider: told.provider ?? PROVIDERS.get(source.scope.name) ?? null,
@@ -103,9 +103,9 @@ function countOfSome(attributes: Attributes, key: string): number | null {
 }
 
 /** Until 2025 the messages stood in one attribute, as the events that the conventions had for them. */
-function loggedMessages(attributes: Attributes): { readonly choice: AttributeValue | undefined; readonly system: AttributeValue | undefined } | null {
+function loggedMessages(attributes: Attributes, flags: Set<string>): { readonly choice: AttributeValue | undefined; readonly system: AttributeValue | undefined } | null {
   if (!attributes.has('events')) return null;
-  const events = listOf(structured(attributes.get('events'))).filter(isFields);
+  const events = listOf(structureOf(attributes.get('events'), flags)).filter(isFields);
   const named = (name: string) => events.find((event) => event.get('event.name') === name);
   return { choice: named('gen_ai.choice')?.get('message'), system: named('gen_ai.system.message')?.get('content') };
 }

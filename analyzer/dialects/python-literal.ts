@@ -9,9 +9,11 @@ import type { AttributeValue } from '../../schemas/otlp.ts';
  */
 const MAX_DEPTH = 64;
 
-/** A map, a list or a scalar; undefined where the text does not begin like a Python literal. */
-export function pythonLiteral(text: string): AttributeValue | undefined {
-  return new Reader(text).value(0);
+/** `value`: a map, a list or a scalar; undefined where the text does not begin like a Python literal. `isWhole`: it was understood to its end. */
+export function pythonLiteral(text: string): { readonly value: AttributeValue | undefined; readonly isWhole: boolean } {
+  const reader = new Reader(text);
+  const value = reader.value(0);
+  return { value, isWhole: value !== undefined && reader.isWhole };
 }
 
 const WORDS: ReadonlyMap<string, AttributeValue> = new Map<string, AttributeValue>([
@@ -37,6 +39,8 @@ const NAME = /[A-Za-z_][\w.]*/y;
 
 /** The place in the text is the state that all productions share. */
 class Reader {
+  /** Nothing was passed over, and the text did not end within. */
+  isWhole = true;
   private at = 0;
   private readonly text: string;
 
@@ -116,14 +120,20 @@ class Reader {
     for (;;) {
       this.skipSpaces();
       const next = this.text[this.at];
-      if (next === undefined) return;
+      if (next === undefined) {
+        this.isWhole = false;
+        return;
+      }
       if (next === closer) {
         this.at++;
         return;
       }
       const start = this.at;
       readEntry();
+      this.skipSpaces();
+      const read = this.at;
       this.skipToSeparator();
+      if (this.at > read) this.isWhole = false;
       if (this.text[this.at] === ',') this.at++;
       // A closer of another kind belongs to nobody: pass it over, or the loop would stand still.
       else if (this.at === start || (this.text[this.at] !== closer && this.at < this.text.length)) this.at++;
@@ -174,10 +184,14 @@ class Reader {
     return String.fromCodePoint(point);
   }
 
-  /** `<module.Class object at 0x7f…>` */
+  /** `<module.Class object at 0x7f…>`, `<function f.<locals>.<lambda> at 0x7f…>` */
   private opaque(): null {
-    const end = this.text.indexOf('>', this.at);
-    this.at = end < 0 ? this.text.length : end + 1;
+    let open = 0;
+    do {
+      const character = this.text[this.at++];
+      if (character === '<') open++;
+      else if (character === '>') open--;
+    } while (open > 0 && this.at < this.text.length);
     return null;
   }
 

@@ -18,16 +18,59 @@ export function structured(value: AttributeValue | undefined): AttributeValue | 
   return typeof read === 'object' && read !== null && !(read instanceof Uint8Array) ? read : undefined;
 }
 
+/** A key holds a structure, or text that begins as one, and what is in it was not understood, or not all of it: broken, cut, or longer than what is parsed. */
+export const UNREADABLE = 'attribute_unreadable';
+
 /**
  * The map that an attribute must be, in JSON or as a Python literal. Null where it is absent or empty text (how LiteLLM
- * writes None), and where it is no map, which is flagged `attribute_unreadable`.
+ * writes None), and where it is no map, which is flagged `attribute_unreadable`; of one that is cut, what is whole.
  */
 export function fieldsOf(value: AttributeValue | undefined, flags: Set<string>): Fields | null {
   if (value === undefined || value === null || value === '') return null;
-  const read = structured(value) ?? (typeof value === 'string' && value.length <= MAX_CHARACTERS ? pythonLiteral(value) : undefined);
+  const read = typeof value === 'string' ? jsonOrPython(value, flags) : structured(value);
   if (isFields(read)) return read;
-  flags.add('attribute_unreadable');
+  flags.add(UNREADABLE);
   return null;
+}
+
+/** The map or list that an attribute is where it is no scalar, in JSON or as a Python literal. Text that opens as one and cannot be read is flagged. */
+export function structureOf(value: AttributeValue | undefined, flags: Set<string>): AttributeValue | undefined {
+  if (typeof value !== 'string') return structured(value);
+  return OPENS.test(value) ? jsonOrPython(value, flags) : undefined;
+}
+
+/**
+ * The structure that an attribute may be which may as well be an answer in words: flagged only where it begins as what libraries write. An
+ * answer may begin with a bracket, and one that is broken JSON is the model's fault, not the sender's.
+ */
+export function structureIn(value: AttributeValue | undefined, flags: Set<string>): AttributeValue | undefined {
+  const read = structured(value);
+  if (read === undefined && typeof value === 'string' && beginsAsMessages(value)) flags.add(UNREADABLE);
+  return read;
+}
+
+/** Flags a structure that nobody needs to parse, where it does not end as it begins: what would have been looked for may have stood in what is missing. */
+export function noteCut(value: AttributeValue | undefined, flags: Set<string>): void {
+  const opened = typeof value === 'string' ? OPENS.exec(value)?.[1] : undefined;
+  if (typeof value !== 'string' || opened === undefined) return;
+  if (CLOSES.exec(value.slice(-64))?.[1] !== (opened === '{' ? '}' : ']')) flags.add(UNREADABLE);
+}
+
+/** Text that begins as messages or a provider's response do, whatever comes of it. */
+export function beginsAsMessages(text: string): boolean {
+  return MESSAGES.test(text);
+}
+
+const OPENS = /^\s*(?:"\s*)?([{[])/;
+const CLOSES = /([\]}])\s*(?:"\s*)?$/;
+const MESSAGES = /^\s*(?:"\s*)?(?:\[\s*)?\{\s*\\?"(?:(?:role|parts|choices|candidates|generations|finish_reason)\\?"\s*:|(?:content|output)\\?"\s*:\s*\[|id\\?"\s*:\s*\\?"(?:chatcmpl|resp|msg)[-_])|^\s*(?:"\s*)?\[\s*\{\s*\\?"(?:type|content)\\?"\s*:/;
+
+function jsonOrPython(text: string, flags: Set<string>): AttributeValue | undefined {
+  const json = structured(text);
+  if (json !== undefined) return json;
+  const { value, isWhole } = text.length <= MAX_CHARACTERS ? pythonLiteral(text) : { value: undefined, isWhole: false };
+  if (!isWhole) flags.add(UNREADABLE);
+  return typeof value === 'object' && value !== null ? value : undefined;
 }
 
 export function isFields(value: AttributeValue | undefined): value is Fields {

@@ -3,7 +3,7 @@ import { firstToken } from './first-token.ts';
 import type { Dialect, Inference, Reading, SpanSource } from './index.ts';
 import { readGenAi } from './otel-genai.ts';
 import { answer, responseBody } from './response-body.ts';
-import { fieldsOf, isFields, structured } from './structured.ts';
+import { fieldsOf, isFields, structureIn } from './structured.ts';
 import type { PromptReader } from './tags.ts';
 import { firstText, text, truth } from './values.ts';
 
@@ -22,7 +22,7 @@ function read(source: SpanSource): Reading {
 function completed({ span, flags }: SpanSource, said: Inference): Inference {
   const { attributes } = span;
   const parameters = fieldsOf(attributes.get('gen_ai.request.parameters'), flags);
-  const response = structured(attributes.get('output.value'));
+  const response = structureIn(attributes.get('output.value'), flags);
   const body = isFields(response) ? responseBody(response, flags) : null;
   const asked = parameters === null ? null : text(parameters.get('model'), flags);
   const ttft = firstToken(span) ?? said.ttft;

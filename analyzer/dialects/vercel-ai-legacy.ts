@@ -2,7 +2,7 @@ import type { Attributes, AttributeValue } from '../../schemas/otlp.ts';
 import { conversation } from './content-blocks.ts';
 import type { Dialect, Inference, Reading, SpanSource, WireUsage } from './index.ts';
 import { errorOf, inferenceOf } from './otel-genai.ts';
-import { type Fields, fieldsAt, fieldsOf, listOf } from './structured.ts';
+import { type Fields, fieldsAt, fieldsOf, listOf, noteCut } from './structured.ts';
 import { promptOf } from './prompt-pair.ts';
 import type { PromptReader } from './tags.ts';
 import { count, firstAmount, firstCount, firstText, text, truth } from './values.ts';
@@ -47,6 +47,7 @@ function inference(source: SpanSource, { method, operation }: { method: string; 
   const output = outputOf(attributes) ?? standard.output;
   const usage = usageOf(attributes, standard, flags);
   const finish_reason = firstText(attributes, FINISH_REASON, flags) ?? standard.finish_reason;
+  for (const key of TOOL_CALLS) noteCut(attributes.get(key), flags);
   return {
     ...standard,
     provider: standard.provider ?? text(attributes.get('ai.model.provider'), flags),
@@ -121,7 +122,10 @@ function cacheCounting(attributes: Attributes, input: number | null, cached: num
 
 /** Older versions tell cached and reasoning tokens only in the provider's own metadata, which is parsed only if it has any. */
 function providerDetails(metadata: AttributeValue | undefined, flags: Set<string>): Pick<WireUsage, 'cache_read' | 'cache_write' | 'reasoning'> | null {
-  if (typeof metadata === 'string' && !/cache|reasoning/i.test(metadata.slice(0, 64 * 1024))) return null;
+  if (typeof metadata === 'string' && !/cache|reasoning/i.test(metadata.slice(0, 64 * 1024))) {
+    noteCut(metadata, flags);
+    return null;
+  }
   const fields = fieldsOf(metadata, flags);
   if (fields === null) return null;
   const members: (Fields | null)[] = [];

@@ -1,7 +1,7 @@
 import { conversation } from './content-blocks.ts';
 import type { Dialect, Inference, Reading, RelativeReason, SpanSource } from './index.ts';
 import { inferenceOf } from './otel-genai.ts';
-import { structured } from './structured.ts';
+import { structureOf } from './structured.ts';
 import { firstCount, firstText, firstTruth, text } from './values.ts';
 import { wrapper } from './wrapper.ts';
 
@@ -51,6 +51,6 @@ function inferenceIn(source: SpanSource, prefix: 'llm.' | ''): Inference {
       total: said.usage.total ?? counted('total_tokens'),
     },
     output: said.output ?? attributes.get('output'),
-    prompt_text: { template: undefined, system: said.prompt_text.system ?? attributes.get('agent.instructions') ?? conversation(structured(attributes.get('llm.messages'))) },
+    prompt_text: { template: undefined, system: said.prompt_text.system ?? attributes.get('agent.instructions') ?? conversation(structureOf(attributes.get('llm.messages'), flags)) },
   };
 }

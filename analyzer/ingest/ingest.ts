@@ -1,7 +1,6 @@
 import type { LlmCall } from '../../schemas/call.ts';
 import type { LogMessage } from '../../schemas/log.ts';
 import type { Decoded } from '../../schemas/otlp.ts';
-import type { Store } from '../../schemas/store.ts';
 import { resolve as resolveFrom, type Resolution } from './ancestry.ts';
 import { arrivingCalls, type SpanArrival } from './arrivals.ts';
 import { createCardinality, dayStartMs, DEFAULT_LIMITS, type CardinalityLimits } from './cardinality.ts';
@@ -25,7 +24,7 @@ import { toldUnclear } from './twins.ts';
 import { createWaiting } from './waiting.ts';
 import { createSeenVersions } from './seen-versions.ts';
 import { withTextVersions } from './text-versions.ts';
-import { writeTurn } from './writing.ts';
+import { writeTurn, type WritesTo } from './writing.ts';
 
 /**
  * The ingest loop: from log messages to rows. One batch at a time, in the order of the log.
@@ -75,8 +74,7 @@ export type IngestSettings = {
 /** The clocks of senders, and of who had the shard before, may run ahead: what is younger by so much than what is stored is looked up as well. */
 const CLOCKS_APART_MS = 10_000;
 
-export type IngestDependencies = {
-  readonly store: Store;
+export type IngestDependencies = WritesTo & {
   readonly decode: (message: LogMessage) => Decoded;
   readonly normaliser: Normaliser;
   /** Waited for before rows are revised that have a slot already, of which this is the earliest: who must see closed slots as they were, holds it up. */
@@ -226,7 +224,7 @@ export function createIngest(
     countRoles(draft.calls.values(), tally);
     const revised = draft.earliestSlot();
     if (revised !== null && revised < openSlot) await deps.beforeRevising?.(revised);
-    await writeTurn(store, { draft, relatives, contents, tally, shard, batch, versions: seenVersions.due(draft.versionRows(nowMs), nowMs), scoreNames: scoring.takeNewNames() });
+    await writeTurn(deps, { draft, relatives, contents, tally, shard, batch, versions: seenVersions.due(draft.versionRows(nowMs), nowMs), scoreNames: scoring.takeNewNames() });
     for (const [key, { stored }] of draft.calls) {
       known.remember(key, stored);
       inferences.filed(key, stored);

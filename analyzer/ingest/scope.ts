@@ -52,6 +52,14 @@ function isRoot({ trace_id, span_id }: { readonly trace_id: string; readonly spa
   return trace_id.startsWith(span_id);
 }
 
+/** A run of LangSmith's that was named alone may be a root, and then its UUID is the id of its trace. Null: it is no such run. */
+function traceOfRun({ run_id, span_id }: Score): string | null {
+  const run = run_id?.replaceAll('-', '').toLowerCase() ?? '';
+  return UUID.test(run) && span_id !== null && run.startsWith(span_id) ? run : null;
+}
+
+const UUID = /^[0-9a-f]{32}$/;
+
 /** Traces of a process that has run for less than this may have calls from before it. */
 const LONG_TRACE_MS = 3_600_000;
 
@@ -62,7 +70,7 @@ export function createScopes(
 ): Scopes {
   const { store, inferences, join } = deps;
 
-  /** A span that was named without its trace: that of the stored span of this id. Several: nobody can say which. */
+  /** A span that was named without its trace: that of the stored span of this id, or that of which it is the root. Several: nobody can say which. */
   const withTraces = async (due: readonly DueScore[]): Promise<DueScore[]> => {
     const spans = due.flatMap(({ score }) => (score.trace_id === null && score.span_id !== null ? [score.span_id] : []));
     const traces = groupBy(await selectTracesOfSpans(store, spans), ({ project, span_id }) => `${project}/${span_id}`);
@@ -70,7 +78,8 @@ export function createScopes(
       const { score } = waiting;
       if (score.trace_id !== null || score.span_id === null) return waiting;
       const [only, ...others] = traces.get(`${score.project}/${score.span_id}`) ?? [];
-      return only === undefined || others.length > 0 ? waiting : { ...waiting, score: { ...score, trace_id: only.trace_id } };
+      const trace_id = only?.trace_id ?? traceOfRun(score);
+      return trace_id === null || others.length > 0 ? waiting : { ...waiting, score: { ...score, trace_id } };
     });
   };
 

@@ -2,11 +2,16 @@ import { RetryableError } from '../../schemas/errors.ts';
 import type { Store } from '../../schemas/store.ts';
 import { isWorthKeeping } from './ancestry.ts';
 import type { Draft } from './draft.ts';
+import { ATTRIBUTED_LATE } from './late.ts';
 import { writtenRows, type Tally } from './ledger.ts';
 import type { Relative } from '../normalise.ts';
 import { contentRow, relativeRow, type ContentOf } from './rows.ts';
 import type { ScoreName } from './score-names.ts';
 import type { VersionRow } from './seen-versions.ts';
+
+/** Told once the rows are durable: each flag of each call that became complete, and of calls whose prompt came after that. */
+export type Flagged = (flag: string) => void;
+export type WritesTo = { readonly store: Store; readonly flagged?: Flagged };
 
 export type Turn = {
   readonly draft: Draft;
@@ -25,7 +30,7 @@ export type Turn = {
  * The ledger is last: rows whose batch has none are counted when they are taken up (recovery.ts), so it never claims what is not
  * there, and what it says of hours was written into them before. Senders are answered after it, so whoever gets no answer sends again, and finds what is there.
  */
-export async function writeTurn(store: Store, { draft, relatives, contents, tally, versions, scoreNames, shard, batch }: Turn): Promise<void> {
+export async function writeTurn({ store, flagged }: WritesTo, { draft, relatives, contents, tally, versions, scoreNames, shard, batch }: Turn): Promise<void> {
   await allOrThrow([
     store.insert('calls', draft.callRows(batch)),
     store.insert('relatives', relatives.filter(isWorthKeeping).map(relativeRow)),
@@ -35,6 +40,14 @@ export async function writeTurn(store: Store, { draft, relatives, contents, tall
     store.insert('score_names', scoreNames),
   ]);
   await store.insert('ledger', [...tally.rows({ shard, batch }), ...writtenRows(draft.hours(), { shard, batch })]);
+  if (flagged !== undefined) for (const flag of newFlagsOf(draft)) flagged(flag);
+}
+
+function* newFlagsOf({ calls, completed }: Draft): Generator<string> {
+  for (const [key, { call, stored }] of calls) {
+    if (completed.has(key)) yield* call.flags;
+    else if (stored.role === 'call' && call.flags.includes(ATTRIBUTED_LATE)) yield ATTRIBUTED_LATE;
+  }
 }
 
 /** Waits for all, so that none is still under way when the store is asked what became of them. */

@@ -31,10 +31,15 @@ export function factsOfSpan(read: NormalisedSpan): Facts {
     for (const field of CALL_FIELDS) put(facts, field, call[field]);
     for (const [key, value] of Object.entries(call.stratum_attributes)) facts.set(`stratum_attributes.${key}`, value);
   }
+  for (const flag of flagsOf(read)) facts.set(`flags.${flag}`, true);
   if (read.kind === 'relative') for (const field of RELATIVE_FIELDS) put(facts, field, read.relative[field]);
   if (read.scores.length > 0) facts.set('scores', read.scores.length);
   read.scores.forEach((score, index) => putScore(facts, `scores.${index}.`, score));
   return facts;
+}
+
+export function flagsOf(read: NormalisedSpan): readonly string[] {
+  return read.kind === 'call' ? read.call.flags : read.flags;
 }
 
 export const RECORD_IDENTITY = ['recognised_as'] as const;

@@ -8,7 +8,7 @@ import type { Tags } from '../ingest/nesting.ts';
 import type { Normaliser, NormaliseContext, NormalisedRecord, NormalisedSpan } from '../normalise.ts';
 import { createCounting, type Counting } from './counting.ts';
 import { merge } from '../ingest/merge.ts';
-import { CALL_FIELDS, factsOfRecord, factsOfSpan, RECORD_IDENTITY, SPAN_IDENTITY } from './facts.ts';
+import { CALL_FIELDS, factsOfRecord, factsOfSpan, flagsOf, RECORD_IDENTITY, SPAN_IDENTITY } from './facts.ts';
 import { probesOfRecord, probesOfSpan, type RecordSubject, type SpanSubject } from './probes.ts';
 import { sourcesOf, type Facts, type Probe, type Reader, type Sources } from './provenance.ts';
 import { sdkOf, sdkOfScope, type Sdk } from './sdks.ts';
@@ -29,7 +29,7 @@ export type Finding =
       /** A wrapper whose inferences are not in the files: it counts in their place. */
       readonly stands_for_inferences: boolean;
     })
-  | (Place & { readonly kind: 'ignored'; readonly reason: string; readonly relative: TaggedSpan })
+  | (Place & { readonly kind: 'ignored'; readonly reason: string; readonly relative: TaggedSpan; readonly flags: readonly string[] })
   | (Place & { readonly kind: 'score'; readonly score: Score; readonly judges: Judged });
 
 /** A span that does not count, with what it hands on. */
@@ -204,11 +204,11 @@ export function createInspection(normaliser: Normaliser, settings: { readonly pr
     const { trace_id, span_id } = call;
     const span_name = text(subject.record.attributes.get('event.name'), new Set()) ?? subject.record.event_name;
     const place = { file, trace_id, span_id, span_name, scope_name: subject.scope.name, sdk: sdkOfScope(subject.scope.name), sources: () => sourcesOfRecord(entry) };
-    if (isRepeated) return { ...place, kind: 'ignored', reason: 'same_span_again', relative: call };
+    if (isRepeated) return { ...place, kind: 'ignored', reason: 'same_span_again', relative: call, flags: call.flags };
     const role = counting.roleOf(call, LOG_EVENT);
     // Nothing else comes.
     if (role === 'candidate' || role === 'call') return { ...place, kind: 'call', call, inherited: new Map(), misses_ancestor: false, stands_for_inferences: false };
-    return { ...place, kind: 'ignored', reason: role, relative: call };
+    return { ...place, kind: 'ignored', reason: role, relative: call, flags: call.flags };
   }
 
   function* inspectSpan(entry: SpanEntry, counting: Counting): Generator<Finding> {
@@ -217,10 +217,10 @@ export function createInspection(normaliser: Normaliser, settings: { readonly pr
     const call = callOf(read);
     const reason = read.kind === 'call' ? '' : read.reason;
     const role = call === null ? null : counting.roleOf(call, reason);
-    if (isRepeated) yield { ...place, kind: 'ignored', reason: 'same_span_again', relative: tagsOf(read) };
+    if (isRepeated) yield { ...place, kind: 'ignored', reason: 'same_span_again', relative: tagsOf(read), flags: flagsOf(read) };
     // Nothing else comes: a wrapper that may count in the place of inferences does.
     else if (call !== null && (role === 'call' || role === 'candidate')) yield inspectCall(entry, call, counting);
-    else yield { ...place, kind: 'ignored', reason: reason === '' ? (role ?? '') : reason, relative: tagsOf(read) };
+    else yield { ...place, kind: 'ignored', reason: reason === '' ? (role ?? '') : reason, relative: tagsOf(read), flags: flagsOf(read) };
     if (isRepeated) return;
     for (const [index, score] of read.scores.entries()) {
       const prefix = `scores.${index}.`;

@@ -1,4 +1,5 @@
 import type { AttributeValue } from '../../schemas/otlp.ts';
+import { beginsAsMessages } from '../dialects/structured.ts';
 import { finishReason as finishReasonOf } from '../dialects/vocabulary.ts';
 
 /**
@@ -22,9 +23,10 @@ type Value = unknown;
  * Reads output messages: structured or as JSON text, `[{role, parts: [{type, content}], finish_reason}]` (1.37 and later) or
  * `[{role, content, tool_calls}]` (`gen_ai.completion`, up to 1.36; OpenAI's message), or items of OpenAI's Responses
  * (`[{type: 'message' | 'function_call' | …}]`). Text that is no JSON is the answer itself.
- * `over_limit` where the text is longer than `maxTextBytes`; null where nothing of this shape is on the wire.
+ * `over_limit` where the text is longer than `maxTextBytes`, `unreadable` where it begins as messages and is no JSON (cut, mostly): nothing can be
+ * said of such an answer, and nothing of it be held against the model. Null where nothing of this shape is on the wire.
  */
-export function readAnswer(output: AttributeValue | undefined, maxTextBytes: number): Answer | 'over_limit' | null {
+export function readAnswer(output: AttributeValue | undefined, maxTextBytes: number): Answer | 'over_limit' | 'unreadable' | null {
   if (output === undefined || output === null) return null;
   if (typeof output !== 'string') return answerOf(output, maxTextBytes);
   if (output.length > maxTextBytes || Buffer.byteLength(output) > maxTextBytes) return 'over_limit';
@@ -35,6 +37,7 @@ export function readAnswer(output: AttributeValue | undefined, maxTextBytes: num
     if (parsed === undefined) break;
     value = parsed;
   }
+  if (typeof value === 'string' && beginsAsMessages(value)) return 'unreadable';
   if (typeof value === 'string') return { texts: [value], hasOtherPart: false, isRedacted: false, finishReason: null };
   return answerOf(value, maxTextBytes);
 }

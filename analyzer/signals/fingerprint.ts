@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto';
 import type { PromptText } from '../dialects/index.ts';
+import { beginsAsMessages, noteCut, UNREADABLE } from '../dialects/structured.ts';
 import { field, firstField, isRecord, readPart } from './answer.ts';
 
 /**
@@ -14,6 +15,7 @@ import { field, firstField, isRecord, readPart } from './answer.ts';
 type Value = unknown;
 /** All messages, or only that of the system. */
 type Wanted = 'all' | 'system';
+type How = { readonly maxTextBytes: number; readonly wanted: Wanted; readonly flags: Set<string> };
 type Message = { readonly role: string; readonly content: string };
 
 /** Messages that are looked at; a template has a few, and a system message stands first. */
@@ -21,11 +23,12 @@ const MAX_MESSAGES = 64;
 
 /**
  * `t:` and 16 hex digits of the template, else `s:` and those of the system prompt; null where neither is on the wire. Text longer
- * than `maxTextBytes` is flagged `content_over_limit` and has none. Never throws.
+ * than `maxTextBytes` is flagged `content_over_limit` and has none, nor have messages that cannot be read, which are flagged `attribute_unreadable`: the text is
+ * not known, and where it was cut may differ from call to call. Never throws.
  */
 export function fingerprintOf(prompt: PromptText, maxTextBytes: number, flags: Set<string>): string | null {
-  const template = canonical(prompt.template === undefined ? [] : templateOf(prompt.template, maxTextBytes), maxTextBytes, flags);
-  const found = template ?? canonical(prompt.system === undefined ? [] : systemOf(prompt.system, maxTextBytes), maxTextBytes, flags);
+  const template = canonical(prompt.template === undefined ? [] : templateOf(prompt.template, maxTextBytes, flags), maxTextBytes, flags);
+  const found = template ?? canonical(prompt.system === undefined ? [] : systemOf(prompt.system, maxTextBytes, flags), maxTextBytes, flags);
   return found === null ? null : `${template === null ? 's' : 't'}:${hash('sha256', found, 'hex').slice(0, 16)}`;
 }
 
@@ -48,8 +51,8 @@ function canonicalText(text: string): string {
 }
 
 /** A text is a template of one message; so are messages without a role. */
-function templateOf(value: Value, maxTextBytes: number): Message[] {
-  const messages = messagesOf(value, maxTextBytes, 'all');
+function templateOf(value: Value, maxTextBytes: number, flags: Set<string>): Message[] {
+  const messages = messagesOf(value, { maxTextBytes, wanted: 'all', flags });
   if (typeof messages === 'string') return [{ role: '', content: messages }];
   return messages.flatMap((message) => {
     const content = contentOf(message);
@@ -58,8 +61,8 @@ function templateOf(value: Value, maxTextBytes: number): Message[] {
 }
 
 /** The first message of the system; a text and parts that stand without roles are its own. */
-function systemOf(value: Value, maxTextBytes: number): Message[] {
-  const messages = messagesOf(value, maxTextBytes, 'system');
+function systemOf(value: Value, maxTextBytes: number, flags: Set<string>): Message[] {
+  const messages = messagesOf(value, { maxTextBytes, wanted: 'system', flags });
   if (typeof messages === 'string') return [{ role: 'system', content: messages }];
   const hasRoles = messages.some((message) => roleOf(message) !== null);
   const own = hasRoles ? messages.filter((message) => roleOf(message) === 'system').slice(0, 1) : messages;
@@ -68,11 +71,15 @@ function systemOf(value: Value, maxTextBytes: number): Message[] {
 }
 
 /** Messages or parts of any shape; text that is none of those stays text. */
-function messagesOf(value: Value, maxTextBytes: number, wanted: Wanted): readonly Value[] | string {
+function messagesOf(value: Value, how: How): readonly Value[] | string {
   let parsed = value;
   // Twice: some exporters write JSON text of JSON text.
   for (let depth = 0; depth < 2 && typeof parsed === 'string'; depth += 1) {
-    const json = wanted === 'all' ? parseBounded(parsed, maxTextBytes) : parseAhead(parsed, maxTextBytes);
+    const json = how.wanted === 'all' ? parseBounded(parsed, how.maxTextBytes) : parseAhead(parsed, how);
+    if (json === undefined && parsed.length <= how.maxTextBytes && beginsAsMessages(parsed)) {
+      how.flags.add(UNREADABLE);
+      return [];
+    }
     if (json === undefined) return parsed;
     parsed = json;
   }
@@ -81,22 +88,23 @@ function messagesOf(value: Value, maxTextBytes: number, wanted: Wanted): readonl
   const system = firstField(parsed, ['system', 'system_instruction', 'instructions']);
   if (system !== undefined && system !== null) return [new Map([['role', 'system'], ['content', system]])];
   const conversation = field(parsed, 'messages');
-  if (conversation !== undefined) return turnsOf(conversation, maxTextBytes, wanted);
+  if (conversation !== undefined) return turnsOf(conversation, how);
   if (roleOf(parsed) !== null || firstField(parsed, ['parts', 'content', 'text']) !== undefined) return [parsed];
   // JSON of another shape, such as an example of the answer that is wanted, is a text.
   return typeof value === 'string' ? value : [];
 }
 
 /** A conversation has only messages that say whose they are: text in its place is what a user asked. */
-function turnsOf(conversation: Value, maxTextBytes: number, wanted: Wanted): readonly Value[] {
-  const messages = typeof conversation === 'string' ? messagesOf(conversation, maxTextBytes, wanted) : conversation;
+function turnsOf(conversation: Value, how: How): readonly Value[] {
+  const messages = typeof conversation === 'string' ? messagesOf(conversation, how) : conversation;
   return Array.isArray(messages) ? messages.filter((message) => roleOf(message) !== null).slice(0, MAX_MESSAGES) : [];
 }
 
 /** Of a long conversation only the first message is parsed, if that is the system's: the rest is what grows. */
-function parseAhead(text: string, maxTextBytes: number): Value {
+function parseAhead(text: string, { maxTextBytes, flags }: How): Value {
   const first = text.slice(0, 64).trimStart().startsWith('[') ? firstMessage(text, maxTextBytes) : null;
   const message = first === null ? undefined : parse(first);
+  if (roleOf(message) !== null) noteCut(text, flags);
   if (roleOf(message) === 'system') return [message];
   // A conversation without the word has no message of the system's.
   if (roleOf(message) !== null && !text.includes('"system"') && !text.includes('"developer"')) return [];

@@ -7,9 +7,11 @@ import { changeOf, judgementOf, nanosecondsOf, parse, type RestScore, type Vendo
 
 /**
  * LangSmith: feedback. A run is a span: the first 8 bytes of its UUID are the span's id, and its trace's UUID is the trace's. The Python SDK
- * means so (`_internal/otel/_otel_exporter.py`), but gives its spans ids of OpenTelemetry's and their runs' to none, so that feedback on a
- * run finds nothing. What works with it too is the id of the OpenTelemetry trace in the place of a run's: the SDK sends it as run and
- * trace, and a run that is named as its trace is all of it (analyzer/ingest/scope.ts). Source: langsmith 0.15, `client.py`.
+ * means so (`_internal/otel/_otel_exporter.py`), but gives its own spans ids of OpenTelemetry's and their runs' to none (seen with 0.4.30 and
+ * 0.15.1): only spans that others open inside of a run are its trace's, and below it. What works with it too is the id of the
+ * OpenTelemetry trace in the place of a run's: a run that is named as its trace is all of it (analyzer/ingest/scope.ts). The JavaScript SDK gives a
+ * root run, as run and as trace, the id of its span behind 8 bytes of zeros (`experimental/otel/utils.mjs`), as LangSmith itself does with
+ * spans that are not its own. Sources: langsmith 0.15.1, `client.py`; langsmith 0.12.0 (npm), `traceable.mjs`.
  */
 const Judged = z.union([z.number(), z.boolean(), z.string(), z.looseObject({}), z.array(z.unknown())]).nullish();
 const Feedback = z.object({
@@ -36,11 +38,20 @@ function said({ score, value }: z.infer<typeof Update>): Pick<RestScore, 'value'
 }
 
 function targetOf(feedback: z.infer<typeof Feedback>): ScoreTarget {
-  const run = feedback.run_id?.replaceAll('-', '').toLowerCase();
+  const run = feedback.run_id?.replaceAll('-', '').toLowerCase() ?? null;
   const trace = feedback.trace_id?.replaceAll('-', '').toLowerCase() ?? null;
-  if (run === undefined && trace === null) throw new PermanentError('run_id: feedback on a whole project is not taken; name the run or the trace that is judged');
-  return { ...NO_TARGET, trace_id: trace, span_id: run?.slice(0, 16) ?? null, run_id: feedback.run_id ?? null };
+  if (run === null && trace === null) throw new PermanentError('run_id: feedback on a whole project is not taken; name the run or the trace that is judged');
+  const isSpan = trace?.startsWith(PADDING) === true;
+  const judged = run ?? (isSpan ? trace : null);
+  return { ...NO_TARGET, trace_id: isSpan ? null : trace, span_id: judged === null ? null : spanOf(judged), run_id: feedback.run_id ?? null };
 }
+
+function spanOf(run: string): string {
+  return run.startsWith(PADDING) ? run.slice(PADDING.length) : run.slice(0, 16);
+}
+
+/** Before the id of a span, where that is made a UUID. */
+const PADDING = '0'.repeat(16);
 
 const FEEDBACK = /(?:\/api\/v1)?\/feedback\/?$/;
 const ONE_FEEDBACK = /(?:\/api\/v1)?\/feedback\/([0-9a-fA-F-]{36})\/?$/;

@@ -4,8 +4,8 @@ import { Name } from '../../schemas/score-submission.ts';
 import { judgementOf, parse, spoken, type Vendor } from './route.ts';
 
 /**
- * Traceloop: annotations of an entity, a value of its own among the association properties of spans. It finds calls where it is
- * their session. Each tag is a score `task.tag`. What the SDK polls for is answered with nothing, since it stops the
+ * Traceloop: annotations of an entity, whose id is one of the association properties of spans. It finds calls where it is
+ * their session, as the chat of Traceloop's own examples is (analyzer/dialects/tags.ts). Each tag is a score `task.tag`. What the SDK polls for is answered with nothing, since it stops the
  * application's start otherwise. Source: traceloop-sdk 0.62, `annotation/`, `fetcher.py`, as captured.
  */
 const Tag = z.union([z.number(), z.boolean(), z.string(), z.array(z.string()).transform((words) => words.join(', '))]);

@@ -83,7 +83,7 @@ function lineOf(finding: Finding): object {
       return { kind: 'call', ...place, call: finding.call, sources, inherited: Object.fromEntries(finding.inherited), misses_ancestor: finding.misses_ancestor, stands_for_inferences: finding.stands_for_inferences };
     case 'ignored': {
       const { trace_id, span_id, parent_span_id, prompt_name, prompt_version, prompt_label, session_id, user_id } = finding.relative;
-      return { kind: 'ignored', ...place, reason: finding.reason, trace_id, span_id, parent_span_id, tags: { prompt_name, prompt_version, prompt_label, session_id, user_id }, sources };
+      return { kind: 'ignored', ...place, reason: finding.reason, trace_id, span_id, parent_span_id, tags: { prompt_name, prompt_version, prompt_label, session_id, user_id }, flags: finding.flags, sources };
     }
     case 'score':
       return { kind: 'score', ...place, judges: finding.judges, score: finding.score, sources };

@@ -1,5 +1,7 @@
+import { UNREADABLE } from '../../analyzer/dialects/structured.ts';
 import { CALL_FIELDS } from '../../analyzer/inspection/facts.ts';
 import type { Finding, Judged } from '../../analyzer/inspection/inspection.ts';
+import type { Sources } from '../../analyzer/inspection/provenance.ts';
 
 /** Findings as a person reads them: one block for a call, a line for anything else. */
 
@@ -64,7 +66,7 @@ function callBlock(finding: Finding & { kind: 'call' }, ink: Ink): string {
   const valueWidth = Math.max(...rows.map(({ value }) => value.length));
   const lines = rows.map(({ field, value, from }) => `${MARGIN}${field.padEnd(fieldWidth)}  ${value.padEnd(valueWidth)}  ${ink.faint(from)}`.trimEnd());
   const said = problemsOf(finding).map((problem) => `${MARGIN}${ink.warning(`! ${problem}`)}`);
-  const flags = call.flags.length === 0 ? [] : [`${MARGIN}${ink.faint(`flags ${call.flags.map((flag) => ink.plain(flag)).join(', ')}`)}`];
+  const flags = flagLines(call.flags, sources, ink);
   const title = `${ink.plain(finding.span_name, 60)}  ${ink.faint(`read as ${call.dialect}, scope ${ink.plain(scope_name) || '(none)'}`)}`;
   return head('call', title, finding, ink) + [...lines, ...flags, ...said].map((line) => `${line}\n`).join('');
 }
@@ -77,6 +79,7 @@ export function problemsOf({ call, misses_ancestor, stands_for_inferences }: Fin
   else if (call.prompt_version === null) problems.push('a prompt name, but no version');
   else if (call.prompt_name === null) problems.push('a prompt version, but no name');
   else if (call.prompt_version_source === 'label') problems.push(`the version is a label, which may mean another prompt tomorrow`);
+  if (call.flags.includes(UNREADABLE)) problems.push('an attribute begins as JSON (or a Python dict) and is broken, or cut: see OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT');
   if (misses_ancestor) problems.push('a span above it is not in these files: it may carry what is missing');
   if (stands_for_inferences) problems.push('a wrapper that counts in place of the inferences below it, which are not in these files');
   return problems;
@@ -91,10 +94,14 @@ function shown(value: string | number | boolean): string {
 }
 
 function sourceText(field: string, finding: Finding & { kind: 'call' }, sources: readonly string[], inheritedFrom: string | undefined, ink: Ink): string {
-  const named = sources.slice(0, MAX_SOURCES_NAMED).map((source) => ink.plain(source, MAX_SOURCE_CHARACTERS));
   if (field === 'cost_usd' && finding.call.cost_source === 'computed') return 'computed from model and tokens';
-  const keys = `${named.join(', ')}${sources.length > named.length ? ` and ${sources.length - named.length} more` : ''}`;
+  const keys = namedSources(sources, ink);
   return inheritedFrom === undefined ? keys : `${keys}  of span ${inheritedFrom}`;
+}
+
+function namedSources(sources: readonly string[], ink: Ink): string {
+  const named = sources.slice(0, MAX_SOURCES_NAMED).map((source) => ink.plain(source, MAX_SOURCE_CHARACTERS));
+  return `${named.join(', ')}${sources.length > named.length ? ` and ${sources.length - named.length} more` : ''}`;
 }
 
 function ignoredLine(finding: Finding & { kind: 'ignored' }, ink: Ink): string {
@@ -105,7 +112,14 @@ function ignoredLine(finding: Finding & { kind: 'ignored' }, ink: Ink): string {
     return value === null ? [] : [`${MARGIN}${field.padEnd(14)}  ${ink.plain(value)}  ${ink.faint((sources.get(field) ?? []).map((source) => ink.plain(source, MAX_SOURCE_CHARACTERS)).join(', '))}\n`];
   });
   const unread = reason === 'not_an_llm_call' && finding.sdk !== null ? `  ${ink.faint(`looks like ${finding.sdk.name}`)}` : '';
-  return head('ignored', `${ink.plain(finding.span_name, 60)}  ${reason}${unread}`, finding, ink) + tags.join('');
+  return head('ignored', `${ink.plain(finding.span_name, 60)}  ${reason}${unread}`, finding, ink) + tags.join('') + flagLines(finding.flags, sources, ink).map((line) => `${line}\n`).join('');
+}
+
+function flagLines(flags: readonly string[], sources: Sources, ink: Ink): string[] {
+  return flags.map((flag) => {
+    const from = namedSources(sources.get(`flags.${flag}`) ?? [], ink);
+    return `${MARGIN}${ink.faint(`flag ${ink.plain(flag)}${from === '' ? '' : `: ${from}`}`)}`;
+  });
 }
 
 /** Captures often hold a request twice, in two encodings: that is worth a line, not a line each. */

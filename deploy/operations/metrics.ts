@@ -1,13 +1,14 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { SinkStatus } from '../../api/sinks/lane.ts';
 import type { Collector } from '../../collector/server.ts';
+import { CALL_FLAGS } from '../../schemas/call-flags.ts';
 import { PermanentError } from '../../schemas/errors.ts';
 import type { Store } from '../../schemas/store.ts';
 import { VERSION } from '../version.ts';
 
 /**
  * What a process tells Prometheus of itself. No label holds what a sender chose: reasons, statuses, tables, partitions and the sinks of the
- * configuration are few. What the store knows is in `store-metrics.ts`.
+ * configuration are few, and flags are ours. What the store knows is in `store-metrics.ts`.
  */
 export type Metrics = {
   readonly registry: Registry;
@@ -18,6 +19,8 @@ export type Metrics = {
   /** @param behindMs how far the evidence is behind the clock; null before the first look. */
   watchLook(behindMs: () => number | null): void;
   watchLag(lag: () => readonly PartitionLag[]): void;
+  /** What tells of each flag of a call, where calls are written. */
+  countFlags(): (flag: string) => void;
   /** A message went to the topic of the parked ones. */
   parked(): void;
   /** Messages were deleted by the broker before they were read. */
@@ -117,6 +120,11 @@ export function createMetrics(role: Role): Metrics {
           for (const { topic, partition, messages } of lag()) this.set({ topic, partition: String(partition) }, messages);
         },
       });
+    },
+    countFlags() {
+      const counter = new Counter({ name: 'culprit_calls_flagged_total', help: 'Flags of calls when they became complete, and of those whose prompt came after that (docs/TAGGING.md says what each means)', labelNames: ['flag'], registers });
+      for (const flag of Object.keys(CALL_FLAGS)) counter.inc({ flag }, 0);
+      return (flag) => counter.inc({ flag: Object.hasOwn(CALL_FLAGS, flag) ? flag : 'other' });
     },
     parked: counterOf('culprit_messages_parked_total', 'Messages that went to the topic of those that cannot be read'),
     missed: counterOf('culprit_messages_missed_total', 'Messages that the broker deleted, by the retention of the topic, before they were read'),

@@ -1,5 +1,6 @@
 import { loadPassed, loadPassedOf, recordPassed } from '../../analyzer/ingest/shards.ts';
 import type { Ingest } from '../../analyzer/ingest/ingest.ts';
+import type { Flagged } from '../../analyzer/ingest/writing.ts';
 import { slotOf, slotStartMs } from '../../analyzer/slots.ts';
 import type { Config } from '../../schemas/config.ts';
 import type { LogMessage } from '../../schemas/log.ts';
@@ -15,10 +16,10 @@ import type { ServerDependencies } from '../running.ts';
 
 export type IngestShard = Shard & Pick<Ingest, 'advance'> & { readonly shard: number };
 
-export async function openIngestShard(given: Store, inserts: SharedInserts, config: Config, of: { readonly shard: number; readonly sharedBy: number; readonly mayWrite: MayWrite }, nowMs: number): Promise<IngestShard> {
+export async function openIngestShard(given: Store, inserts: SharedInserts, config: Config, of: { readonly shard: number; readonly sharedBy: number; readonly mayWrite: MayWrite; readonly flagged: Flagged }, nowMs: number): Promise<IngestShard> {
   // What a turn writes in several steps, and a tick of the clock, may be overtaken by a new owner at any of them.
   const store: Store = { ...given, insert: async (table, rows) => (rows.length === 0 ? undefined : inserts.insert(table, rows, of.mayWrite)) };
-  const ingest = createIngestFor(store, config, of);
+  const ingest = createIngestFor(store, config, of, of);
   const passed = await loadPassedOf(store, of.shard);
   // The clock of the log goes on where it stood, however late that is read; but its last owner may have stored what came until just now.
   await ingest.start(passed === 0 ? nowMs : slotStartMs(passed), nowMs);

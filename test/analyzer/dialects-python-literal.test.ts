@@ -14,33 +14,45 @@ describe('a Python literal', () => {
     ["b'raw'", 'raw'],
     ["{'o': <object at 0x7f46>, 'n': 1}", map({ o: null, n: 1 })],
     ["{'u': Usage(prompt_tokens=5, details=None), 'id': UUID('1-2'), 't': datetime.datetime(2026, 1, 1)}", map({ u: map({ prompt_tokens: 5, details: null }), id: '1-2', t: null })],
+    ["{'f': <function a.<locals>.<lambda> at 0x7f>, 'n': 1}", map({ f: null, n: 1 })],
     ["{'r': FinishReason.STOP, 'x': what, 'n': 1}", map({ r: 'FinishReason.STOP', n: 1 })],
     ['{"json": null, "t": true, "f": false}', map({ json: null, t: true, f: false })],
     ["{1: 'one'}", map({ 1: 'one' })],
     ['', undefined],
     ['plain words', undefined],
   ])('%s', (text, expected) => {
-    expect(pythonLiteral(text)).toEqual(expected);
+    expect(pythonLiteral(text).value).toEqual(expected);
   });
 
   it('that is cut has what was whole, never half a value', () => {
-    expect(pythonLiteral("{'a': 'whole', 'b': 'hal")).toEqual(map({ a: 'whole' }));
-    expect(pythonLiteral("{'a': 12")).toEqual(map({}));
-    expect(pythonLiteral("{'a': ['x', 'y")).toEqual(map({ a: ['x'] }));
+    expect(pythonLiteral("{'a': 'whole', 'b': 'hal").value).toEqual(map({ a: 'whole' }));
+    expect(pythonLiteral("{'a': 12").value).toEqual(map({}));
+    expect(pythonLiteral("{'a': ['x', 'y").value).toEqual(map({ a: ['x'] }));
+  });
+
+  it.each([
+    ["{'a': 1, 'f': <function a.<locals>.<lambda> at 0x7f>, 't': datetime(2026, 1, 1)}", true],
+    ["{'a': 1, 'b': ", false],
+    ["{'a': ['x'", false],
+    ['{"a": 1, "b" 2}', false],
+    ['{"a": 1 "b": 2}', false],
+    ['hello', false],
+  ])('%s is whole: %s', (text, isWhole) => {
+    expect(pythonLiteral(text).isWhole).toBe(isWhole);
   });
 
   it('of any depth and length ends', () => {
-    expect(pythonLiteral('['.repeat(100_000))).toBeDefined();
-    expect(pythonLiteral('{'.repeat(50_000) + '}'.repeat(50_000))).toBeDefined();
-    expect(pythonLiteral("{'a': ".repeat(20_000))).toBeDefined();
-    expect(pythonLiteral(`{'a': ${'<'.repeat(100_000)}`)).toBeDefined();
+    expect(pythonLiteral('['.repeat(100_000)).value).toBeDefined();
+    expect(pythonLiteral('{'.repeat(50_000) + '}'.repeat(50_000)).value).toBeDefined();
+    expect(pythonLiteral("{'a': ".repeat(20_000)).value).toBeDefined();
+    expect(pythonLiteral(`{'a': ${'<'.repeat(100_000)}`).value).toBeDefined();
   });
 
   it('never throws, and reads back what was written', () => {
     fc.assert(fc.property(fc.string({ unit: fc.constantFrom('{', '}', '[', ']', '(', ')', ',', ':', '=', "'", '"', '\\', '<', '>', 'a', 'b', 'x', '0', '9', '.', '-', ' '), maxLength: 60 }), (text) => void pythonLiteral(text)), { numRuns: 2000 });
     fc.assert(
       fc.property(fc.dictionary(fc.string(), fc.oneof(fc.string(), fc.integer(), fc.boolean(), fc.constant(null))), (members) => {
-        expect(pythonLiteral(repr(members))).toEqual(new Map(Object.entries(members)));
+        expect(pythonLiteral(repr(members)).value).toEqual(new Map(Object.entries(members)));
       }),
       { numRuns: 500 },
     );

@@ -39,10 +39,11 @@ describe('the metadata scan', () => {
   });
 
   it.each<[string, AttributeValue, string[]]>([
-    ['a Python dictionary', "{'prompt_name': 'support'}", ['metadata_unreadable']],
-    ['broken JSON', '{"prompt_name":"support"', ['metadata_unreadable']],
+    ['a Python dictionary that is cut', "{'prompt_name': 'supp", ['attribute_unreadable']],
+    ['broken JSON', '{"prompt_name":"support"', ['attribute_unreadable']],
     ['a text that speaks of prompts', 'our best prompt', []],
-    ['JSON without a prompt', '{"route":"/refund"', []],
+    ['JSON that ends before it comes to a prompt', '{"route":"/refund"', ['attribute_unreadable']],
+    ['JSON without a prompt', '{"route":"/refund"}', []],
     ['ten megabytes', `{"prompt_name":"support","x":"${'x'.repeat(10_000_000)}"}`, ['metadata_over_limit']],
     ['a list', ['prompt_name', 'support'], []],
     ['a nested prompt that is text', '{"prompt":"You are a prompt."}', []],

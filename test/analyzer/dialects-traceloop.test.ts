@@ -85,6 +85,16 @@ describe('generations', () => {
     expect(traceloop.read(source)).toMatchObject({ inference: { prompt_text: { system: 'You are terse.' } } });
   });
 
+  it.each([
+    [{ chat_id: 'chat-1', user_id: 'u' }, 'chat-1'],
+    [{ chatId: 'chat-1' }, 'chat-1'],
+    [{ thread_id: 't-1', chat_id: 'chat-1' }, 't-1'],
+    [{ chat_id: 'chat-1', session_id: 's-1' }, 's-1'],
+    [{ ticket_id: '7' }, null],
+  ])('whose association properties are %o has the session %s', (properties, session_id) => {
+    expect(callOf({ ...flattened, ...Object.fromEntries(Object.entries(properties).map(([key, value]) => [`traceloop.association.properties.${key}`, value])) })).toMatchObject({ session_id });
+  });
+
   it('of 2023, before there were conventions', () => {
     const call = callOf(
       {

@@ -62,6 +62,18 @@ describe('inspect', () => {
     expect(plain.stdout).toMatch(/OpenTelemetry, 1 call without prompt name or version:\n.*gen_ai\.prompt\.version.*\n.*docs\/TAGGING\.md#opentelemetry/);
   });
 
+  it('says which attribute could not be read, and still shows the call', async () => {
+    await writeFile(at('cut.json'), JSON.stringify(request([...chat, text('gen_ai.output.messages', '[{"role":"assistant","parts":[{"type":"te'), text('metadata', '{"plan":"gold"}')])));
+    const { code, stdout } = await inspect([at('cut.json')]);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^ {10}request_model +m +gen_ai\.request\.model$/m);
+    expect(stdout).toMatch(/^ {10}flag attribute_unreadable: gen_ai\.output\.messages$/m);
+    expect(stdout).toMatch(/^ {10}! an attribute begins as JSON .+ OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT$/m);
+    // So does a span above, whose tags are lost with it.
+    await writeFile(at('above.json'), JSON.stringify(request([text('metadata', '{"prompt_name":"refund-ag')])));
+    expect((await inspect([at('above.json')])).stdout).toMatch(/^ignored .+\n {10}flag attribute_unreadable: metadata$/m);
+  });
+
   it('says of agents without a call that the instrumentation of the client is missing', async () => {
     const { stdout } = await inspect(['-'], { input: JSON.stringify(request([text('gen_ai.operation.name', 'invoke_agent'), text('gen_ai.agent.name', 'refunder')], { name: 'invoke_agent refunder' })) });
     expect(stdout).toMatch(/^ {2}No span is an LLM call, but 1 span of agents or chains: turn on the instrumentation of the model's client, too/m);

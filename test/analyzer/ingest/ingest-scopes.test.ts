@@ -42,6 +42,16 @@ describe('a score of a trace', () => {
     await expectExactLedger(on);
   });
 
+  it('that names a run of LangSmith alone is of its trace, where the run is its root', async () => {
+    const ingest = await on.fresh();
+    const ofRun = (name: string, run: string) => judgement(null, 0.25, { trace_id: null, span_id: run.replaceAll('-', '').slice(0, 16) }, { 'gen_ai.evaluation.name': name, 'culprit.score.run_id': run });
+    const uuid = (hex: string): string => hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
+    await ingest.write([traces([inference(1, TAGS)]), logs([ofRun('quality', uuid(TRACE_ID)), ofRun('tone', uuid(`${TRACE_ID.slice(0, 31)}0`))])]);
+    await ingest.advance(WAITED);
+    expect(await on.scores()).toMatchObject([{ name: 'quality', join_state: 'joined', call_span_id: id(1), prompt_version: 'v2' }, { name: 'tone', join_state: 'pending' }]);
+    await expectExactLedger(on);
+  });
+
   it('whose calls have two versions is ambiguous, for good', async () => {
     const ingest = await on.fresh();
     await ingest.write([traces([inference(1, V1), inference(2, TAGS)]), logs([judgement(null, 0.25)])]);

@@ -70,16 +70,16 @@ export function judgement(spanNumber: number | null, value: AttributeValue, chan
 /** The loop, given messages as they come out of a log. */
 export type MessageIngest = Omit<Ingest, 'write'> & { write(messages: readonly LogMessage[]): Promise<BatchSummary> };
 
-type Settings = Partial<IngestSettings> & { readonly featureFlags?: Readonly<Record<string, string>> };
+type Settings = Partial<IngestSettings> & { readonly featureFlags?: Readonly<Record<string, string>>; readonly flagged?: (flag: string) => void };
 
 export type Ingesting = Awaited<ReturnType<typeof openIngesting>>;
 
 export async function openIngesting() {
   const api = await openApi({}, ARRIVED_MS);
   const { store } = api;
-  const start = async ({ featureFlags = {}, ...settings }: Settings = {}, nowMs = ARRIVED_MS, through: Store = store): Promise<MessageIngest> => {
+  const start = async ({ featureFlags = {}, flagged, ...settings }: Settings = {}, nowMs = ARRIVED_MS, through: Store = store): Promise<MessageIngest> => {
     const ingest = createIngest(
-      { store: through, decode, normaliser: createNormaliser({ stratumAttributes: ['app.route'], featureFlags }) },
+      { store: through, decode, normaliser: createNormaliser({ stratumAttributes: ['app.route'], featureFlags }), ...(flagged === undefined ? {} : { flagged }) },
       { resolveWaitMs: RESOLVE_WAIT_MS, maxWaiting: 1_000, rememberedSpans: 10_000, rememberedCalls: 10_000, ...settings },
     );
     await ingest.start(nowMs);

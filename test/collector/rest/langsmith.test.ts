@@ -41,6 +41,15 @@ describe('LangSmith', () => {
     expect(await request('POST', '/feedback', { run_id: trace, trace_id: trace, key: 'k', score: 1 })).toMatchObject({ status: 200, scores: [{ trace_id: '864191571451f5327e91ae82d1ee8211', span_id: '864191571451f532' }] });
   });
 
+  it('feedback on a root run of the JavaScript SDK judges the span whose id is in it', async () => {
+    const run = '00000000-0000-0000-b7ad-6b7169203331';
+    for (const named of [{ run_id: run }, { run_id: run, trace_id: run }, { trace_id: run }]) {
+      expect(await request('POST', '/feedback', { ...named, key: 'k', score: 1 })).toMatchObject({ status: 200, scores: [{ trace_id: null, span_id: 'b7ad6b7169203331' }] });
+    }
+    // A run below it has an id of its own.
+    expect(await request('POST', '/feedback', { run_id: ID, trace_id: run, key: 'k', score: 1 })).toMatchObject({ scores: [{ trace_id: null, span_id: '01a2079c30527758' }] });
+  });
+
   it('feedback is corrected and deleted by its id', async () => {
     expect(await request('PATCH', `/feedback/${ID.toUpperCase()}`, { score: 0.5, comment: 'no' })).toMatchObject({ status: 200, scores: [{ score_id: ID, change: 'update', value: 0.5, explanation: 'no', name: '' }] });
     expect(await request('DELETE', `/feedback/${ID}`)).toMatchObject({ status: 200, scores: [{ score_id: ID, change: 'deletion' }] });

@@ -39,6 +39,15 @@ describe('what a server tells Prometheus of itself', () => {
     expect(text).toContain('process_resident_memory_bytes');
   });
 
+  it('counts what was odd about calls, by flag', async () => {
+    const body = JSON.parse(tracesBody([{ trace_id: '7'.repeat(32), span_id: '7'.repeat(16) }], Date.now())) as { resourceSpans: { scopeSpans: { spans: { attributes: object[] }[] }[] }[] };
+    body.resourceSpans[0]?.scopeSpans[0]?.spans[0]?.attributes.push({ key: 'gen_ai.output.messages', value: { stringValue: '[{"role":"assist' } });
+    for (let sent = 0; sent < 2; sent++) expect((await send(JSON.stringify(body))).status).toBe(200);
+    const text = await metricsFor(reader.secret);
+    expect(valueOf(text, 'culprit_calls_flagged_total', { flag: 'attribute_unreadable' })).toBe(1);
+    expect(valueOf(text, 'culprit_calls_flagged_total', { flag: 'clock_skew' })).toBe(0);
+  });
+
   it('has every name once, so that a parser takes it', async () => {
     const names = [...(await metricsFor(reader.secret)).matchAll(/^# TYPE (\S+)/gm)].map(([, name]) => name);
     expect(names.length).toBe(new Set(names).size);
@@ -54,6 +63,16 @@ describe('what a server tells Prometheus of itself', () => {
 });
 
 describe('metrics of one process', () => {
+  it('file a flag that nobody knows under one label', async () => {
+    const metrics = createMetrics('analyzer');
+    const flagged = metrics.countFlags();
+    for (const flag of ['not_awaited', 'constructor', 'user 81', 'user 82']) flagged(flag);
+    const text = await metrics.registry.metrics();
+    expect(valueOf(text, 'culprit_calls_flagged_total', { flag: 'not_awaited' })).toBe(1);
+    expect(valueOf(text, 'culprit_calls_flagged_total', { flag: 'other' })).toBe(3);
+    expect(text).not.toContain('user 81');
+  });
+
   it('tell a statement that failed from one that was done, and hand on what it threw', async () => {
     const metrics = createMetrics('api');
     const away: Store = { insert: () => Promise.reject(new RetryableError('away')), select: async () => [], command: async () => undefined, close: async () => undefined };
