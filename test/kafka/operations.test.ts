@@ -45,7 +45,8 @@ describe('roles in processes of their own', { timeout: 240_000 }, () => {
 
   it('tell what they do: requests of the collector, lag of the analyzer, the ledger from the api', async () => {
     const span = { trace_id: 'a'.repeat(32), span_id: 'a'.repeat(16) };
-    expect((await post(collector.url, tracesBody([span], Date.now()))).status).toBe(200);
+    // From a clock that is an hour ahead, which is told by a flag.
+    expect((await post(collector.url, tracesBody([span], Date.now() + 3_600_000))).status).toBe(200);
     await expect.poll(() => allCalls(api.url), { timeout: 30_000 }).toHaveLength(1);
     expect(valueOf(await metricsOf(collector), 'culprit_requests_total', { status: '200', reason: 'accepted' })).toBe(1);
     await expect.poll(async () => {
@@ -53,6 +54,7 @@ describe('roles in processes of their own', { timeout: 240_000 }, () => {
       return ['0', '1', '2', '3'].map((partition) => valueOf(text, 'culprit_kafka_consumer_lag', { topic: 'otlp_spans', partition }));
     }, { timeout: 30_000 }).toEqual([0, 0, 0, 0]);
     expect(valueOf(await metricsOf(analyzer), 'culprit_store_inserted_rows_total', { table: 'calls' })).toBe(1);
+    expect(valueOf(await metricsOf(analyzer), 'culprit_calls_flagged_total', { flag: 'clock_far_off' })).toBe(1);
     await expect.poll(async () => valueOf(await metricsOf(api), 'culprit_ledger_records', { signal: 'traces', outcome: 'received', reason: '' }), { timeout: 30_000, interval: 500 }).toBe(1);
     expect(valueOf(await metricsOf(api), 'culprit_ledger_difference', {})).toBe(0);
   });
