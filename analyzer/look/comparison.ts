@@ -1,7 +1,7 @@
 import type { BeforeAfter, ComparisonSettings, Guard, MetricSettings, Stratum } from '../../schemas/evidence.ts';
 import { takenOverSince, isGivenBack, withSlot, type Traffic } from './cutover.ts';
 import { carrying, factorNamed, type FactorName } from './factors.ts';
-import { createJudgedUnits, stretchOf, type JudgedState, type JudgedUnits } from './judged.ts';
+import { JudgedUnits, stretchOf, type JudgedState } from './judged.ts';
 import { bySlot, type PromptKey, type CallObservation, type ScoreObservation } from './observations.ts';
 import { learnMetric, type MetricPolicy } from './references.ts';
 import { createStartWindows, type StartWindowState } from './start-windows.ts';
@@ -30,8 +30,8 @@ export type Comparison = {
   count(slot: number, counts: { readonly a: number; readonly b: number }): void;
   /** From the last counted slot on the candidate has all calls: since which slot. Null: no, or it is known. */
   takeover(): { readonly since: number; readonly hasRunTogether: boolean } | null;
-  /** Units so far: how they are judged, and how many began in each arm. What guards are told by, where arms run together. */
-  readonly counted: CountedUnits;
+  /** What guards are told by, where arms run together. */
+  readonly judged: CountedUnits;
   /** Which guards fire. Those of times stay as they are where they are not told. */
   guard(guards: { readonly together: readonly Guard[]; readonly overTime?: readonly Guard[] | undefined }): void;
   /** From now on times are compared. */
@@ -60,7 +60,7 @@ export type Comparison = {
   leave(): void;
 };
 
-export type CountedUnits = { readonly judged: Pick<JudgedUnits, 'evidence' | 'judges' | 'isHeardAt'>; started(): { readonly a: number; readonly b: number } };
+export type CountedUnits = Pick<JudgedUnits, 'began' | 'evidence' | 'judges' | 'isHeardAt'>;
 
 export type SlotOutcome = Evidence & { readonly strata: readonly Stratum[] };
 
@@ -78,8 +78,6 @@ export type ComparisonSnapshot = {
   readonly learning: Readonly<Record<string, readonly number[]>>;
   /** Null: it was written before they were counted. */
   readonly judged: JudgedState | null;
-  /** Units that began in each arm. */
-  readonly started: { readonly a: number; readonly b: number };
   readonly guards_over_time: readonly Guard[];
 };
 
@@ -129,7 +127,7 @@ export function createComparison(
     return null;
   };
 
-  const judged = createJudgedUnits(
+  const judged = new JudgedUnits(
     {
       first: restored === null ? stretchOf(settings.opened_slot + 1) : stretchOf(restored.slot) + 1,
       windowSlots: slotsIn(settings.session_window_s),
@@ -137,7 +135,6 @@ export function createComparison(
     },
     restored?.judged,
   );
-  let started = restored?.started ?? { a: 0, b: 0 };
   let guardsOverTime: readonly Guard[] = restored?.guards_over_time ?? [];
 
   const units = createUnits(
@@ -168,7 +165,7 @@ export function createComparison(
       const since = settings.before_after !== null || last === undefined ? null : takenOverSince(traffic, last);
       return since === null ? null : { since, hasRunTogether: Object.keys(evidence.metrics).length > 0 };
     },
-    counted: { judged, started: () => started },
+    judged,
     guard({ together, overTime = guardsOverTime }) {
       guardsOverTime = overTime;
       settings = { ...settings, guards: [...together, ...overTime.filter(({ metric }) => !together.some((guard) => guard.metric === metric))] };
@@ -177,10 +174,8 @@ export function createComparison(
     feed(slot, calls, scores, settled, compared = []) {
       slotNow = slot;
       take(slot, calls, scores);
-      const { a, b } = units.started();
-      started = { a: started.a + a, b: started.b + b };
       judged.close(slot);
-      startWindows.observe(slot, { a, b });
+      startWindows.observe(slot, units.started());
       const together = windows.close(slot, { startWindowOf: startWindows.windowOf, isMixed: units.isMixed }).map((closed): Stratum => ({ ...closed, use: 'bet' }));
       const closed = [...(isOverTime(slot) ? [] : together), ...compared];
       const strata = settled.size === 0 ? closed : closed.map((stratum) => settled.get(stratumKey(stratum)) ?? stratum);
@@ -205,7 +200,7 @@ export function createComparison(
       windows.leftOut() > 0 ? `${windows.leftOut()} units of very many routes or models are not compared` : '',
       units.counts().forgotten_early > 0 ? `${units.counts().forgotten_early} units were forgotten before their day was over` : '',
     ].filter((limit) => limit !== '').join('; '),
-    snapshot: () => ({ slot: slotNow, evidence: { ...evidence, pairs: {} }, traffic, schedule: windows.schedule(), startWindows: startWindows.snapshot(), routing: units.routing(), learning: Object.fromEntries(learning), judged: judged.snapshot(), started, guards_over_time: guardsOverTime }),
+    snapshot: () => ({ slot: slotNow, evidence: { ...evidence, pairs: {} }, traffic, schedule: windows.schedule(), startWindows: startWindows.snapshot(), routing: units.routing(), learning: Object.fromEntries(learning), judged: judged.snapshot(), guards_over_time: guardsOverTime }),
     leave: units.leave,
   };
 }

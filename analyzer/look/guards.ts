@@ -33,8 +33,8 @@ export type Split = Readonly<Record<string, number>> | null;
 /** Slots, ten minutes: how soon a guard of times is seen to fire, or to be silent again, where nothing is to be decided. */
 export const GUARDED_EVERY = 20;
 
-export function guardsTogether(arms: Arms, settings: ComparisonSettings, { judged, started }: CountedUnits, { slot, split }: { readonly slot: number; readonly split: Split }): Guard[] {
-  const uneven = settings.before_after === null && split !== null ? splitReason(arms, started(), split) : null;
+export function guardsTogether(arms: Arms, settings: ComparisonSettings, judged: CountedUnits, { slot, split }: { readonly slot: number; readonly split: Split }): Guard[] {
+  const uneven = settings.before_after === null && split !== null ? splitReason(arms, judged.began(), split) : null;
   const ofScores = scoresOf(settings).flatMap((name): Guard[] => {
     const reason = missingReason(arms, name, judged.evidence(name, slot)) ?? judgeReason(arms, name, judged.judges(name));
     return reason === null ? [] : [{ metric: name, reason }];

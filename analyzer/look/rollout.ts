@@ -133,7 +133,7 @@ export async function createRollout(
     const frozen = comparison.settings();
     const { before_after } = frozen;
     const overTime = isAsked && areTimesGuarded(before_after, slot) ? await guardsOverTime(store, key, arms, { ...frozen, before_after }, slot) : undefined;
-    comparison.guard({ together: guardsTogether(arms, frozen, comparison.counted, { slot, split: settings.split }), overTime });
+    comparison.guard({ together: guardsTogether(arms, frozen, comparison.judged, { slot, split: settings.split }), overTime });
   };
   /** Not all comparisons ask the store in the same slot. */
   const [turn] = hashOf(comparison_id);
@@ -251,7 +251,7 @@ export async function createRollout(
       fed = { slot, evidence: outcome.strata.length === 0 ? null : outcome };
       const plan = comparison.settings().before_after;
       const isTurn = (slot + turn) % GUARDED_EVERY === 0 && areTimesGuarded(plan, slot);
-      if (isTurn || comparison.counted.judged.isHeardAt(slot)) await guard(slot, isTurn);
+      if (isTurn || comparison.judged.isHeardAt(slot)) await guard(slot, isTurn);
       if (plan === null || plan.ended_slot !== null || slot >= lastSlotOf(plan)) held = new Map();
       if (outcome.strata.length === 0) return;
       rows.strata(comparison_id, slot, outcome);

@@ -96,6 +96,7 @@ export function createUnits(prompt: PromptUnits, settings: UnitSettings, restore
     if (isFirst) {
       if (own === null) return;
       started[own] += 1;
+      judged?.begin(own);
       if (isFirstCall(unit)) complete(slot, { arm: own, unit: null, startMs: call.start_ms }, { calls: [call], scores: [] }, completed);
       return;
     }

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { createComparison, type Comparison, type ComparisonSnapshot } from '../../../analyzer/look/comparison.ts';
 import { factorNamed } from '../../../analyzer/look/factors.ts';
 import { guardsTogether, type Split } from '../../../analyzer/look/guards.ts';
-import { createJudgedUnits, stretchOf } from '../../../analyzer/look/judged.ts';
+import { JudgedUnits, stretchOf } from '../../../analyzer/look/judged.ts';
 import { bySlot, type CallObservation, type ScoreObservation } from '../../../analyzer/look/observations.ts';
 import { openComparison } from '../../../analyzer/look/opening.ts';
 import { createPromptUnits } from '../../../analyzer/look/prompt-units.ts';
@@ -55,7 +55,7 @@ const feed = (comparison: Comparison, { from, to }: { readonly from: number; rea
 };
 
 const SLOTS = 240;
-const guardsOf = (comparison: Comparison, split: Split = null): Guard[] => guardsTogether(arms, comparison.settings(), comparison.counted, { slot: comparison.slot(), split });
+const guardsOf = (comparison: Comparison, split: Split = null): Guard[] => guardsTogether(arms, comparison.settings(), comparison.judged, { slot: comparison.slot(), split });
 function guardsAfter(judge: Judge, seed = 1): Guard[] {
   const comparison = createComparison(identity, { ...opened(), policy });
   feed(comparison, { from: 1, to: SLOTS }, judgedBy(judge, { seed, slots: SLOTS }));
@@ -108,7 +108,6 @@ describe('a restart', () => {
     feed(after, { from: cut + 1, to: SLOTS }, traffic);
     expect(after.snapshot().judged).toEqual(undisturbed.snapshot().judged);
     expect(after.snapshot().judged?.units.length).toBeLessThanOrEqual(32);
-    expect(after.snapshot().started).toEqual(undisturbed.snapshot().started);
     expect(guardsOf(after)).toEqual(guardsOf(undisturbed));
     expect(guardsOf(after)).toHaveLength(1);
   });
@@ -133,13 +132,13 @@ describe('units of a split', () => {
     feed(comparison, { from: 1, to: 60 }, judgedBy(() => null, { seed: 1, slots: 60 }));
     expect(guardsOf(comparison, { v1: 50, v2: 50 })).toEqual([]);
     expect(guardsOf(comparison, { v1: 70, v2: 30 })).toEqual([{ metric: '*', reason: expect.stringMatching(/^v2 got [45]\d\.\d % of the units, not the 30\.0 % that were meant/) }]);
-    expect(comparison.counted.started().a + comparison.counted.started().b).toBe(600);
+    expect(comparison.judged.began().a + comparison.judged.began().b).toBe(600);
   });
 });
 
 /** What is counted of the units of a few slots, all in one stretch: units and judged ones of each arm. */
 function counted({ calls, scores = [], sessionWindowS = 60 }: { readonly calls: readonly CallObservation[]; readonly scores?: readonly ScoreObservation[]; readonly sessionWindowS?: number }): readonly (readonly number[])[] {
-  const judged = createJudgedUnits({ first: stretchOf(FIRST_SLOT), windowSlots: sessionWindowS / 30, isMetric: (name) => name === 'quality' });
+  const judged = new JudgedUnits({ first: stretchOf(FIRST_SLOT), windowSlots: sessionWindowS / 30, isMetric: (name) => name === 'quality' });
   const quality = { kind: 'score', direction: 'down', weight: 0.5, from_slot: 0, tolerance: 0.005, severity: 'page', minimum: 0, maximum: 1, reference: null } as const;
   const units = createUnits(createPromptUnits(), { ...arms, openedSlot: FIRST_SLOT - 1, openedMs: atSlot(0), sessionWindowS, metric: (name) => (name === 'quality' ? quality : null), judged });
   const [callsIn, scoresIn] = [bySlot(calls), bySlot(scores)];
@@ -178,7 +177,7 @@ describe('what is kept', () => {
   it('says what all stretches together say, and does not grow', () => {
     const random = seeded(7);
     const [first, slots] = [stretchOf(FIRST_SLOT), 2_000];
-    const judged = createJudgedUnits({ first, windowSlots: 6, isMetric: (name) => name !== 'latency' });
+    const judged = new JudgedUnits({ first, windowSlots: 6, isMetric: (name) => name !== 'latency' });
     const strata = Array.from({ length: slots / 10 }, () => ({ a: { units: 0, judged: 0 }, b: { units: 0, judged: 0 } }));
     for (let slot = 0; slot < slots; slot += 1) {
       for (const arm of ['a', 'a', 'b'] as const) {

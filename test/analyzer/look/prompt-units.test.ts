@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { factorNamed, type FactorName } from '../../../analyzer/look/factors.ts';
-import { createJudgedUnits, stretchOf } from '../../../analyzer/look/judged.ts';
+import { JudgedUnits, stretchOf } from '../../../analyzer/look/judged.ts';
 import { bySlot, type CallObservation, type ScoreObservation } from '../../../analyzer/look/observations.ts';
 import { createPromptUnits, type PromptUnits } from '../../../analyzer/look/prompt-units.ts';
 import { createUnits } from '../../../analyzer/look/units.ts';
@@ -43,7 +43,7 @@ const compared: readonly Compared[] = [
 ];
 
 const unitsOf = (prompt: PromptUnits, { factor, opened, ...rest }: Compared) =>
-  createUnits(prompt, { factor: factorNamed(factor), ...rest, openedSlot: FIRST_SLOT + opened, openedMs: atSlot(opened), metric: (name) => metrics[name] ?? null, judged: createJudgedUnits({ first: stretchOf(FIRST_SLOT), windowSlots: 0, isMetric: () => true }) });
+  createUnits(prompt, { factor: factorNamed(factor), ...rest, openedSlot: FIRST_SLOT + opened, openedMs: atSlot(opened), metric: (name) => metrics[name] ?? null, judged: new JudgedUnits({ first: stretchOf(FIRST_SLOT), windowSlots: 0, isMetric: () => true }) });
 
 /** What became complete, slot by slot, in words; and how routing was seen. */
 function told(units: ReturnType<typeof unitsOf>, slots: Iterable<number>, { calls, scores }: Traffic): string[] {
