@@ -1,11 +1,12 @@
 import type { BeforeAfter, ComparisonSettings, Guard, MetricSettings, Stratum } from '../../schemas/evidence.ts';
 import { takenOverSince, isGivenBack, withSlot, type Traffic } from './cutover.ts';
 import { carrying, factorNamed, type FactorName } from './factors.ts';
+import { JudgedUnits, stretchOf, type JudgedState } from './judged.ts';
 import { bySlot, type PromptKey, type CallObservation, type ScoreObservation } from './observations.ts';
 import { learnMetric, type MetricPolicy } from './references.ts';
 import { createStartWindows, type StartWindowState } from './start-windows.ts';
 import { advance, controlsOf, createEvidence, evidenceOf, pairsAfter, type EvidenceState } from '../statistics/evidence.ts';
-import { createPromptUnits, type PastArms, type PromptUnits } from './prompt-units.ts';
+import { createPromptUnits, slotsIn, type PastArms, type PromptUnits } from './prompt-units.ts';
 import { createUnits, type Routing, type UnitCounts } from './units.ts';
 import { LONGEST as LONGEST_WINDOW } from '../statistics/window-length.ts';
 import { createWindows, type WindowSchedule } from './windows.ts';
@@ -29,8 +30,10 @@ export type Comparison = {
   count(slot: number, counts: { readonly a: number; readonly b: number }): void;
   /** From the last counted slot on the candidate has all calls: since which slot. Null: no, or it is known. */
   takeover(): { readonly since: number; readonly hasRunTogether: boolean } | null;
-  /** Which guards fire. */
-  guard(guards: readonly Guard[]): void;
+  /** What guards are told by, where arms run together. */
+  readonly judged: CountedUnits;
+  /** Which guards fire. Those of times stay as they are where they are not told. */
+  guard(guards: { readonly together: readonly Guard[]; readonly overTime?: readonly Guard[] | undefined }): void;
   /** From now on times are compared. */
   beginBeforeAfter(plan: BeforeAfter): void;
   /**
@@ -57,6 +60,8 @@ export type Comparison = {
   leave(): void;
 };
 
+export type CountedUnits = Pick<JudgedUnits, 'began' | 'evidence' | 'judges' | 'isHeardAt'>;
+
 export type SlotOutcome = Evidence & { readonly strata: readonly Stratum[] };
 
 /** `controls`: how those of each metric did; null while both arms run together. */
@@ -71,6 +76,9 @@ export type ComparisonSnapshot = {
   readonly traffic: Traffic;
   /** First values of metrics that are still being learnt. */
   readonly learning: Readonly<Record<string, readonly number[]>>;
+  /** Null: it was written before they were counted. */
+  readonly judged: JudgedState | null;
+  readonly guards_over_time: readonly Guard[];
 };
 
 /** Units of a metric that was not there at the opening, from which it is learnt before it is bet on. */
@@ -119,9 +127,19 @@ export function createComparison(
     return null;
   };
 
+  const judged = new JudgedUnits(
+    {
+      first: restored === null ? stretchOf(settings.opened_slot + 1) : stretchOf(restored.slot) + 1,
+      windowSlots: slotsIn(settings.session_window_s),
+      isMetric: (name) => Object.hasOwn(settings.metrics, name) || learning.has(name),
+    },
+    restored?.judged,
+  );
+  let guardsOverTime: readonly Guard[] = restored?.guards_over_time ?? [];
+
   const units = createUnits(
     promptUnits,
-    { factor: carrying(factor, settings.carried), group: settings.group, baseline: identity.baseline, candidate: identity.candidate, openedSlot: settings.opened_slot, openedMs: settings.opened_ms, sessionWindowS: settings.session_window_s, metric: metricFor },
+    { factor: carrying(factor, settings.carried), group: settings.group, baseline: identity.baseline, candidate: identity.candidate, openedSlot: settings.opened_slot, openedMs: settings.opened_ms, sessionWindowS: settings.session_window_s, metric: metricFor, judged },
     restored?.routing,
   );
 
@@ -147,11 +165,16 @@ export function createComparison(
       const since = settings.before_after !== null || last === undefined ? null : takenOverSince(traffic, last);
       return since === null ? null : { since, hasRunTogether: Object.keys(evidence.metrics).length > 0 };
     },
-    guard: (guards) => void (settings = { ...settings, guards: [...guards] }),
+    judged,
+    guard({ together, overTime = guardsOverTime }) {
+      guardsOverTime = overTime;
+      settings = { ...settings, guards: [...together, ...overTime.filter(({ metric }) => !together.some((guard) => guard.metric === metric))] };
+    },
     beginBeforeAfter: (plan) => void (settings = { ...settings, before_after: plan }),
     feed(slot, calls, scores, settled, compared = []) {
       slotNow = slot;
       take(slot, calls, scores);
+      judged.close(slot);
       startWindows.observe(slot, units.started());
       const together = windows.close(slot, { startWindowOf: startWindows.windowOf, isMixed: units.isMixed }).map((closed): Stratum => ({ ...closed, use: 'bet' }));
       const closed = [...(isOverTime(slot) ? [] : together), ...compared];
@@ -177,7 +200,7 @@ export function createComparison(
       windows.leftOut() > 0 ? `${windows.leftOut()} units of very many routes or models are not compared` : '',
       units.counts().forgotten_early > 0 ? `${units.counts().forgotten_early} units were forgotten before their day was over` : '',
     ].filter((limit) => limit !== '').join('; '),
-    snapshot: () => ({ slot: slotNow, evidence: { ...evidence, pairs: {} }, traffic, schedule: windows.schedule(), startWindows: startWindows.snapshot(), routing: units.routing(), learning: Object.fromEntries(learning) }),
+    snapshot: () => ({ slot: slotNow, evidence: { ...evidence, pairs: {} }, traffic, schedule: windows.schedule(), startWindows: startWindows.snapshot(), routing: units.routing(), learning: Object.fromEntries(learning), judged: judged.snapshot(), guards_over_time: guardsOverTime }),
     leave: units.leave,
   };
 }

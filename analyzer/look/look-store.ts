@@ -97,7 +97,7 @@ export async function loadComparisons(store: Store): Promise<StoredComparison[]>
     reason,
     settings: ComparisonSettings.parse(JSON.parse(settings)),
     // Written by this program in the same form; a change of form is a migration.
-    snapshot: JSON.parse(snapshot) as ComparisonSnapshot,
+    snapshot: { judged: null, guards_over_time: [], ...JSON.parse(snapshot) } as ComparisonSnapshot,
   }));
 }
 

@@ -37,8 +37,8 @@ type Observation = Surroundings & {
 
 export type CallObservation = CallReading & Observation;
 
-/** Of the call that is judged. */
-export type ScoreObservation = Observation & { readonly name: string; readonly value: number; readonly data_type: string };
+/** Of the call that is judged. `evaluator`: who judged; empty: nobody said. */
+export type ScoreObservation = Observation & { readonly name: string; readonly value: number; readonly data_type: string; readonly evaluator: string };
 
 export const ROUTE = `arrayStringConcat(arraySort(arrayMap(key -> concat(key, '=', stratum_attributes[key]), mapKeys(stratum_attributes))), ' ')`;
 const OF_PROMPT = `project = {project:String} AND environment = {environment:String} AND prompt_name = {prompt_name:String}`;
@@ -87,7 +87,7 @@ export async function selectCalls(store: Store, prompt: PromptKey, range: { read
 export async function selectScores(store: Store, prompt: PromptKey, range: { readonly from: number; readonly to: number }): Promise<ScoreObservation[]> {
   return store.select<ScoreObservation>(
     // The newest row of each score: corrections keep `bet_value`, and a deletion says in which slot it came.
-    `SELECT slot, name, assumeNotNull(scores.bet_value) AS value, data_type, assumeNotNull(prompt_version) AS version, call_trace_id AS trace_id, call_span_id AS span_id, session_id,
+    `SELECT slot, name, assumeNotNull(scores.bet_value) AS value, data_type, coalesce(scores.evaluator, '') AS evaluator, assumeNotNull(prompt_version) AS version, call_trace_id AS trace_id, call_span_id AS span_id, session_id,
             intDiv(call_start_ns, 1000000) AS start_ms, coalesce(scores.request_model, '') AS request_model, coalesce(scores.response_model, scores.request_model, '') AS response_model, operation, ${ROUTE} AS route,
             ${surroundings('scores')}
      FROM (SELECT * FROM scores WHERE slot >= {from:UInt32} AND slot < {to:UInt32} AND ${OF_PROMPT} AND ${ATTRIBUTED}
@@ -134,19 +134,23 @@ export async function selectNeighbours(
 /** A unit is its session, unless that is one of `crowd`, which are none; else its trace. */
 const UNIT = (trace: string): string => `if(session_id IS NULL OR session_id IN {crowd:Array(String)}, concat('t:', ${trace}), concat('s:', assumeNotNull(session_id)))`;
 
-/** Units of a prompt in the given slots, each with the only value that its calls had (empty: of another group); null where they had several. By their last slot. */
+/**
+ * Units of a prompt in the given slots, each with the only value that its calls had (empty: of another group); null where they had several. `first_answered`, `answered`: whether its
+ * first call, and any call, was no error. By their last slot.
+ */
 export async function selectUnits(
   store: Store,
   prompt: PromptKey,
   { sql }: Factor,
   range: { readonly group: string; readonly from: number; readonly to: number; readonly crowd: readonly string[] },
-): Promise<{ id: string; value: string | null; first_slot: number; first_span: string; first_value: string; last_slot: number; start_ms: number }[]> {
+): Promise<{ id: string; value: string | null; first_slot: number; first_span: string; first_value: string; first_answered: boolean; answered: boolean; last_slot: number; start_ms: number }[]> {
   const value = `if(${sql.group} = {group:String}, coalesce(${sql.value}, ''), '')`;
   return store.select(
     `SELECT ${UNIT('trace_id')} AS id,
             if(uniqExact(${value}) = 1, any(${value}), NULL) AS value,
             min(slot) AS first_slot, max(slot) AS last_slot,
             argMin(span_id, (slot, start_ns, trace_id, span_id)) AS first_span, argMin(${value}, (slot, start_ns, trace_id, span_id)) AS first_value,
+            argMin(NOT is_error, (slot, start_ns, trace_id, span_id)) AS first_answered, max(NOT is_error) AS answered,
             argMin(intDiv(start_ns, 1000000), (slot, start_ns)) AS start_ms
      FROM calls WHERE slot >= {from:UInt32} AND slot < {to:UInt32} AND ${OF_PROMPT} AND ${ATTRIBUTED} GROUP BY id ORDER BY last_slot, id`,
     { ...prompt, ...range },

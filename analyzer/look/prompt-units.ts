@@ -28,10 +28,14 @@ export type PromptUnits = {
   firstArm(unit: number, place: number): Arm | null;
   /** The arm at a place that all its calls have had; null: they had several, or it is of neither. */
   onlyArm(unit: number, place: number): Arm | null;
+  answered(unit: number): Answered;
   forgottenEarly(): number;
 };
 
 export type Arm = 'a' | 'b';
+
+/** With which of its calls a unit first had one that was no error. */
+export type Answered = 'at_first' | 'later' | 'never';
 
 /** How a comparison tells arms. */
 export type Member = {
@@ -46,7 +50,7 @@ type Arms = string;
 
 /** By call and by score, in their order. */
 export type Meetings = { readonly calls: readonly CallMeeting[]; readonly scores: readonly ScoreMeeting[] };
-export type CallMeeting = { readonly unit: number; readonly isFirst: boolean; readonly arms: Arms };
+export type CallMeeting = { readonly unit: number; readonly isFirst: boolean; readonly arms: Arms; /** Until the slot of the call. */ readonly scored: readonly Scored[] };
 export type ScoreMeeting = {
   /** Null: no call of it is known. */
   readonly unit: number | null;
@@ -57,7 +61,7 @@ export type ScoreMeeting = {
 };
 
 /** That a unit was scored under a name: by a score of its first call or not, in these arms. */
-type Scored = { readonly name: string; readonly isOfFirstCall: boolean; readonly arms: Arms };
+export type Scored = { readonly name: string; readonly isOfFirstCall: boolean; readonly arms: Arms };
 
 export type Gathered = {
   readonly calls: { readonly call: CallObservation; readonly arms: Arms }[];
@@ -65,7 +69,7 @@ export type Gathered = {
 };
 
 /** `slot`: that of the last call. */
-export type PastUnit = { readonly id: string; readonly first: FirstCall; readonly slot: number; readonly scored: readonly { readonly name: string; readonly span_id: string }[] };
+export type PastUnit = { readonly id: string; readonly first: FirstCall; readonly slot: number; readonly answered: Answered; readonly scored: readonly { readonly name: string; readonly span_id: string }[] };
 export type Past = {
   /** They never count (again). */
   readonly units: Iterable<PastUnit>;
@@ -76,7 +80,7 @@ export type Past = {
 export type PastArms = { readonly id: string; readonly slot: number; readonly first: Arm | null; readonly only: Arm | null };
 
 /** What is remembered of a unit. */
-type Standing = { readonly first: Arms; readonly only: Arms; readonly scored: readonly Scored[] };
+type Standing = { readonly first: Arms; readonly only: Arms; readonly answered: Answered; readonly scored: readonly Scored[] };
 
 /** Beyond so many, equal standings are not shared: names that are different each time have no use for it. */
 const MOST_SHARED = 1_000;
@@ -103,16 +107,17 @@ export function createPromptUnits(maximum?: number): PromptUnits {
     const known = memory.find(id, slot);
     if (known !== null) {
       memory.touch(known, slot);
-      const { first, only, scored } = memory.kept(known);
-      const left = common(only, arms);
-      if (left !== only) memory.keep(known, standing(first, left, scored));
+      const before = memory.kept(known);
+      const only = common(before.only, arms);
+      const answered = before.answered === 'never' && !call.is_error ? 'later' : before.answered;
+      if (only !== before.only || answered !== before.answered) memory.keep(known, standing({ ...before, only, answered }));
       gathered.get(known)?.calls.push({ call, arms });
-      return { unit: known, isFirst: false, arms };
+      return { unit: known, isFirst: false, arms, scored: before.scored };
     }
     const first = eachArm(arms, (arm, { openedMs }) => (call.start_ms < openedMs ? NEITHER : arm));
-    const unit = memory.add(id, { slot, span_id: call.span_id, start_ms: call.start_ms }, standing(first, first, NOT_SCORED));
+    const unit = memory.add(id, { slot, span_id: call.span_id, start_ms: call.start_ms }, standing({ first, only: first, answered: call.is_error ? 'never' : 'at_first', scored: NOT_SCORED }));
     if (windowSlots > 0) gathered.set(unit, { calls: [{ call, arms }], scores: [] });
-    return { unit, isFirst: true, arms };
+    return { unit, isFirst: true, arms, scored: NOT_SCORED };
   };
 
   const judge = (slot: number, score: ScoreObservation): ScoreMeeting => {
@@ -120,14 +125,15 @@ export function createPromptUnits(maximum?: number): PromptUnits {
     const unit = memory.find(unitIdOf(score, crowd), slot);
     if (unit === null) return { unit, isOfFirstCall: false, arms, scored: NOT_SCORED };
     const isOfFirstCall = memory.isFirstSpan(unit, score.span_id);
-    const { first, only, scored } = memory.kept(unit);
+    const before = memory.kept(unit);
+    const { scored } = before;
     const gathering = gathered.get(unit);
     gathering?.scores.push({ score, arms });
     // One that the session window leaves out does not count; one that comes when the unit is complete may.
     const afterMs = score.start_ms - memory.startMs(unit);
     const age = slot - memory.firstSlot(unit);
     const counted = gathering === undefined ? arms : eachArm(arms, (arm, member) => (age <= slotsIn(member.sessionWindowS) && afterMs > member.sessionWindowS * 1000 ? NEITHER : arm));
-    if (!isSignalMetric(score.name)) memory.keep(unit, standing(first, only, withScored(scored, { name: score.name, isOfFirstCall, arms: counted })));
+    if (!isSignalMetric(score.name)) memory.keep(unit, standing({ ...before, scored: withScored(scored, { name: score.name, isOfFirstCall, arms: counted }) }));
     return { unit, isOfFirstCall, arms, scored };
   };
 
@@ -156,9 +162,9 @@ export function createPromptUnits(maximum?: number): PromptUnits {
     gathered: () => gathered,
     recall({ units, sessions }) {
       const none = NEITHER.repeat(members.length);
-      for (const { id, first, slot, scored } of units) {
+      for (const { id, first, slot, answered, scored } of units) {
         const known = memory.find(id, slot);
-        const unit = known ?? memory.add(id, first, standing(none, none, scored.map(({ name, span_id }) => ({ name, isOfFirstCall: span_id === first.span_id, arms: none }))));
+        const unit = known ?? memory.add(id, first, standing({ first: none, only: none, answered, scored: scored.map(({ name, span_id }) => ({ name, isOfFirstCall: span_id === first.span_id, arms: none })) }));
         memory.touch(unit, slot);
       }
       for (const session of sessions) crowd.count(session);
@@ -167,16 +173,17 @@ export function createPromptUnits(maximum?: number): PromptUnits {
       for (const { id, slot, ...arms } of units) {
         const unit = memory.find(id, slot);
         if (unit === null) continue;
-        const { first, only, scored } = memory.kept(unit);
-        const ofFirst = withLetter(first, place, arms.first);
+        const before = memory.kept(unit);
+        const first = withLetter(before.first, place, arms.first);
         // A score is of the arm of its unit, as far as is known.
-        memory.keep(unit, standing(ofFirst, withLetter(only, place, arms.only), scored.map((each) => ({ ...each, arms: ofFirst }))));
+        memory.keep(unit, standing({ ...before, first, only: withLetter(before.only, place, arms.only), scored: before.scored.map((each) => ({ ...each, arms: first })) }));
       }
     },
     firstSlot: memory.firstSlot,
     startMs: memory.startMs,
     firstArm: (unit, place) => armAt(memory.kept(unit).first, place),
     onlyArm: (unit, place) => armAt(memory.kept(unit).only, place),
+    answered: (unit) => memory.kept(unit).answered,
     forgottenEarly: memory.forgottenEarly,
   };
 }
@@ -211,13 +218,13 @@ function withScored(scored: readonly Scored[], added: Scored): readonly Scored[]
 }
 
 /** Equal standings are one object. */
-function createStandings(): (first: Arms, only: Arms, scored: readonly Scored[]) => Standing {
+function createStandings(): (standing: Standing) => Standing {
   const shared = new Map<string, Standing>();
-  return (first, only, scored) => {
-    const key = JSON.stringify([first, only, scored.map(({ name, isOfFirstCall, arms }) => JSON.stringify([name, isOfFirstCall, arms])).sort()]);
+  return (made) => {
+    const { first, only, answered, scored } = made;
+    const key = JSON.stringify([first, only, answered, scored.map(({ name, isOfFirstCall, arms }) => JSON.stringify([name, isOfFirstCall, arms])).sort()]);
     const known = shared.get(key);
     if (known !== undefined) return known;
-    const made = { first, only, scored };
     if (shared.size < MOST_SHARED) shared.set(key, made);
     return made;
   };

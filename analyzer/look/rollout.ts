@@ -11,7 +11,7 @@ import type { Comparison, Evidence } from './comparison.ts';
 import { tapeNeedOf } from './cutover.ts';
 import type { ModelPage } from './drift/watch.ts';
 import { factorNamed, toldAs } from './factors.ts';
-import { guardsOf, type Split } from './guards.ts';
+import { areTimesGuarded, GUARDED_EVERY, guardsOverTime, guardsTogether, type Split } from './guards.ts';
 import { ALERT_RESOLVED, loadStrata, type AlertState, type LookRows } from './look-store.ts';
 import { isOfMix, withMix } from './mix.ts';
 import { asksMix } from './rollout-mix.ts';
@@ -24,6 +24,7 @@ import { slotStartMs, SLOTS_PER_DAY, SLOTS_PER_HOUR } from '../slots.ts';
 import { countArms, planFromStore } from './taking-up.ts';
 import type { Tape } from './tape.ts';
 import type { Tapes } from './tapes.ts';
+import { hashOf } from './unit-memory.ts';
 import { CONTROLS_MOVED } from '../statistics/evidence.ts';
 
 /** One comparison while it is open, and the alert that may come of it. */
@@ -75,8 +76,8 @@ const MENDING_AWAITED = SLOTS_PER_DAY;
 const EXAMPLES = 5;
 /** Of the candidate: with so many it is told whether the mix explains a change. */
 const MIX_UNITS = 400;
-/** Slots, ten minutes: how soon a guard is seen to fire, or to be silent again, where nothing is to be decided. */
-const GUARDED_EVERY = 20;
+/** Slots, ten minutes: how often an open alert is looked at again. */
+const RENEWED_EVERY = 20;
 
 export async function createRollout(
   deps: { readonly store: Store; readonly rows: LookRows; readonly tapes: Tapes; readonly newcomers: Newcomers },
@@ -128,18 +129,27 @@ export async function createRollout(
     return kept;
   };
 
+  const guard = async (slot: number, isAsked = true): Promise<void> => {
+    const frozen = comparison.settings();
+    const { before_after } = frozen;
+    const overTime = isAsked && areTimesGuarded(before_after, slot) ? await guardsOverTime(store, key, arms, { ...frozen, before_after }, slot) : undefined;
+    comparison.guard({ together: guardsTogether(arms, frozen, comparison.judged, { slot, split: settings.split }), overTime });
+  };
+  /** Not all comparisons ask the store in the same slot. */
+  const [turn] = hashOf(comparison_id);
+
   const decide = async (slot: number, evidence: Evidence, { version, together }: RolloutContext): Promise<Alert | null> => {
     reason = '';
     let frozen = comparison.settings();
     const known = record.current();
     // What was found without controls may still be found with them, and what the traffic explained may outgrow that.
-    const isRevisable = known !== null && known.state !== 'resolved' && (known.evidence.grade === 'alone' || (isOfMix(known) && slot % GUARDED_EVERY === 0));
+    const isRevisable = known !== null && known.state !== 'resolved' && (known.evidence.grade === 'alone' || (isOfMix(known) && slot % RENEWED_EVERY === 0));
     const isOpen = known === null || isRevisable;
     if (!isOpen || !isPastThreshold(evidence, frozen)) return null;
     const strata = await readStrata(slot);
     let finding = findingOf(evidence, frozen, strata);
     if (finding !== null) {
-      comparison.guard(await guardsOf(store, key, arms, frozen, { slot, split: settings.split }));
+      await guard(slot);
       frozen = comparison.settings();
       finding = findingOf(evidence, frozen, strata);
     }
@@ -174,7 +184,7 @@ export async function createRollout(
   /** What is told of an open alert is renewed as its evidence grows, where that is looked at: every ten minutes. */
   const renew = async (slot: number): Promise<Alert | null> => {
     const alert = record.current();
-    if (alert === null || isOfMix(alert) || alert.state === 'resolved' || slot % GUARDED_EVERY !== 0) return null;
+    if (alert === null || isOfMix(alert) || alert.state === 'resolved' || slot % RENEWED_EVERY !== 0) return null;
     const renewed = renewedAlert(alert, { identity: comparison.identity, settings: comparison.settings(), evidence: comparison.evidence(), strata: await readStrata(slot) });
     return renewed === null ? null : record.change(renewed, { atMs: slotStartMs(slot + 1), reason: GREW, event: 'updated' });
   };
@@ -199,7 +209,7 @@ export async function createRollout(
     const silent = silentFor(candidate, slot);
     if (silent < RESOLVED_AFTER || silentFor(baseline, slot) >= RESOLVED_AFTER) return null;
     // Tested at once, and then every ten minutes while it cannot be told.
-    if (silent !== RESOLVED_AFTER && slot % GUARDED_EVERY !== 0) return null;
+    if (silent !== RESOLVED_AFTER && slot % RENEWED_EVERY !== 0) return null;
     const atMs = slotStartMs(slot + 1);
     // What was seen since the candidate's last call, of which strata were durable long before; where that was not well, the last half hour.
     const wasUnwell = alert.recovery === 'not_recovered';
@@ -237,10 +247,11 @@ export async function createRollout(
       comparison.count(slot, countArms(arms, active));
       await followTakeover(slot);
       const compared = strataOver(slot, arms, comparison.settings(), held);
-      if (slot % GUARDED_EVERY === 0) comparison.guard(await guardsOf(store, key, arms, comparison.settings(), { slot, split: settings.split }));
       const outcome = comparison.feed(slot, await rangeRows.calls(key, slot), await rangeRows.scores(key, slot), left.settled, compared);
       fed = { slot, evidence: outcome.strata.length === 0 ? null : outcome };
       const plan = comparison.settings().before_after;
+      const isTurn = (slot + turn) % GUARDED_EVERY === 0 && areTimesGuarded(plan, slot);
+      if (isTurn || comparison.judged.isHeardAt(slot)) await guard(slot, isTurn);
       if (plan === null || plan.ended_slot !== null || slot >= lastSlotOf(plan)) held = new Map();
       if (outcome.strata.length === 0) return;
       rows.strata(comparison_id, slot, outcome);

@@ -101,7 +101,9 @@ export async function restoreFromStore(store: Store, key: PromptKey, left: reado
 
 type StoredUnit = Awaited<ReturnType<typeof selectUnits>>[number];
 
-const pastOf = ({ id, first_slot, first_span, start_ms, last_slot }: StoredUnit, scored: PastUnit['scored']): PastUnit => ({ id, first: { slot: first_slot, span_id: first_span, start_ms }, slot: last_slot, scored });
+function pastOf({ id, first_slot, first_span, first_answered, answered, start_ms, last_slot }: StoredUnit, scored: PastUnit['scored']): PastUnit {
+  return { id, first: { slot: first_slot, span_id: first_span, start_ms }, slot: last_slot, answered: first_answered ? 'at_first' : answered ? 'later' : 'never', scored };
+}
 
 function armsOf({ id, value, first_slot, first_value, last_slot, start_ms }: StoredUnit, { opened_slot, opened_ms }: ComparisonSettings, { baseline, candidate }: { readonly baseline: string; readonly candidate: string }): PastArms {
   const armNamed = (name: string | null): 'a' | 'b' | null => (name === baseline ? 'a' : name === candidate ? 'b' : null);

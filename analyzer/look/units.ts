@@ -1,8 +1,9 @@
 import { isSignalMetric } from '../metrics/index.ts';
 import type { Entry } from './entries.ts';
 import { armOf, type Factor } from './factors.ts';
+import type { JudgedUnits } from './judged.ts';
 import type { CallObservation, ScoreObservation } from './observations.ts';
-import { armAt, slotsIn, type Arm, type CallMeeting, type Gathered, type PastArms, type PromptUnits, type ScoreMeeting } from './prompt-units.ts';
+import { armAt, slotsIn, type Arm, type CallMeeting, type Gathered, type PastArms, type PromptUnits, type Scored, type ScoreMeeting } from './prompt-units.ts';
 import { groupBy } from '../statistics/group-by.ts';
 import { LONGEST as LONGEST_WINDOW } from '../statistics/window-length.ts';
 import { scoreEntry, signalEntry, type Completed, type MetricLookUp } from './unit-values.ts';
@@ -57,6 +58,8 @@ export type UnitSettings = {
   /** 0: a unit is its first call. */
   readonly sessionWindowS: number;
   readonly metric: MetricLookUp;
+  /** Told of units and how they are judged, but for slots of before a restart, which it knows of. */
+  readonly judged: JudgedUnits;
 };
 
 /** Windows last at most 16 slots; until then a second version makes a unit mixed. */
@@ -78,17 +81,23 @@ export function createUnits(prompt: PromptUnits, settings: UnitSettings, restore
   const again = { ...(restored?.again ?? { a: 0, b: 0 }) };
   const elsewhere = { ...(restored?.elsewhere ?? { a: 0, b: 0 }) };
   let firstCallFrom: number | null = restored?.firstCallFrom ?? (windowSlots === 0 ? 0 : null);
+  let judged: JudgedUnits | null = settings.judged;
 
   const isFirstCall = (unit: number): boolean => firstCallFrom !== null && prompt.firstSlot(unit) >= firstCallFrom;
   /** The arm that a unit began in; null: it never counts. */
   const ownArm = (unit: number): Arm | null => (prompt.firstSlot(unit) <= openedSlot ? null : prompt.firstArm(unit, place));
+  /** Whether it has an answer that could be judged: of a unit that is its first call, that one's. */
+  const isAnswered = (unit: number): boolean => prompt.answered(unit) === 'at_first' || (!isFirstCall(unit) && prompt.answered(unit) === 'later');
+  /** The scores of a unit that count for an arm. */
+  const ofArm = (scored: readonly Scored[], { arm, isGathered }: { readonly arm: Arm; readonly isGathered: boolean }): readonly Scored[] => scored.filter((each) => armAt(each.arms, place) === arm && (isGathered || each.isOfFirstCall));
 
-  const meet = (slot: number, call: CallObservation, { unit, isFirst, arms }: CallMeeting, completed: Completed[]): void => {
+  const meet = (slot: number, call: CallObservation, { unit, isFirst, arms, scored }: CallMeeting, completed: Completed[]): void => {
     const own = ownArm(unit);
     if (isFirst) {
       if (own === null) return;
       started[own] += 1;
-      if (isFirstCall(unit)) complete({ arm: own, unit: null, startMs: call.start_ms }, [call], [], completed);
+      judged?.begin(own);
+      if (isFirstCall(unit)) complete(slot, { arm: own, unit: null, startMs: call.start_ms }, { calls: [call], scores: [] }, completed);
       return;
     }
     counts.repeated_calls += 1;
@@ -99,6 +108,9 @@ export function createUnits(prompt: PromptUnits, settings: UnitSettings, restore
     if (mixed.has(unit)) return;
     counts.mixed += 1;
     mixed.set(unit, slot);
+    const firstSlot = prompt.firstSlot(unit);
+    // When it was complete it was taken for a unit of its arm.
+    if (!isFirstCall(unit) && slot > firstSlot + windowSlots && isAnswered(unit)) judged?.leave({ firstSlot, arm: own }, new Set(ofArm(scored, { arm: own, isGathered: true }).map(({ name }) => name)));
   };
 
   const judge = (slot: number, score: ScoreObservation, { unit, isOfFirstCall, arms, scored }: ScoreMeeting, completed: Completed[]): void => {
@@ -109,18 +121,23 @@ export function createUnits(prompt: PromptUnits, settings: UnitSettings, restore
     const isGathered = !isFirstCall(unit);
     // Scores of a unit that has met both arms would not say whose they are.
     if (isGathered ? prompt.onlyArm(unit, place) !== own : !isOfFirstCall) return;
-    const age = slot - prompt.firstSlot(unit);
+    judged?.hear(score.name, own, score.evaluator);
+    const firstSlot = prompt.firstSlot(unit);
+    const age = slot - firstSlot;
     if (isGathered && age <= windowSlots) return;
-    if (scored.some((before) => before.name === score.name && armAt(before.arms, place) === own && (isGathered || before.isOfFirstCall))) return;
+    if (ofArm(scored, { arm: own, isGathered }).some((before) => before.name === score.name)) return;
     // A late judge of a unit that is no longer watched: the start is that of the call it judges.
     const isWatched = age <= reachSlots;
     push(completed, scoreEntry({ arm: own, unit: isGathered && isWatched ? unit : null, startMs: isWatched ? prompt.startMs(unit) : score.start_ms }, [score], settings));
+    if (isAnswered(unit)) judged?.judge({ firstSlot, arm: own }, score.name);
   };
 
-  const complete = (of: Omit<Entry, 'bins'>, calls: readonly CallObservation[], scores: readonly ScoreObservation[], completed: Completed[]): void => {
+  const complete = (firstSlot: number, of: Omit<Entry, 'bins'>, { calls, scores }: { readonly calls: readonly CallObservation[]; readonly scores: readonly ScoreObservation[] }, completed: Completed[]): void => {
     counts.counted += 1;
     for (const among of ['errors', 'successes'] as const) push(completed, signalEntry(of, { among, calls }, settings));
-    for (const ofName of groupBy(scores, ({ name }) => name).values()) push(completed, scoreEntry(of, ofName, settings));
+    const byName = groupBy(scores, ({ name }) => name);
+    for (const ofName of byName.values()) push(completed, scoreEntry(of, ofName, settings));
+    if ((of.unit === null || !mixed.has(of.unit)) && calls.some((call) => !call.is_error)) judged?.count({ firstSlot, arm: of.arm }, byName.keys());
   };
 
   /** The calls and scores of a unit that are of its arm and started within the session window of its first. */
@@ -132,7 +149,7 @@ export function createUnits(prompt: PromptUnits, settings: UnitSettings, restore
     const isOfUnit = (row: { readonly start_ms: number }, arms: string): boolean => armAt(arms, place) === arm && row.start_ms - startMs <= sessionWindowS * 1000;
     const calls = gathered.calls.filter(({ call, arms }) => isOfUnit(call, arms)).map(({ call }) => call);
     const scores = gathered.scores.filter(({ score, arms }) => isOfUnit(score, arms) && score.slot < mixedSlot && !isSignalMetric(score.name)).map(({ score }) => score);
-    complete({ arm, unit, startMs }, calls, scores, completed);
+    complete(prompt.firstSlot(unit), { arm, unit, startMs }, { calls, scores }, completed);
   };
 
   const feed = (slot: number, calls: readonly CallObservation[], scores: readonly ScoreObservation[]): Completed[] => {
@@ -165,7 +182,9 @@ export function createUnits(prompt: PromptUnits, settings: UnitSettings, restore
     },
     refill(slot, calls, scores) {
       const known = { again: { ...again }, elsewhere: { ...elsewhere } };
+      judged = null;
       const completed = feed(slot, calls, scores);
+      judged = settings.judged;
       Object.assign(again, known.again);
       Object.assign(elsewhere, known.elsewhere);
       return completed;

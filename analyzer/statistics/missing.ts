@@ -13,18 +13,31 @@ type Arm = { readonly units: number; readonly judged: number };
 
 const LOG_ODDS = [1.25, 1.6, 2.5, 5].flatMap((ratio) => [Math.log(ratio), -Math.log(ratio)]);
 
-/** E-value against "judged alike"; `share`: of each arm, pooled. */
-export const missingEvidence = (strata: readonly Judged[]): { readonly e_value: number; readonly share: { readonly a: number; readonly b: number } } => {
-  const sums = LOG_ODDS.map(() => 0);
-  for (const { a, b } of strata) {
-    curve({ g: [0, 1], a: [a.units - a.judged, a.judged], b: [b.units - b.judged, b.judged] }, LOG_ODDS).forEach((value, index) => (sums[index] = (sums[index] ?? 0) + value));
-  }
-  const share = (arm: 'a' | 'b'): number => {
-    const units = strata.reduce((sum, each) => sum + each[arm].units, 0);
-    return units === 0 ? 0 : strata.reduce((sum, each) => sum + each[arm].judged, 0) / units;
-  };
-  return { e_value: sums.reduce((mean, sum) => mean + Math.exp(Math.min(sum, 690)) / sums.length, 0), share: { a: share('a'), b: share('b') } };
+/** What strata say together, in a few numbers: a stratum that is in them may be forgotten. */
+export type JudgedSums = {
+  /** Log e-values, one for each odds ratio of the grid. */
+  readonly curves: readonly number[];
+  readonly pooled: Judged;
 };
+
+const NONE: Arm = { units: 0, judged: 0 };
+export const NO_STRATA: JudgedSums = { curves: LOG_ODDS.map(() => 0), pooled: { a: NONE, b: NONE } };
+
+export const withStratum = ({ curves, pooled }: JudgedSums, { a, b }: Judged): JudgedSums => {
+  const said = curve({ g: [0, 1], a: [a.units - a.judged, a.judged], b: [b.units - b.judged, b.judged] }, LOG_ODDS);
+  return { curves: curves.map((sum, index) => sum + (said[index] ?? 0)), pooled: { a: together(pooled.a, a), b: together(pooled.b, b) } };
+};
+
+const together = (left: Arm, right: Arm): Arm => ({ units: left.units + right.units, judged: left.judged + right.judged });
+
+/** E-value against "judged alike"; `share`: of each arm, pooled. */
+export const evidenceOfSums = ({ curves, pooled }: JudgedSums): { readonly e_value: number; readonly share: { readonly a: number; readonly b: number } } => {
+  const share = ({ units, judged }: Arm): number => (units === 0 ? 0 : judged / units);
+  return { e_value: curves.reduce((mean, sum) => mean + Math.exp(Math.min(sum, 690)) / curves.length, 0), share: { a: share(pooled.a), b: share(pooled.b) } };
+};
+
+/** The same of strata that are all there. */
+export const missingEvidence = (strata: readonly Judged[]): ReturnType<typeof evidenceOfSums> => evidenceOfSums(strata.reduce(withStratum, NO_STRATA));
 
 /** Half of the sum of differences of two distributions: 0 alike, 1 nothing in common. */
 export const variationOf = (left: ReadonlyMap<string, number>, right: ReadonlyMap<string, number>): number => {

@@ -1,11 +1,12 @@
 /**
- * Prints one JSON line for each number of open comparisons, each of a prompt of its own: seconds for one slot of all of them on one core, of 10 metrics each, and
+ * Prints one JSON line for each number of open comparisons, each of a prompt of its own: seconds for one slot of all of them on one core, of 10 metrics each, with their guards, and
  * what each keeps: bytes as it is stored, and of memory (with `--expose-gc`), units included. Two models, so that each metric has three parts. Then the same of one
- * prompt with so many comparisons (`--of-one-prompt 1 --of-one-prompt 20`), after a day.
+ * prompt with so many comparisons (`--of-one-prompt 1 --of-one-prompt 20`), after a day; `guards_us`: what it costs then to ask the guards of one, which is done in one slot of ten.
  */
 import { parseArgs } from 'node:util';
 import { createComparison, type Comparison } from '../../analyzer/look/comparison.ts';
 import { factorNamed } from '../../analyzer/look/factors.ts';
+import { guardsTogether } from '../../analyzer/look/guards.ts';
 import { openComparison } from '../../analyzer/look/opening.ts';
 import { createPromptUnits, type PromptUnits } from '../../analyzer/look/prompt-units.ts';
 import { atSlot, call, FIRST_SLOT, scoreOf } from '../analyzer/look/observed.ts';
@@ -21,6 +22,8 @@ const { values, positionals } = parseArgs({ allowPositionals: true, options: { '
 const COUNTS = positionals.length > 0 ? positionals.map(Number) : [1_000, 3_000, 10_000];
 const UNITS = 10;
 const SLOTS = 24;
+/** How often guards are asked to see what that costs. */
+const TIMES = 1_000;
 const config = ConfigFile.parse({});
 const policy = (name: string, kind: 'signal' | 'numeric' | 'boolean') => metricSettingsFor(config, 'p', name, kind === 'boolean' ? 'rate' : 'score');
 const random = seeded(1);
@@ -68,6 +71,17 @@ const opened = (prompt_name: string, index: number, units: PromptUnits): Compari
     units,
   );
 
+const ARMS = { factor: factorNamed('prompt_version'), group: '', baseline: 'v1', candidate: 'v2' };
+function askGuards(comparison: Comparison, slot: number): void {
+  comparison.guard({ together: guardsTogether(ARMS, comparison.settings(), comparison.judged, { slot, split: { v1: 80, v2: 20 } }) });
+}
+/** One slot of one comparison, as a rollout has it. Returns how many strata it closed. */
+function feed(comparison: Comparison, slot: number, { calls, scores }: Rows): number {
+  const { strata } = comparison.feed(slot, calls, scores, new Map());
+  if (comparison.judged.isHeardAt(slot)) askGuards(comparison, slot);
+  return strata.length;
+}
+
 async function ofManyPrompts(count: number): Promise<string> {
   const before = await held();
   const comparisons: Comparison[] = Array.from({ length: count }, (_, index) => opened(`p${index}`, index, createPromptUnits()));
@@ -76,9 +90,9 @@ async function ofManyPrompts(count: number): Promise<string> {
   for (const [slot, ofSlot] of rows.entries()) {
     let micros = 0;
     for (let from = 0; from < count; from += AT_A_TIME) {
-      const fed = comparisons.slice(from, from + AT_A_TIME).map((comparison, index) => ({ comparison, ...ofPrompt(from + index, ofSlot) }));
+      const fed = comparisons.slice(from, from + AT_A_TIME).map((comparison, index) => ({ comparison, rows: ofPrompt(from + index, ofSlot) }));
       const begun = process.cpuUsage();
-      for (const { comparison, calls, scores } of fed) strata += comparison.feed(FIRST_SLOT + slot + 1, calls, scores, new Map()).strata.length;
+      for (const each of fed) strata += feed(each.comparison, FIRST_SLOT + slot + 1, each.rows);
       const { user, system } = process.cpuUsage(begun);
       micros += user + system;
     }
@@ -99,12 +113,15 @@ async function dayOfOnePrompt(count: number): Promise<string> {
   const comparisons = Array.from({ length: count }, (_, index) => opened('p', index, units));
   const begun = process.cpuUsage();
   for (let slot = 1; slot <= SLOTS_PER_DAY; slot += 1) {
-    const { calls, scores } = ofPrompt(slot, rows[slot % SLOTS] ?? { calls: [], scores: [] });
-    for (const comparison of comparisons) comparison.feed(FIRST_SLOT + slot, calls, scores, new Map());
+    const ofSlot = ofPrompt(slot, rows[slot % SLOTS] ?? { calls: [], scores: [] });
+    for (const comparison of comparisons) feed(comparison, FIRST_SLOT + slot, ofSlot);
   }
   const { user, system } = process.cpuUsage(begun);
   const after = await held();
-  return JSON.stringify({ bench: 'a day of one prompt', comparisons: count, units: SLOTS_PER_DAY * UNITS, cpu_s: Number(((user + system) / 1e6).toFixed(1)), bytes: collect === undefined ? null : after - before, snapshot_bytes: JSON.stringify(comparisons[0]?.snapshot()).length });
+  const asked = process.cpuUsage();
+  for (let time = 0; time < TIMES; time += 1) for (const comparison of comparisons) askGuards(comparison, FIRST_SLOT + SLOTS_PER_DAY);
+  const asking = process.cpuUsage(asked);
+  return JSON.stringify({ bench: 'a day of one prompt', guards_us: Math.round((asking.user + asking.system) / TIMES / count), comparisons: count, units: SLOTS_PER_DAY * UNITS, cpu_s: Number(((user + system) / 1e6).toFixed(1)), bytes: collect === undefined ? null : after - before, snapshot_bytes: JSON.stringify(comparisons[0]?.snapshot()).length });
 }
 
 // Once to warm up: compiled code is no state.

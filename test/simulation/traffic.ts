@@ -286,7 +286,7 @@ export function observationsOf(calls: readonly Call[]): { readonly calls: CallOb
     if (call.score === null) return [];
     const { trace_id, span_id, session_id, version, start_ms, request_model, response_model, operation, route, provider, service_name, app_version, prompt_content, attributes } = callObservation(call);
     const { name, value, atMs } = call.score;
-    return [{ slot: slotOf(Math.max(atMs, call.startMs + call.durationMs)), name, value, data_type: 'numeric', trace_id, span_id, session_id, version, start_ms, request_model, response_model, operation, route, provider, service_name, app_version, prompt_content, attributes }];
+    return [{ slot: slotOf(Math.max(atMs, call.startMs + call.durationMs)), name, value, data_type: 'numeric', evaluator: 'judge', trace_id, span_id, session_id, version, start_ms, request_model, response_model, operation, route, provider, service_name, app_version, prompt_content, attributes }];
   });
   return { calls: observed.sort(inOrder), scores: scores.sort(inOrder) };
 }

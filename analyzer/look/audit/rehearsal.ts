@@ -58,7 +58,7 @@ export function rehearse({ calls, scores, baseline, candidate, alpha, stake, ses
   const units = createPromptUnits();
   const past = calls.filter((call) => call.slot <= slot);
   units.recall({
-    units: past.map((call) => ({ id: unitIdOf(call, { isCrowd: () => false }), first: call, slot: call.slot, scored: [] })),
+    units: past.map((call) => ({ id: unitIdOf(call, { isCrowd: () => false }), first: call, slot: call.slot, answered: call.is_error ? 'never' : 'at_first', scored: [] })),
     sessions: past.map((call) => call.session_id),
   });
   const comparison = createComparison(identity, { ...opening, policy }, null, units);

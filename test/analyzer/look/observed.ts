@@ -43,5 +43,5 @@ export function call(slot: number, change: Partial<CallObservation> = {}): CallO
 /** A score of a call, that arrived in a slot. */
 export function scoreOf(judged: CallObservation, slot: number, value: number, change: Partial<ScoreObservation> = {}): ScoreObservation {
   const { version, trace_id, span_id, session_id, start_ms, request_model, response_model, operation, route, provider, service_name, app_version, prompt_content, attributes } = judged;
-  return { slot: FIRST_SLOT + slot, name: 'quality', value, data_type: 'numeric', version, trace_id, span_id, session_id, start_ms, request_model, response_model, operation, route, provider, service_name, app_version, prompt_content, attributes, ...change };
+  return { slot: FIRST_SLOT + slot, name: 'quality', value, data_type: 'numeric', evaluator: 'judge', version, trace_id, span_id, session_id, start_ms, request_model, response_model, operation, route, provider, service_name, app_version, prompt_content, attributes, ...change };
 }

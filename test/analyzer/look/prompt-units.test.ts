@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { factorNamed, type FactorName } from '../../../analyzer/look/factors.ts';
+import { JudgedUnits, stretchOf } from '../../../analyzer/look/judged.ts';
 import { bySlot, type CallObservation, type ScoreObservation } from '../../../analyzer/look/observations.ts';
 import { createPromptUnits, type PromptUnits } from '../../../analyzer/look/prompt-units.ts';
 import { createUnits } from '../../../analyzer/look/units.ts';
@@ -42,7 +43,7 @@ const compared: readonly Compared[] = [
 ];
 
 const unitsOf = (prompt: PromptUnits, { factor, opened, ...rest }: Compared) =>
-  createUnits(prompt, { factor: factorNamed(factor), ...rest, openedSlot: FIRST_SLOT + opened, openedMs: atSlot(opened), metric: (name) => metrics[name] ?? null });
+  createUnits(prompt, { factor: factorNamed(factor), ...rest, openedSlot: FIRST_SLOT + opened, openedMs: atSlot(opened), metric: (name) => metrics[name] ?? null, judged: new JudgedUnits({ first: stretchOf(FIRST_SLOT), windowSlots: 0, isMetric: () => true }) });
 
 /** What became complete, slot by slot, in words; and how routing was seen. */
 function told(units: ReturnType<typeof unitsOf>, slots: Iterable<number>, { calls, scores }: Traffic): string[] {
@@ -62,7 +63,7 @@ function* range(from: number, to: number): Iterable<number> {
 function alone(each: Compared, traffic: Traffic): string[] {
   const prompt = createPromptUnits();
   prompt.recall({
-    units: traffic.calls.filter(({ slot }) => slot <= FIRST_SLOT + each.opened).map((before) => ({ id: before.session_id === null ? `t:${before.trace_id}` : `s:${before.session_id}`, first: before, slot: before.slot, scored: [] })),
+    units: traffic.calls.filter(({ slot }) => slot <= FIRST_SLOT + each.opened).map((before) => ({ id: before.session_id === null ? `t:${before.trace_id}` : `s:${before.session_id}`, first: before, slot: before.slot, answered: 'at_first', scored: [] })),
     sessions: [],
   });
   return told(unitsOf(prompt, each), range(each.opened + 1, SLOTS), traffic);

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { factorNamed } from '../../../analyzer/look/factors.ts';
+import { JudgedUnits, stretchOf } from '../../../analyzer/look/judged.ts';
 import type { CallObservation, ScoreObservation } from '../../../analyzer/look/observations.ts';
 import { SLOTS_PER_DAY } from '../../../analyzer/slots.ts';
 import { createPromptUnits } from '../../../analyzer/look/prompt-units.ts';
@@ -14,7 +15,7 @@ const metrics: Readonly<Record<string, MetricSettings>> = { error_rate: rate, qu
 /** Feeds slots in order and says what became complete: `slot group arm bin`. */
 function watch(sessionWindowS: number, restored: Routing | null = null) {
   const prompt = createPromptUnits();
-  const units = createUnits(prompt, { factor: factorNamed('prompt_version'), group: '', baseline: 'v1', candidate: 'v2', openedSlot: FIRST_SLOT - 1, openedMs: atSlot(0), sessionWindowS, metric: (name) => metrics[name] ?? null }, restored);
+  const units = createUnits(prompt, { factor: factorNamed('prompt_version'), group: '', baseline: 'v1', candidate: 'v2', openedSlot: FIRST_SLOT - 1, openedMs: atSlot(0), sessionWindowS, metric: (name) => metrics[name] ?? null, judged: new JudgedUnits({ first: stretchOf(FIRST_SLOT), windowSlots: 0, isMetric: () => true }) }, restored);
   let slot = -1;
   const feedTo = (last: number, calls: readonly CallObservation[] = [], scores: readonly ScoreObservation[] = []): string[] => {
     const seen: string[] = [];
@@ -70,7 +71,7 @@ describe('a unit', () => {
 
   it('of before is not counted again', () => {
     const { feedTo, prompt } = watch(0);
-    prompt.recall({ units: [{ id: 's:old', first: { slot: FIRST_SLOT - 9, span_id: 'x', start_ms: atSlot(-9) }, slot: FIRST_SLOT - 5, scored: [] }], sessions: [] });
+    prompt.recall({ units: [{ id: 's:old', first: { slot: FIRST_SLOT - 9, span_id: 'x', start_ms: atSlot(-9) }, slot: FIRST_SLOT - 5, answered: 'at_first', scored: [] }], sessions: [] });
     expect(feedTo(3, [call(1, { session_id: 'old' }), call(2, { session_id: 'new' })])).toEqual(['2 errors a error_rate=0']);
   });
 });
@@ -144,7 +145,7 @@ describe('a score', () => {
   it('counts again under no name that a restart knows of', () => {
     const { feedTo, prompt, units } = watch(0);
     const judged = call(1, { session_id: 's' });
-    prompt.recall({ units: [{ id: 's:s', first: { slot: FIRST_SLOT, span_id: judged.span_id, start_ms: atSlot(0) }, slot: FIRST_SLOT, scored: [{ name: 'quality', span_id: judged.span_id }] }], sessions: [] });
+    prompt.recall({ units: [{ id: 's:s', first: { slot: FIRST_SLOT, span_id: judged.span_id, start_ms: atSlot(0) }, slot: FIRST_SLOT, answered: 'at_first', scored: [{ name: 'quality', span_id: judged.span_id }] }], sessions: [] });
     units.recall([{ id: 's:s', slot: FIRST_SLOT, first: 'a', only: 'a' }]);
     expect(feedTo(9, [], [scoreOf(judged, 3, 0), scoreOf(judged, 4, 1, { name: 'tone' })])).toEqual(['4 score:tone a tone=0']);
   });

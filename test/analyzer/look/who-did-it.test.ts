@@ -1,4 +1,5 @@
 import { describe, expect, it, vi } from 'vitest';
+import type { Store } from '../../../schemas/store.ts';
 import { callsOf, linesOf, scenario, together, type Change, type Scenario } from '../../simulation/traffic.ts';
 import { alertsOf, expectVerified, ingest, lookOver, lookStore } from './look-run.ts';
 import { inLongForm } from '../../long.ts';
@@ -101,16 +102,20 @@ describe('data that cannot be trusted', () => {
   const split: Scenario['versions'] = [[0, { v1: 1 }], [30, { v1: 0.5, v2: 0.5 }]];
   const traffic = target({ minutes: 150, callsPerMinute: 60, versions: split, changes: [{ version: 'v2', quality: 0.835 }] });
   const reasons = () => here.store.select<{ reason: string }>("SELECT reason FROM comparisons FINAL WHERE prompt_name != ''");
-  const alertsOn = async (calls: ReturnType<typeof callsOf>) => {
+  const alertsOn = async (calls: ReturnType<typeof callsOf>, store = here.store) => {
     const endMs = await ingest(here.store, linesOf(traffic, calls));
-    const look = lookOver(here.store, {}, 60);
+    const look = lookOver(store, {}, 60);
     await look.start();
     return alertsOf(await look.advance(endMs + 20 * 60_000));
   };
 
   it('is not what scores are as long as both arms are judged alike (seed 78)', async (context) => {
     inLongForm(context);
-    expect(await alertsOn(callsOf(traffic, 78))).toMatchObject([{ metric: 'quality', culprit: { value: 'v2' } }]);
+    const asked: string[] = [];
+    const store: Store = { ...here.store, select: (sql, parameters) => (asked.push(sql), here.store.select(sql, parameters)) };
+    expect(await alertsOn(callsOf(traffic, 78), store)).toMatchObject([{ metric: 'quality', culprit: { value: 'v2' } }]);
+    expect(asked.filter((sql) => /is_judged|AS judge\b/.test(sql)), 'where arms run together the store is not asked who was judged').toEqual([]);
+    expect(asked.length).toBeGreaterThan(0);
   });
 
   it('accuses nobody by scores that one arm has less often, and the reason is told (seed 78)', async () => {
