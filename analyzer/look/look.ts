@@ -104,7 +104,9 @@ export function createLook(deps: { readonly store: Store }, settings: LookSettin
     for (const watch of prompts.values()) watch.adopt(decisions);
     drift.adopt(decisions);
     promptDrift.adopt(decisions);
-    const rangeRows = createRangeRows(store, range);
+    const callsOf = groupBy(active, idOf);
+    const comparing = [...prompts].filter(([, watch]) => watch.isComparing()).map(([id, { key }]) => ({ prompt: key, calls: callsOf.get(id)?.reduce((sum, { calls }) => sum + calls, 0) ?? 0 }));
+    const rangeRows = createRangeRows(store, range, comparing);
     for (let slot = range.from; slot < range.to; slot += 1) {
       // 2. Slot by slot, first all that is seen, then what is concluded from it: who did it is told by comparing prompts.
       const seen = groupBy(activity.get(slot) ?? [], watchOf);

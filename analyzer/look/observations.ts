@@ -42,6 +42,12 @@ export type ScoreObservation = Observation & { readonly name: string; readonly v
 
 export const ROUTE = `arrayStringConcat(arraySort(arrayMap(key -> concat(key, '=', stratum_attributes[key]), mapKeys(stratum_attributes))), ' ')`;
 const OF_PROMPT = `project = {project:String} AND environment = {environment:String} AND prompt_name = {prompt_name:String}`;
+/** From 1 on; 0: it is none of them. */
+type Placed = { readonly place: number };
+const PLACE = `arrayFirstIndex((its_project, its_environment, its_name) -> its_name = assumeNotNull(prompt_name) AND its_project = project AND its_environment = environment, {projects:Array(String)}, {environments:Array(String)}, {prompt_names:Array(String)})`;
+const OF_PROMPTS = `prompt_name IN {prompt_names:Array(String)} AND place > 0`;
+const named = (prompts: readonly PromptKey[]) => ({ projects: prompts.map(({ project }) => project), environments: prompts.map(({ environment }) => environment), prompt_names: prompts.map(({ prompt_name }) => prompt_name) });
+
 /** Whose version is known and beyond doubt. */
 export const ATTRIBUTED = `prompt_version IS NOT NULL AND prompt_attribution != 'ambiguous' AND NOT is_experiment`;
 /**
@@ -69,33 +75,53 @@ export async function selectActivity(store: Store, range: { readonly from: numbe
   );
 }
 
-export async function selectCalls(store: Store, prompt: PromptKey, range: { readonly from: number; readonly to: number }): Promise<CallObservation[]> {
-  return store.select<CallObservation>(
-    `SELECT slot, assumeNotNull(prompt_version) AS version, trace_id, span_id, session_id, intDiv(start_ns, 1000000) AS start_ms,
+export async function selectCalls(store: Store, prompt: PromptKey, range: { readonly from: number; readonly to: number }): Promise<readonly CallObservation[]> {
+  const [calls = []] = await selectCallsOf(store, [prompt], range);
+  return calls;
+}
+
+export async function selectScores(store: Store, prompt: PromptKey, range: { readonly from: number; readonly to: number }): Promise<readonly ScoreObservation[]> {
+  const [scores = []] = await selectScoresOf(store, [prompt], range);
+  return scores;
+}
+
+/** Calls of several prompts, of each in the place that it has among them. */
+export async function selectCallsOf(store: Store, prompts: readonly PromptKey[], range: { readonly from: number; readonly to: number }): Promise<readonly (readonly CallObservation[])[]> {
+  const rows = await store.select<CallObservation & Placed>(
+    `SELECT place, slot, assumeNotNull(prompt_version) AS version, trace_id, span_id, session_id, intDiv(start_ns, 1000000) AS start_ms,
             coalesce(calls.request_model, '') AS request_model, coalesce(calls.response_model, calls.request_model, '') AS response_model, operation, ${ROUTE} AS route, ${surroundings('calls')},
             is_error, if(end_ns > start_ns AND NOT is_cache_hit, (end_ns - start_ns) / 1e6, NULL) AS duration_ms, if(is_cache_hit, NULL, calls.ttft_ms) AS ttft_ms, input_tokens, output_tokens,
             if(is_cache_hit, NULL, calls.cost_usd) AS cost_usd,
             finish_reason, is_empty, is_format_valid
-     FROM (SELECT * FROM calls WHERE slot >= {from:UInt32} AND slot < {to:UInt32} AND ${OF_PROMPT} AND ${ATTRIBUTED}
-           ORDER BY revision DESC LIMIT 1 BY trace_id, span_id) AS calls
+     FROM (SELECT *, ${PLACE} AS place FROM calls WHERE slot >= {from:UInt32} AND slot < {to:UInt32} AND ${OF_PROMPTS} AND ${ATTRIBUTED}
+           ORDER BY revision DESC LIMIT 1 BY place, trace_id, span_id) AS calls
      WHERE ${COUNTED}
      ORDER BY slot, start_ns, trace_id, span_id`,
-    { ...prompt, ...range },
+    { ...named(prompts), ...range },
   );
+  return inPlaces(rows, prompts.length);
 }
 
-export async function selectScores(store: Store, prompt: PromptKey, range: { readonly from: number; readonly to: number }): Promise<ScoreObservation[]> {
-  return store.select<ScoreObservation>(
+/** The same of scores. */
+export async function selectScoresOf(store: Store, prompts: readonly PromptKey[], range: { readonly from: number; readonly to: number }): Promise<readonly (readonly ScoreObservation[])[]> {
+  const rows = await store.select<ScoreObservation & Placed>(
     // The newest row of each score: corrections keep `bet_value`, and a deletion says in which slot it came.
-    `SELECT slot, name, assumeNotNull(scores.bet_value) AS value, data_type, coalesce(scores.evaluator, '') AS evaluator, assumeNotNull(prompt_version) AS version, call_trace_id AS trace_id, call_span_id AS span_id, session_id,
+    `SELECT place, slot, name, assumeNotNull(scores.bet_value) AS value, data_type, coalesce(scores.evaluator, '') AS evaluator, assumeNotNull(prompt_version) AS version, call_trace_id AS trace_id, call_span_id AS span_id, session_id,
             intDiv(call_start_ns, 1000000) AS start_ms, coalesce(scores.request_model, '') AS request_model, coalesce(scores.response_model, scores.request_model, '') AS response_model, operation, ${ROUTE} AS route,
             ${surroundings('scores')}
-     FROM (SELECT * FROM scores WHERE slot >= {from:UInt32} AND slot < {to:UInt32} AND ${OF_PROMPT} AND ${ATTRIBUTED}
-           ORDER BY revision DESC LIMIT 1 BY score_id) AS scores
+     FROM (SELECT *, ${PLACE} AS place FROM scores WHERE slot >= {from:UInt32} AND slot < {to:UInt32} AND ${OF_PROMPTS} AND ${ATTRIBUTED}
+           ORDER BY revision DESC LIMIT 1 BY place, score_id) AS scores
      WHERE scores.bet_value IS NOT NULL AND isFinite(scores.bet_value) AND ${JUDGED}
      ORDER BY slot, call_start_ns, call_trace_id, call_span_id, name, score_id`,
-    { ...prompt, ...range },
+    { ...named(prompts), ...range },
   );
+  return inPlaces(rows, prompts.length);
+}
+
+function inPlaces<Row>(rows: readonly (Row & Placed)[], prompts: number): readonly Row[][] {
+  const found: Row[][] = Array.from({ length: prompts }, () => []);
+  for (const row of rows) found[row.place - 1]?.push(row);
+  return found;
 }
 
 /** Calls of each value of a factor that started before a moment, in the given slots: who was the baseline. Those that were called within the hour before come first. */

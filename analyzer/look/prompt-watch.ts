@@ -24,6 +24,8 @@ export type PromptWatch = {
   readonly key: PromptKey;
   feed(slot: number, active: readonly Activity[], rows: RangeRows): Promise<void>;
   conclude(slot: number, active: readonly Activity[], rows: RangeRows): Promise<PromptEvent[]>;
+  /** Whether a comparison is open. */
+  isComparing(): boolean;
   /** Whether a slot with this activity has anything to do; else `greet` is enough. */
   isBusy(slot: number, active: readonly Activity[]): boolean;
   greet(slot: number, active: readonly Activity[]): void;
@@ -172,6 +174,7 @@ export function createPromptWatch(deps: { readonly store: Store; readonly rows: 
       await welcome(slot);
       return events;
     },
+    isComparing: () => rollouts.size > 0,
     isBusy(slot, active) {
       if (rollouts.size > 0) return true;
       const values = valuesIn(active);

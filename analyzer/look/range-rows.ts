@@ -1,5 +1,5 @@
 import type { Store } from '../../schemas/store.ts';
-import { bySlot, selectCalls, selectScores, type CallObservation, type PromptKey, type ScoreObservation } from './observations.ts';
+import { bySlot, selectCallsOf, selectScoresOf, type CallObservation, type PromptKey, type ScoreObservation } from './observations.ts';
 
 /** Calls and scores of one range of slots, read from the store once, when somebody asks for a prompt's first. */
 export type RangeRows = {
@@ -7,17 +7,49 @@ export type RangeRows = {
   scores(prompt: PromptKey, slot: number): Promise<readonly ScoreObservation[]>;
 };
 
-export function createRangeRows(store: Store, range: { readonly from: number; readonly to: number }): RangeRows {
+/** A prompt that will be asked for, and how many calls it has in the range. */
+export type Expected = { readonly prompt: PromptKey; readonly calls: number };
+
+type Range = { readonly from: number; readonly to: number };
+
+/** In one question, which costs some 10 ms whatever it finds, and reads the range of all prompts. */
+const MOST_CALLS = 20_000;
+const MOST_PROMPTS = 200;
+
+/** @param expected are read together, as many as have so many calls; others each by itself. */
+export function createRangeRows(store: Store, range: Range, expected: readonly Expected[] = []): RangeRows {
   const keyOf = ({ project, environment, prompt_name }: PromptKey): string => `${project}\0${environment}\0${prompt_name}`;
-  const once = <Row extends { readonly slot: number }>(select: (store: Store, prompt: PromptKey, range: { readonly from: number; readonly to: number }) => Promise<Row[]>) => {
-    const read = new Map<string, Promise<Map<number, Row[]>>>();
-    return async ({ project, environment, prompt_name }: PromptKey, slot: number): Promise<readonly Row[]> => {
-      const prompt = { project, environment, prompt_name };
-      const key = keyOf(prompt);
-      let rows = read.get(key);
-      if (rows === undefined) read.set(key, (rows = select(store, prompt, range).then(bySlot)));
-      return (await rows).get(slot) ?? [];
+  const seats = new Map<string, { readonly prompts: readonly PromptKey[]; readonly place: number }>();
+  for (const prompts of groupsOf(expected)) for (const [place, prompt] of prompts.entries()) seats.set(keyOf(prompt), { prompts, place });
+  const seatOf = ({ project, environment, prompt_name }: PromptKey) => {
+    const key = keyOf({ project, environment, prompt_name });
+    const seat = seats.get(key) ?? { prompts: [{ project, environment, prompt_name }], place: 0 };
+    seats.set(key, seat);
+    return seat;
+  };
+  const once = <Row extends { readonly slot: number }>(select: (store: Store, prompts: readonly PromptKey[], range: Range) => Promise<readonly (readonly Row[])[]>) => {
+    const read = new Map<readonly PromptKey[], Promise<Map<number, Row[]>[]>>();
+    return async (prompt: PromptKey, slot: number): Promise<readonly Row[]> => {
+      const { prompts, place } = seatOf(prompt);
+      let rows = read.get(prompts);
+      if (rows === undefined) read.set(prompts, (rows = select(store, prompts, range).then((found) => found.map((ofPrompt) => bySlot(ofPrompt)))));
+      return (await rows)[place]?.get(slot) ?? [];
     };
   };
-  return { calls: once(selectCalls), scores: once(selectScores) };
+  return { calls: once(selectCallsOf), scores: once(selectScoresOf) };
+}
+
+function groupsOf(expected: readonly Expected[]): PromptKey[][] {
+  const groups: PromptKey[][] = [];
+  let room = 0;
+  for (const { prompt, calls } of expected) {
+    let last = groups.at(-1);
+    room -= calls;
+    if (last === undefined || room < 0 || last.length >= MOST_PROMPTS) {
+      groups.push((last = []));
+      room = MOST_CALLS - calls;
+    }
+    last.push(prompt);
+  }
+  return groups;
 }

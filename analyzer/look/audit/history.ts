@@ -2,7 +2,7 @@ import type { Store } from '../../../schemas/store.ts';
 import { ATTRIBUTED, selectCalls, selectScores, type CallObservation, type PromptKey, type ScoreObservation } from '../observations.ts';
 
 /** What an audit relabels: the newest of a prompt's history that is not too much. */
-export type AuditHistory = { readonly key: PromptKey; readonly calls: CallObservation[]; readonly scores: ScoreObservation[] };
+export type AuditHistory = { readonly key: PromptKey; readonly calls: readonly CallObservation[]; readonly scores: readonly ScoreObservation[] };
 
 /** Calls in an audit: a run over so many takes a second or so. */
 const MAX_CALLS = 20_000;

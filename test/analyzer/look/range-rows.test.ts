@@ -1,0 +1,63 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { selectCalls, selectScores, type PromptKey } from '../../../analyzer/look/observations.ts';
+import { createRangeRows } from '../../../analyzer/look/range-rows.ts';
+import type { Store } from '../../../schemas/store.ts';
+import { ARRIVED_MS, ARRIVED_SLOT, id, inference, judgement, logs, openIngesting, TAGS, traces, type Ingesting } from '../ingest/ingesting.ts';
+
+let on: Ingesting;
+beforeAll(async () => {
+  on = await openIngesting();
+});
+afterAll(() => on.close());
+
+const RANGE = { from: ARRIVED_SLOT, to: ARRIVED_SLOT + 2 };
+const promptNamed = (prompt_name: string, project = 'default'): PromptKey => ({ project, environment: 'default', prompt_name });
+const PROMPTS = [promptNamed('refund-agent'), promptNamed('triage'), promptNamed('refund-agent', 'other'), promptNamed('nobody')];
+
+/** Counts what is asked. */
+function counting() {
+  const asked: string[] = [];
+  const store: Store = { ...on.store, select: async (sql, parameters) => (asked.push(sql.includes('FROM scores') ? 'scores' : 'calls'), on.store.select(sql, parameters)) };
+  return { store, asked };
+}
+
+describe('the rows of a range', () => {
+  beforeAll(async () => {
+    const ingest = await on.fresh();
+    const triage = { ...TAGS, 'gen_ai.prompt.name': 'triage' };
+    await ingest.write([traces([inference(1, TAGS), inference(2, triage), inference(3, TAGS)]), logs([judgement(2, 0.5), judgement(3, 0.25)])]);
+    await ingest.write([traces([inference(4, TAGS)], ARRIVED_MS, 'other'), traces([inference(5, triage)], ARRIVED_MS + 30_000), logs([judgement(4, 0.75)], ARRIVED_MS, 'other')]);
+  });
+
+  it('are those of each prompt, read together where that is expected', async () => {
+    const { store, asked } = counting();
+    const rows = createRangeRows(store, RANGE, PROMPTS.slice(0, 3).map((prompt) => ({ prompt, calls: 2 })));
+    for (const prompt of PROMPTS) {
+      const [calls, scores] = [await selectCalls(on.store, prompt, RANGE), await selectScores(on.store, prompt, RANGE)];
+      for (const slot of [ARRIVED_SLOT, ARRIVED_SLOT + 1]) {
+        const without = (found: readonly { readonly slot: number }[]) => found.map((row) => ({ ...row, place: 0 }));
+        expect(without(await rows.calls(prompt, slot))).toEqual(without(calls.filter((call) => call.slot === slot)));
+        expect(without(await rows.scores(prompt, slot))).toEqual(without(scores.filter((score) => score.slot === slot)));
+      }
+    }
+    expect((await rows.calls(promptNamed('triage'), ARRIVED_SLOT + 1)).map(({ span_id }) => span_id)).toEqual([id(5)]);
+    expect((await rows.scores(promptNamed('refund-agent', 'other'), ARRIVED_SLOT)).map(({ value }) => value)).toEqual([0.75]);
+    // One question of each kind for three prompts, one for the other.
+    expect(asked.toSorted()).toEqual(['calls', 'calls', 'scores', 'scores']);
+  });
+
+  it('are read for fewer prompts at a time where these are busy, and not at all of those that nobody asks for', async () => {
+    const { store, asked } = counting();
+    const rows = createRangeRows(store, RANGE, PROMPTS.map((prompt) => ({ prompt, calls: 9_000 })));
+    await rows.calls(promptNamed('refund-agent'), ARRIVED_SLOT);
+    await rows.calls(promptNamed('triage'), ARRIVED_SLOT);
+    expect(asked.length).toBe(1);
+    await rows.calls(promptNamed('nobody'), ARRIVED_SLOT);
+    expect(asked.length).toBe(2);
+  });
+
+  it('that cannot be read are the fault of whoever asks', async () => {
+    const broken: Store = { ...on.store, select: async () => Promise.reject(new Error('the store is away')) };
+    await expect(createRangeRows(broken, RANGE, PROMPTS.map((prompt) => ({ prompt, calls: 1 }))).calls(promptNamed('triage'), ARRIVED_SLOT)).rejects.toThrow('the store is away');
+  });
+});
