@@ -29,17 +29,22 @@ async function measure({ prompts, callsPerMinute }: { readonly prompts: number; 
     await migrate(store, { directory: MIGRATIONS, cluster: null, retention: endlessRetention });
     const traffic = Array.from({ length: prompts }, (_, index) => scenario({ prompt: `prompt ${index}`, minutes: MINUTES, callsPerMinute, versions: [[0, { v1: 1 }], [15, { v1: 0.5, v2: 0.5 }]] }));
     const endMs = await ingest(store, together(...traffic.map((each, index) => linesOf(each, callsOf(each, index)))));
-    const asked = { questions: 0 };
-    const look = createLookFor({ ...store, select: (sql, parameters) => ((asked.questions += 1), store.select(sql, parameters)) }, config, { slotsPerRead: 1 });
+    const asked = { questions: 0, filedBytes: 0 };
+    const counting: Store = {
+      ...store,
+      select: (sql, parameters) => ((asked.questions += 1), store.select(sql, parameters)),
+      insert: (table, rows) => ((asked.filedBytes += table === 'comparisons' ? JSON.stringify(rows).length : 0), store.insert(table, rows)),
+    };
+    const look = createLookFor(counting, config, { slotsPerRead: 1 });
     await look.start();
     const fromMs = endMs - MEASURED_SLOTS * SLOT_MS;
     await look.advance(fromMs);
-    const [before, cpu, began] = [asked.questions, process.cpuUsage(), performance.now()];
+    const [before, cpu, began] = [{ ...asked }, process.cpuUsage(), performance.now()];
     await look.advance(endMs);
     const [ms, { user, system }] = [performance.now() - began, process.cpuUsage(cpu)];
     const [open] = await store.select<{ open: number }>(`SELECT uniqExact(comparison_id) AS open FROM comparisons WHERE state = 'open'`);
     const each = (of: number): number => Number((of / MEASURED_SLOTS).toFixed(1));
-    return { bench: 'looks', prompts, comparisons: open?.open, calls_a_slot: (prompts * callsPerMinute) / 2, questions_a_slot: each(asked.questions - before), ms_a_slot: each(ms), cpu_ms_a_slot: each((user + system) / 1_000) };
+    return { bench: 'looks', prompts, comparisons: open?.open, calls_a_slot: (prompts * callsPerMinute) / 2, questions_a_slot: each(asked.questions - before.questions), filed_kb_a_slot: each((asked.filedBytes - before.filedBytes) / 1_000), ms_a_slot: each(ms), cpu_ms_a_slot: each((user + system) / 1_000) };
   } finally {
     await store.close();
     await rm(directory, { recursive: true, force: true });
