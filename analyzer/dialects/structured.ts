@@ -51,8 +51,9 @@ export function structureIn(value: AttributeValue | undefined, flags: Set<string
 
 /** Flags a structure that nobody needs to parse, where it does not end as it begins: what would have been looked for may have stood in what is missing. */
 export function noteCut(value: AttributeValue | undefined, flags: Set<string>): void {
-  const opened = typeof value === 'string' ? OPENS.exec(value)?.[1] : undefined;
-  if (typeof value !== 'string' || opened === undefined) return;
+  if (typeof value !== 'string') return;
+  const opened = OPENS.exec(value)?.[1];
+  if (opened === undefined) return;
   if (CLOSES.exec(value.slice(-64))?.[1] !== (opened === '{' ? '}' : ']')) flags.add(UNREADABLE);
 }
 

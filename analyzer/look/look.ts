@@ -4,7 +4,7 @@ import { createLookRows, loadAlertStates, loadComparisons, loadHistory, loadProg
 import { createDriftWatch, type DriftEvent, type DriftWatch } from './drift/watch.ts';
 import { factorsWith } from './factors.ts';
 import { WAITING_SLOTS } from './newcomers.ts';
-import { bySlot, selectActivity, selectSeenValues, type Activity, type PromptKey } from './observations.ts';
+import { bySlot, promptId, selectActivity, selectSeenValues, type Activity, type PromptKey } from './observations.ts';
 import { createPromptDrift, type PromptDrift } from './drift/prompt.ts';
 import { createPromptWatch, type PromptEvent, type PromptWatch } from './prompt-watch.ts';
 import { selectPulse } from './drift/pulse.ts';
@@ -59,9 +59,8 @@ export function createLook(deps: { readonly store: Store }, settings: LookSettin
   /** Of ranges that are done with; a call that throws later must not lose them. */
   const outbox: LookEvent[] = [];
 
-  const idOf = ({ project, environment, prompt_name }: PromptKey): string => `${project}\0${environment}\0${prompt_name}`;
   const watchDrift = (): DriftWatch =>
-    createDriftWatch({ store, rows }, { publicUrl: settings.publicUrl, metricPolicy: settings.metricPolicy, changedOn: (prompt, slot) => prompts.get(idOf(prompt))?.changesBefore(slot, 'own') ?? [], sharedOn: (prompt, slot) => prompts.get(idOf(prompt))?.changesBefore(slot, 'shared') ?? [] });
+    createDriftWatch({ store, rows }, { publicUrl: settings.publicUrl, metricPolicy: settings.metricPolicy, changedOn: (prompt, slot) => prompts.get(promptId(prompt))?.changesBefore(slot, 'own') ?? [], sharedOn: (prompt, slot) => prompts.get(promptId(prompt))?.changesBefore(slot, 'shared') ?? [] });
 
   let drift = watchDrift();
   const watchPrompts = (): PromptDrift =>
@@ -70,8 +69,8 @@ export function createLook(deps: { readonly store: Store }, settings: LookSettin
       {
         publicUrl: settings.publicUrl,
         metricPolicy: settings.metricPolicy,
-        isSettled: (prompt, reference_slot, slot) => prompts.get(idOf(prompt))?.isSettled(reference_slot, slot) ?? true,
-        changesOn: (prompt, since) => prompts.get(idOf(prompt))?.changesSince(since) ?? [],
+        isSettled: (prompt, reference_slot, slot) => prompts.get(promptId(prompt))?.isSettled(reference_slot, slot) ?? true,
+        changesOn: (prompt, since) => prompts.get(promptId(prompt))?.changesSince(since) ?? [],
         mix: settings.mix,
         pageOver: (place, slot) => drift.pageOver(place, slot),
         hourBefore: (slot) => drift.hourBefore(slot),
@@ -80,7 +79,7 @@ export function createLook(deps: { readonly store: Store }, settings: LookSettin
   let promptDrift = watchPrompts();
 
   const watchOf = ({ project, environment, prompt_name }: PromptKey): PromptWatch => {
-    const id = idOf({ project, environment, prompt_name });
+    const id = promptId({ project, environment, prompt_name });
     let watch = prompts.get(id);
     if (watch === undefined) {
       const key = { project, environment, prompt_name };
@@ -104,7 +103,7 @@ export function createLook(deps: { readonly store: Store }, settings: LookSettin
     for (const watch of prompts.values()) watch.adopt(decisions);
     drift.adopt(decisions);
     promptDrift.adopt(decisions);
-    const callsOf = groupBy(active, idOf);
+    const callsOf = groupBy(active, promptId);
     const comparing = [...prompts].filter(([, watch]) => watch.isComparing()).map(([id, { key }]) => ({ prompt: key, calls: callsOf.get(id)?.reduce((sum, { calls }) => sum + calls, 0) ?? 0 }));
     const rangeRows = createRangeRows(store, range, comparing);
     for (let slot = range.from; slot < range.to; slot += 1) {

@@ -7,6 +7,9 @@ import { groupBy } from '../statistics/group-by.ts';
 
 export type PromptKey = { readonly project: string; readonly environment: string; readonly prompt_name: string };
 
+/** A prompt as the key of a map. */
+export const promptId = ({ project, environment, prompt_name }: PromptKey): string => `${project}\0${environment}\0${prompt_name}`;
+
 /** Beside prompt and model: what else can change. What is not known is empty. */
 export type Surroundings = {
   readonly provider: string;

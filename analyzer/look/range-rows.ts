@@ -1,5 +1,5 @@
 import type { Store } from '../../schemas/store.ts';
-import { bySlot, selectCallsOf, selectScoresOf, type CallObservation, type PromptKey, type ScoreObservation } from './observations.ts';
+import { bySlot, promptId, selectCallsOf, selectScoresOf, type CallObservation, type PromptKey, type ScoreObservation } from './observations.ts';
 
 /** Calls and scores of one range of slots, read from the store once, when somebody asks for a prompt's first. */
 export type RangeRows = {
@@ -18,13 +18,12 @@ const MOST_PROMPTS = 200;
 
 /** @param expected are read together, as many as have so many calls; others each by itself. */
 export function createRangeRows(store: Store, range: Range, expected: readonly Expected[] = []): RangeRows {
-  const keyOf = ({ project, environment, prompt_name }: PromptKey): string => `${project}\0${environment}\0${prompt_name}`;
   const seats = new Map<string, { readonly prompts: readonly PromptKey[]; readonly place: number }>();
-  for (const prompts of groupsOf(expected)) for (const [place, prompt] of prompts.entries()) seats.set(keyOf(prompt), { prompts, place });
-  const seatOf = ({ project, environment, prompt_name }: PromptKey) => {
-    const key = keyOf({ project, environment, prompt_name });
-    const seat = seats.get(key) ?? { prompts: [{ project, environment, prompt_name }], place: 0 };
-    seats.set(key, seat);
+  for (const prompts of groupsOf(expected)) for (const [place, prompt] of prompts.entries()) seats.set(promptId(prompt), { prompts, place });
+  const seatOf = (prompt: PromptKey) => {
+    const id = promptId(prompt);
+    const seat = seats.get(id) ?? { prompts: [prompt], place: 0 };
+    seats.set(id, seat);
     return seat;
   };
   const once = <Row extends { readonly slot: number }>(select: (store: Store, prompts: readonly PromptKey[], range: Range) => Promise<readonly (readonly Row[])[]>) => {

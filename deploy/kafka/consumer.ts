@@ -6,6 +6,7 @@ import type { LogMessage } from '../../schemas/log.ts';
 import type { PartitionLag } from '../operations/metrics.ts';
 import { onClockSetBack } from './clock-steps.ts';
 import { createHoldings } from './holdings.ts';
+import { later } from './later.ts';
 import { createLease } from './lease.ts';
 import { createPositions } from './positions.ts';
 import type { RecordCutter } from './log.ts';
@@ -282,8 +283,4 @@ function shardsIn(assignment: Readonly<Record<string, readonly number[]>>): numb
 async function untilThenOr(waitMs: number, isOver: () => boolean): Promise<void> {
   const end = performance.now() + waitMs;
   while (performance.now() < end && !isOver()) await later(50);
-}
-
-async function later(waitMs: number): Promise<void> {
-  await new Promise((resolve) => setTimeout(resolve, waitMs));
 }

@@ -1,3 +1,5 @@
+import { later } from './later.ts';
+
 /**
  * The shards that this process has. Each is opened from the store by the first who needs it, some time after it was given to us: whoever had it before may still be
  * writing what no rebalance waits for. Where that was this process itself, which has come back to the group under another name, the end of what is under
@@ -43,8 +45,4 @@ export function createHoldings<Opened>(
       for (const [number, opened] of held) if (!kept.has(number)) leave(number, opened);
     },
   };
-}
-
-async function later(waitMs: number): Promise<void> {
-  await new Promise((resolve) => setTimeout(resolve, waitMs));
 }

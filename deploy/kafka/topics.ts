@@ -4,6 +4,7 @@ import { MAX_SHARDS } from '../../analyzer/ingest/shards.ts';
 import { PermanentError } from '../../schemas/errors.ts';
 import type { KafkaSettings } from '../../schemas/kafka.ts';
 import { typedKafkaError } from './client.ts';
+import { later } from './later.ts';
 
 /** What the log needs of its topics, checked at the start of a role. */
 export type Topics = {
@@ -89,7 +90,7 @@ async function partitionsOf(admin: Admin, topic: string): Promise<number> {
       const isPassing = error instanceof TypeError || (error instanceof kafkajs.KafkaJSProtocolError && error.retriable);
       if (attempt === LEADER_ATTEMPTS || !isPassing) throw error;
     }
-    await new Promise((resolve) => setTimeout(resolve, LEADER_WAIT_MS));
+    await later(LEADER_WAIT_MS);
   }
 }
 

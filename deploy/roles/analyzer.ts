@@ -19,7 +19,7 @@ export type IngestShard = Shard & Pick<Ingest, 'advance'> & { readonly shard: nu
 export async function openIngestShard(given: Store, inserts: SharedInserts, config: Config, of: { readonly shard: number; readonly sharedBy: number; readonly mayWrite: MayWrite; readonly flagged: Flagged }, nowMs: number): Promise<IngestShard> {
   // What a turn writes in several steps, and a tick of the clock, may be overtaken by a new owner at any of them.
   const store: Store = { ...given, insert: async (table, rows) => (rows.length === 0 ? undefined : inserts.insert(table, rows, of.mayWrite)) };
-  const ingest = createIngestFor(store, config, of, of);
+  const ingest = createIngestFor(store, config, of, { flagged: of.flagged });
   const passed = await loadPassedOf(store, of.shard);
   // The clock of the log goes on where it stood, however late that is read; but its last owner may have stored what came until just now.
   await ingest.start(passed === 0 ? nowMs : slotStartMs(passed), nowMs);

@@ -4,21 +4,15 @@
  * The traffic is made up, with the entropy of the real thing: random ids as the SDKs and providers make them, lognormal
  * durations, normal token counts, four prompts with two versions each on three models, half of the calls under a parent span.
  */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { endlessRetention, migrate } from '../../deploy/migrate.ts';
-import { openEmbeddedStore } from '../../deploy/store-embedded.ts';
+import { openStore } from '../simulation/store.ts';
 import { makeCalls } from './made-up-calls.ts';
 
 const calls = Number(process.argv[2] ?? 300_000);
 const seed = Number(process.argv[3] ?? 1);
 const batchRows = 5_000;
 
-const directory = await mkdtemp(join(tmpdir(), 'culprit-disk-'));
-const store = await openEmbeddedStore({ directory });
+const { store, close } = await openStore();
 try {
-  await migrate(store, { directory: join(import.meta.dirname, '../../schemas/clickhouse'), cluster: null, retention: endlessRetention });
   const began = performance.now();
   const source = makeCalls({ calls, seed });
   for (let rows = take(source, batchRows); rows.length > 0; rows = take(source, batchRows)) await store.insert('calls', rows);
@@ -42,8 +36,7 @@ try {
   console.log(`seed ${seed}: ${calls} calls in ${total.parts} parts, inserted and made up in ${seconds.toFixed(1)} s`);
   console.log(`${total.all.toFixed(1)} bytes a call on disk (columns ${total.data.toFixed(1)}, of which text index and keys apart ${total.indexes.toFixed(1)})`);
 } finally {
-  await store.close();
-  await rm(directory, { recursive: true, force: true });
+  await close();
 }
 
 function take<T>(source: Iterator<T>, limit: number): T[] {

@@ -11,7 +11,7 @@ import { readingOf, seriesName, seriesOf, type Series } from './series.ts';
 import type { DriftEvent, ModelPage } from './watch.ts';
 import { loadAlertStates, loadPromptAlarms, type AlertState, type LookRows } from '../look-store.ts';
 import { mixOf, withMix } from '../mix.ts';
-import { bySlot, type PromptKey } from '../observations.ts';
+import { bySlot, promptId, type PromptKey } from '../observations.ts';
 import { promptDriftAlertOf, type RecentChange } from './prompt-alert.ts';
 import { merged, selectPulse, type Pulse } from './pulse.ts';
 import { HALF_HOUR, UNSETTLED } from './pulse-memory.ts';
@@ -78,7 +78,6 @@ const LONGEST_WAIT = 20;
 const LONGEST_WAIT_FOR_MIX = 40;
 
 const ownSeries = (pulse: Pulse): string => `${seriesName(pulse)}\0${pulse.version}`;
-const nameOf = ({ project, environment, prompt_name }: PromptKey): string => `${project}\0${environment}\0${prompt_name}`;
 
 export function createPromptDrift(deps: { readonly store: Store; readonly rows: LookRows }, settings: PromptDriftSettings): PromptDrift {
   const { store, rows } = deps;
@@ -95,7 +94,7 @@ export function createPromptDrift(deps: { readonly store: Store; readonly rows: 
 
   /** New references for these prompts, all from one reading. */
   const learn = (slot: number, hour: readonly Pulse[], isDue: (one: Watched | undefined) => boolean): void => {
-    for (const [name, pulses] of groupBy(hour, nameOf)) {
+    for (const [name, pulses] of groupBy(hour, promptId)) {
       const [first] = pulses;
       const known = watched.get(name);
       if (first === undefined || !isDue(known)) continue;
@@ -148,11 +147,11 @@ export function createPromptDrift(deps: { readonly store: Store; readonly rows: 
     if (controls.some((other) => evidenceOf(other, headline) >= MOVED)) return null;
     const range = { from: one.since_slot, to: slot + 1 };
     const all = await selectPulse(store, range);
-    const own = merged(all.filter((pulse) => nameOf(pulse) === nameOf(prompt)), 'version').filter((pulse) => one.series.has(ownSeries(pulse)));
+    const own = merged(all.filter((pulse) => promptId(pulse) === promptId(prompt)), 'version').filter((pulse) => one.series.has(ownSeries(pulse)));
     const finding = findDrift(one.crossed, own, { series: one.series, range, policy: settings.metricPolicy, alpha: 1 / threshold(), nameOf: ownSeries });
     if (finding === null) return null;
-    const names = new Map(controls.map((other) => [nameOf(other.prompt), other]));
-    const units = all.filter((pulse) => pulse.metric === headline && pulse.slot >= slotOf(finding.onsetMs) && names.has(nameOf(pulse))).reduce((sum, { counts }) => sum + counts.reduce((total, count) => total + count, 0), 0);
+    const names = new Map(controls.map((other) => [promptId(other.prompt), other]));
+    const units = all.filter((pulse) => pulse.metric === headline && pulse.slot >= slotOf(finding.onsetMs) && names.has(promptId(pulse))).reduce((sum, { counts }) => sum + counts.reduce((total, count) => total + count, 0), 0);
     if (controls.length > 0 && units < CONTROL_UNITS && slot - slotOf(finding.onsetMs) < LONGEST_WAIT) return null;
 
     const { name, shown } = finding.reading;
@@ -215,7 +214,7 @@ export function createPromptDrift(deps: { readonly store: Store; readonly rows: 
       if (isDue(undefined) || [...watched.values()].some(isDue)) learn(slot, settings.hourBefore(slot), isDue);
       for (const [name, one] of watched) if (slot - one.seen_slot > SLOTS_PER_DAY && !isOpen(one)) watched.delete(name);
     }
-    const pulses = groupBy(merged(pulse, 'version'), nameOf);
+    const pulses = groupBy(merged(pulse, 'version'), promptId);
     const needed = threshold();
     for (const [name, one] of watched) step(one, slot, pulses.get(name) ?? [], needed);
   };
@@ -245,7 +244,7 @@ export function createPromptDrift(deps: { readonly store: Store; readonly rows: 
       if (hour % SLOTS_PER_HOUR !== 0) learn(hour, await readHour(hour), isDueAt(hour));
       for (const { comparison_id, slot, reference_slot, ...prompt } of alarms) {
         const state = states.get(comparison_id) ?? null;
-        const one = watched.get(nameOf(prompt));
+        const one = watched.get(promptId(prompt));
         if (one === undefined || state === null) continue;
         one.record = { comparison_id, of: createAlertRecord(rows, comparison_id, state) };
         one.crossed_slot = slot;
@@ -258,7 +257,7 @@ export function createPromptDrift(deps: { readonly store: Store; readonly rows: 
         const pulse = slots.get(slot) ?? [];
         for (const one of watched.values()) {
           if (slot < one.since_slot) continue;
-          step(one, slot, merged(pulse.filter((each) => nameOf(each) === nameOf(one.prompt)), 'version'), threshold());
+          step(one, slot, merged(pulse.filter((each) => promptId(each) === promptId(one.prompt)), 'version'), threshold());
           if (slot >= (one.crossed_slot ?? slot)) beginAnew(one, slot);
         }
       }

@@ -3,22 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { RetryableError } from '../../../schemas/errors.ts';
 import type { LogMessage } from '../../../schemas/log.ts';
 import type { Store } from '../../../schemas/store.ts';
-import { agent, ARRIVED_MS, expectExactLedger, id, inference, judgement, logs, openIngesting, TAGS, traces, wrapper, type Ingesting, type MessageIngest } from './ingesting.ts';
-
-/** A store that fails on demand: before the rows are written, or after, when the answer is lost. The rows that are written are real. */
-function failing(store: Store) {
-  const plan = { table: '', when: 'before' as 'before' | 'after', times: 0 };
-  const through: Store = {
-    ...store,
-    async insert(table, rows) {
-      const fails = table === plan.table && rows.length > 0 && plan.times > 0;
-      if (fails) plan.times -= 1;
-      if (!fails || plan.when === 'after') await store.insert(table, rows);
-      if (fails) throw new RetryableError(`no room for ${table}`);
-    },
-  };
-  return { through, plan };
-}
+import { agent, ARRIVED_MS, expectExactLedger, failing, id, inference, judgement, logs, openIngesting, TAGS, traces, wrapper, type Ingesting, type MessageIngest } from './ingesting.ts';
 
 let on: Ingesting;
 beforeAll(async () => {

@@ -2,6 +2,7 @@ import { createIngest, type BatchSummary, type Ingest, type IngestSettings } fro
 import { createNormaliser } from '../../../analyzer/normalise.ts';
 import { slotOf } from '../../../analyzer/slots.ts';
 import { decode } from '../../../collector/otlp/decode.ts';
+import { RetryableError } from '../../../schemas/errors.ts';
 import type { LogMessage } from '../../../schemas/log.ts';
 import type { AttributeValue, OtlpLogRecord, OtlpSpan } from '../../../schemas/otlp.ts';
 import type { Store } from '../../../schemas/store.ts';
@@ -110,6 +111,21 @@ export async function openIngesting() {
     request: (path: string) => api.app.request(path),
     close: () => api.close(),
   };
+}
+
+/** A store that fails on demand: before the rows are written, or after, when the answer is lost. The rows that are written are real. */
+export function failing(store: Store) {
+  const plan = { table: '', when: 'before' as 'before' | 'after', times: 0 };
+  const through: Store = {
+    ...store,
+    async insert(table, rows) {
+      const fails = table === plan.table && rows.length > 0 && plan.times > 0;
+      if (fails) plan.times -= 1;
+      if (!fails || plan.when === 'after') await store.insert(table, rows);
+      if (fails) throw new RetryableError(`no room for ${table}`);
+    },
+  };
+  return { through, plan };
 }
 
 /** What must hold after whatever has happened: the ledger balances, and says of calls and score records what the rows say. */

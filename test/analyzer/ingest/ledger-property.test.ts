@@ -2,9 +2,8 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { RetryableError } from '../../../schemas/errors.ts';
 import type { LogMessage } from '../../../schemas/log.ts';
-import type { Store } from '../../../schemas/store.ts';
 import { many } from '../../long.ts';
-import { agent, ARRIVED_MS, expectExactLedger, id, inference, judgement, logs, openIngesting, TAGS, traces, wrapper, type Ingesting, type MessageIngest } from './ingesting.ts';
+import { agent, ARRIVED_MS, expectExactLedger, failing, id, inference, judgement, logs, openIngesting, TAGS, traces, wrapper, type Ingesting, type MessageIngest } from './ingesting.ts';
 
 /**
  * Whatever goes wrong in whatever order, the ledger counts each span once: inserts that fail before or after the store has the rows, ticks of a clock that
@@ -24,7 +23,7 @@ const step = fc.record({
   scores: fc.integer({ min: 0, max: 1 }),
   /** Of an earlier request, which comes again beside it. */
   again: fc.option(fc.nat(20), { freq: 3 }),
-  fails: fc.option(fc.record({ table: fc.constantFrom(...TABLES), isWritten: fc.boolean() })),
+  fails: fc.option(fc.record({ table: fc.constantFrom(...TABLES), when: fc.constantFrom('before' as const, 'after' as const) })),
   /** Whether the clock ticks, how far behind, s, and before or after a failed write is tried again. */
   tick: fc.option(fc.record({ behind: fc.constantFrom(0, 2, 30, 300), isBetween: fc.boolean() })),
   restarts: fc.boolean(),
@@ -35,16 +34,7 @@ type Step = typeof step extends fc.Arbitrary<infer Each> ? Each : never;
 /** @param settings of one process, or of one of many. */
 async function run(steps: readonly Step[], settings: { readonly shard?: number }): Promise<void> {
   await on.fresh(settings);
-  let failing: { readonly table: string; readonly isWritten: boolean } | null = null;
-  const through: Store = {
-    ...on.store,
-    async insert(table, rows) {
-      const fault = failing?.table === table && rows.length > 0 ? failing : null;
-      if (fault !== null) failing = null;
-      if (fault === null || fault.isWritten) await on.store.insert(table, rows);
-      if (fault !== null) throw new RetryableError(`no answer from ${table}`);
-    },
-  };
+  const { through, plan } = failing(on.store);
   let [nowMs, clockMs, sent, scored, lastAgent, parent] = [ARRIVED_MS, ARRIVED_MS, 0, 0, 9_999, 0];
   const late: number[] = [];
   const requests: LogMessage[][] = [];
@@ -88,10 +78,10 @@ async function run(steps: readonly Step[], settings: { readonly shard?: number }
     const batch = [...request, ...(again === null ? [] : (requests[again % requests.length] ?? []).map((message) => ({ ...message, received_ms: nowMs })))];
     if (tick !== null) clockMs = Math.max(clockMs, nowMs - tick.behind * 1_000);
     const ticks = (): Promise<void> => persist(() => ingest.advance(clockMs));
-    failing = fails;
+    if (fails !== null) Object.assign(plan, { ...fails, times: 1 });
     await persist(() => ingest.write(batch), tick?.isBetween === true ? ticks : undefined);
     if (tick?.isBetween === false) await ticks();
-    failing = null;
+    plan.times = 0;
     if (restarts) ingest = await on.start(settings, nowMs, through);
   }
   // Nothing waits any more.

@@ -1,7 +1,8 @@
 import { describe, expect, it, vi } from 'vitest';
 import type { Alert } from '../../../schemas/alert.ts';
 import { callsOf, linesOf, scenario, together, type Scenario } from '../../simulation/traffic.ts';
-import { alertsOf, expectVerified, ingest, lookOver, lookStore } from './look-run.ts';
+import { alertsOf, expectVerified, lookStore } from './look-run.ts';
+import { ingest, lookOver } from '../../simulation/store.ts';
 import { inLongForm } from '../../long.ts';
 
 /** Everything but versions and models that can be blamed: from OTLP to alerts over a real store, with other prompts beside. */

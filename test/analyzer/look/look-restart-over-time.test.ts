@@ -6,7 +6,8 @@ import type { Store } from '../../../schemas/store.ts';
 import { callsOf, linesOf, scenario, together, type Scenario } from '../../simulation/traffic.ts';
 import { inLongForm, some } from '../../long.ts';
 import { seeded } from '../../statistics/traffic.ts';
-import { alertsOf, conclusionsOf, forgetLooks, ingest, lookOver, openStore } from './look-run.ts';
+import { alertsOf, conclusionsOf, forgetLooks } from './look-run.ts';
+import { ingest, lookOver, openStore } from '../../simulation/store.ts';
 
 /**
  * What `look-restart.test.ts` holds for arms that run together, for times that are compared: a ramp that ends at 100 % with sessions across it, a

@@ -6,7 +6,8 @@ import type { Store } from '../../../schemas/store.ts';
 import { callsOf, linesOf, scenario, type Call } from '../../simulation/traffic.ts';
 import { many, some } from '../../long.ts';
 import { seeded } from '../../statistics/traffic.ts';
-import { alertsOf, conclusionsOf, forgetLooks, ingest, lookOver, openStore } from './look-run.ts';
+import { alertsOf, conclusionsOf, forgetLooks } from './look-run.ts';
+import { ingest, lookOver, openStore } from '../../simulation/store.ts';
 
 /**
  * A look that is torn down at any slot, or dies between two inserts, comes to the same strata, e-values and alerts as one that

@@ -2,7 +2,8 @@ import { describe, expect, it, vi } from 'vitest';
 import { slotOf } from '../../../analyzer/slots.ts';
 import { callsOf, linesOf, scenario, type Scenario } from '../../simulation/traffic.ts';
 import { some } from '../../long.ts';
-import { alertsOf, conclusionsOf, ingest, lookOver, lookStore } from './look-run.ts';
+import { alertsOf, conclusionsOf, lookStore } from './look-run.ts';
+import { ingest, lookOver } from '../../simulation/store.ts';
 
 /** From OTLP to alerts over a real store, on small scenarios in which it is known what was broken. */
 

@@ -1,7 +1,8 @@
 import { describe, expect, it, vi } from 'vitest';
 import type { Alert } from '../../../schemas/alert.ts';
 import { callsOf, linesOf, scenario, together, type Change, type Scenario, type Schedule } from '../../simulation/traffic.ts';
-import { alertsOf, forgetLooks, ingest, lookOver, lookStore } from './look-run.ts';
+import { alertsOf, forgetLooks, lookStore } from './look-run.ts';
+import { ingest, lookOver } from '../../simulation/store.ts';
 import { inLongForm } from '../../long.ts';
 
 /** A metric that moves because the traffic did, by something that no stratum is kept apart by. From OTLP to alerts over a real store. */

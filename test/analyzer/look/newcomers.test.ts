@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { slotStartMs } from '../../../analyzer/slots.ts';
 import { callsOf, linesOf, scenario, type Scenario } from '../../simulation/traffic.ts';
-import { ingest, lookOver, lookStore } from './look-run.ts';
+import { lookStore } from './look-run.ts';
+import { ingest, lookOver } from '../../simulation/store.ts';
 
 /** Who is compared with whom (DESIGN, section 10), over a real store. */
 

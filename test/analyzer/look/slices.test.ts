@@ -1,6 +1,7 @@
 import { expect, it, vi } from 'vitest';
 import { callsOf, linesOf, scenario } from '../../simulation/traffic.ts';
-import { alertsOf, ingest, lookOver, lookStore } from './look-run.ts';
+import { alertsOf, lookStore } from './look-run.ts';
+import { ingest, lookOver } from '../../simulation/store.ts';
 
 /** Where a version is worse, from OTLP to the alert, over a real store. */
 

@@ -1,7 +1,8 @@
 import { describe, expect, it, vi } from 'vitest';
 import type { Store } from '../../../schemas/store.ts';
 import { callsOf, linesOf, scenario, together, type Change, type Scenario } from '../../simulation/traffic.ts';
-import { alertsOf, expectVerified, ingest, lookOver, lookStore } from './look-run.ts';
+import { alertsOf, expectVerified, lookStore } from './look-run.ts';
+import { ingest, lookOver } from '../../simulation/store.ts';
 import { inLongForm } from '../../long.ts';
 
 /** Who is named when arms do not run at the same time: from OTLP to alerts over a real store, with other prompts beside. */

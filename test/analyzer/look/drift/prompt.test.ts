@@ -1,7 +1,8 @@
 import { describe, expect, it, vi } from 'vitest';
 import type { Alert } from '../../../../schemas/alert.ts';
 import { callsOf, linesOf, scenario, together, type Change, type Scenario } from '../../../simulation/traffic.ts';
-import { alertsOf, expectVerified, forgetLooks, ingest, lookOver, lookStore } from '../look-run.ts';
+import { alertsOf, expectVerified, forgetLooks, lookStore } from '../look-run.ts';
+import { ingest, lookOver } from '../../../simulation/store.ts';
 import { inLongForm } from '../../../long.ts';
 
 /** A prompt that gets worse by itself, long after its last change. From OTLP to alerts over a real store. */

@@ -1,7 +1,8 @@
 import { describe, expect, it, vi } from 'vitest';
 import type { Alert } from '../../../../schemas/alert.ts';
 import { callsOf, linesOf, scenario, together, type Change, type Scenario } from '../../../simulation/traffic.ts';
-import { alertsOf, expectVerified, ingest, lookOver, lookStore } from '../look-run.ts';
+import { alertsOf, expectVerified, lookStore } from '../look-run.ts';
+import { ingest, lookOver } from '../../../simulation/store.ts';
 import { inLongForm } from '../../../long.ts';
 
 /** Models of one provider that move at once: one page, of the provider. From OTLP to alerts over a real store. */
