@@ -6,7 +6,8 @@ export type Generations<Value> = {
   get(key: string): Value | undefined;
   set(key: string, value: Value): void;
   delete(key: string): void;
-  size(): number;
+  /** Oldest first; one that was set again may come twice. */
+  values(): Iterable<Value>;
 };
 
 /** @param onRotate called when the older generation is dropped and a new one begins. */
@@ -27,6 +28,9 @@ export function createGenerations<Value>(capacity: number, onRotate: () => void 
       young.delete(key);
       old.delete(key);
     },
-    size: () => young.size + old.size,
+    *values() {
+      yield* old.values();
+      yield* young.values();
+    },
   };
 }

@@ -1,7 +1,7 @@
 import type { Score } from '../../schemas/score.ts';
 import type { Store } from '../../schemas/store.ts';
+import { createCallMemory, responseKey, untracedKey, type CallMemory, type RememberedCall } from './call-memory.ts';
 import type { StoredScore } from './draft.ts';
-import { createGenerations } from './generations.ts';
 import { scoreKey, spanKey, type SpanIdentity } from './identity.ts';
 import type { Inferences } from './inferences.ts';
 import { selectCallFacts, selectCallFactsOfSpans } from './recovery-scores.ts';
@@ -25,10 +25,10 @@ export type Join = {
   find(scores: readonly Score[]): Promise<Map<string, CallFacts>>;
   /** Those of these spans that are complete calls and count, by `spanKey`. Asks the store for those that memory does not have. */
   factsOf(spans: readonly SpanIdentity[]): Promise<Map<string, RememberedCall>>;
-  /** A call is complete, and counts. */
-  learn(call: CallFacts, slot: number): void;
+  /** A call is complete, and counts. `key`: its `spanKey`. */
+  learn(key: string, call: CallFacts, slot: number): void;
   /** A call does not count any more. */
-  unlearn(call: CallFacts): void;
+  unlearn(key: string, call: CallFacts): void;
   /** Scores that wait for this call, or for a span that it stands for. They stay until `settle`. */
   waitingFor(call: CallFacts): readonly PendingScore[];
   /** Scores that wait for these spans, whatever they are. */
@@ -48,42 +48,27 @@ export type Join = {
   size(): number;
 };
 
-export type RememberedCall = { readonly call: CallFacts; readonly slot: number };
-
 /** Past this many, the score that has waited longest is let go: it stays stored as pending. */
 const MAX_PENDING = 100_000;
 /** Looks at a scope, each after twice the time of the one before: 30 s, 1 min, … 32 min. */
 const TRIES = 7;
-/** Of one trace; a loop of an agent makes more, and the first say whose they are. */
-const MAX_REMEMBERED_OF_TRACE = 64;
 
 type Waiting = DueScore & { readonly tries: number };
-type Named = RememberedCall | 'several';
 
 /** The keys under which a score waits, and a call is found: by span, with or without its trace, and by response id. */
 function targetsOf(score: Score): string[] {
-  const { project, trace_id, span_id, response_id } = score;
-  const targets: string[] = [];
-  if (span_id !== null) targets.push(spanKey({ project, trace_id: trace_id ?? '', span_id }));
-  if (response_id !== null) targets.push(responseKey(project, response_id));
-  return targets;
+  const span = spanOf(score);
+  return span === null ? otherNamesIn(score) : [spanKey(span), ...otherNamesIn(score)];
+}
+
+function otherNamesIn({ project, trace_id, span_id, response_id }: Score): string[] {
+  const names = trace_id === null && span_id !== null ? [untracedKey({ project, span_id })] : [];
+  if (response_id !== null) names.push(responseKey(project, response_id));
+  return names;
 }
 
 function spanOf({ project, trace_id, span_id }: Score): SpanIdentity | null {
   return trace_id === null || span_id === null ? null : { project, trace_id, span_id };
-}
-
-/** Of a span that is named without its trace. */
-function untracedKey({ project, span_id }: SpanIdentity): string {
-  return spanKey({ project, trace_id: '', span_id });
-}
-
-function responseKey(project: string, responseId: string): string {
-  return `${project}?${responseId}`;
-}
-
-function traceKey(project: string, traceId: string): string {
-  return `${project}/${traceId}`;
 }
 
 function namesOf(call: CallFacts): string[] {
@@ -97,26 +82,6 @@ function firstOf(values: Iterable<number>): number | undefined {
   return undefined;
 }
 
-function isOfSpan(named: Named | undefined, span: SpanIdentity): boolean {
-  if (named === undefined || named === 'several') return false;
-  const { project, trace_id, span_id } = named.call;
-  return span_id === span.span_id && trace_id === span.trace_id && project === span.project;
-}
-
-/**
- * A span id that two calls have (the first half of a UUID that holds a time, say) names neither of them. Of two with one response id
- * (a server that repeats its ids) it names the one that knows its prompt.
- */
-function name(remembered: RememberedCall, names: { get(name: string): Named | undefined; set(name: string, named: Named): unknown }): void {
-  const { call } = remembered;
-  for (const id of namesOf(call)) {
-    const other = names.get(id);
-    if (other === undefined || isOfSpan(other, call)) names.set(id, remembered);
-    else if (id !== responseKey(call.project, call.response_id ?? '')) names.set(id, 'several');
-    else if (other !== 'several' && other.call.prompt_version === null) names.set(id, remembered);
-  }
-}
-
 /**
  * @param settings.capacity calls remembered in each of two generations.
  * @param settings.waitMs how long a score waits for the calls of its scope.
@@ -126,8 +91,7 @@ export function createJoin(
   settings: { readonly capacity: number; readonly waitMs: number },
 ): Join {
   const { store, inferences } = deps;
-  const calls = createGenerations<Named>(settings.capacity * 2);
-  const traces = createGenerations<readonly RememberedCall[]>(settings.capacity);
+  const calls = createCallMemory(settings.capacity);
   /** In order of arrival. */
   const pending = new Map<string, Waiting>();
   const byTarget = new Map<string, Set<string>>();
@@ -180,11 +144,14 @@ export function createJoin(
     const call = span === null ? undefined : inferences.callFor(spanKey(span));
     return call === undefined ? span : call;
   };
-  const namedBy = (score: Score, named: (name: string) => Named | undefined): CallFacts | undefined => {
-    const span = judgedSpan(score);
-    for (const target of [...(span === null ? [] : [spanKey(span)]), ...targetsOf(score)]) {
-      const found = named(target);
-      if (found !== undefined && found !== 'several') return found.call;
+  const namedBy = (score: Score, memory: CallMemory): CallFacts | undefined => {
+    for (const span of [judgedSpan(score), spanOf(score)]) {
+      const found = span === null ? undefined : memory.ofSpan(spanKey(span));
+      if (found !== undefined) return found.call;
+    }
+    for (const name of otherNamesIn(score)) {
+      const found = memory.named(name);
+      if (found !== undefined) return found.call;
     }
     return undefined;
   };
@@ -192,52 +159,41 @@ export function createJoin(
   return {
     async find(scores) {
       const found = new Map<string, CallFacts>();
-      const missing = (wanted: readonly Score[], named: (name: string) => Named | undefined): Score[] =>
+      const missing = (wanted: readonly Score[], memory: CallMemory): Score[] =>
         wanted.filter((score) => {
-          const call = namedBy(score, named);
+          const call = namedBy(score, memory);
           if (call !== undefined) found.set(scoreKey(score), call);
           return call === undefined && targetsOf(score).length > 0;
         });
-      const missed = missing(scores, (name) => calls.get(name));
+      const missed = missing(scores, calls);
       if (missed.length === 0) return found;
       // What the named spans are may have been forgotten as well.
       await inferences.recallTraces(missed.flatMap((score) => spanOf(score) ?? []).filter((span) => inferences.callFor(spanKey(span)) === undefined));
       const ids = (of: (score: Score) => string | null): string[] => [...new Set(missed.flatMap((score) => of(score) ?? []))];
-      const stored = new Map<string, Named>();
+      const stored = createCallMemory(Number.POSITIVE_INFINITY);
       for (const remembered of [
         ...(await selectCallFactsOfSpans(store, missed.flatMap((score) => judgedSpan(score) ?? []))),
         ...(await selectCallFacts(store, 'span_id', ids((score) => (score.trace_id === null ? score.span_id : null)))),
         ...(await selectCallFacts(store, 'response_id', ids((score) => score.response_id))),
       ]) {
-        name(remembered, stored);
+        stored.remember(spanKey(remembered.call), remembered);
       }
-      missing(missed, (name) => calls.get(name) ?? stored.get(name));
+      missing(missing(missed, calls), stored);
       return found;
     },
     async factsOf(spans) {
       const found = new Map<string, RememberedCall>();
       const missed = spans.filter((span) => {
         const key = spanKey(span);
-        const named = calls.get(key);
-        if (named !== undefined && named !== 'several') found.set(key, named);
-        return !found.has(key);
+        const remembered = calls.ofSpan(key);
+        if (remembered !== undefined) found.set(key, remembered);
+        return remembered === undefined;
       });
       for (const remembered of await selectCallFactsOfSpans(store, missed)) found.set(spanKey(remembered.call), remembered);
       return found;
     },
-    learn(call, slot) {
-      const remembered = { call, slot };
-      name(remembered, calls);
-      const key = traceKey(call.project, call.trace_id);
-      const others = traces.get(key)?.filter((other) => other.call.span_id !== call.span_id) ?? [];
-      if (others.length < MAX_REMEMBERED_OF_TRACE) traces.set(key, [...others, remembered]);
-    },
-    unlearn(call) {
-      for (const name of namesOf(call)) if (isOfSpan(calls.get(name), call)) calls.delete(name);
-      const key = traceKey(call.project, call.trace_id);
-      const remembered = traces.get(key);
-      if (remembered !== undefined) traces.set(key, remembered.filter((other) => other.call.span_id !== call.span_id));
-    },
+    learn: (key, call, slot) => calls.remember(key, { call, slot }),
+    unlearn: (key, call) => calls.forget(key, call),
     waitingFor: (call) => (byTarget.size === 0 ? [] : waitingUnder([...namesOf(call), ...inferences.standsFor(call, (key) => byTarget.has(key))])),
     waitingAt: (spans) => (byTarget.size === 0 ? [] : waitingUnder([...spans].flatMap((span) => [spanKey(span), untracedKey(span)]))),
     wait({ score, stored }, nowMs) {
@@ -264,9 +220,9 @@ export function createJoin(
       }
       return found.sort((one, other) => one.deadlineMs - other.deadlineMs);
     },
-    ofTrace: ({ project, trace_id }) => (trace_id === null ? [] : (traces.get(traceKey(project, trace_id)) ?? [])),
+    ofTrace: ({ project, trace_id }) => (trace_id === null ? [] : calls.ofTrace({ project, trace_id })),
     startedMs(score) {
-      const call = namedBy(score, (name) => calls.get(name));
+      const call = namedBy(score, calls);
       return call === undefined ? null : Number(BigInt(call.start_time_ns) / 1_000_000n);
     },
     size: () => pending.size,

@@ -1,9 +1,10 @@
 import type { Score } from '../../schemas/score.ts';
 import type { Store } from '../../schemas/store.ts';
+import type { RememberedCall } from './call-memory.ts';
 import { chunksOf } from './chunks.ts';
 import type { FiledScore, Place, StoredScore } from './draft.ts';
 import { scoreKey, spanKey, type SpanIdentity } from './identity.ts';
-import type { PendingScore, RememberedCall } from './join.ts';
+import type { PendingScore } from './join.ts';
 import type { CallFacts } from './rows.ts';
 import type { ScoreName } from './score-names.ts';
 import { OF_SHARD, type BatchRange } from './shards.ts';

@@ -2,9 +2,10 @@ import type { Score } from '../../schemas/score.ts';
 import type { Store } from '../../schemas/store.ts';
 import { groupBy } from '../statistics/group-by.ts';
 import { isBelow } from './ancestry.ts';
+import type { RememberedCall } from './call-memory.ts';
 import { scoreKey, spanKey, type SpanIdentity } from './identity.ts';
 import type { Inferences } from './inferences.ts';
-import type { DueScore, Join, RememberedCall } from './join.ts';
+import type { DueScore, Join } from './join.ts';
 import { selectCallFacts, selectDuplicates, selectTracesOfSpans } from './recovery-scores.ts';
 import type { CallFacts } from './rows.ts';
 

@@ -79,8 +79,8 @@ export function createScoring(deps: { readonly store: Store; readonly inferences
 
   /** What this turn writes of calls. Those that count no more first: one that does now may have their response id. */
   const learn = (draft: Draft): void => {
-    for (const { call, stored, former } of draft.calls.values()) if (former === 'call' && stored.role !== 'call') memory.join.unlearn(call);
-    for (const [key, { call, stored }] of draft.calls) if (stored.role === 'call' && stored.slot > 0) memory.join.learn(draft.completed.get(key)?.call ?? factsOf(call), stored.slot);
+    for (const [key, { call, stored, former }] of draft.calls) if (former === 'call' && stored.role !== 'call') memory.join.unlearn(key, call);
+    for (const [key, { call, stored }] of draft.calls) if (stored.role === 'call' && stored.slot > 0) memory.join.learn(key, draft.completed.get(key)?.call ?? factsOf(call), stored.slot);
   };
   const draftJoined = (draft: Draft): void => {
     for (const { call, slot } of draft.completed.values()) {
