@@ -31,7 +31,7 @@ const VARIANT = ['feature_flag.result.variant', 'feature_flag.variant'];
  * @param capacity spans whose records are remembered, in each of two generations.
  */
 export function createFeatureFlags(prompts: ReadonlyMap<string, string>, capacity: number): FeatureFlags {
-  const recorded = createGenerations<PromptTags>(capacity);
+  const recorded = createGenerations<string, PromptTags>(capacity);
   const isUsed = prompts.size > 0;
 
   const readEvaluation = (attributes: Attributes): PromptTags | null => {

@@ -49,7 +49,7 @@ export type LoggedCall = { readonly kind: 'call'; readonly dialect: string; read
 
 /** @param capacity sessions whose last request is remembered, in each of two generations. */
 export function createLogReader(capacity: number): LogReader {
-  const begun = createGenerations<bigint>(capacity);
+  const begun = createGenerations<string, bigint>(capacity);
   return ({ project, received_ms }, { resource, scope, record }) => {
     const dialect = logDialects.find((candidate) => scope.name.startsWith(candidate.scope));
     if (dialect?.matches(record) !== true) return null;
@@ -63,7 +63,7 @@ export function createLogReader(capacity: number): LogReader {
   };
 }
 
-function requestsOf(project: string, begun: Generations<bigint>): Requests {
+function requestsOf(project: string, begun: Generations<string, bigint>): Requests {
   const keyOf = (session: string): string => `${project}\0${session}`;
   return {
     began: (session, at_ns) => begun.set(keyOf(session), at_ns),

@@ -1,6 +1,5 @@
 import type { LlmCall } from '../../schemas/call.ts';
 import type { StoredSpan } from './draft.ts';
-import { spanKey } from './identity.ts';
 import { signalOf, type Tally } from './ledger.ts';
 import type { BatchReading } from './reading.ts';
 
@@ -22,8 +21,7 @@ export type SpanArrival = {
  */
 export function arrivingCalls(placed: BatchReading['calls'], known: ReadonlyMap<string, StoredSpan>, tally: Tally): Map<string, SpanArrival> {
   const arrivals = new Map<string, SpanArrival>();
-  for (const { item, stampMs, reason } of placed) {
-    const key = spanKey(item);
+  for (const { key, item, stampMs, reason } of placed) {
     const entry = { project: item.project, receivedMs: stampMs, signal: signalOf(reason) };
     const earlier = arrivals.get(key);
     const stored = earlier?.stored ?? known.get(key);

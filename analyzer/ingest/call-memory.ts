@@ -35,7 +35,7 @@ export function responseKey(project: string, responseId: string): string {
 
 /** @param capacity calls remembered in each of two generations. */
 export function createCallMemory(capacity: number): CallMemory {
-  const calls = createGenerations<RememberedCall>(capacity);
+  const calls = createGenerations<string, RememberedCall>(capacity);
   const names = createIndex(calls, () => createNames(capacity));
   const traces = createIndex(calls, () => createTraces(capacity));
   return {
@@ -58,7 +58,7 @@ export function createCallMemory(capacity: number): CallMemory {
 type Index = { remember(remembered: RememberedCall): void; forget(call: CallFacts): void };
 
 /** Made of all that is remembered when it is first used. */
-function createIndex<Kind extends Index>(calls: Generations<RememberedCall>, create: () => Kind) {
+function createIndex<Kind extends Index>(calls: Generations<string, RememberedCall>, create: () => Kind) {
   let index: Kind | undefined;
   return {
     made: () => index,
@@ -76,8 +76,8 @@ function createIndex<Kind extends Index>(calls: Generations<RememberedCall>, cre
  * (a server that repeats its ids) it names the one that knows its prompt.
  */
 function createNames(capacity: number): Index & { get(name: string): RememberedCall | undefined } {
-  const spans = createGenerations<RememberedCall | 'several'>(capacity);
-  const responses = createGenerations<RememberedCall>(capacity);
+  const spans = createGenerations<string, RememberedCall | 'several'>(capacity);
+  const responses = createGenerations<string, RememberedCall>(capacity);
   return {
     get(name) {
       const ofSpan = spans.get(name);
@@ -102,7 +102,7 @@ function createNames(capacity: number): Index & { get(name: string): RememberedC
 }
 
 function createTraces(capacity: number): Index & { get(trace: { readonly project: string; readonly trace_id: string }): readonly RememberedCall[] } {
-  const traces = createGenerations<readonly RememberedCall[]>(capacity);
+  const traces = createGenerations<string, readonly RememberedCall[]>(capacity);
   const keyOf = ({ project, trace_id }: { readonly project: string; readonly trace_id: string }): string => `${project}/${trace_id}`;
   const others = (key: string, { span_id }: CallFacts): readonly RememberedCall[] => traces.get(key)?.filter(({ call }) => call.span_id !== span_id) ?? [];
   return {

@@ -2,7 +2,7 @@ import type { LlmCall } from '../../schemas/call.ts';
 import { hourOf } from '../../schemas/cells.ts';
 import type { Score } from '../../schemas/score.ts';
 import { LIMIT_FLAGS, OVER_LIMIT } from './cardinality.ts';
-import { scoreKey, spanKey } from './identity.ts';
+import { scoreKey } from './identity.ts';
 import type { Role } from './nesting.ts';
 import { callEventSeconds, callRow, factsOf, scoreEventSeconds, scoreRow, type CallFacts } from './rows.ts';
 import type { VersionRow } from './seen-versions.ts';
@@ -35,8 +35,8 @@ export type StoredScore = Stored &
 export type FiledCall = { readonly call: LlmCall; readonly stored: StoredSpan };
 /** `former`: the role that its row had before this turn; null where it has had none. */
 export type DraftedCall = FiledCall & { readonly former: Role | null };
-/** What is to be written of a span: its first row (`stored` undefined), or what replaces the stored one. */
-export type CallToFile = { readonly call: LlmCall; readonly stored: StoredSpan | undefined; readonly reason: string };
+/** What is to be written of a span: its first row (`stored` undefined), or what replaces the stored one. `key`: its `spanKey`. */
+export type CallToFile = { readonly key: string; readonly call: LlmCall; readonly stored: StoredSpan | undefined; readonly reason: string };
 export type FiledScore = { readonly score: Score; readonly place: Place; readonly stored: StoredScore };
 
 /** Where a score stands: `joined` with the call that it is credited to. */
@@ -51,7 +51,7 @@ export type Draft = {
   /** From now on in the slot, for good. */
   completeCall(filing: CallToFile, slot: number): void;
   /** What was complete is sent again, and better, or had been set aside and counts after all: it keeps its slot. */
-  correctedCall(call: LlmCall, before: StoredSpan): void;
+  correctedCall(filing: Omit<CallToFile, 'reason'> & { readonly stored: StoredSpan }): void;
   /** Another span counts instead: for now (a candidate) or as far as is known. */
   setAside(filing: CallToFile, role: Exclude<Role, 'call'>): StoredSpan;
   /** While it waits for a call to judge. Once it has found one it does not wait again. */
@@ -79,7 +79,7 @@ export function createDraft(): Draft {
   const scores = new Map<string, FiledScore>();
   const completed = new Map<string, { readonly call: CallFacts; readonly slot: number }>();
 
-  const fileCall = ({ call, stored: before, reason }: CallToFile, at: { readonly slot: number; readonly role: Role; readonly isSettled: boolean }): StoredSpan => {
+  const fileCall = ({ key, call, stored: before, reason }: CallToFile, at: { readonly slot: number; readonly role: Role; readonly isSettled: boolean }): StoredSpan => {
     const stored = {
       slot: at.slot,
       revision: nextRevision(before, at.isSettled),
@@ -88,7 +88,7 @@ export function createDraft(): Draft {
       role: at.role,
       reason,
     };
-    calls.set(spanKey(call), { call, stored, former: before?.role ?? null });
+    calls.set(key, { call, stored, former: before?.role ?? null });
     return stored;
   };
   const fileScore = (score: Score, place: Place, before: StoredScore | undefined, at: { readonly slot: number; readonly revision: number; readonly now: number }): void => {
@@ -111,9 +111,9 @@ export function createDraft(): Draft {
     waitingCall: (filing) => fileCall(filing, { slot: 0, role: 'call', isSettled: false }),
     completeCall(filing, slot) {
       fileCall(filing, { slot, role: 'call', isSettled: true });
-      completed.set(spanKey(filing.call), { call: factsOf(filing.call), slot });
+      completed.set(filing.key, { call: factsOf(filing.call), slot });
     },
-    correctedCall: (call, before) => void fileCall({ call, stored: before, reason: before.reason }, { slot: before.slot, role: 'call', isSettled: true }),
+    correctedCall: (filing) => void fileCall({ ...filing, reason: filing.stored.reason }, { slot: filing.stored.slot, role: 'call', isSettled: true }),
     setAside: (filing, role) => fileCall(filing, { slot: filing.stored?.slot ?? 0, role, isSettled: role !== 'candidate' }),
     pendingScore: (score, before, now) => fileScore(score, { kind: 'pending' }, before, { slot: 0, revision: before === undefined ? 0 : before.revision + 2, now }),
     placedScore(score, place, before, { slot, now }) {

@@ -23,7 +23,7 @@ const MOST_IN_BUCKET = 256;
 
 /** @param capacity seconds remembered in each of two generations. */
 export function createEchoFinder(capacity: number, isWrapper: (node: SpanNode) => boolean): EchoFinder {
-  const bySecond = createGenerations<SpanNode[]>(capacity);
+  const bySecond = createGenerations<string, SpanNode[]>(capacity);
   return {
     partnerOf(node) {
       const seen = node.inference;

@@ -2,18 +2,18 @@
  * A map that forgets its oldest half when it is full: two generations of at most `capacity` entries each. Constant cost,
  * bounded memory, and it can say since when it has forgotten nothing.
  */
-export type Generations<Value> = {
-  get(key: string): Value | undefined;
-  set(key: string, value: Value): void;
-  delete(key: string): void;
+export type Generations<Key, Value> = {
+  get(key: Key): Value | undefined;
+  set(key: Key, value: Value): void;
+  delete(key: Key): void;
   /** Oldest first; one that was set again may come twice. */
   values(): Iterable<Value>;
 };
 
 /** @param onRotate called when the older generation is dropped and a new one begins. */
-export function createGenerations<Value>(capacity: number, onRotate: () => void = () => {}): Generations<Value> {
-  let young = new Map<string, Value>();
-  let old = new Map<string, Value>();
+export function createGenerations<Key, Value>(capacity: number, onRotate: () => void = () => {}): Generations<Key, Value> {
+  let young = new Map<Key, Value>();
+  let old = new Map<Key, Value>();
   return {
     get: (key) => young.get(key) ?? old.get(key),
     set(key, value) {

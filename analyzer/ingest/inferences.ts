@@ -95,6 +95,8 @@ export function createInferences(store: Store, settings: { readonly capacity: nu
     unlink: twins.unlink,
   });
 
+  const nodeAt = (key: string): SpanNode | undefined => inHand.get(key) ?? nesting.get(key);
+
   const place = (key: string, span: Parameters<typeof nesting.place>[1], inference: SeenInference | null, reason: string): SpanNode => {
     const { node, above } = nesting.place(key, span, { isBarrier: BARRIERS.has(reason), inference });
     if (inference !== null) {
@@ -155,17 +157,17 @@ export function createInferences(store: Store, settings: { readonly capacity: nu
     recallTraces: (spans) => load({ trace_ids: spans.map((span) => span.trace_id), calls: [] }),
     seeRelative: (key, relative) => void place(key, relative, null, relative.reason),
     seeInference: (key, call, reason) => void inHand.set(key, place(key, call, seenInference(call, kindOf(reason)), reason)),
-    at: (key) => nesting.get(key),
+    at: nodeAt,
     roleOf(key, reason) {
-      const node = inHand.get(key) ?? nesting.get(key);
+      const node = nodeAt(key);
       return node === undefined ? (reason === '' ? 'call' : 'candidate') : roleOf(node);
     },
     isUnclear(key) {
-      const node = inHand.get(key) ?? nesting.get(key);
+      const node = nodeAt(key);
       return node !== undefined && strays.isUnclear(node);
     },
     filed(key, { role, slot }) {
-      const node = inHand.get(key) ?? nesting.get(key);
+      const node = nodeAt(key);
       if (node === undefined) return;
       node.filed = role;
       node.isComplete = slot > 0;
@@ -187,7 +189,7 @@ export function createInferences(store: Store, settings: { readonly capacity: nu
         fill(node);
       }
       for (const [key, { stored }] of arrived) {
-        const node = stored === undefined ? undefined : nesting.get(key);
+        const node = stored === undefined ? undefined : nodeAt(key);
         if (node === undefined) continue;
         fill(node);
         for (const above of nesting.above(node)) if (above.inference?.kind === 'own') fill(above);

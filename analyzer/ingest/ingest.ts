@@ -12,7 +12,7 @@ import { createLate } from './late.ts';
 import { reassign } from './late-flags.ts';
 import { countRoles, createTally, type Tally } from './ledger.ts';
 import type { Normaliser, Relative } from '../normalise.ts';
-import { gather, readMessage, type Reading } from './reading.ts';
+import { gather, readMessage, type PlacedCall, type Reading } from './reading.ts';
 import { loadProvisionalCalls, loadVersionsSince, lookUpCalls, reconcileLedger } from './recovery.ts';
 import type { ContentOf } from './rows.ts';
 import type { ConfiguredType } from './score-names.ts';
@@ -89,8 +89,8 @@ export function createIngest(
   const { shard = 0 } = settings;
   const isAlone = settings.shard === undefined;
   const memory = (coversFromMs: number) =>
-    createKnown<LlmCall, StoredSpan>(
-      { keyOf: spanKey, sinceMs: (call) => Number(BigInt(call.start_time_ns) / 1_000_000n), lookUp: (calls) => lookUpCalls(store, calls) },
+    createKnown<PlacedCall, StoredSpan>(
+      { keyOf: ({ key }) => key, sinceMs: ({ item }) => Number(BigInt(item.start_time_ns) / 1_000_000n), lookUp: (calls) => lookUpCalls(store, calls.map(({ item }) => item)) },
       { coversFromMs, capacity: settings.rememberedSpans },
     );
   let inferences = createInferences(store, { capacity: settings.rememberedSpans, coversFromMs: 0, shard });
@@ -124,7 +124,7 @@ export function createIngest(
     const whenDurable: (() => void)[] = [];
 
     // 2. Tell new from known. What was sent again is counted; only what is new or better goes on.
-    const sent = arrivingCalls(reading.calls, await known.find(reading.calls.map(({ item }) => item), nowMs), tally);
+    const sent = arrivingCalls(reading.calls, await known.find(reading.calls, nowMs), tally);
     const scores = await scoring.arriving(reading, tally, nowMs);
 
     // 2b. Take spans of which a feature flag was logged afterwards as if they came again.
@@ -163,8 +163,9 @@ export function createIngest(
       await recallAncestors(expired.map(({ call }) => call));
       for (const { call: asWaiting, stored, deadlineMs } of expired) {
         const { call, unseen } = resolve(asWaiting);
-        const filing = { call: cardinality.admit(call, nowMs), stored, reason: stored.reason };
-        const role = inferences.roleOf(spanKey(call), stored.reason);
+        const key = spanKey(call);
+        const filing = { key, call: cardinality.admit(call, nowMs), stored, reason: stored.reason };
+        const role = inferences.roleOf(key, stored.reason);
         // What was just recalled may say so.
         if (role === 'wrapper' || role === 'duplicate') draft.setAside(filing, role);
         else draft.completeCall(filing, slotAt(deadlineMs));
@@ -206,12 +207,13 @@ export function createIngest(
     await inferences.recallTraces(provisional.map(({ call }) => call));
     for (const { call: asStored, stored } of provisional) {
       const { call, unseen, missing } = resolve(asStored);
-      const filing = { call: cardinality.admit(call, nowMs), stored, reason: stored.reason };
-      const role = inferences.roleOf(spanKey(call), stored.reason);
+      const key = spanKey(call);
+      const filing = { key, call: cardinality.admit(call, nowMs), stored, reason: stored.reason };
+      const role = inferences.roleOf(key, stored.reason);
       if (role === 'wrapper' || role === 'duplicate') draft.setAside(filing, role);
       else if (role !== 'call' || missing !== null) waiting.put({ call, missing: awaited(stored, missing), stored, deadlineMs: nowMs + settings.resolveWaitMs });
       else draft.completeCall(filing, slotAt(nowMs));
-      if (unseen !== null && draft.completed.has(spanKey(call))) late.expect(unseen, call);
+      if (unseen !== null && draft.completed.has(key)) late.expect(unseen, call);
     }
     await scoring.takeUp(draft, { inferences, bornMs, nowMs });
     await commit(draft, { relatives: [], tally: createTally(), whenDurable: [], nowMs });
@@ -241,7 +243,7 @@ export function createIngest(
   function draftCall(draft: Draft, key: string, { item, stampMs, stored, reason }: SpanArrival, whenDurable: (() => void)[]): void {
     const { call: resolved, unseen, missing } = resolve(item);
     const role = inferences.roleOf(key, reason);
-    const filing = { call: toldUnclear(cardinality.admit(resolved, stampMs), inferences.isUnclear(key)), stored, reason };
+    const filing = { key, call: toldUnclear(cardinality.admit(resolved, stampMs), inferences.isUnclear(key)), stored, reason };
     // What is due when this batch is durable is, above all, waiting.
     const hasRoom = waiting.size() + whenDurable.length < settings.maxWaiting;
     const wait = (provisional: StoredSpan): void => void whenDurable.push(() => waiting.put({ call: resolved, missing: awaited(provisional, missing), stored: provisional, deadlineMs: stampMs + settings.resolveWaitMs }));
@@ -249,7 +251,7 @@ export function createIngest(
       draft.setAside(filing, role);
       if (stored !== undefined) whenDurable.push(() => waiting.remove(item));
     } else if (role === 'call' && stored !== undefined && stored.slot > 0) {
-      draft.correctedCall(filing.call, stored);
+      draft.correctedCall({ ...filing, stored });
     } else if (role === 'candidate' && hasRoom) {
       wait(draft.setAside(filing, role));
     } else if (role === 'call' && missing !== null && hasRoom && stored?.role !== 'duplicate') {
@@ -266,9 +268,10 @@ export function createIngest(
   function draftWoken(draft: Draft, ancestor: string, stampMs: number, whenDurable: (() => void)[]): void {
     for (const waiter of waiting.forAncestor(ancestor)) {
       // It comes anew in this batch, or an ancestor before this one woke it.
-      if (draft.calls.has(spanKey(waiter.call))) continue;
+      const key = spanKey(waiter.call);
+      if (draft.calls.has(key)) continue;
       const { call, unseen, missing } = resolve(waiter.call);
-      if (missing === null) draft.completeCall({ call: cardinality.admit(call, stampMs), stored: waiter.stored, reason: waiter.stored.reason }, slotAt(stampMs));
+      if (missing === null) draft.completeCall({ key, call: cardinality.admit(call, stampMs), stored: waiter.stored, reason: waiter.stored.reason }, slotAt(stampMs));
       whenDurable.push(() => (missing === null ? waiting.remove(call) : waiting.put({ ...waiter, call, missing })));
       if (missing === null && unseen !== null) whenDurable.push(() => late.expect(unseen, call));
     }

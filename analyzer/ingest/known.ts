@@ -30,7 +30,7 @@ export function createKnown<Item, Stored>(
   settings: { readonly coversFromMs: number; readonly capacity: number },
 ): Known<Item, Stored> {
   const coverage = createCoverage(settings.coversFromMs);
-  const memory = createGenerations<Stored>(settings.capacity, coverage.rotated);
+  const memory = createGenerations<string, Stored>(settings.capacity, coverage.rotated);
 
   return {
     async find(items, stampMs) {

@@ -32,7 +32,7 @@ const MAX_RECONSIDERED = 1_000;
 /** @param capacity missing ancestors remembered in each of two generations. */
 export function createLate(deps: { readonly store: Store; readonly resolve: (call: LlmCall) => Resolution; readonly at: (key: string) => SpanNode | undefined }, capacity: number): Late {
   const { store, resolve, at } = deps;
-  const byAncestor = createGenerations<SpanIdentity[]>(capacity);
+  const byAncestor = createGenerations<string, SpanIdentity[]>(capacity);
   const expectAncestor = (missing: string, { project, trace_id, span_id }: SpanIdentity): void => {
     const expecting = byAncestor.get(missing) ?? [];
     if (expecting.length < MAX_CHILDREN) expecting.push({ project, trace_id, span_id });
@@ -41,7 +41,7 @@ export function createLate(deps: { readonly store: Store; readonly resolve: (cal
   };
   const draftWhereChanged = (draft: Draft, { call: asStored, stored }: FiledCall, resolved: LlmCall, admit: (call: LlmCall) => LlmCall): void => {
     if (inheritsTheSame(resolved, asStored)) return;
-    draft.correctedCall(admit({ ...resolved, flags: [...resolved.flags.filter((flag) => flag !== ATTRIBUTED_LATE), ATTRIBUTED_LATE] }), stored);
+    draft.correctedCall({ key: spanKey(resolved), call: admit({ ...resolved, flags: [...resolved.flags.filter((flag) => flag !== ATTRIBUTED_LATE), ATTRIBUTED_LATE] }), stored });
   };
   return {
     expect: expectAncestor,

@@ -117,7 +117,7 @@ export function seenInference(call: LlmCall, kind: SeenInference['kind']): SeenI
  * @param deps.onLinked a span has come that inferences below it waited for: they may inherit through it.
  */
 export function createNesting(capacity: number, deps: { readonly onBelow: (node: SpanNode) => void; readonly onLinked: (node: SpanNode) => void; readonly onRotate: () => void }): Nesting {
-  const spans = createGenerations<SpanNode>(capacity, deps.onRotate);
+  const spans = createGenerations<string, SpanNode>(capacity, deps.onRotate);
 
   /** A span that may not have come. */
   const nodeAt = (key: string): SpanNode => {

@@ -98,8 +98,10 @@ export function readMessage(message: LogMessage, { decode, normaliser }: { reado
 }
 
 export type Placed<Item> = { readonly item: Item; readonly stampMs: number };
-export type PlacedRelative = Placed<Relative> & { readonly key: string };
-type PlacedCall = Placed<LlmCall> & { readonly reason: string };
+/** `key`: its `spanKey`, made once, since it is looked up by and remembered under it many times. */
+type PlacedSpan<Item> = Placed<Item> & { readonly key: string };
+export type PlacedRelative = PlacedSpan<Relative>;
+export type PlacedCall = PlacedSpan<LlmCall> & { readonly reason: string };
 
 /** What a batch of messages says, in the order of the log. */
 export type BatchReading = {
@@ -129,7 +131,7 @@ export function gather(readings: readonly Reading[], tally: Tally): BatchReading
     const entry = { project, signal, receivedMs: stampMs };
     if (reading.received > 0) tally.count({ ...entry, outcome: 'received', reason: '' }, reading.received);
     for (const { outcome, reason, count } of reading.counts) tally.count({ ...entry, outcome, reason }, count);
-    for (const { call, reason } of reading.calls) calls.push({ item: call, stampMs, reason });
+    for (const { call, reason } of reading.calls) calls.push({ key: spanKey(call), item: call, stampMs, reason });
     contents.push(...reading.contents);
     for (const item of reading.assignments) assignments.push({ item, stampMs });
     for (const item of reading.relatives) relatives.push({ key: spanKey(item), item, stampMs });

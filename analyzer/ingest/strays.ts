@@ -49,12 +49,12 @@ export const MOST_ALIKE = 64;
 /** @param capacity inferences remembered in each of two generations. */
 export function createStrays(capacity: number, { nesting, link, unlink }: Pick<TwinFinder, 'link' | 'unlink'> & { readonly nesting: Pick<Nesting, 'above'> }): Strays {
   /** Most have one span, and then it is that. */
-  const buckets = createGenerations<SpanNode | SpanNode[]>(capacity);
+  const buckets = createGenerations<number, SpanNode | SpanNode[]>(capacity);
   const libraries = createLibraries();
   const unclear = new WeakSet<SpanNode>();
   let pending = new Set<SpanNode>();
 
-  const put = (key: string, node: SpanNode): void => {
+  const put = (key: number, node: SpanNode): void => {
     const bucket = buckets.get(key);
     if (bucket === undefined) buckets.set(key, node);
     else if (bucket === node) return;
@@ -188,19 +188,26 @@ function isCandidate(node: SpanNode): node is Candidate {
   return node.hasCome && node.inference?.kind === 'own' && !node.inference.embeds && node.inference.service_name !== '' && !isWrapper(node);
 }
 
+type Likeness = readonly (string | number | null)[];
+
 /** What two spans have in common if they are twins, in one trace and across traces. */
-function likenessesOf(seen: SeenInference): string[] {
-  const inTrace = `${seen.trace_id}/${seen.project}`;
-  const acrossTraces = likenessOf(seen);
+function likenessesOf(seen: SeenInference): readonly Likeness[] {
+  const inTrace = [seen.project, seen.trace_id];
+  const acrossTraces = acrossTracesOf(seen);
   return acrossTraces === null ? [inTrace] : [inTrace, acrossTraces];
 }
 
 /** What two spans of one call have in common in two traces. Null: nothing that would set it apart from others. */
-export function likenessOf(seen: Pick<SeenInference, 'project' | 'service_name' | 'input_tokens' | 'output_tokens' | 'session_id'>): string | null {
+export function likenessOf(seen: Parameters<typeof acrossTracesOf>[0]): string | null {
+  const likeness = acrossTracesOf(seen);
+  return likeness === null ? null : JSON.stringify(likeness);
+}
+
+function acrossTracesOf(seen: Pick<SeenInference, 'project' | 'service_name' | 'input_tokens' | 'output_tokens' | 'session_id'>): Likeness | null {
   const { project, service_name, input_tokens, output_tokens, session_id } = seen;
   if (service_name === '') return null;
-  if (areTelling(seen)) return `${input_tokens}/${output_tokens}/${JSON.stringify([project, service_name])}`;
-  return input_tokens === null && output_tokens === null && session_id !== null ? JSON.stringify([project, service_name, session_id]) : null;
+  if (areTelling(seen)) return [project, service_name, input_tokens, output_tokens];
+  return input_tokens === null && output_tokens === null && session_id !== null ? [project, service_name, session_id] : null;
 }
 
 function shareLikeness(one: SeenInference, other: SeenInference): boolean {
@@ -208,8 +215,15 @@ function shareLikeness(one: SeenInference, other: SeenInference): boolean {
   return likeness !== null && likeness === likenessOf(other);
 }
 
-function bucketKey(likeness: string, at: number): string {
-  return `${at}/${likeness}`;
+/** A number, since every inference has two of these, and texts would be most of what is remembered of it. Spans that share one are compared in full before anything is made of it. */
+function bucketKey(likeness: Likeness, at: number): number {
+  let hash = at | 0;
+  for (const part of likeness) {
+    if (typeof part !== 'string') hash = Math.imul(hash ^ (part ?? -1), 0x9e3779b1);
+    else for (let index = 0; index < part.length; index += 1) hash = Math.imul(hash ^ part.charCodeAt(index), 0x01000193);
+    hash ^= hash >>> 15;
+  }
+  return hash >> 1;
 }
 
 function bucketOf({ start_ms }: SeenInference): number {

@@ -49,10 +49,10 @@ const CONSTANT = 'constant';
  * @param onChange a span's twins, or who stands for them, have changed.
  */
 export function createTwinFinder(capacity: number, onChange: (node: SpanNode) => void): TwinFinder {
-  const byResponse = createGenerations<SpanNode | typeof CONSTANT>(capacity);
+  const byResponse = createGenerations<string, SpanNode | typeof CONSTANT>(capacity);
   const echoes = createEchoFinder(capacity, isWrapper);
   /** Inferences under spans that have more of them than `below` has room for, by second. */
-  const wide = createGenerations<SpanNode[]>(Math.ceil(capacity / 64));
+  const wide = createGenerations<string, SpanNode[]>(Math.ceil(capacity / 64));
 
   const elect = (twins: Twins): void => {
     const survivor = electedOf(twins);
