@@ -90,34 +90,34 @@ export type Normaliser = {
 };
 
 export function createNormaliser(settings: NormaliserSettings): Normaliser {
-  const pricer = createPricer();
   const featureFlags = createFeatureFlags(new Map(Object.entries(settings.featureFlags ?? {})), FLAGGED_SPANS);
   const tags = createTagReader(settings.keys ?? NO_KEYS, featureFlags);
   const readLogged = createLogReader(FLAGGED_SPANS);
-  const maxTextBytes = settings.maxTextBytes ?? 256 * 1024;
   const labels = settings.labels ?? (() => null);
+  const calls: CallReading = { ...settings, maxTextBytes: settings.maxTextBytes ?? 256 * 1024, pricer: createPricer(), tags };
 
   return {
     span(context, resource, scope, span) {
       const source: SpanSource = { resource, scope, span, flags: new Set() };
       const dialect = dialects.find((candidate) => candidate.matches(source));
       const reading = dialect?.read(source) ?? { kind: 'relative', reason: 'not_an_llm_call' };
-      const callFrom = (read: Dialect, inference: Inference): LlmCall => callOf(context, source, read, inference, { ...settings, maxTextBytes }, { pricer, tags });
-      const scoresIn = (role: 'judge' | 'judged') => scoresOfSpan({ ...context, labels }, { span, role, session_id: tags.session(source), inAttributes: dialect?.scores?.(source) ?? [] });
+      const role = reading.kind === 'relative' && reading.reason === 'evaluator' ? 'judge' : 'judged';
+      const inAttributes = dialect?.scores?.(source) ?? [];
+      const scores = span.events.length === 0 && inAttributes.length === 0 ? NO_SCORES : scoresOfSpan({ ...context, labels }, { span, role, session_id: tags.session(source), inAttributes });
       if (dialect === undefined || reading.kind === 'relative') {
         const reason = reading.kind === 'relative' ? reading.reason : 'not_an_llm_call';
         const aggregate = reading.kind === 'relative' ? reading.aggregate : undefined;
-        const candidate = dialect === undefined || aggregate === undefined ? null : callFrom(dialect, aggregate);
+        const candidate = dialect === undefined || aggregate === undefined ? null : callOf(context, source, dialect, aggregate, calls);
         const content = aggregate === undefined ? null : (settings.keepContent?.(aggregate, span) ?? null);
         const relative = relativeOf(context, source, { reason, tags });
-        return { kind: 'relative', reason, relative, candidate, flags: [...source.flags], content, ...scoresIn(reason === 'evaluator' ? 'judge' : 'judged') };
+        return { kind: 'relative', reason, relative, candidate, flags: [...source.flags], content, ...scores };
       }
-      const call = callFrom(dialect, reading.inference);
-      return { kind: 'call', call, content: settings.keepContent?.(reading.inference, span) ?? null, ...scoresIn('judged') };
+      const call = callOf(context, source, dialect, reading.inference, calls);
+      return { kind: 'call', call, content: settings.keepContent?.(reading.inference, span) ?? null, ...scores };
     },
     record(context, resource, scope, record) {
       const logged = readLogged(context, { resource, scope, record });
-      if (logged?.kind === 'call') return { kind: 'call', call: callOf(context, logged.source, { name: logged.dialect }, logged.inference, { ...settings, maxTextBytes }, { pricer, tags }) };
+      if (logged?.kind === 'call') return { kind: 'call', call: callOf(context, logged.source, { name: logged.dialect }, logged.inference, calls) };
       if (logged !== null) return { kind: 'ignored', reason: 'agent_event' };
       const evaluation = featureFlags.learn(context.project, record);
       if (evaluation !== null) return { kind: 'ignored', reason: 'feature_flag', ...(evaluation.assignment === null ? {} : { assignment: evaluation.assignment }) };
@@ -128,6 +128,7 @@ export function createNormaliser(settings: NormaliserSettings): Normaliser {
 
 /** Spans of which a flag was logged and which have not come yet, in each of two generations. */
 const FLAGGED_SPANS = 50_000;
+const NO_SCORES: ReturnType<typeof scoresOfSpan> = { scores: [], ignored_scores: [] };
 const NO_KEYS: TagKeys = { prompt_name: [], prompt_version: [], prompt_label: [], session: [], user: [] };
 
 function relativeOf(context: NormaliseContext, source: SpanSource, { reason, tags }: { readonly reason: RelativeReason; readonly tags: TagReader }): Relative {
@@ -146,14 +147,11 @@ function relativeOf(context: NormaliseContext, source: SpanSource, { reason, tag
   };
 }
 
-function callOf(
-  context: NormaliseContext,
-  source: SpanSource,
-  dialect: Pick<Dialect, 'name'>,
-  inference: Inference,
-  settings: NormaliserSettings & { maxTextBytes: number },
-  { pricer, tags }: { readonly pricer: Pricer; readonly tags: TagReader },
-): LlmCall {
+/** What a call is read with. */
+type CallReading = NormaliserSettings & { readonly maxTextBytes: number; readonly pricer: Pricer; readonly tags: TagReader };
+
+function callOf(context: NormaliseContext, source: SpanSource, dialect: Pick<Dialect, 'name'>, inference: Inference, settings: CallReading): LlmCall {
+  const { pricer, tags } = settings;
   const { resource, scope, span, flags } = source;
   const { attributes } = span;
   const prompt = tags.prompt(context.project, source);

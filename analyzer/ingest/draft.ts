@@ -145,7 +145,7 @@ export function createDraft(): Draft {
       }
       return [...found.values()];
     },
-    callRows: (batch) => [...calls.values()].map((drafted) => callRow(drafted.call, { ...drafted.stored, former_role: formerRole(drafted) }, batch)),
+    callRows: (batch) => Array.from(calls.values(), (drafted) => callRow(drafted.call, drafted.stored, formerRole(drafted), batch)),
     scoreRows: (batch) => [...scores.values()].map((filed) => scoreRow(filed, batch)),
     versionRows(stampMs) {
       const rows = new Map<string, VersionRow & { calls: number }>();

@@ -14,7 +14,7 @@ import { countRoles, createTally, type Tally } from './ledger.ts';
 import type { Normaliser, Relative } from '../normalise.ts';
 import { gather, readMessage, type PlacedCall, type Reading } from './reading.ts';
 import { loadProvisionalCalls, loadVersionsSince, lookUpCalls, reconcileLedger } from './recovery.ts';
-import type { ContentOf } from './rows.ts';
+import { msOf, type ContentOf } from './rows.ts';
 import type { ConfiguredType } from './score-names.ts';
 import { createScoring } from './scoring.ts';
 import { batchesOf } from './shards.ts';
@@ -90,7 +90,7 @@ export function createIngest(
   const isAlone = settings.shard === undefined;
   const memory = (coversFromMs: number) =>
     createKnown<PlacedCall, StoredSpan>(
-      { keyOf: ({ key }) => key, sinceMs: ({ item }) => Number(BigInt(item.start_time_ns) / 1_000_000n), lookUp: (calls) => lookUpCalls(store, calls.map(({ item }) => item)) },
+      { keyOf: ({ key }) => key, sinceMs: ({ item }) => msOf(item.start_time_ns), lookUp: (calls) => lookUpCalls(store, calls.map(({ item }) => item)) },
       { coversFromMs, capacity: settings.rememberedSpans },
     );
   let inferences = createInferences(store, { capacity: settings.rememberedSpans, coversFromMs: 0, shard });

@@ -5,7 +5,7 @@ import type { StoredScore } from './draft.ts';
 import { scoreKey, spanKey, type SpanIdentity } from './identity.ts';
 import type { Inferences } from './inferences.ts';
 import { selectCallFacts, selectCallFactsOfSpans } from './recovery-scores.ts';
-import type { CallFacts } from './rows.ts';
+import { msOf, type CallFacts } from './rows.ts';
 import { hasScope } from './scope.ts';
 
 /**
@@ -223,7 +223,7 @@ export function createJoin(
     ofTrace: ({ project, trace_id }) => (trace_id === null ? [] : calls.ofTrace({ project, trace_id })),
     startedMs(score) {
       const call = namedBy(score, calls);
-      return call === undefined ? null : Number(BigInt(call.start_time_ns) / 1_000_000n);
+      return call === undefined ? null : msOf(call.start_time_ns);
     },
     size: () => pending.size,
   };

@@ -27,7 +27,7 @@ it('an event is read without a throw, into a row that can be stored, and under n
       if (read?.kind !== 'call') return;
       calls += 1;
       const { call } = read;
-      const row = callRow(call, { slot: 1, revision: 1, event_s: 1, role: 'call', former_role: '', reason: '' }, 1);
+      const row = callRow(call, { slot: 1, revision: 1, event_s: 1, role: 'call', reason: '' }, '', 1);
       for (const at of [row.start_ns, row.end_ns]) expect(BigInt(at) >= 0n && BigInt(at) < 2n ** 64n, at).toBe(true);
       expect([call.trace_id, call.span_id]).toEqual([expect.stringMatching(/^[0-9a-f]{32}$/), expect.stringMatching(/^[0-9a-f]{16}$/)]);
       for (const count of [call.input_tokens, call.output_tokens, call.cache_read_tokens, call.reasoning_tokens]) expect(count === null || (Number.isInteger(count) && count >= 0)).toBe(true);
