@@ -261,5 +261,6 @@ function attributesNamed(keys: readonly string[], attributes: Attributes, resour
  * agree; someone who has the id can still find its hash, and a guessable id (an e-mail) can be guessed.
  */
 function hashedUser(id: string | null): string | null {
-  return id === null ? null : hash('sha256', id, 'hex').slice(0, 16);
+  // Not the start of the whole text, which would be kept for it.
+  return id === null ? null : hash('sha256', id, 'buffer').toString('hex', 0, 8);
 }

@@ -1,5 +1,5 @@
 import type { Attributes, AttributeValue, OtlpScope } from '../../schemas/otlp.ts';
-import { createKeys } from './keys.ts';
+import { createTexts } from './texts.ts';
 import { enter, FIXED64, leave, LENGTH, malformed, MAX_DEPTH, readBytes, readDouble, readInt64, readTag, readText, skip, spend, VARINT } from './wire.ts';
 import type { Cursor } from './wire.ts';
 
@@ -17,8 +17,9 @@ const KEY_VALUE = ['', 'key', 'value'];
 const ANY_VALUE = ['', 'string_value', 'bool_value', 'int_value', 'double_value', 'array_value', 'kvlist_value', 'bytes_value'];
 const ARRAY_VALUE = ['', 'values'];
 
-/** One table for the process: every sender writes the same few keys. */
-const keys = createKeys();
+/** One table of each for the process: every sender writes the same few keys, and most of their values. */
+const keys = createTexts();
+const values = createTexts();
 
 /** Adds to `resource`, since a message may come in parts. */
 export function readResource(cursor: Cursor, resource: Map<string, AttributeValue>, field: string): void {
@@ -86,7 +87,7 @@ export function readAnyValue(cursor: Cursor, field: string, depth: number): Attr
     const tag = readTag(cursor, 'AnyValue');
     switch (tag) {
       case (1 << 3) | LENGTH:
-        value = readText(cursor, 'AnyValue.string_value');
+        value = values.read(cursor, 'AnyValue.string_value');
         break;
       case (2 << 3) | VARINT:
         value = readInt64(cursor, 'AnyValue.bool_value') !== 0;
