@@ -61,7 +61,7 @@ async function answerOf(deps: ApiDeps, query: Query): Promise<z.infer<typeof Pla
   const frozen = await settingsOf(deps, query, history);
   const { metric, alpha, stake, weight, models, tolerance } = frozen;
   const baseline = referenceOf(history.values.map((value) => binOf(metric, value)));
-  const found = { ...metric, reference: metric.kind === 'rate' ? null : (metric.reference ?? baseline) };
+  const found = { ...metric, tail: metric.kind === 'distribution', reference: metric.kind === 'rate' ? null : (metric.reference ?? baseline) };
   const units_per_hour = query.calls_per_hour === undefined ? history.units_per_hour.map((rate) => rate * (query.score_sampling ?? history.sampling)) : [query.calls_per_hour * history.units_per_call * (query.score_sampling ?? history.sampling)];
   try {
     const typical = typicalOf(found, baseline);

@@ -31,6 +31,8 @@ export const MetricSettings = z.object({
   maximum: z.number().optional(),
   /** null for rates, which need none, and while it is still being learnt. */
   reference: Reference.nullable(),
+  /** Of a distribution: half of what was bet on squares is bet on the tail. Absent from evidence that is older than that bet. */
+  tail: z.boolean().optional(),
 });
 export type MetricSettings = z.infer<typeof MetricSettings>;
 

@@ -26,7 +26,7 @@ export function learnMetric(choice: MetricChoice, values: readonly number[], sta
   const metric = { kind, direction, tolerance, severity, weight: stake.weight, from_slot: stake.fromSlot, ...scale };
   if (kind === 'rate') return { ...metric, reference: null };
   const { bins, counts } = referenceOf(values.map((value) => binOf(metric, value)));
-  return { ...metric, reference: { bins: [...bins], counts: [...counts] } };
+  return { ...metric, reference: { bins: [...bins], counts: [...counts] }, ...(kind === 'distribution' ? { tail: true } : {}) };
 }
 
 /** The scales that judges use. A score between them and outside of all gets the range that was seen. */

@@ -53,7 +53,8 @@ const gridOf = (badness: Badness): number[] => (badness.name === 'outcome' ? LOG
  */
 export const addPair = (state: DifferenceState | null, metric: Metric, bet: BeforeAfterBet, stratum: Stratum): DifferenceState | null => {
   const read = stratum.use === 'pair' ? metric : ofControl(metric, bet, stratum);
-  const badness = read === null ? [] : badnessFunctions(read);
+  // Not of tails: that a drift is common to prompts was measured of ranks and squares only.
+  const badness = read === null ? [] : badnessFunctions(read).filter(({ name }) => name !== 'tail');
   if (badness.length === 0) return state;
   const increments = badness.map((each) => curve({ g: stratum.bins.map(each.g), a: stratum.a, b: stratum.b }, gridOf(each)));
   const { target, controls } = state ?? { target: [], controls: {} };

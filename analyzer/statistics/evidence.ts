@@ -9,7 +9,7 @@
  * What is averaged, all by fixed weights:
  *   metrics             their weights; the reserve and everything not yet bet is cash that counts as itself
  *   models              all together ½, each alone ½/m, where more than one was known at the opening
- *   badness functions   evenly
+ *   badness functions   by their shares (`badness.ts`)
  *   λ                   evenly
  *   starts              π = ¾ at the opening and ¼/(k(k+1)) at the k-th half hour after it: M ← (M + π)·exp(curve), so that a fault
  *                       that begins late has not paid for the healthy hours (measured: 45 → 30 min for one after 3.5 hours)
@@ -44,7 +44,7 @@ export type MetricState = {
   readonly not_worse: readonly number[];
 };
 
-/** Plain JSON; measured 8 KB for ten metrics with one model part beside the pooled one. */
+/** Plain JSON; some 9 KB for ten metrics with one model part beside the pooled one. */
 export type EvidenceState = {
   /** Of the last stratum that was bet on. */
   readonly slot: number | null;
@@ -111,7 +111,7 @@ export const evidenceOf = (state: EvidenceState, settings: Settings): { e_value:
   let sum = settings.reserve;
   const metrics: [string, number][] = [];
   for (const [name, metric] of Object.entries(settings.metrics)) {
-    const e = Math.min(metricEvidence(stateOf(state, name), settings) * pairEvidence(state, settings, name), Math.exp(LARGEST_LOG));
+    const e = Math.min(metricEvidence(stateOf(state, name), metric, settings) * pairEvidence(state, settings, name), Math.exp(LARGEST_LOG));
     sum += metric.weight * e;
     metrics.push([name, e]);
   }
@@ -217,17 +217,18 @@ const multiply = (part: BetState | null, injected: number, curves: readonly (rea
   };
 };
 
-const metricEvidence = (state: MetricState | null, settings: Settings): number => {
+const metricEvidence = (state: MetricState | null, metric: MetricBet, settings: Settings): number => {
   if (state === null) return 1;
-  const pooled = partEvidence(state.pooled);
+  const { badness } = rulesOf(metric);
+  const pooled = partEvidence(state.pooled, badness);
   if (!hasModelParts(settings)) return pooled;
-  const alone = state.models.reduce((sum, part) => sum + partEvidence(part), 0) / settings.models.length;
+  const alone = state.models.reduce((sum, part) => sum + partEvidence(part, badness), 0) / settings.models.length;
   return 0.5 * pooled + 0.5 * alone;
 };
 
-const partEvidence = (part: BetState | null): number => {
+const partEvidence = (part: BetState | null, badness: readonly Badness[]): number => {
   if (part === null) return 1;
-  return 1 - part.injected + mean(part.log_wealth.map(meanExp));
+  return badness.reduce((sum, { share }, f) => sum + share * meanExp(part.log_wealth[f] ?? []), 1 - part.injected);
 };
 
 const meanExp = (logs: readonly number[]): number => mean(logs.map((log) => Math.exp(Math.min(log, LARGEST_LOG))));

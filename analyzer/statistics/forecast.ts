@@ -53,9 +53,14 @@ export const forecast = (metric: Metric, baseline: Reference, change: Change, tr
     bins.map((bin) => Math.round(LARGE * arm * (shares.get(bin) ?? 0)));
   const a = expected(before, 1 - traffic.candidate_share);
   const b = expected(after, traffic.candidate_share);
-  const nats_per_unit = Math.max(...badness.map(({ g, lambdas }) => Math.max(...curve({ g: bins.map(g), a, b }, lambdas)))) / LARGE;
-  const parts = badness.length * (budget.models > 1 ? 2 : 1);
-  const nats_needed = Math.log(parts / (budget.alpha * budget.stake * budget.weight)) + GRID_PRICE + OPENING_PRICE;
+  const stake = (budget.alpha * budget.stake * budget.weight) / (budget.models > 1 ? 2 : 1);
+  const byFunction = badness.map(({ g, lambdas, share }) => ({
+    nats_needed: Math.log(1 / (share * stake)) + GRID_PRICE + OPENING_PRICE,
+    nats_per_unit: Math.max(...curve({ g: bins.map(g), a, b }, lambdas)) / LARGE,
+  }));
+  const [soonest] = byFunction.sort((left, right) => right.nats_per_unit / right.nats_needed - left.nats_per_unit / left.nats_needed);
+  if (soonest === undefined) throw new RangeError('baseline: no badness function');
+  const { nats_needed, nats_per_unit } = soonest;
   if (nats_per_unit <= 0) return { hours: null, candidate_units: null, nats_needed, nats_per_unit: 0 };
   const needed = nats_needed / nats_per_unit;
   return {

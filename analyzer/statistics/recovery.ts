@@ -22,11 +22,11 @@ export const recoveryOf = (metric: Metric, { since, before }: { readonly since: 
 
 const evidence = (metric: Metric, strata: readonly Cells[], direction: 1 | -1): number => {
   const badness = badnessFunctions(metric);
-  const ofOne = badness.map(({ g, lambdas }) => {
+  const ofOne = badness.map(({ g, lambdas, share }) => {
     const signed = lambdas.map((lambda) => direction * lambda);
     const sums = signed.map(() => 0);
     for (const { bins, a, b } of strata) curve({ g: bins.map(g), a, b }, signed).forEach((value, index) => (sums[index] = (sums[index] ?? 0) + value));
-    return sums.reduce((mean, sum) => mean + Math.exp(Math.min(sum, 690)) / sums.length, 0);
+    return share * sums.reduce((mean, sum) => mean + Math.exp(Math.min(sum, 690)) / sums.length, 0);
   });
-  return ofOne.length === 0 ? 1 : ofOne.reduce((mean, value) => mean + value / ofOne.length, 0);
+  return ofOne.length === 0 ? 1 : ofOne.reduce((total, value) => total + value, 0);
 };

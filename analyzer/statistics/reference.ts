@@ -48,6 +48,31 @@ export const midRank = (reference: Reference): ((bin: number) => number) => {
   };
 };
 
+/**
+ * bin → share of the reference above it, and half of the share in it. As counted, but for the largest twentieth, or the largest twenty units (at most half) if
+ * that is more: there it falls by the same factor with each bin, as their mean excess says (a power law, where bins are logarithms; Hill 1975), for
+ * counts cannot say how rare is what they never saw. Where the largest bin alone has more than those, nothing is known of a tail: what is
+ * beyond it counts as half a unit.
+ * @throws RangeError where the reference is empty.
+ */
+export const shareAbove = (reference: Reference, below = midRank(reference)): ((bin: number) => number) => {
+  const { bins, counts } = reference;
+  const units = referenceUnits(reference);
+  const most = Math.min(Math.max(TAIL_UNITS, TAIL_PART * units), units / 2);
+  let body = bins.length - 1;
+  let beyond = 0;
+  while (body > 0 && beyond + (counts[body] ?? 0) <= most) beyond += counts[body--] ?? 0;
+  if (beyond === 0) return (bin) => ((1 - below(bin)) * units + 0.5) / (units + 1);
+  const edge = (bins[body] ?? 0) + 0.5;
+  let excess = 0;
+  for (let index = body + 1; index < bins.length; index++) excess += (counts[index] ?? 0) * ((bins[index] ?? 0) - edge);
+  const share = beyond / units;
+  const decay = beyond / excess;
+  return (bin) => (bin < edge ? 1 - below(bin) : share * Math.exp(-decay * (bin - edge)));
+};
+const TAIL_UNITS = 20;
+const TAIL_PART = 0.05;
+
 /** Smallest bin with at least `share` of the units at or below it. @throws RangeError where the reference is empty. */
 export const quantileBin = (reference: Reference, share: number): number => {
   const wanted = share * referenceUnits(reference);

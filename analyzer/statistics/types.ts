@@ -21,7 +21,11 @@ export type Scale = {
 };
 
 /** What turns a bin into badness. */
-export type Metric = Scale & { readonly reference: Reference | null };
+export type Metric = Scale & {
+  readonly reference: Reference | null;
+  /** Of a distribution: whether its tail is bet on by a function of its own. Absent from evidence that is older than that function. */
+  readonly tail?: boolean | undefined;
+};
 
 /** What a bet on a metric needs besides. */
 export type MetricBet = Metric & {

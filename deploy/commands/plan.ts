@@ -50,7 +50,7 @@ async function fromFlags(name: string, config: Invocation['config'], flags: Flag
   const units = (numberOf(flags, '--calls-per-hour', { from: 1e-6, to: 1e9 }) * numberOf(flags, '--score-sampling', { from: 1e-6, to: 1, fallback: 1 })) / numberOf(flags, '--calls-per-session', { from: 1, to: 1e6, fallback: 1 });
   const share = numberOf(flags, '--share', { from: 1e-6, to: 1 - 1e-6, fallback: 0.1 });
   const ofStake = numberOf(flags, '--weight', { from: 1e-6, to: 1, fallback: usualWeight(weight) });
-  const metric = { ...scale, reference: kind === 'rate' ? null : baseline };
+  const metric = { ...scale, tail: kind === 'distribution', reference: kind === 'rate' ? null : baseline };
   return inWords(async () => {
     const { change, changed } = changeOf(metric, typical, worseOf(flags));
     const plans = await plansOver({

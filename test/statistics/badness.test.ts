@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { standardDeviation } from 'simple-statistics';
 import { describe, expect, it } from 'vitest';
 import { badnessFunctions, binOf, valueOf, ZERO_BIN } from '../../analyzer/statistics/badness.ts';
-import { deviation, midRank, quantileBin, referenceOf, referenceOfCells, referenceUnits } from '../../analyzer/statistics/reference.ts';
+import { deviation, midRank, quantileBin, referenceOf, referenceOfCells, referenceUnits, shareAbove } from '../../analyzer/statistics/reference.ts';
 import type { Metric, Scale } from '../../analyzer/statistics/types.ts';
 
 const latency: Scale = { kind: 'distribution', direction: 'up' };
@@ -82,6 +82,23 @@ describe('reference', () => {
     expect(deviation(reference, (bin) => bin)).toBeCloseTo(standardDeviation(bins), 12);
     expect(() => midRank({ bins: [], counts: [] })).toThrow(RangeError);
   });
+
+  it('tells how rare is what it never saw, from its largest twentieth', () => {
+    // Each bin has .9 of the units of the one below: a power law without end, but for what two million units show of it.
+    const counts = Array.from({ length: 140 }, (_, bin) => Math.round(2e6 * 0.1 * 0.9 ** bin));
+    const share = shareAbove({ bins: counts.map((_, bin) => bin), counts });
+    const truth = (bin: number): number => 0.95 * 0.9 ** bin;
+    for (const bin of [0, 5, 20]) expect(share(bin), `bin ${bin}`).toBeCloseTo(truth(bin), 4);
+    for (const bin of [40, 80, 160, 240]) expect(share(bin) / truth(bin), `bin ${bin}`).toBeCloseTo(1, 0);
+    const bins = Array.from({ length: 300 }, (_, bin) => bin - 5);
+    expect(bins.map(share)).toEqual(bins.map(share).toSorted((left, right) => right - left));
+  });
+
+  it('knows of no tail where all units are alike', () => {
+    const share = shareAbove(referenceOf(Array.from({ length: 99 }, () => 7)));
+    expect([share(6), share(7), share(8), share(500)].map((value) => Number(value.toFixed(6)))).toEqual([0.995, 0.5, 0.005, 0.005]);
+    expect(() => shareAbove({ bins: [], counts: [] })).toThrow(RangeError);
+  });
 });
 
 describe('badness', () => {
@@ -91,7 +108,7 @@ describe('badness', () => {
     const metrics: Metric[] = scales.flatMap((scale) => {
       const histogram = scale.kind === 'distribution' ? reference : referenceOf([2, 7, 7, 10, 31]);
       const both: Metric[] = [{ ...scale, reference: histogram }];
-      if (scale.kind === 'distribution') both.push({ ...scale, direction: 'down', reference: histogram });
+      if (scale.kind === 'distribution') both.push({ ...scale, direction: 'down', reference: histogram, tail: true }, { ...scale, reference: histogram, tail: true });
       return both;
     });
     for (const metric of metrics) {
@@ -114,8 +131,30 @@ describe('badness', () => {
     expect(names({ kind: 'rate', direction: 'up', reference: null })).toEqual(['outcome']);
     expect(names({ ...quality, reference })).toEqual(['rank', 'square']);
     expect(names({ ...latency, reference })).toEqual(['rank', 'square']);
+    expect(names({ ...latency, reference, tail: true })).toEqual(['rank', 'square', 'tail']);
     expect(names({ ...latency, reference: null })).toEqual([]);
     expect(names({ ...latency, reference: { bins: [], counts: [] } })).toEqual([]);
+  });
+
+  it('divides the stake of a metric between them', () => {
+    const shares = (metric: Metric): number[] => badnessFunctions(metric).map(({ share }) => share);
+    expect(shares({ kind: 'rate', direction: 'up', reference: null })).toEqual([1]);
+    expect(shares({ ...quality, reference })).toEqual([0.5, 0.5]);
+    expect(shares({ ...latency, reference })).toEqual([0.5, 0.5]);
+    expect(shares({ ...latency, reference, tail: true })).toEqual([0.5, 0.25, 0.25]);
+  });
+
+  it('bets on the tail that what one in a hundred reaches comes twice as often, one in a million 10,001 times', () => {
+    const hundreds = { bins: [0, 40, 80], counts: [9_800, 199, 1] };
+    for (const direction of ['up', 'down'] as const) {
+      const tail = badnessFunctions({ ...latency, direction, reference: direction === 'up' ? hundreds : { bins: [-80, -40, 0], counts: [1, 199, 9_800] }, tail: true })[2];
+      const worse = (bin: number): number => Math.exp((tail?.unit ?? 0) * (tail?.g(direction === 'up' ? bin : -bin) ?? 0));
+      const above = shareAbove(hundreds);
+      expect(worse(0)).toBeCloseTo(1 + 0.01 / 0.51, 6);
+      for (const bin of [41, 60, 100]) expect(worse(bin)).toBeCloseTo(1 + 0.01 / above(bin), 6);
+      expect(worse(10_000)).toBeCloseTo(10_001, 6);
+      expect(tail?.lambdas.at(-1)).toBe(tail?.unit);
+    }
   });
 
   it('squares the multiple of the median, clipped at eight', () => {

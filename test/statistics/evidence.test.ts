@@ -26,6 +26,7 @@ const cases: { name: string; metric: MetricBet; first: number[]; second: number[
   { name: 'error_rate of sessions', metric: rate, first: [0, 0.5, 1, 0, 0.2, 0], second: [1, 0.3, 0, 1, 0.9] },
   { name: 'quality', metric: score(scoreReference), first: [0.9, 0.8, 1, 0.2, 0.86, 0.85], second: [0.1, 0, 0.3, 0.9, 0.2] },
   { name: 'latency', metric: distribution(latencyReference), first: [900, 1200, 700, 0, 9000, 1100], second: [4000, 90_000, 800, 30, 3000] },
+  { name: 'latency before its tail was bet on', metric: { ...distribution(latencyReference), tail: undefined }, first: [900, 1200, 700, 0, 9000, 1100], second: [4000, 90_000, 800, 30, 3000] },
   { name: 'throughput', metric: { ...distribution(latencyReference), direction: 'down' }, first: [900, 1200, 700, 0, 9000, 1100], second: [40, 900, 800, 30, 3000] },
 ];
 
@@ -102,6 +103,27 @@ describe('advance', () => {
     const { error_rate: metric } = state.metrics;
     const withoutStarts = mean((metric?.curves[0] ?? []).map(Math.exp));
     expect(evidenceOf(state, settings).e_value).toBeGreaterThan(5 * withoutStarts);
+  });
+
+  it('finds 2.5 % of calls that take four times as long sooner by its tail, and a shift of all no later than 5 % (seeds 1–20)', () => {
+    const strataUntil = (seed: number, hasTail: boolean, worsened: (random: () => number) => number): number => {
+      const random = seeded(seed);
+      const call = (): number => 900 * Math.exp(0.45 * normal(random));
+      const latency = { ...distribution(referenceOf(Array.from({ length: 2_000 }, () => binOf({ kind: 'distribution', direction: 'up' }, call())))), tail: hasTail };
+      const alone = settingsOf({ latency });
+      let state = createEvidence();
+      for (let slot = 0; slot < 400; slot++) {
+        const units = Array.from({ length: 40 }, (_, unit) => (unit % 2 === 0 ? { arm: 'a' as const, value: call() } : { arm: 'b' as const, value: call() * worsened(random) }));
+        state = advance(state, alone, slot, [stratumOf('latency', latency, slot, units)]);
+        if (evidenceOf(state, alone).e_value >= 700) return slot + 1;
+      }
+      return 400;
+    };
+    const seeds = Array.from({ length: 20 }, (_, index) => index + 1);
+    const average = (hasTail: boolean, worsened: (random: () => number) => number): number => mean(seeds.map((seed) => strataUntil(seed, hasTail, worsened)));
+    const ofTail = (random: () => number): number => (random() < 0.025 ? 4 : 1);
+    expect(average(true, ofTail)).toBeLessThan(0.92 * average(false, ofTail));
+    expect(average(true, () => 1.15)).toBeLessThan(1.05 * average(false, () => 1.15));
   });
 
   it('passes over what is not to be bet on', () => {
@@ -219,6 +241,15 @@ describe('verify', () => {
   it('agrees with what was recorded, in whatever order the strata are listed', () => {
     expect(verify(evidence)).toMatchObject({ agrees: true, difference: 0, e_value: evidence.e_value });
     expect(verify(JSON.parse(JSON.stringify({ ...evidence, strata: strata.toReversed() })))).toMatchObject({ agrees: true });
+  });
+
+  it('recomputes evidence from before the tail was bet on by the rule of then', () => {
+    const { latency = rate } = settings.metrics;
+    const { tail: _, ...older } = latency;
+    // As the code of then had it.
+    const recorded = { ...evidence, settings: { ...settings, metrics: { ...settings.metrics, latency: older } }, e_value: 0.3535384060725807, metrics: { error_rate: 0.15547516415644524, latency: 0.43950205998589514 } };
+    expect(verify(recorded)).toMatchObject({ agrees: true });
+    expect(verify({ ...recorded, settings }).agrees).toBe(false);
   });
 
   it('reads what the contract of an evidence file parses', () => {

@@ -37,7 +37,7 @@ export const stratumOf = (name: string, scale: Scale, slot: number, units: reado
 
 export const rate: MetricBet = { kind: 'rate', direction: 'up', weight: 1, from_slot: 0, reference: null };
 export const score = (reference: Reference): MetricBet => ({ kind: 'score', direction: 'down', weight: 1, from_slot: 0, reference });
-export const distribution = (reference: Reference): MetricBet => ({ kind: 'distribution', direction: 'up', weight: 1, from_slot: 0, reference });
+export const distribution = (reference: Reference): MetricBet => ({ kind: 'distribution', direction: 'up', weight: 1, from_slot: 0, reference, tail: true });
 
 export const settingsOf = (metrics: Record<string, MetricBet>, rest: Partial<Settings> = {}): Settings => ({
   stake: 1,

@@ -7,7 +7,7 @@ const stake = { weight: 0.2, fromSlot: 7 };
 describe('a metric that is learnt', () => {
   it('is a histogram of its earlier values where they are ranked', () => {
     expect(learnMetric(choice, [1, 1, 2, 4, 0], stake)).toEqual({
-      kind: 'distribution', direction: 'up', tolerance: 0.02, severity: 'page', weight: 0.2, from_slot: 7, reference: { bins: [-1000, 0, 8, 16], counts: [1, 2, 1, 1] },
+      kind: 'distribution', direction: 'up', tolerance: 0.02, severity: 'page', weight: 0.2, from_slot: 7, reference: { bins: [-1000, 0, 8, 16], counts: [1, 2, 1, 1] }, tail: true,
     });
   });
 
