@@ -81,10 +81,7 @@ export type IngestDependencies = WritesTo & {
   readonly beforeRevising?: (slot: number) => Promise<void>;
 };
 
-export function createIngest(
-  deps: IngestDependencies,
-  settings: IngestSettings,
-): Ingest {
+export function createIngest(deps: IngestDependencies, settings: IngestSettings): Ingest {
   const { store } = deps;
   const { shard = 0 } = settings;
   const isAlone = settings.shard === undefined;
