@@ -21,7 +21,8 @@ const Arm = z.object({
 });
 
 /** Beside what can head an alert. */
-export const MetricEffect = Effect.extend({ kind: z.enum([...Effect.shape.kind.options, 'odds_ratio']) }).openapi('MetricEffect', { description: 'Candidate against baseline, as in an alert. odds_ratio: of rates; where units are sessions an exponential tilt of their mean outcomes.' });
+// Not `Effect.extend`: the document would have it as all of an Effect, whose kinds are fewer.
+export const MetricEffect = z.object({ ...Effect.shape, kind: z.enum([...Effect.shape.kind.options, 'odds_ratio']) }).openapi('MetricEffect', { description: 'Candidate against baseline, as in an alert. odds_ratio: of rates; where units are sessions an exponential tilt of their mean outcomes.' });
 
 export const MetricResult = z
   .object({

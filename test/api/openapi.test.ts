@@ -48,6 +48,22 @@ describe('the OpenAPI document', () => {
     expect(wrong).toEqual([]);
   });
 
+  // Where a schema is "all of" another, a part that both describe has to be both: a kind that was added to it fitted nothing (an odds ratio in GET /v1/comparisons/{id}).
+  it('describes no part of an answer twice', () => {
+    const schemas: Json = document['components']['schemas'];
+    const ownParts = (schema: Json): string[] => Object.keys(schema['properties'] ?? {});
+    const partsOf = (schema: Json): string[] => [...ownParts(schema), ...(schema['$ref'] === undefined ? [] : partsOf(schemas[String(schema['$ref']).split('/').at(-1) ?? ''])), ...(schema['allOf'] ?? []).flatMap(partsOf)];
+    const twice: string[] = [];
+    JSON.stringify(document, (key, value: Json | null) => {
+      if (!Array.isArray(value?.['allOf'])) return value;
+      const parts = partsOf(value);
+      const repeated = parts.filter((part, index) => parts.indexOf(part) !== index);
+      if (repeated.length > 0) twice.push(`${key}: ${repeated.join(', ')}`);
+      return value;
+    });
+    expect(twice).toEqual([]);
+  });
+
   it('says what may stand before any operation', () => {
     for (const { name, operation } of operations()) {
       expect(Object.keys(operation['responses']), name).toEqual(expect.arrayContaining(['400', '401', '403', '404', '421', '503']));
