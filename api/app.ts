@@ -23,6 +23,7 @@ import { registerFlagger } from './flagger.ts';
 import { LOOPBACK_NAMES, onlyForHosts } from './host.ts';
 import { registerLedger } from './ledger.ts';
 import { registerMatrix } from './matrix.ts';
+import { createMetricVerdicts } from './metric-verdicts.ts';
 import { documentOf } from './openapi/document.ts';
 import { pageShell, registerPage } from './page.ts';
 import { registerPlan } from './plan.ts';
@@ -44,7 +45,7 @@ import { registerSeries } from './series.ts';
 import { registerRegistryHooks } from './registry-hooks.ts';
 import { createVersionEvents } from './version-events.ts';
 import { registerVersions } from './versions.ts';
-import { createJudge, createVerdicts, registerVerdicts } from './verdicts.ts';
+import { createJudge, registerVerdicts } from './verdicts.ts';
 
 export type ApiSettings = {
   /** An API is of one project: nothing else can be seen through it. */
@@ -131,11 +132,10 @@ export function createApi(deps: ApiDeps): OpenAPIHono {
   registerPrompts(app, deps);
   const readResults = createResults(deps);
   registerComparisons(app, deps, readResults);
-  const judge = createJudge(deps, readResults);
-  const readVerdict = createVerdicts(deps, judge);
-  registerVerdicts(app, readVerdict);
-  registerFlagger(app, readVerdict);
-  registerRollouts(app, deps, { judge, readVerdict });
+  const judge = createJudge(deps, createMetricVerdicts(deps));
+  registerVerdicts(app, deps, judge, readResults);
+  registerFlagger(app, judge);
+  registerRollouts(app, deps, judge);
   registerPrometheus(app, deps);
   registerSeries(app, deps);
   registerPlan(app, deps);

@@ -4,6 +4,7 @@ import type { ApiDeps } from './app.ts';
 import { readEvidence } from './evidence.ts';
 import { limitOf, NameText } from './parameters.ts';
 import { notFoundResponse, ProblemError, problemResponses } from './problem.ts';
+import type { MetricVerdict } from './metric-verdicts.ts';
 import { MetricResult, type ReadResults } from './results.ts';
 import { Verdict } from './verdict.ts';
 
@@ -94,7 +95,7 @@ export async function readLooks({ store }: Pick<ApiDeps, 'store'>, comparisonId:
 }
 
 /** Not worse only where every metric that could page is; regressed only where an alert says so. */
-export function verdictOf(comparison: Comparison, results: readonly z.infer<typeof MetricResult>[]): z.infer<typeof Verdict> {
+export function verdictOf(comparison: Comparison, results: readonly Pick<MetricVerdict, 'weight' | 'verdict'>[]): z.infer<typeof Verdict> {
   const staked = results.filter((result) => result.weight > 0 && result.verdict !== 'no_data');
   if (comparison.verdict !== 'undecided' || staked.length === 0) return comparison.verdict;
   return staked.every((result) => result.verdict === 'not_worse') ? 'not_worse' : 'undecided';
@@ -129,7 +130,11 @@ export async function readComparisons(deps: ApiDeps, filter: ComparisonFilter): 
   return (await findComparisons(deps, filter)).map((found) => found.comparison);
 }
 
-type ComparisonFilter = { id?: string; candidate?: string | undefined; baseline?: string | undefined; factor?: string | undefined; prompt?: string | undefined; environment?: string | undefined; state?: string | undefined; limit: number };
+type ComparisonFilter = {
+  id?: string; candidate?: string | undefined; baseline?: string | undefined; factor?: string | undefined; prompt?: string | undefined; environment?: string | undefined; state?: string | undefined; limit: number;
+  /** The newest of each environment, prompt, candidate and baseline, of these candidates only. */
+  among?: readonly { readonly prompt: string; readonly candidate: string }[];
+};
 
 export async function findComparisons({ store, settings }: Pick<ApiDeps, 'store' | 'settings'>, filter: ComparisonFilter): Promise<Found[]> {
   // Watches over models, which have no prompt, are read by id.
@@ -141,9 +146,14 @@ export async function findComparisons({ store, settings }: Pick<ApiDeps, 'store'
     conditions.push(`${columns[name]} = {${name}:String}`);
     parameters[name] = filter[name];
   }
+  if (filter.among !== undefined) {
+    conditions.push('(prompt_name, candidate) IN (SELECT each.1, each.2 FROM (SELECT arrayJoin(arrayZip({prompts:Array(String)}, {candidates:Array(String)})) AS each))');
+    Object.assign(parameters, { prompts: filter.among.map(({ prompt }) => prompt), candidates: filter.among.map(({ candidate }) => candidate) });
+  }
+  const newest = filter.among === undefined ? '' : 'LIMIT 1 BY environment, prompt_name, factor, candidate, baseline';
   const rows = await store.select<ComparisonRow>(
     `SELECT comparison_id, project, environment, prompt_name, factor, baseline, candidate, epoch, opened_ms, state, reason, settings
-     FROM comparisons FINAL WHERE ${conditions.join(' AND ')} ORDER BY opened_ms DESC, comparison_id LIMIT {limit:UInt32}`,
+     FROM comparisons FINAL WHERE ${conditions.join(' AND ')} ORDER BY opened_ms DESC, comparison_id ${newest} LIMIT {limit:UInt32}`,
     parameters,
   );
   if (rows.length === 0) return [];

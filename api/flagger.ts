@@ -1,6 +1,6 @@
 import { createRoute, z, type OpenAPIHono } from '@hono/zod-openapi';
 import { problemResponses } from './problem.ts';
-import { VerdictQuery, type ReadVerdict } from './verdicts.ts';
+import { VerdictQuery, type Judge } from './verdicts.ts';
 import { Verdict } from './verdict.ts';
 
 /**
@@ -40,16 +40,16 @@ const rollbackRoute = createRoute({
   responses: answers('Roll back: the version is worse.', 'Do not roll back.'),
 });
 
-export function registerFlagger(app: OpenAPIHono, readVerdict: ReadVerdict): void {
+export function registerFlagger(app: OpenAPIHono, judge: Judge): void {
   app.openapi(gateRoute, async (context) => {
     const { require, ...query } = context.req.valid('json').metadata;
-    const { verdict, reason } = await readVerdict(query);
+    const { verdict, reason } = await judge.ask(query);
     const goesOn = require === 'not_worse' ? verdict === 'not_worse' : verdict !== 'regressed';
     return context.json({ verdict, reason }, goesOn ? 200 : 409);
   });
   app.openapi(rollbackRoute, async (context) => {
     const { require: _require, ...query } = context.req.valid('json').metadata;
-    const { verdict, reason } = await readVerdict(query);
+    const { verdict, reason } = await judge.ask(query);
     return context.json({ verdict, reason }, verdict === 'regressed' ? 200 : 409);
   });
 }

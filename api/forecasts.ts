@@ -2,7 +2,7 @@ import { z } from '@hono/zod-openapi';
 import { forecast, hoursToProof, type Change, type Proof, type Traffic } from '../analyzer/statistics/forecast.ts';
 import type { Reference, Stratum } from '../analyzer/statistics/types.ts';
 import type { MetricKind, MetricSettings } from '../schemas/evidence.ts';
-import type { Comparison, Found } from './comparisons.ts';
+import type { Found } from './comparisons.ts';
 
 /** How long until a change would be found, at the traffic so far: what "undecided" is worth. */
 export const Forecast = z
@@ -24,23 +24,25 @@ const HOUR_MS = 3_600_000;
 /** No comparison is open for longer. */
 const LONGEST_HOURS = 14 * 24;
 
-/** @param strata of the metric, with both arms. Null where it is not bet on, or too little was seen. */
-export function forecastOf(metric: MetricSettings, strata: readonly Stratum[], { comparison, settings }: Found): Forecast | null {
-  const seen = seenOf(metric, strata, comparison);
+/** What was seen of a metric so far, as the next hours are taken to go on. */
+export type Seen = { readonly baseline: Reference; readonly traffic: Traffic; readonly hours: number };
+
+/** Null where nothing was seen that would do. */
+export function forecastOf(metric: MetricSettings, seen: Seen | null, { settings }: Found): Forecast | null {
   if (seen === null) return null;
   const change = CHANGES[metric.kind](metric);
   const { hours, candidate_units } = forecast(metric, seen.baseline, change, seen.traffic, { alpha: settings.alpha, stake: settings.stake, weight: metric.weight, models: settings.models.length });
   return { change, hours, candidate_units };
 }
 
-/** Hours from the opening until it is proved to be no worse, if both arms are alike from now on. Null where that takes longer than a comparison lives, or too little was seen. */
-export function proofHoursOf(metric: MetricSettings, strata: readonly Stratum[], { comparison }: Found, proof: Proof): number | null {
-  const seen = seenOf(metric, strata, comparison);
+/** Hours from the opening until it is proved to be no worse, if both arms are alike from now on. Null where that takes longer than a comparison lives, or nothing was seen that would do. */
+export function proofHoursOf(metric: MetricSettings, seen: Seen | null, proof: Proof): number | null {
   const hours = seen === null ? null : hoursToProof(metric, seen.baseline, seen.traffic, proof);
   return seen === null || hours === null || seen.hours + hours > LONGEST_HOURS ? null : seen.hours + hours;
 }
 
-function seenOf(metric: MetricSettings, strata: readonly Stratum[], { opened_ms, last_look_ms }: Comparison): { baseline: Reference; traffic: Traffic; hours: number } | null {
+/** @param strata of the metric, with both arms. Null where it is not bet on, or too little was seen. */
+export function seenOf(metric: MetricSettings, strata: readonly Stratum[], { comparison: { opened_ms, last_look_ms } }: Found): Seen | null {
   const hours = ((last_look_ms ?? opened_ms) - opened_ms) / HOUR_MS;
   const baseline = new Map<number, number>();
   const units = { a: 0, b: 0 };

@@ -1,5 +1,5 @@
 import { z } from '@hono/zod-openapi';
-import type { Answer } from '../verdicts.ts';
+import type { Judgement } from '../verdicts.ts';
 
 /** What a verdict means for the step that a rollout is at. Pure. */
 
@@ -13,7 +13,7 @@ export type Advice = z.infer<typeof Advice>;
 export type PresentStep = { readonly began_ms: number; readonly minimum_s: number };
 
 /** Only what is proved moves a rollout: "worse" at once, "no worse" once the step has lasted long enough. */
-export function adviceOf({ verdict, reason, expected_at }: Pick<Answer, 'verdict' | 'reason' | 'expected_at'>, { began_ms, minimum_s }: PresentStep, nowMs: number): Advice {
+export function adviceOf({ verdict, reason, expected_at }: Pick<Judgement, 'verdict' | 'reason' | 'expected_at'>, { began_ms, minimum_s }: PresentStep, nowMs: number): Advice {
   const earliest = began_ms + minimum_s * 1000;
   switch (verdict) {
     case 'regressed':

@@ -2,7 +2,7 @@ import type { ApiDeps } from '../app.ts';
 import { findComparisons, readComparison, type Found } from '../comparisons.ts';
 import { stepFor } from '../metrics.ts';
 import { ProblemError } from '../problem.ts';
-import type { Answer, Judge, ReadVerdict } from '../verdicts.ts';
+import type { Judge, Judgement, Question } from '../verdicts.ts';
 import { adviceOf, type PresentStep } from './advice.ts';
 import { createRecords, isOver, lapsesAtMs, stateOf, type DeclaredRollout } from './records.ts';
 import { isGrowing, isOtherShare, plateausOf, readUnits, shareOf, type Count, type Plateau, type Units } from './shares.ts';
@@ -12,9 +12,8 @@ import type { Rollout } from './shown.ts';
 
 export type RolloutFilter = { readonly prompt?: string | undefined; readonly environment?: string | undefined; readonly state?: Rollout['state'] | undefined; readonly origin?: Rollout['origin'] | undefined; readonly limit: number };
 
-export type Verdicts = { readonly judge: Judge; readonly readVerdict: ReadVerdict };
-/** What has to be counted of a rollout, and what it is then; null: it is none. */
-type Drawn = { readonly count: Count; readonly shown: (units: readonly Units[]) => Promise<Rollout | null> };
+/** What has to be counted of a rollout, and what it is then; null: none. */
+type Drawn = { readonly count: Count; readonly shown: (units: readonly Units[]) => Rollout | null };
 
 const HOUR_MS = 3_600_000;
 /** Traffic further back is not counted for a step. */
@@ -24,34 +23,35 @@ const MOST_PERIODS = 48;
 const MOST_RECOGNISED = 50;
 const MOST_DECLARED = 1000;
 
-export function createRolloutReader(deps: ApiDeps, { judge, readVerdict }: Verdicts) {
+export function createRolloutReader(deps: ApiDeps, judge: Judge) {
   const { store, clock, settings } = deps;
   const records = createRecords(store);
 
-  const adviceBy = (answer: Answer, step: PresentStep): NonNullable<Rollout['advice']> => {
-    const { verdict, waits_for, comparison_id, alert_id } = answer;
-    return { ...adviceOf(answer, step, clock()), verdict, waits_for, comparison_id, alert_id };
+  const adviceBy = (judgement: Judgement, step: PresentStep): NonNullable<Rollout['advice']> => {
+    const { verdict, waits_for, comparison_id, alert_id } = judgement;
+    return { ...adviceOf(judgement, step, clock()), verdict, waits_for, comparison_id, alert_id };
   };
 
-  const verdictOnDeclared = ({ prompt, candidate, environment, baseline, plan, events, last }: DeclaredRollout): Promise<Answer> =>
-    readVerdict({ prompt, candidate, environment, baseline: baseline ?? undefined }, { metrics: plan.metrics ?? undefined, tolerances: plan.tolerances, since_ms: events[0]?.at_ms ?? last.at_ms });
-  const adviceOn = ({ plan, last }: DeclaredRollout, answer: Answer): NonNullable<Rollout['advice']> => adviceBy(answer, { began_ms: last.at_ms, minimum_s: plan.steps[last.step - 1]?.minimum_s ?? 0 });
+  const questionOf = ({ prompt, candidate, environment, baseline, plan, events, last }: DeclaredRollout): Question => ({
+    query: { prompt, candidate, environment, baseline: baseline ?? undefined },
+    terms: { metrics: plan.metrics ?? undefined, tolerances: plan.tolerances, since_ms: events[0]?.at_ms ?? last.at_ms },
+  });
+  const adviceOn = ({ plan, last }: DeclaredRollout, judgement: Judgement): NonNullable<Rollout['advice']> => adviceBy(judgement, { began_ms: last.at_ms, minimum_s: plan.steps[last.step - 1]?.minimum_s ?? 0 });
+  const isUnderWay = (rollout: DeclaredRollout): boolean => stateOf(rollout, clock()) === 'under_way';
 
-  /** The periods of its steps, the present one's last hour apart. */
-  const drawDeclared = (rollout: DeclaredRollout): Drawn => {
+  /** The periods of its steps, the present one's last hour apart. `judgement`: null of one that is not under way. */
+  const drawDeclared = (rollout: DeclaredRollout, judgement: Judgement | null): Drawn => {
     const { id, prompt, environment, candidate, plan, events, last } = rollout;
     const state = stateOf(rollout, clock());
-    const isUnderWay = state === 'under_way';
     const begun = events.filter(({ state: event }) => event === 'declared' || event === 'advanced');
-    const to_ms = isUnderWay ? clock() : state === 'lapsed' ? lapsesAtMs(rollout) : last.at_ms;
+    const to_ms = judgement !== null ? clock() : state === 'lapsed' ? lapsesAtMs(rollout) : last.at_ms;
     const present_ms = begun.at(-1)?.at_ms ?? to_ms;
     const recent_ms = Math.max(present_ms, to_ms - HOUR_MS);
     const beginnings_ms = [...begun.map(({ at_ms }) => at_ms), recent_ms].map((ms) => Math.max(ms, to_ms - LONGEST_MS));
-    const shown = async (units: readonly Units[]): Promise<Rollout> => {
+    const shown = (units: readonly Units[]): Rollout => {
       const recent = units.at(-1) ?? { candidate: 0, all: 0 };
       // Of the present step two periods were read.
       const observedOf = (index: number): Units => (index === begun.length - 1 ? sumOf(units[index], recent) : (units[index] ?? recent));
-      const verdict = isUnderWay ? await verdictOnDeclared(rollout) : null;
       const declared = plan.steps[last.step - 1]?.share_percent ?? null;
       return {
         id,
@@ -60,7 +60,7 @@ export function createRolloutReader(deps: ApiDeps, { judge, readVerdict }: Verdi
         prompt,
         environment,
         candidate,
-        baseline: rollout.baseline ?? verdict?.baseline ?? null,
+        baseline: rollout.baseline ?? judgement?.baseline ?? null,
         began_at: iso(events[0]?.at_ms ?? last.at_ms),
         ended_at: isOver(state) ? iso(last.at_ms) : null,
         by: (isOver(state) ? last : events[0])?.who ?? '',
@@ -84,48 +84,50 @@ export function createRolloutReader(deps: ApiDeps, { judge, readVerdict }: Verdi
             left: began === undefined ? null : (events[events.indexOf(began) + 1]?.left ?? null),
           };
         }),
-        advice: verdict === null ? null : adviceOn(rollout, verdict),
-        share: isUnderWay ? shareShown(candidate, { declared, seen: recent, since_ms: recent_ms }) : null,
+        advice: judgement === null ? null : adviceOn(rollout, judgement),
+        share: judgement !== null ? shareShown(candidate, { declared, seen: recent, since_ms: recent_ms }) : null,
       };
     };
     return { count: { prompt, environment, candidate, beginnings_ms, to_ms }, shown };
   };
 
   /** Not shown where its share does not grow. */
-  const drawRecognised = (found: Found): Drawn => {
-    const { id, prompt, environment, candidate, baseline, opened_ms } = found.comparison;
+  const drawRecognised = ({ comparison }: Found, judgement: Judgement): Drawn => {
+    const { id, prompt, environment, candidate, baseline, opened_ms } = comparison;
     const to_ms = clock();
     const from_ms = Math.max(opened_ms, to_ms - LONGEST_MS);
     const step_ms = stepFor(Math.max(1, (to_ms - from_ms) / 1000), MOST_PERIODS) * 1000;
     // At whole steps of the clock from the second on, so that those of hours are read from cells.
     const second_ms = (Math.floor(from_ms / step_ms) + 1) * step_ms;
     const beginnings_ms = [from_ms, ...Array.from({ length: Math.max(0, Math.ceil((to_ms - second_ms) / step_ms)) }, (_, index) => second_ms + index * step_ms)];
-    const shown = async (units: readonly Units[]): Promise<Rollout | null> => {
+    const shown = (units: readonly Units[]): Rollout | null => {
       const plateaus = plateausOf(units.map((each, index): Plateau => ({ ...each, from_ms: beginnings_ms[index] ?? from_ms })));
       const last = plateaus.at(-1);
       if (last === undefined || !isGrowing(plateaus)) return null;
       return {
         id, origin: 'recognised', state: 'under_way', prompt, environment, candidate, baseline, began_at: iso(opened_ms), ended_at: null, by: '', reason: '', metrics: null, tolerances: {},
         steps: plateaus.map((plateau, index) => ({ number: index + 1, name: null, state: plateau === last ? 'present' : 'done', share_percent: null, minimum_s: 0, began_at: iso(plateau.from_ms), by: '', reason: '', observed: observedShown(plateau), left: null })),
-        advice: adviceBy(await judge(found), { began_ms: last.from_ms, minimum_s: 0 }),
+        advice: adviceBy(judgement, { began_ms: last.from_ms, minimum_s: 0 }),
         share: shareShown(candidate, { declared: null, seen: last, since_ms: last.from_ms }),
       };
     };
     return { count: { prompt, environment, candidate, beginnings_ms, to_ms }, shown };
   };
 
-  /** All of them, with one reading of their calls. */
-  const show = async (drawn: readonly Drawn[]): Promise<Rollout[]> => {
+  /** All of them, with one reading of their evidence and one of their calls. */
+  const show = async ({ declared = [], recognised = [] }: { declared?: readonly DeclaredRollout[]; recognised?: readonly Found[] }): Promise<Rollout[]> => {
+    const underWay = declared.filter(isUnderWay);
+    const onDeclared = await judge.askAll(underWay.map(questionOf));
+    const onRecognised = await judge.judgeAll(recognised);
+    const drawn = [
+      ...declared.map((rollout) => drawDeclared(rollout, onDeclared[underWay.indexOf(rollout)] ?? null)),
+      ...recognised.flatMap((found, index) => (onRecognised[index] === undefined ? [] : [drawRecognised(found, onRecognised[index])])),
+    ];
     const units = await readUnits(store, settings.project, drawn.map(({ count }) => count));
-    const rollouts: Rollout[] = [];
-    for (const [index, { shown }] of drawn.entries()) {
-      const rollout = await shown(units[index] ?? []);
-      if (rollout !== null) rollouts.push(rollout);
-    }
-    return rollouts;
+    return drawn.map(({ shown }, index) => shown(units[index] ?? [])).filter((rollout) => rollout !== null);
   };
   const shownDeclared = async (rollout: DeclaredRollout): Promise<Rollout> => {
-    const [shown] = await show([drawDeclared(rollout)]);
+    const [shown] = await show({ declared: [rollout] });
     if (shown === undefined) throw new Error(`the rollout ${rollout.id} is declared and not shown`);
     return shown;
   };
@@ -147,7 +149,8 @@ export function createRolloutReader(deps: ApiDeps, { judge, readVerdict }: Verdi
     records,
     /** What is said of the present step, and is kept with the event that ends it. */
     async adviceOnDeclared(rollout: DeclaredRollout): Promise<NonNullable<Rollout['advice']>> {
-      return adviceOn(rollout, await verdictOnDeclared(rollout));
+      const { query, terms } = questionOf(rollout);
+      return adviceOn(rollout, await judge.ask(query, terms));
     },
     shownDeclared,
 
@@ -157,7 +160,7 @@ export function createRolloutReader(deps: ApiDeps, { judge, readVerdict }: Verdi
       const declared = await records.list(settings.project, { prompt, environment, limit: MOST_DECLARED });
       const wanted = declared.filter((rollout) => state === undefined || stateOf(rollout, clock()) === state).slice(0, limit);
       const recognised = origin === 'declared' || (state ?? 'under_way') !== 'under_way' ? [] : (await undeclared(declared, filter)).slice(0, limit);
-      const rollouts = await show([...(origin === 'recognised' ? [] : wanted.map(drawDeclared)), ...recognised.map(drawRecognised)]);
+      const rollouts = await show({ declared: origin === 'recognised' ? [] : wanted, recognised });
       return rollouts.sort((one, other) => (one.began_at > other.began_at ? -1 : one.began_at < other.began_at ? 1 : one.id < other.id ? -1 : 1)).slice(0, limit);
     },
 
@@ -172,7 +175,7 @@ export function createRolloutReader(deps: ApiDeps, { judge, readVerdict }: Verdi
       const { prompt, environment, candidate } = found.comparison;
       const declaredOf = await records.list(settings.project, { prompt, environment, candidate, limit: MOST_DECLARED });
       const isOurs = (await undeclared(declaredOf, { prompt, environment })).some(({ comparison }) => comparison.id === id);
-      const [recognised] = isOurs ? await show([drawRecognised(found)]) : [];
+      const [recognised] = isOurs ? await show({ recognised: [found] }) : [];
       if (recognised === undefined) throw missing;
       return recognised;
     },

@@ -5,7 +5,8 @@ import type { ApiDeps } from '../app.ts';
 import { limitOf, NameText } from '../parameters.ts';
 import { notFoundResponse, Problem, ProblemError, problemResponses } from '../problem.ts';
 import { misfitOf, Tolerances } from '../tolerances.ts';
-import { createRolloutReader, type Verdicts } from './reading.ts';
+import type { Judge } from '../verdicts.ts';
+import { createRolloutReader } from './reading.ts';
 import { isOver, stateOf, type DeclaredRollout } from './records.ts';
 import { Rollout, ShownState } from './shown.ts';
 
@@ -78,10 +79,10 @@ const endRoute = createRoute({
   responses: { 200: one('The rollout as it ended.'), ...problemResponses, ...notFoundResponse, ...conflict('It has ended otherwise, or nobody declared it.') },
 });
 
-export function registerRollouts(app: OpenAPIHono, deps: ApiDeps, verdicts: Verdicts): void {
+export function registerRollouts(app: OpenAPIHono, deps: ApiDeps, judge: Judge): void {
   const { store, clock, settings } = deps;
   const { project } = settings;
-  const reader = createRolloutReader(deps, verdicts);
+  const reader = createRolloutReader(deps, judge);
   const { records } = reader;
 
   app.openapi(declareRoute, async (context) => {

@@ -282,4 +282,17 @@ describe('many rollouts that nobody declared', () => {
     expect(fromCells.rollouts).toEqual(fromCalls.rollouts);
     expect(fromCells.ofCalls).toEqual([expect.stringContaining('FROM cells')]);
   }, 60_000);
+
+  it('are judged after a look with one reading of their evidence, and those that somebody declared with another', async () => {
+    const declared = [];
+    for (const prompt of names.slice(0, 2)) declared.push((await declare({ prompt, environment: 'production' })).body.id);
+    await api.store.command(`INSERT INTO looks SELECT comparison_id, coalesce(max(looks.slot), 0) + 1 AS slot, now() AS at, 1 AS e_value, map('error_rate', 1.) AS metrics FROM comparisons LEFT JOIN looks USING (comparison_id) GROUP BY comparison_id`);
+    const select = vi.spyOn(api.store, 'select');
+    const rollouts = await listed('state=under_way');
+    const readings = select.mock.calls.filter(([statement]) => statement.includes('FROM strata'));
+    select.mockRestore();
+    expect(rollouts.filter(({ prompt }) => names.includes(prompt)).map(({ prompt, origin, advice }) => [prompt, origin, advice?.says])).toEqual(expect.arrayContaining([['many 1', 'declared', 'hold'], ['many 2', 'declared', 'hold'], ['many 3', 'recognised', 'hold']]));
+    expect(readings.length).toBe(2);
+    for (const id of declared) await ended(id);
+  });
 });
