@@ -8,7 +8,7 @@
  * they are wide by up to one bin and never narrow.
  */
 import { valueOf } from './badness.ts';
-import { curve, type CurveCells } from './curve.ts';
+import { logZ } from './curve.ts';
 import { CONFIDENCE, type Effect } from './effect.ts';
 import { quantileBin } from './reference.ts';
 import type { Cells, Metric } from './types.ts';
@@ -30,7 +30,8 @@ export const quantileRatioOf = (metric: Metric, strata: readonly Cells[], kind: 
   if (!Number.isFinite(estimate) || estimate <= 0) return null;
 
   const threshold = quantileBin(metric.reference, share);
-  const isRejected = (step: number): boolean => meanWealth(strata, threshold, step) >= 1 / (1 - CONFIDENCE);
+  const wealth = wealthAgainst(strata, threshold);
+  const isRejected = (step: number): boolean => wealth(step) >= 1 / (1 - CONFIDENCE);
   const nearest = Math.max(-LARGEST_STEP, Math.min(LARGEST_STEP, Math.round(Math.log2(estimate) * 8)));
   const accepted = nearestAccepted(nearest, isRejected);
   const bound = (direction: 1 | -1): number | null => {
@@ -57,28 +58,43 @@ const nearestAccepted = (start: number, isRejected: (step: number) => boolean): 
   return null;
 };
 
-/** E-value against "the ratio is 2^(step/8)". */
-const meanWealth = (strata: readonly Cells[], threshold: number, step: number): number => {
-  const sums = LAMBDAS.map(() => 0);
-  for (const stratum of strata) {
-    curve(exceedances(stratum, threshold, step), LAMBDAS).forEach((value, index) => (sums[index] = (sums[index] ?? 0) + value));
-  }
-  return sums.reduce((mean, sum) => mean + Math.exp(sum) / sums.length, 0);
+/** Log means (`logZ`) of one size of strata, by how many of their units are beyond. */
+type Size = { readonly unitsA: number; readonly unitsB: number; readonly logZs: Map<number, readonly number[]> };
+/** A stratum: its baseline's units beyond the quantile; the step moves only the candidate's. */
+type Sized = { readonly size: Size; readonly beyondA: number; readonly bins: readonly number[]; readonly b: readonly number[] };
+
+/**
+ * The step to the e-value against "the ratio is 2^(step/8)". What a relabelling may come to hangs on the margins of a stratum alone (its units, and
+ * those beyond), and of these the same few are met again and again, in other strata and at other steps: each is worked out once.
+ */
+const wealthAgainst = (strata: readonly Cells[], threshold: number): ((step: number) => number) => {
+  const sizes = new Map<string, Size>();
+  const sized = strata.map((stratum) => sizedOf(stratum, threshold, sizes)).filter(({ size }) => size.unitsA > 0 && size.unitsB > 0);
+  return (step) => {
+    const sums = new Float64Array(LAMBDAS.length);
+    for (const { size, beyondA, bins, b } of sized) {
+      let beyondB = 0;
+      for (let cell = 0; cell < bins.length; cell++) if ((bins[cell] ?? 0) > threshold + step) beyondB += b[cell] ?? 0;
+      const { unitsA, unitsB, logZs } = size;
+      let known = logZs.get(beyondA + beyondB);
+      if (known === undefined) logZs.set(beyondA + beyondB, (known = logZ({ g: [0, 1], a: [unitsA - beyondA, beyondA], b: [unitsB - beyondB, beyondB] }, LAMBDAS)));
+      for (let index = 0; index < LAMBDAS.length; index++) sums[index] = (sums[index] ?? 0) + (LAMBDAS[index] ?? 0) * beyondB - (known[index] ?? 0);
+    }
+    return sums.reduce((mean, sum) => mean + Math.exp(sum) / sums.length, 0);
+  };
 };
 
-const exceedances = ({ bins, a, b }: Cells, threshold: number, step: number): CurveCells => {
-  let unitsA = 0;
-  let beyondA = 0;
-  let unitsB = 0;
-  let beyondB = 0;
-  for (let cell = 0; cell < bins.length; cell++) {
-    const bin = bins[cell] ?? 0;
+const sizedOf = ({ bins, a, b }: Cells, threshold: number, sizes: Map<string, Size>): Sized => {
+  let [unitsA, unitsB, beyondA] = [0, 0, 0];
+  for (const [cell, bin] of bins.entries()) {
     unitsA += a[cell] ?? 0;
     unitsB += b[cell] ?? 0;
     if (bin > threshold) beyondA += a[cell] ?? 0;
-    if (bin > threshold + step) beyondB += b[cell] ?? 0;
   }
-  return { g: [0, 1], a: [unitsA - beyondA, beyondA], b: [unitsB - beyondB, beyondB] };
+  const name = `${unitsA} ${unitsB}`;
+  const size = sizes.get(name) ?? { unitsA, unitsB, logZs: new Map() };
+  sizes.set(name, size);
+  return { size, beyondA, bins, b };
 };
 
 /** Both arms' histograms with the strata weighted alike, by n_A·n_B/n. */
