@@ -3,6 +3,7 @@
  *
  * 30 days of 40 prompts (the busiest has a tenth of the calls), three versions each, three models, a score on three of ten calls, made up by
  * the engine itself from hashes of their number, so the same count gives the same rows. A directory that is named is kept, and used again as it is.
+ * Views "after a look" are asked each time after another look of all comparisons: nothing that was kept of them helps.
  * Hours are rolled up first, as a server does it (analyzer/roll-up). Each request is asked once before it is timed, and then seven times; printed are the fastest, the middle one, and the processor time of all threads.
  */
 import { mkdtemp } from 'node:fs/promises';
@@ -130,6 +131,7 @@ async function measure(): Promise<void> {
     'compare, a week': [`/v1/compare?prompt=prompt-0&a=v1&b=v3&from=${week}`],
     'compare, a month': [`/v1/compare?prompt=prompt-0&a=v1&b=v3&from=${month}`, `/v1/compare?prompt=prompt-0&a=v1&b=v3&metric=latency&from=${month}`, `/v1/compare?prompt=prompt-0&a=v1&b=v3&metric=quality&from=${month}`],
     rollouts: ['/v1/rollouts?prompt=prompt-0&environment=production&state=under_way', '/v1/rollouts?prompt=prompt-1&environment=production&state=under_way', '/v1/rollouts?state=under_way', '/v1/rollouts?state=under_way&limit=100'],
+    'rollouts, after a look': ['/v1/rollouts?state=under_way&limit=100'],
     data: ['/v1/ledger', '/v1/audit', '/v1/quality'],
     'first failed calls': [`/v1/calls?prompt_name=prompt-0&prompt_version=v3&is_error=true&from=${day}`],
   };
@@ -137,12 +139,22 @@ async function measure(): Promise<void> {
     for (const path of paths) {
       const first = (await read(path)).ms;
       const times: number[] = [];
-      const before = process.cpuUsage();
-      for (let run = 0; run < runs; run += 1) times.push((await read(path)).ms);
-      const { user, system } = process.cpuUsage(before);
+      let cpu_us = 0;
+      for (let run = 0; run < runs; run += 1) {
+        if (view.endsWith('after a look')) await lookAgain();
+        const before = process.cpuUsage();
+        times.push((await read(path)).ms);
+        const { user, system } = process.cpuUsage(before);
+        cpu_us += user + system;
+      }
       times.sort((one, other) => one - other);
       const middle = times[Math.floor(runs / 2)] ?? 0;
-      console.log(JSON.stringify({ view, path: path.slice(0, 90), first_ms: Math.round(first), fastest_ms: Math.round(times[0] ?? 0), middle_ms: Math.round(middle), cpu_ms: Math.round((user + system) / 1000 / runs), is_within: middle <= goalMs }));
+      console.log(JSON.stringify({ view, path: path.slice(0, 90), first_ms: Math.round(first), fastest_ms: Math.round(times[0] ?? 0), middle_ms: Math.round(middle), cpu_ms: Math.round(cpu_us / 1000 / runs), is_within: middle <= goalMs }));
     }
   }
+}
+
+/** All comparisons have one look more than before, that says the same. */
+async function lookAgain(): Promise<void> {
+  await api.store.command('INSERT INTO looks SELECT * REPLACE (slot + 1 AS slot, at + 30 AS at) FROM (SELECT * FROM looks FINAL ORDER BY slot DESC LIMIT 1 BY comparison_id)');
 }
