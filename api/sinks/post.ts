@@ -46,7 +46,7 @@ export function createPost({ clock, resolve = (hostname) => lookup(hostname, { a
       if ('mail' in request) return { kind: 'answered', retryAfterMs: 0, status: await sendMail(request, { hostname, address: first, deadline }) };
       return { kind: 'answered', ...(await sendHttp(request, { target, addresses, deadline, clock })) };
     } catch (error) {
-      return { kind: 'unanswered', reason: deadline.aborted ? silence : codeOf(error) };
+      return { kind: 'unanswered', reason: deadline.aborted ? silence : reasonOf(error) };
     }
   };
 }
@@ -84,6 +84,25 @@ function pinned(addresses: readonly Address[]): LookupFunction {
     if (options.all === true) callback(null, [...addresses]);
     else callback(null, first?.address ?? '', first?.family);
   };
+}
+
+/** What the commonest codes mean to whoever configured the address. */
+const REASONS: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'connection refused: nothing listens at this port',
+  ECONNRESET: 'the connection was cut',
+  EHOSTUNREACH: 'no route to the host',
+  ENETUNREACH: 'no route to the network',
+  ETLS: 'the mail server offers no TLS; "tls: optional" sends without',
+  EAUTH: 'the mail server does not take the login',
+  CERT_HAS_EXPIRED: 'its certificate has expired',
+  DEPTH_ZERO_SELF_SIGNED_CERT: 'its certificate is self-signed',
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'its certificate is of nobody who is known',
+  ERR_TLS_CERT_ALTNAME_INVALID: 'its certificate is for another name',
+};
+
+function reasonOf(error: unknown): string {
+  const code = codeOf(error);
+  return REASONS[code] === undefined ? code : `${REASONS[code]} (${code})`;
 }
 
 /** ECONNREFUSED and the like. Messages may hold the address with what stands in its path, so they are not repeated. */

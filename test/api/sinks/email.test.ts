@@ -126,7 +126,7 @@ it.each([
 
 it('sends nothing in clear where TLS is required', async () => {
   const { url, taken } = await mailServer();
-  expect(await mailer(url, { tls: 'required' }).send([messageAt()])).toEqual({ kind: 'retry', detail: 'ETLS', retryAfterMs: 0 });
+  expect(await mailer(url, { tls: 'required' }).send([messageAt()])).toEqual({ kind: 'retry', detail: 'the mail server offers no TLS; "tls: optional" sends without (ETLS)', retryAfterMs: 0 });
   expect(taken).toEqual([]);
 });
 
