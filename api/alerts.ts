@@ -71,32 +71,36 @@ type TransitionRow = { transition_id: string; alert_id: string; sequence: number
 
 export function registerAlerts(app: OpenAPIHono, deps: ApiDeps, versions: VersionEvents): void {
   const { transition } = deps;
+  const detailOf = async (alertId: string): Promise<AlertDetail> => {
+    const alert = await readAlert(deps, alertId);
+    return { ...alert, ...(await versions.complete(alert)) };
+  };
 
   app.openapi(listRoute, async (context) => {
     const { state, limit } = context.req.valid('query');
-    return context.json(await readAlerts(deps, { state, limit: limit ?? 100 }), 200);
+    const { alerts, unreadable } = await readAlerts(deps, { state, limit: limit ?? 100 });
+    return context.json({ alerts: await versions.completeAll(deps.settings.project, alerts), unreadable }, 200);
   });
 
   app.openapi(oneRoute, async (context) => {
-    const alert = await readAlert(deps, context.req.valid('param').id);
-    return context.json({ ...alert, ...(await versions.complete(alert)) }, 200);
+    return context.json(await detailOf(context.req.valid('param').id), 200);
   });
 
   app.openapi(acknowledgeRoute, async (context) => {
-    const alert = await readAlert(deps, context.req.valid('param').id);
+    const alert = await detailOf(context.req.valid('param').id);
     if (alert.state === 'resolved') throw new ProblemError(409, 'The alert is resolved already.');
     if (alert.state === 'acknowledged') return context.json(alert, 200);
     const { by: named, reason = '' } = context.req.valid('json');
     await transition(alert.id, { state: 'acknowledged', who: actorOf(context, named) || SOMEBODY, reason });
-    return context.json(await readAlert(deps, alert.id), 200);
+    return context.json(await detailOf(alert.id), 200);
   });
 
   app.openapi(resolveRoute, async (context) => {
-    const alert = await readAlert(deps, context.req.valid('param').id);
+    const alert = await detailOf(context.req.valid('param').id);
     if (alert.state === 'resolved') return context.json(alert, 200);
     const { by: named, reason } = context.req.valid('json');
     await transition(alert.id, { state: 'resolved', who: actorOf(context, named) || SOMEBODY, reason });
-    return context.json(await readAlert(deps, alert.id), 200);
+    return context.json(await detailOf(alert.id), 200);
   });
 }
 

@@ -8,27 +8,54 @@ type Row = { prompt_name: string; version: string; at_ms: number; kind: VersionE
 
 const COLUMNS = 'prompt_name, version, at_ms, kind, source, actor, label, facts';
 
+/** Facts that stand in an alert. */
+const TOLD_IN_ALERTS = ['commit', 'author', 'owner', 'diff_url'] as const;
+
 export type VersionEvents = {
   /** Appends what is new; resolves, when it is durable, with how many that were. */
   append(project: string, events: readonly VersionEvent[], told: 'dated' | 'undated'): Promise<number>;
   /** Newest first. */
   list(project: string, filter: { readonly prompt?: string | undefined; readonly version?: string | undefined; readonly from_ms: number; readonly to_ms: number; readonly limit: number }): Promise<VersionEvent[]>;
-  /** What holds of each version of a prompt, or of one, which may be a commit written short: the newest word on each fact. */
-  factsOf(project: string, prompt: string, version?: string): Promise<Map<string, VersionFacts>>;
+  /** What holds of each version of a prompt: the newest word on each fact. */
+  factsOf(project: string, prompt: string): Promise<Map<string, VersionFacts>>;
   /** The alert with what has become known of its version: commit, author, owner, diff. What it says itself stays. */
   complete(alert: Alert): Promise<Alert>;
+  /** The same of many alerts of a project, with one question to the store; in their order. */
+  completeAll(project: string, alerts: readonly Alert[]): Promise<Alert[]>;
 };
 
 export function createVersionEvents(store: Store): VersionEvents {
-  const factsOf: VersionEvents['factsOf'] = async (project, prompt, version) => {
-    const named = version === undefined ? '' : `AND (version = {version:String} OR match(version, '^[0-9a-f]{7,40}$') AND (startsWith(version, {version:String}) OR startsWith({version:String}, version)))`;
+  const factsOf: VersionEvents['factsOf'] = async (project, prompt) => {
     const rows = await store.select<Row>(
-      `SELECT ${COLUMNS} FROM version_events FINAL WHERE project = {project:String} AND prompt_name = {prompt:String} AND facts != '{}' ${named} ORDER BY at_ms DESC, event_id DESC LIMIT 10000`,
-      { project, prompt, ...(version === undefined ? {} : { version }) },
+      `SELECT ${COLUMNS} FROM version_events FINAL WHERE project = {project:String} AND prompt_name = {prompt:String} AND facts != '{}' ORDER BY at_ms DESC, event_id DESC LIMIT 10000`,
+      { project, prompt },
     );
     const facts = new Map<string, VersionFacts>();
     for (const row of rows.toReversed()) facts.set(row.version, { ...facts.get(row.version), ...parsed(row.facts) });
     return facts;
+  };
+
+  const completeAll: VersionEvents['completeAll'] = async (project, alerts) => {
+    const named = alerts.flatMap(({ prompt, prompt_version }) => (prompt === null || prompt_version === null ? [] : [{ prompt, version: prompt_version }]));
+    if (named.length === 0) return [...alerts];
+    const newest = TOLD_IN_ALERTS.map((fact) => `argMaxIf(JSONExtractString(facts, '${fact}'), (at_ms, event_id), JSONHas(facts, '${fact}')) AS ${fact}`).join(', ');
+    const rows = await store.select<{ prompt_name: string; version: string } & Record<(typeof TOLD_IN_ALERTS)[number], string>>(
+      `SELECT prompt_name, version, ${newest} FROM version_events FINAL WHERE project = {project:String} AND prompt_name IN {prompts:Array(String)} AND facts != '{}'
+         AND (version IN {versions:Array(String)} OR match(version, '^[0-9a-f]{7,40}$')) GROUP BY prompt_name, version ORDER BY max(version_events.at_ms) DESC LIMIT 10000`,
+      { project, prompts: [...new Set(named.map(({ prompt }) => prompt))], versions: [...new Set(named.map(({ version }) => version))] },
+    );
+    const facts = new Map<string, Map<string, VersionFacts>>();
+    for (const { prompt_name, version, ...told } of rows) {
+      const ofPrompt = facts.get(prompt_name) ?? new Map<string, VersionFacts>();
+      facts.set(prompt_name, ofPrompt.set(version, Object.fromEntries(Object.entries(told).filter(([, value]) => value !== ''))));
+    }
+    return alerts.map((alert) => {
+      const { prompt, prompt_version, culprit } = alert;
+      if (prompt === null || prompt_version === null) return alert;
+      const known = factOf(facts.get(prompt) ?? new Map(), prompt_version);
+      const { commit, author, owner, diff_url } = culprit;
+      return { ...alert, culprit: { ...culprit, commit: commit ?? known.commit ?? null, author: author ?? known.author ?? null, owner: owner ?? known.owner ?? null, diff_url: diff_url ?? known.diff_url ?? null } };
+    });
   };
 
   /** A registry that names all labels of a version says of most of them what is known. */
@@ -67,12 +94,10 @@ export function createVersionEvents(store: Store): VersionEvents {
     },
     factsOf,
     async complete(alert) {
-      const { prompt, prompt_version } = alert;
-      if (prompt === null || prompt_version === null) return alert;
-      const facts = factOf(await factsOf(alert.project, prompt, prompt_version), prompt_version);
-      const { commit, author, owner, diff_url } = alert.culprit;
-      return { ...alert, culprit: { ...alert.culprit, commit: commit ?? facts.commit ?? null, author: author ?? facts.author ?? null, owner: owner ?? facts.owner ?? null, diff_url: diff_url ?? facts.diff_url ?? null } };
+      const [completed = alert] = await completeAll(alert.project, [alert]);
+      return completed;
     },
+    completeAll,
   };
 }
 

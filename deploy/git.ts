@@ -10,6 +10,8 @@ import type { VersionFacts } from '../schemas/version.ts';
 
 const run = promisify(execFile);
 const MAX_DIFF_CHARACTERS = 64 * 1024;
+/** Versions that are known already and may lie on other branches. */
+const MAX_ASKED = 20;
 const OWNERS_FILES = ['.github/CODEOWNERS', 'CODEOWNERS', 'docs/CODEOWNERS'];
 
 export type Repository = {
@@ -17,6 +19,8 @@ export type Repository = {
   files(): Promise<string[]>;
   /** The commit that touched these files last; null: none did. Its facts are without a diff. */
   lastChange(paths: readonly string[]): Promise<{ readonly commit: string; readonly at: string; readonly author: string; readonly facts: VersionFacts } | null>;
+  /** What a change of these files is told against: the first of `known` that it came after, else the change before it; null: there is none. */
+  before(commit: string, paths: readonly string[], known: readonly string[]): Promise<string | null>;
   /** What changed in these files since another commit, and where people can see it. Empty where that commit is not known here. */
   since(base: string, commit: string, paths: readonly string[]): Promise<Pick<VersionFacts, 'diff' | 'diff_url'>>;
 };
@@ -44,6 +48,11 @@ export async function openRepository(directory: string): Promise<Repository> {
       const request = /\(#(\d+)\)$/.exec(message)?.[1] ?? /Merge pull request #(\d+)/.exec(message)?.[1];
       const facts: VersionFacts = { commit, author, ...(message === '' ? {} : { message }), ...(owner === null ? {} : { owner }), ...(web === null || request === undefined ? {} : { pull_request_url: `${web}/pull/${request}` }) };
       return { commit, at, author, facts };
+    },
+    async before(commit, paths, known) {
+      for (const base of known.slice(0, MAX_ASKED)) if (base !== commit && (await inRoot('merge-base', '--is-ancestor', base, commit).then(() => true, () => false))) return base;
+      const [, before = ''] = (await inRoot('log', '-2', '--format=%H', commit, '--', ...paths)).trim().split('\n');
+      return before === '' ? null : before;
     },
     async since(base, commit, paths) {
       const diff = await inRoot('diff', base, commit, '--', ...paths).catch(() => null);

@@ -30,8 +30,9 @@ export async function runVersions(invocation: Invocation): Promise<number> {
     if (change === null) continue;
     const version = given ?? change.commit.slice(0, 12);
     const { versions: known } = Known.parse(await server.ask(`/v1/versions?prompt=${encodeURIComponent(prompt)}`));
-    const before = known.find(({ version: other, facts }) => other !== version && facts.commit !== undefined && facts.commit !== change.commit)?.facts.commit;
-    versions.push({ prompt, version, at: change.at, source: 'git', actor: change.author, ...change.facts, ...(before === undefined ? {} : await repository.since(before, change.commit, paths)) });
+    const others = known.flatMap(({ version: other, facts }) => (other === version || facts.commit === undefined ? [] : [facts.commit]));
+    const before = await repository.before(change.commit, paths, others);
+    versions.push({ prompt, version, at: change.at, source: 'git', actor: change.author, ...change.facts, ...(before === null ? {} : await repository.since(before, change.commit, paths)) });
     console.log(`${prompt} ${version}: ${change.facts.message ?? change.commit} (${change.author}${change.facts.owner === undefined ? '' : `, owned by ${change.facts.owner}`})`);
   }
   if (versions.length === 0) throw new PermanentError(`no file under version control fits ${pattern}${only === undefined ? '' : ` and is ${only}`}; give --files, where {prompt} stands for the name`);

@@ -55,6 +55,15 @@ describe('versions', () => {
     const shown = await (await fetch(`${url}/v1/alerts/${alertId ?? ''}`)).json();
     // The alert of this traffic names commit and owner itself, and keeps them.
     expect(shown).toMatchObject({ culprit: { value: 'v2', commit: '4f2a91c7d05e', author: 'mira', owner: 'payments' } });
+
+    // One that was raised before anybody told of its version has it in the list, too, and in the answer to whoever takes it on.
+    await api.store.command(`INSERT INTO alert_transitions SELECT * REPLACE (concat(transition_id, 'x') AS transition_id, 'alr_untold' AS alert_id,
+      replaceRegexpOne(replaceOne(body, '${alertId ?? ''}', 'alr_untold'), '"commit":.*?"diff_url":"[^"]*"', '"commit":null,"author":null,"owner":null,"diff_url":null') AS body) FROM (SELECT * FROM alert_transitions WHERE alert_id = '${alertId ?? ''}')`);
+    const known = { culprit: { commit: '4f2a91c7d05e', author: 'mira', owner: '@shop/refunds', diff_url: v2.diff_url } };
+    const { alerts } = (await (await fetch(`${url}/v1/alerts`)).json()) as { alerts: { id: string }[] }; // as its route says
+    expect(alerts.find(({ id }) => id === 'alr_untold')).toMatchObject(known);
+    const taken = await fetch(`${url}/v1/alerts/alr_untold/acknowledge`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{}' });
+    expect(await taken.json()).toMatchObject({ state: 'acknowledged', ...known });
   });
 
   it('refuse what does not fit, and say where', async () => {
@@ -104,6 +113,24 @@ describe('culprit versions push', () => {
       facts: { commit: second, author: 'Mira', message: 'friendlier tone (#812)', pull_request_url: 'https://github.com/shop/backend/pull/812', diff_url: `https://github.com/shop/backend/compare/${first}...${second}`, diff: expect.stringContaining('+Be brief and friendly.') },
     });
     expect(await listed('support/answer')).toMatchObject([{ facts: { owner: '@shop/support @mira' } }]);
+  });
+
+  it('tells what changed against an earlier version, or the change before it where none is known', { timeout: 60_000 }, async () => {
+    writeFileSync(join(repository, 'prompts/returns.md'), 'One.\n');
+    git('add', '.');
+    git('commit', '-qm', 'returns');
+    const [one] = git('rev-parse', 'HEAD').trim().split('\n');
+    writeFileSync(join(repository, 'prompts/returns.md'), 'Two.\n');
+    git('commit', '-qam', 'returns, again');
+    const changeOf = async (version: string): Promise<string | undefined> => (await listed('returns')).find((known) => known.version === version)?.facts.diff?.match(/^[-+]\w+\.$/gm)?.join(' ');
+    // Nobody has told of the first one.
+    expect(await push('--files', 'prompts/{prompt}.md', '--prompt', 'returns', '--version', 'two')).toMatchObject({ code: 0 });
+    expect(await changeOf('two')).toBe('-One. +Two.');
+    // The first one, told later, came after nothing.
+    git('checkout', '-q', one ?? '');
+    expect(await push('--files', 'prompts/{prompt}.md', '--prompt', 'returns', '--version', 'one')).toMatchObject({ code: 0 });
+    expect(await changeOf('one')).toBeUndefined();
+    git('checkout', '-q', 'main');
   });
 
   it('says what is missing', { timeout: 60_000 }, async () => {
