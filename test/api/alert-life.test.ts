@@ -107,13 +107,23 @@ it('says what else was new around the onset, and what was not', async () => {
     call('too late', 15, { version: 'v3' }, { service_version: '1' }),
     call('a prompt of its own', -2, { prompt: 'brand-new' }, { service_version: '1' }),
     call('staging', -2, { version: 'v9' }, { service_version: '1', environment: 'staging' }),
+    call('new text', -30, {}, { service_version: '1', prompt_content: 'text2' }),
+    call('new ring', -40, {}, { service_version: '1', factor_attributes: { 'deployment.ring': 'canary' } }),
   ]);
+  const moved = (minutes: number) => ({ project: 'default', at_ms: onsetMs + minutes * 60_000 });
+  await api.store.insert('flag_changes', [{ ...moved(-3), flag: 'refund-prompt', sequence: 1, variant: 'next', who: 'mira', reason: '' }, { ...moved(-90), flag: 'refund-prompt', sequence: 0, variant: 'stable', who: 'mira', reason: '' }]);
+  await api.store.insert('version_events', [{ ...moved(-4), prompt_name: 'faq', version: '7', event_id: 'ver_moved', kind: 'label_set', source: 'langfuse', actor: 'jo', label: 'production', facts: '{}' }]);
   const { changes } = await get('/v1/alerts/alr_1/changes');
   expect(changes.map(({ factor, value, prompt, is_culprit }: Json) => [factor, value, prompt, is_culprit])).toEqual([
     ['prompt_version', 'v2', 'refund-agent', true],
+    ['flag', 'refund-prompt → next', null, false],
+    ['label', 'production → 7', 'faq', false],
     ['model', 'gpt-5', 'faq', false],
     ['app_version', 'shop-backend 2', 'refund-agent', false],
+    ['prompt_content', 'text2', 'refund-agent', false],
+    ['deployment.ring', 'canary', 'refund-agent', false],
   ]);
+  expect(changes.slice(0, 3).map(({ by, calls, seconds_from_onset }: Json) => [by, calls, seconds_from_onset])).toEqual([[null, 1, -60], ['mira', null, -180], ['jo', null, -240]]);
   expect((await api.app.request('/v1/alerts/none/changes')).status).toBe(404);
 });
 

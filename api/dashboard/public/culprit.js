@@ -56,10 +56,10 @@ export function changedAround(alert, around, nowMs) {
   const title = 'Also new around then';
   if (around.error !== undefined) return card(title, null, h('p', { class: 'mute' }, `Cannot be read: ${around.error.message}`));
   const others = around.changes.filter((one) => !one.is_culprit);
-  if (others.length === 0) return card(title, null, h('p', { class: 'mute' }, 'Nothing: no other version, model, provider or application version.'));
+  if (others.length === 0) return card(title, null, h('p', { class: 'mute' }, 'Nothing: no other version, model, provider, application version, flag or label.'));
   const shown = others.slice(0, 6);
   return card(title, others.length > shown.length ? `the nearest ${shown.length} of ${others.length}` : null, h('ul', { class: 'changes' }, shown.map((one) =>
-    h('li', null, stamp(Date.parse(one.first_seen), nowMs), h('div', null, h('b', null, one.value), ' ', h('span', { class: 'mute' }, `${factorName(one.factor)}${one.prompt === null || one.prompt === alert.prompt ? '' : ` on ${one.prompt}`}, ${counted(one.calls, 'call')}`))))));
+    h('li', null, stamp(Date.parse(one.first_seen), nowMs), h('div', null, h('b', null, one.value), ' ', h('span', { class: 'mute' }, [factorName(one.factor), one.prompt === null || one.prompt === alert.prompt ? '' : ` on ${one.prompt}`, one.calls === null ? '' : `, ${counted(one.calls, 'call')}`, one.by === null ? '' : `, by ${one.by}`].join('')))))));
 }
 
 /** Whose share of the traffic moved, and what the change would be without that. */
