@@ -10,3 +10,8 @@ export function figureOf(metric: string, kind: string | undefined = builtIn(metr
   if (metric === 'cost') return (value) => `$${short(value)}`;
   return kind === 'rate' ? (value) => `${short(value * 100)} %` : short;
 }
+
+/** Odds against chance, in words that stay short: they grow past any number of digits. */
+export function oddsFigure(value: number): string {
+  return value < 1e9 ? Number(value.toPrecision(3)).toLocaleString('en') : `10^${Math.floor(Math.log10(value))}`;
+}

@@ -2,6 +2,7 @@ import { createRoute, z, type OpenAPIHono } from '@hono/zod-openapi';
 import type { ApiDeps } from './app.ts';
 import { findComparisons, readComparison, verdictOf, type Comparison, type Found } from './comparisons.ts';
 import { Forecast, forecastOf, saysForecast } from './forecasts.ts';
+import { oddsFigure } from './figures.ts';
 import { NameText } from './parameters.ts';
 import { problemResponses } from './problem.ts';
 import type { MetricVerdict, MetricVerdicts } from './metric-verdicts.ts';
@@ -197,7 +198,7 @@ function reasonOf(verdict: Verdict, reasons: Reasons): string {
   const name = shown?.name ?? 'the metric';
   switch (verdict) {
     case 'regressed':
-      return `evidence against ${name} reached ${(shown?.peak_e_value ?? comparison.peak_e_value ?? 0).toPrecision(3)}; the threshold is ${comparison.threshold}`;
+      return `evidence against ${name} reached ${oddsFigure(shown?.peak_e_value ?? comparison.peak_e_value ?? 0)}; the threshold is ${comparison.threshold}`;
     case 'not_worse':
       return 'proved not worse by the tolerance';
     case 'undecided':

@@ -1,6 +1,6 @@
 import { GREW, type Alert } from '../../schemas/alert.ts';
 import { builtIn } from '../../schemas/metric-settings.ts';
-import { figureOf } from '../figures.ts';
+import { figureOf, oddsFigure } from '../figures.ts';
 import type { Message } from './index.ts';
 
 /** An alert in words that every medium shares. Names in it come from telemetry and are hostile: each medium escapes them its own way. */
@@ -50,7 +50,7 @@ export function factsOf({ metric, culprit, evidence, prompt, environment, onset,
     { name: metric.replaceAll('_', ' '), value: `${candidate.value === null ? 'unknown' : figure(candidate.value)} against ${baseline.value === null ? 'unknown' : figure(baseline.value)}, of ${candidate.units} and ${baseline.units} units` },
     { name: effect.kind === 'difference' ? 'Difference' : `Ratio of ${effect.kind.slice('ratio_'.length)}`, value: `${change(effect.estimate)}, from ${change(effect.low)} to ${change(effect.high)}${isOfRates ? ' percentage points' : ''} (95 %)` },
     { name: 'Since', value: clockTime(onset) },
-    { name: 'Evidence', value: `${Number(evidence.e_value.toPrecision(3)).toLocaleString('en')} to 1, threshold ${evidence.threshold} to 1 (${evidence.grade.replaceAll('_', ' ')})` },
+    { name: 'Evidence', value: `${oddsFigure(evidence.e_value)} to 1, threshold ${evidence.threshold} to 1 (${evidence.grade.replaceAll('_', ' ')})` },
     ...(rollback === undefined ? [] : [{ name: 'Rollback', value: rollback.says }]),
     ...(prompt === null ? [] : [{ name: 'Prompt', value: prompt }]),
     { name: 'Environment', value: environment },

@@ -106,7 +106,7 @@ describe('the page for analysts', { timeout: 60_000 }, () => {
       SELECT 'default', toDateTime(${at}), concat('long', toString(number)), concat('long', toString(number)), ${at}000000000, ${at}900000000, ${at}950, 1, 9, 1, 'production', 'chat', '${long}', 'v1' FROM numbers(50)`);
     const page = await open('/');
     expect(await page.locator('.prompts tbody tr').count()).toBe(200);
-    expect(await page.textContent('main')).toMatch(/The 200 busiest prompts of the last 24\s*h: /);
+    expect(await page.textContent('main')).toMatch(/The 200 busiest prompts in the last 24\s*h: /);
     expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(1366);
     await page.locator('.prompts a', { hasText: 'very-long' }).first().click();
     await page.waitForSelector('.versions');

@@ -184,7 +184,7 @@ function certainty(alert, { comparison, nowMs }) {
   ];
   return card('How sure', evidence.grade,
     h('p', { class: 'mute' }, alert.prompt === null ? 'Several prompts moved at the same time, each against its own hour before; it holds with any one of them left out.' : isWatch(alert) ? (evidence.grade === 'alone' ? grades.alone : 'It moved against its own hour before, and other prompts on its model did not.') : grades[evidence.grade]),
-    h('dl', { class: 'facts' }, facts.map(([name, value]) => [h('dt', null, name), h('dd', null, value)])),
+    h('dl', { class: 'facts' }, facts.map(([name, value]) => h('div', null, h('dt', null, name), h('dd', null, value)))),
     alert.comparison_id === '' ? null : h('p', null, link(`/v1/comparisons/${encodeURIComponent(alert.comparison_id)}/evidence`, { download: `evidence-${alert.comparison_id}.json` }, 'Evidence file'), h('span', { class: 'mute' }, ', recompute with '), h('code', null, 'culprit verify')));
 }
 

@@ -67,18 +67,18 @@ function formOf({ form, windowMs, overview }) {
 function resultOf(found, form) {
   const { metric, a, b, effects, units, strata } = found;
   const kind = (a ?? b)?.kind;
+  const quantiles = kind === 'distribution' ? ['p50', 'p95'] : [];
   const row = (name, tone, arm, own) => h('tr', null,
     h('th', { scope: 'row', class: tone }, h('span', { class: 'clip', title: name }, name)),
     h('td', { class: 'number' }, arm === null || arm.value === null ? '–' : quantity(metric, arm.value, kind)),
     h('td', { class: 'mute' }, arm === null || arm.low === null ? 'no bound yet' : `${quantity(metric, arm.low, kind)} to ${quantity(metric, arm.high, kind)}`),
-    h('td', { class: 'number' }, arm === null || arm.p50 === null ? '–' : quantity(metric, arm.p50, kind)),
-    h('td', { class: 'number' }, arm === null || arm.p95 === null ? '–' : quantity(metric, arm.p95, kind)),
+    quantiles.map((quantile) => h('td', { class: 'number' }, arm === null || arm[quantile] === null ? '–' : quantity(metric, arm[quantile], kind))),
     h('td', { class: 'number' }, count(arm?.n ?? 0)),
     h('td', { class: 'number' }, count(own)));
   return h('section', { class: 'found' },
     h('div', { role: 'status' }, h('h2', null, h('span', { class: 'chip mid' }, 'Exploratory'), ' ', found.says)),
     h('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': 'Each by itself' }, h('table', { class: 'versions' },
-      h('thead', null, h('tr', null, ['', metricName(metric), '95 % interval', 'p50', 'p95', 'Calls', 'Units'].map((text, index) => h('th', { scope: 'col', class: index === 0 || index === 2 ? null : 'number' }, text === '' ? h('span', { class: 'unseen' }, 'Which') : text)))),
+      h('thead', null, h('tr', null, ['', metricName(metric), '95 % interval', ...quantiles, 'Calls', 'Units'].map((text, index) => h('th', { scope: 'col', class: index === 0 || index === 2 ? null : 'number' }, text === '' ? h('span', { class: 'unseen' }, 'Which') : text)))),
       h('tbody', null, row(form.a, 'tone-a', a, units.a), row(form.b, 'tone-c', b, units.b)))),
     effects.map((effect) => effectOf(effect, { metric, direction: (a ?? b)?.direction ?? 'up' })),
     h('p', { class: 'mute' }, `${strata.window_seconds !== null ? `Within the same ${duration(strata.window_seconds * 1000)}, model and route` : 'Within the same model and route, at different times'}: ${count(strata.both)} of ${count(strata.all)} strata have both`, strata.compared_share === null ? '.' : `, with ${percent(strata.compared_share)} of the units.`),

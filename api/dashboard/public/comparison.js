@@ -131,7 +131,12 @@ function resultRow(result, { isShown, onChoose }) {
     h('td', { class: 'wide' }, effect === null ? null : intervalBar({ effect, badness, tolerated, tone: verdict.tone })),
     h('td', { class: 'mute' }, interval ?? 'no bound yet'),
     h('td', { class: 'number' }, result.weight === 0 ? h('span', { class: 'mute' }, '–') : odds(result.e_value)),
-    h('td', null, h('b', { class: verdict.tone }, verdict.text)));
+    h('td', null, h('b', { class: verdict.tone }, verdict.text), isBesideP95(result, effect, badness) ? h('small', { class: 'mute' }, ` mean ${change({ kind: 'ratio' }, result.candidate.value / result.baseline.value, name)}`) : null));
+}
+
+/** Whether it regressed by its ranks and its p95 does not show it: the mean does. */
+function isBesideP95({ kind, verdict, baseline, candidate }, effect, badness) {
+  return isDistribution(kind) && verdict === 'regressed' && effect !== null && !(effect.low !== null && effect.high !== null && Math.min(badness(effect.low), badness(effect.high)) > 0) && baseline.value > 0 && candidate.value !== null;
 }
 
 /** Where it is worse. Null where all traffic is of one kind, or nothing was compared yet. */

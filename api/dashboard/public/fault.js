@@ -21,7 +21,7 @@ export function renderFault(alert, { traceUrl, nowMs, reload }) {
         card('A fault of Culprit itself', null,
           h('p', null, alert.summary),
           h('dl', { class: 'facts' },
-            [['normally', culprit.baseline], alert.prompt && ['prompt', link(`/prompts/${encodeURIComponent(alert.prompt)}`, null, alert.prompt)], ['environment', alert.environment], ['project', alert.project]].filter(Boolean).map(([name, value]) => [h('dt', null, name), h('dd', null, value)]))),
+            [['normally', culprit.baseline], alert.prompt && ['prompt', link(`/prompts/${encodeURIComponent(alert.prompt)}`, null, alert.prompt)], ['environment', alert.environment], ['project', alert.project]].filter(Boolean).map(([name, value]) => h('div', null, h('dt', null, name), h('dd', null, value))))),
         alert.examples.length === 0 ? null : examples(alert, traceUrl)),
     ),
   };

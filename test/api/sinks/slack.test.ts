@@ -39,6 +39,13 @@ it('takes an alert, with its colour, its figures, its chart and its links', asyn
   for (const said of ['refund-agent v2 fails', 'error rate: 6.2 % against 1.1 %, of 590 and 5210 units', 'Difference: 5.1, from 3.1 to 7.4 percentage points (95 %)', 'prompt version v2, against v1', '1,230 to 1, threshold 100 to 1', 'https://culprit.example.com/v1/alerts/alr_1/chart.png', 'https://culprit.example.com/alerts/alr_1']) expect(blocks).toContain(said);
 });
 
+it('says odds without end in a few characters', async () => {
+  const { send, last } = await slack();
+  const evidence = { ...messageAt().alert.evidence, e_value: 2.3e173 };
+  await send([messageAt({ change: { evidence } })]);
+  expect(JSON.stringify(last())).toContain('Evidence: 10^173 to 1, threshold 100 to 1');
+});
+
 it('gives figures with their units', async () => {
   const { send, last } = await slack();
   const evidence = { ...messageAt().alert.evidence, baseline: { units: 900, value: 850 }, candidate: { units: 100, value: 4520 }, effect: { kind: 'ratio_p95', estimate: 5.318, low: 3.9, high: 7, confidence: 0.95 } } as const;
