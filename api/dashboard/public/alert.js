@@ -176,8 +176,9 @@ const grades = {
 
 function certainty(alert, { comparison, nowMs }) {
   const { evidence } = alert;
+  const renewed = alert.transitions.findLast(({ event }) => event === 'updated');
   const facts = [
-    ['evidence', `${odds(evidence.e_value)} : 1 when raised${comparison === null || comparison.e_value === null ? '' : `, now ${odds(comparison.e_value)} : 1`}`],
+    ['evidence', `${odds(evidence.e_value)} : 1 ${renewed === undefined ? 'when raised' : `at ${time(renewed.at_ms, nowMs)}`}${comparison === null || comparison.e_value === null ? '' : `, now ${odds(comparison.e_value)} : 1`}`],
     ['false alarms', isWatch(alert) ? `one a month is to be expected at most, over all ${alert.prompt === null ? 'models and providers' : 'prompts'}` : `at most 1 harmless rollout in ${Math.round(1 / evidence.alpha)}, ever`],
     ['units', `${count(evidence.baseline.units)} and ${count(evidence.candidate.units)}`],
     ...(comparison === null ? [] : [['strata', count(comparison.results.reduce((sum, result) => Math.max(sum, result.strata), 0))], ['last look', comparison.last_look_ms === null ? 'none' : stamp(comparison.last_look_ms, nowMs)]]),

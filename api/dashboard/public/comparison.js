@@ -111,7 +111,7 @@ export function resultsTable({ comparison, metric, onChoose }) {
         h('th', { scope: 'col', class: 'number' }, 'Odds'),
         h('th', { scope: 'col' }, 'Verdict'))),
       h('tbody', null, rows.map((result) => resultRow(result, { isShown: result.name === metric, onChoose })))),
-  ), h('p', { class: 'mute legend' }, 'Change and interval are taken within the same model, route and time, and hold however often one looks. Grey is tolerated.'));
+  ), h('p', { class: 'mute legend' }, 'Change and interval are taken within the same model, route and time, and hold however often one looks. Grey is tolerated.', besideP95(rows)));
 }
 
 function resultRow(result, { isShown, onChoose }) {
@@ -131,12 +131,15 @@ function resultRow(result, { isShown, onChoose }) {
     h('td', { class: 'wide' }, effect === null ? null : intervalBar({ effect, badness, tolerated, tone: verdict.tone })),
     h('td', { class: 'mute' }, interval ?? 'no bound yet'),
     h('td', { class: 'number' }, result.weight === 0 ? h('span', { class: 'mute' }, '–') : odds(result.e_value)),
-    h('td', null, h('b', { class: verdict.tone }, verdict.text), isBesideP95(result, effect, badness) ? h('small', { class: 'mute' }, ` mean ${change({ kind: 'ratio' }, result.candidate.value / result.baseline.value, name)}`) : null));
+    h('td', null, h('b', { class: verdict.tone }, verdict.text)));
 }
 
-/** Whether it regressed by its ranks and its p95 does not show it: the mean does. */
-function isBesideP95({ kind, verdict, baseline, candidate }, effect, badness) {
-  return isDistribution(kind) && verdict === 'regressed' && effect !== null && !(effect.low !== null && effect.high !== null && Math.min(badness(effect.low), badness(effect.high)) > 0) && baseline.value > 0 && candidate.value !== null;
+/** What regressed by its ranks shows in its mean, and not always in its p95. */
+function besideP95(results) {
+  const isWorse = ({ low, high }, direction) => (direction === 'up' ? (low ?? 0) > 1 : (high ?? 1) < 1);
+  return results
+    .filter(({ kind, verdict, weight, direction, effects, baseline, candidate }) => isDistribution(kind) && verdict === 'regressed' && weight > 0 && baseline.value > 0 && candidate.value !== null && !effects.some((effect) => effect.kind === 'ratio_p95' && isWorse(effect, direction)))
+    .map(({ name, baseline, candidate }) => ` ${metricName(name)} is worse in its ranks: ${change({ kind: 'ratio' }, candidate.value / baseline.value, name)} in the mean, not at its p95.`);
 }
 
 /** Where it is worse. Null where all traffic is of one kind, or nothing was compared yet. */
