@@ -12,8 +12,10 @@ import { createWebhookHook } from './webhook.ts';
 
 /** One prompt, from one version back to another. */
 export type Order = {
-  /** The idempotency key: the same at every attempt. */
+  /** Of the rollback, however often it is decided on. */
   readonly id: string;
+  /** The idempotency key: the same at every attempt, and another one once somebody lets it be done again, which a receiver shall not take for the first one. */
+  readonly key: string;
   readonly atMs: number;
   /** As it is now, with what is known of its version. */
   readonly alert: Alert;

@@ -3,7 +3,7 @@ import type { HookSettingsOf } from '../../schemas/hooks.ts';
 import { basicsOf } from './basics.ts';
 import type { Hook, Order } from './index.ts';
 
-/** Standard Webhooks 1.0, signed: `{ type: "rollback.requested", timestamp, data: { rollback, alert } }`. The order's id is the `webhook-id` of every attempt. */
+/** Standard Webhooks 1.0, signed: `{ type: "rollback.requested", timestamp, data: { rollback, alert } }`. The order's key is the `webhook-id` of every attempt. */
 export function createWebhookHook(settings: HookSettingsOf<'webhook'>): Hook {
   const signer = new Signer(settings.secret);
   // The path of an address may hold a token.
@@ -18,7 +18,7 @@ export function createWebhookHook(settings: HookSettingsOf<'webhook'>): Hook {
         label,
         method: 'POST',
         url: settings.url,
-        headers: { 'webhook-id': order.id, 'webhook-timestamp': String(Math.floor(order.atMs / 1000)), 'webhook-signature': signer.sign(order.id, sentAt, body), 'idempotency-key': order.id },
+        headers: { 'webhook-id': order.key, 'webhook-timestamp': String(Math.floor(order.atMs / 1000)), 'webhook-signature': signer.sign(order.key, sentAt, body), 'idempotency-key': order.key },
         body,
       });
       return `HTTP ${status}`;

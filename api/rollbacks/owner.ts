@@ -20,6 +20,8 @@ import { caveatOf, refusalOf } from './rules.ts';
  *     3. what was done: whether the traffic moved, and, once the look has tested the metric, whether it helped
  *     4. what is new of all this is written onto the alert
  *
+ * What was answered, or has failed for good, is asked again only where a person lets it, and then with another key: whoever keeps to keys would do nothing.
+ *
  * A veto and the owner may write at the same moment. Each reads again after it wrote: if the owner finds a veto it asks nothing.
  * The veto window is held against a clock that never jumps as well, so a wall clock that is put forward does not shorten it.
  */
@@ -90,7 +92,7 @@ export function createRollbackOwner(deps: RollbackDeps, settings: RollbackSettin
   }
 
   /** Writes that it is asked for, or why it is not. What is then to be sent; null: nothing. */
-  async function begin({ identity, last }: Rollback, { alert }: Standing, hook: Hook): Promise<{ readonly order: Order; readonly asked: Rollback } | null> {
+  async function begin({ identity, last, steps }: Rollback, { alert }: Standing, hook: Hook): Promise<{ readonly order: Order; readonly asked: Rollback } | null> {
     const rule = settings.ruleOf(identity.prompt_name);
     const nowMs = clock();
     const stop = async (step: Parameters<typeof records.append>[2]): Promise<null> => {
@@ -107,7 +109,7 @@ export function createRollbackOwner(deps: RollbackDeps, settings: RollbackSettin
       if (caveat !== null) return stop({ state: 'proposed', at_ms: nowMs, reason: caveat });
     }
     const who = last.state === 'waiting' ? '' : last.who;
-    const order: Order = { id: identity.rollback_id, atMs: nowMs, alert: await deps.complete(alert), prompt: identity.prompt_name, candidate: identity.candidate, baseline: identity.baseline, who };
+    const order: Order = { id: identity.rollback_id, key: keyOf(identity.rollback_id, steps), atMs: nowMs, alert: await deps.complete(alert), prompt: identity.prompt_name, candidate: identity.candidate, baseline: identity.baseline, who };
     const request = hook.describe(order);
     if (rule.dry_run) return stop({ state: 'dry_run', at_ms: nowMs, who, request });
     await records.append(identity, last, { state: 'asked', at_ms: nowMs, who, request, attempt: last.attempt + 1 });
@@ -196,4 +198,9 @@ export function createRollbackOwner(deps: RollbackDeps, settings: RollbackSettin
       await Promise.all(inFlight.values());
     },
   };
+}
+
+function keyOf(id: string, steps: Rollback['steps']): string {
+  const rounds = steps.filter(({ state }) => state === 'done' || state === 'failed').length;
+  return rounds === 0 ? id : `${id}-${rounds + 1}`;
 }

@@ -39,7 +39,7 @@ export async function vendor(answer: (request: VendorRequest) => VendorAnswer) {
 }
 
 export function orderAt(change: Partial<Order> = {}): Order {
-  return { id: 'rbk_1', atMs: NOW_MS, alert: alertAt('alr_1', 'open', NOW_MS), prompt: 'refund-agent', candidate: '8', baseline: '7', who: 'mira', ...change };
+  return { id: 'rbk_1', key: 'rbk_1-2', atMs: NOW_MS, alert: alertAt('alr_1', 'open', NOW_MS), prompt: 'refund-agent', candidate: '8', baseline: '7', who: 'mira', ...change };
 }
 
 export function hookFrom(entry: object): Hook {

@@ -20,7 +20,7 @@ it('is signed so that the standard verifier takes it, with the order as its id',
   expect(await rollBack(entry, order)).toEqual({ answer: 'HTTP 202', trail: [expect.stringMatching(/^POST 127\.0\.0\.1:\d+: HTTP 202$/)] });
   const [first] = received;
   const { 'webhook-id': id, 'webhook-timestamp': timestamp, 'webhook-signature': signature, 'idempotency-key': key } = first?.headers ?? {};
-  expect([id, key]).toEqual(['rbk_1', 'rbk_1']);
+  expect([id, key]).toEqual(['rbk_1-2', 'rbk_1-2']);
   const verified = new Verifier(secret).verify(first?.text ?? '', { 'webhook-id': String(id), 'webhook-timestamp': String(timestamp), 'webhook-signature': String(signature) });
   expect(verified).toMatchObject({ type: 'rollback.requested', data: { rollback: { id: 'rbk_1', prompt: 'refund-agent', environment: 'production', from: '8', to: '7', by: 'mira' }, alert: { id: 'alr_1', schema: 'culprit.alert/1' } } });
 });

@@ -239,6 +239,9 @@ describe('faults', () => {
     await desk.decide(alert, { action: 'confirm', who: 'mira', reason: 'it is back' });
     await rounds();
     expect((await on.of(alert)).states).toEqual(['waiting', 'asked', 'failed', 'confirmed', 'asked', 'done']);
+    // A receiver that does nothing twice would do nothing now.
+    const [first] = keys(received);
+    expect(keys(received)).toEqual([first, `${first}-2`]);
   });
 
   it('one that hangs, or is away, is asked three times with the same key, and stalls nobody else', async () => {
