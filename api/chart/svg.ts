@@ -1,3 +1,4 @@
+import { oddsFigure } from '../figures.ts';
 import { element, escapeXml, linear, text, ticksOf, timeTicks, wrap, type Scale } from './drawing.ts';
 
 /**
@@ -29,6 +30,8 @@ const LEFT = 62;
 const RIGHT = WIDTH - 74;
 const VALUES = { top: 84, bottom: 244 } as const;
 const EVIDENCE = { top: 296, bottom: 396 } as const;
+/** Of ten, above the threshold, as on the page (dashboard/public/scale.js). */
+const MOST_POWERS = 38;
 const INK = '#1b1c1f';
 const MUTE = '#60646c';
 const LINE = '#e4e2dc';
@@ -123,11 +126,14 @@ function evidenceOf(facts: ChartFacts, x: Scale): string[] {
   const { top, bottom } = EVIDENCE;
   const log = (value: number): number => Math.log10(Math.min(Math.max(value, 0.01), 1e300));
   const looks = facts.looks.filter(({ at_ms }) => at_ms >= facts.fromMs && at_ms <= facts.toMs);
-  const high = Math.max(log(facts.threshold) + 1, ...looks.map(({ e_value }) => log(e_value)));
+  // Beyond it more is not surer, and the moment of the alert would lie on the axis; the end of the line says how much it is.
+  const most = log(facts.threshold) + MOST_POWERS;
+  const last = looks.at(-1);
+  const high = Math.min(most, Math.max(log(facts.threshold) + 1, ...looks.map(({ e_value }) => log(e_value))));
   const low = Math.min(-1, ...looks.map(({ e_value }) => log(e_value)));
   const y = linear([low, high], [bottom, top]);
   const powers = ticksOf(Math.ceil(low), Math.floor(high), 3).filter((power) => Number.isInteger(power) && power >= low && power <= high);
-  const points = looks.map(({ at_ms, e_value }) => ({ at_ms, value: log(e_value), low: null, high: null }));
+  const points = looks.map(({ at_ms, e_value }) => ({ at_ms, value: Math.min(high, log(e_value)), low: null, high: null }));
   const raised = points.find(({ at_ms }) => at_ms >= facts.raisedMs) ?? points.at(-1);
   const line = y(log(facts.threshold));
   const isLow = raised !== undefined && y(raised.value) + 15 > bottom;
@@ -137,6 +143,7 @@ function evidenceOf(facts: ChartFacts, x: Scale): string[] {
     ...powers.flatMap((power) => [element('line', { x1: LEFT, x2: RIGHT, y1: y(power), y2: y(power), stroke: LINE }), text(powerOfTen(power), { x: LEFT - 8, y: y(power) + 4, 'text-anchor': 'end', fill: MUTE, 'font-size': 11 })]),
     element('line', { x1: LEFT, x2: RIGHT, y1: line, y2: line, stroke: TONES.candidate, 'stroke-dasharray': '5 4' }),
     text(`${facts.threshold} : 1`, { x: RIGHT + 6, y: line + 4, fill: TONES.candidate, 'font-size': 11 }),
+    ...(last === undefined || log(last.e_value) <= most ? [] : [text(`${oddsFigure(last.e_value)} : 1`, { x: RIGHT + 6, y: top + 4, fill: INK, 'font-size': 11 })]),
     ...onsetOf({ ...facts, raisedMs: 0 }, x, { top, bottom }).slice(0, 1),
     ...(points.length === 0 ? [text('no look yet', { x: LEFT, y: (top + bottom) / 2, fill: MUTE })] : [element('path', { d: pathOf(points, x, y), fill: 'none', stroke: INK, 'stroke-width': 2, 'stroke-linejoin': 'round' })]),
     ...(raised === undefined ? [] : [
@@ -148,7 +155,7 @@ function evidenceOf(facts: ChartFacts, x: Scale): string[] {
 }
 
 function powerOfTen(power: number): string {
-  return power < 0 ? String(10 ** power) : power < 3 ? String(10 ** power) : power < 6 ? `${10 ** (power - 3)}k` : `1e${power}`;
+  return power < 0 ? String(10 ** power) : power < 3 ? String(10 ** power) : power < 6 ? `${10 ** (power - 3)}k` : power < 9 ? `${10 ** (power - 6)}M` : `10^${power}`;
 }
 
 function timeAxis({ fromMs, toMs }: ChartFacts, x: Scale, bottom: number): string[] {

@@ -89,6 +89,10 @@ it('says when it was raised above the axis, however much evidence came later', (
   const svg = chartSvg({ title: 'refund-agent', measure: 'error rate', format: String, isFromZero: true, fromMs: nowMs - 40 * minute, toMs: nowMs, stepMs: minute, onsetMs: nowMs - 21 * minute, raisedMs: nowMs - 20 * minute, resolvedMs: null, threshold: 100, arms: [], looks });
   const topOf = (text: RegExp): number => Number(new RegExp(`<text[^>]* y="([\\d.]+)"[^>]*>${text.source}</text>`).exec(svg.slice(svg.indexOf('Evidence that')))?.[1]);
   expect(topOf(/alert 09:40/)).toBeLessThan(topOf(/09:50/) - 15);
+  // The axis ends where more is not surer, so that one still sees the line cross its threshold; its end says how much it is.
+  expect(topOf(/10\^288 : 1/)).toBeLessThan(topOf(/100 : 1/) - 50);
+  expect(svg).toContain('>10^40</text>');
+  expect(svg).not.toMatch(/10\^[1-9]\d\d<|1e\d/);
 });
 
 it('has hostile names as text only, and extreme numbers as a picture', async () => {
