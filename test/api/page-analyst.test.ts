@@ -85,6 +85,15 @@ describe('the page for analysts', { timeout: 60_000 }, () => {
     }
   });
 
+  test('a version that nobody named is said to be unknown, with the fingerprint that stands for it', async () => {
+    await pages.api.store.insert('calls', [callRow({ at_ms: nowMs - 5_000, id: 'unnamed', prompt: 'unnamed', version: 's:0123456789abcdef' })]);
+    const page = await open('/prompts/unnamed');
+    expect(await page.textContent('.notice')).toMatch(/^Its version is unknown: .* fingerprint .*gen_ai\.prompt\.version/);
+    expect(await page.textContent('.lead')).toContain('1 call in the last');
+    expect(await page.textContent('main')).toContain('s:0123456789abcdef');
+    expect(await (await open('/prompts/refund-agent')).locator('.notice', { hasText: 'unknown' }).count()).toBe(0);
+  });
+
   test('a version that has only just begun is a point with its interval, within the chart', async () => {
     const begun = (version: string, count: number, fromMs: number) => Array.from({ length: count }, (_, index) => callRow({ at_ms: fromMs + index * 60_000, id: `begun ${version} ${index}`, prompt: 'just begun', version, is_error: index % 3 === 0 }));
     await pages.api.store.insert('calls', [...begun('v1', 60, nowMs - 3_600_000), ...begun('v2', 1, nowMs - 5_000)]);

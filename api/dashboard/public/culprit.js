@@ -1,6 +1,6 @@
 import { diffOf } from './diff.js';
 import { card, h, link, stamp } from './element.js';
-import { counted, factorName } from './format.js';
+import { counted, factorName, isFingerprint } from './format.js';
 
 /** Who did it: the culprit with all that is known of it, what it changed, and what else was new when it began. */
 
@@ -16,6 +16,7 @@ export function culprit(alert, { versions, nowMs }) {
   const number = facts.pull_request_url === undefined ? undefined : numberOf(facts.pull_request_url);
   const seen = versions.find(({ version, first_seen_ms }) => version === alert.prompt_version && first_seen_ms !== null);
   const rows = [
+    isFingerprint(who.value) && ['version', 'unknown; this is the fingerprint of its text'],
     who.author && ['author', who.author],
     who.owner && ['owner', who.owner],
     who.commit && ['commit', h('code', null, who.commit.slice(0, 10))],

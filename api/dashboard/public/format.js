@@ -144,3 +144,6 @@ export const factorName = (factor) => ({ prompt_version: 'prompt version', app_v
 
 /** A version label as people say it; none at all is said so. */
 export const versionName = (version) => (version === '' || version === null ? 'no version' : version);
+
+/** What stands for a version that nobody named: the fingerprint of the prompt's text. */
+export const isFingerprint = (version) => /^[st]:[0-9a-f]{16}$/.test(version);

@@ -1,7 +1,7 @@
 import { verdictOf, comparisonCharts, resultsTable } from './comparison.js';
 import { timeChart, valueStrip } from './chart.js';
 import { h, link, scrolling, stamp } from './element.js';
-import { count, duration, metricName, odds, percent, quantity, versionName } from './format.js';
+import { count, counted, duration, isFingerprint, metricName, odds, percent, quantity, versionName } from './format.js';
 import { matrixSection } from './matrix.js';
 import { readJson } from './request.js';
 import { rolloutSection } from './rollout.js';
@@ -56,8 +56,9 @@ export function renderPrompt({ prompt, windowMs, found, metric, matrix, asked, e
     title: prompt.name,
     node: h('div', { class: 'prompt' },
       h('div', { class: 'top' },
-        h('div', null, h('p', { class: 'crumb' }, link('/', null, 'Prompts')), h('h1', { tabindex: '-1' }, prompt.name), h('p', { class: 'lead' }, prompt.environment, ` · ${count(prompt.versions.reduce((sum, version) => sum + version.calls, 0))} calls in the last ${windows.find(([, ms]) => ms === windowMs)?.[0] ?? duration(windowMs)}`)),
+        h('div', null, h('p', { class: 'crumb' }, link('/', null, 'Prompts')), h('h1', { tabindex: '-1' }, prompt.name), h('p', { class: 'lead' }, prompt.environment, ` · ${counted(prompt.versions.reduce((sum, version) => sum + version.calls, 0), 'call')} in the last ${windows.find(([, ms]) => ms === windowMs)?.[0] ?? duration(windowMs)}`)),
         h('div', { class: 'filters' }, environmentLinks(prompt, windowMs), windowLinks(prompt, windowMs))),
+      prompt.versions.some(({ version }) => isFingerprint(version)) ? h('p', { class: 'notice' }, 'Its version is unknown: nobody named one, and the fingerprint of its text stands for it. Set ', h('code', null, 'gen_ai.prompt.version'), ' on its spans.') : null,
       rollouts.map((rollout) => rolloutSection(rollout, { nowMs, reload })),
       prompt.versions.length === 0 ? h('p', { class: 'notice' }, 'No calls in this window.') : [
         comparison === null ? null : h('section', { class: 'watching' },
@@ -70,7 +71,7 @@ export function renderPrompt({ prompt, windowMs, found, metric, matrix, asked, e
           versionTable(versions, names, nowMs)),
         matrixSection({ matrix, metric: asked, names, onChoose: (name) => choose({ matrix: name }) }),
         prompt.versions.length < 2 ? null : h('p', null, link(`/compare?${new URLSearchParams({ prompt: prompt.name, environment: prompt.environment, a: prompt.versions[1].version, b: prompt.versions[0].version, metric: asked })}`, null, 'Compare any two versions, models or periods')),
-        older.length === 0 ? null : h('p', { class: 'mute' }, 'Earlier: ', older.map((version, index) => `${index === 0 ? '' : ', '}${versionName(version.version)} (${count(version.calls)} calls)`)),
+        older.length === 0 ? null : h('p', { class: 'mute' }, 'Earlier: ', older.map((version, index) => `${index === 0 ? '' : ', '}${versionName(version.version)} (${counted(version.calls, 'call')})`)),
         h('section', null,
           h('h2', null, 'Over time ', h('small', null, '95 % bands; latency and other amounts: median, shaded up to the 95th percentile')),
           h('div', { class: 'multiples' }, names.filter((name) => !zeros.includes(name)).map((name) => multiple(name, { prompt, versions }))),
