@@ -41,7 +41,7 @@ export function createEmailSink({ name, url, user, password, tls, from, to, even
         const rows = factsOf(alert).map((fact) => `<tr><td style="padding:2px 14px 2px 0;color:#60646c;vertical-align:top">${escapeHtml(oneLine(fact.name, 200))}</td><td>${escapeHtml(oneLine(fact.value, 2000))}</td></tr>`);
         const step = stepOf(message);
         const chart = hasPicture ? `<p><img src="cid:${escapeHtml(`${alert.id}@${domain}`)}" width="720" alt="${escapeHtml(oneLine(alert.summary, 500))}" style="max-width:100%"></p>` : '';
-        return `<h2 style="font-size:18px">${escapeHtml(oneLine(titleOf(message), 500))}</h2>${step === '' ? '' : `<p>${escapeHtml(oneLine(step, 2000))}</p>`}${chart}<table>${rows.join('')}</table>${linkOf(alert)}`;
+        return `<h2 style="font-size:18px">${escapeHtml(oneLine(titleOf(message), 500))}</h2>${step === '' ? '' : `<p>${escapeHtml(oneLine(step, 2000))}</p>`}${chart}<table>${rows.join('')}</table>${linksOf(alert)}`;
       }
     },
     judge: judgeSmtp,
@@ -50,11 +50,16 @@ export function createEmailSink({ name, url, user, password, tls, from, to, even
 
 function textOf(message: Message): string {
   const { alert } = message;
-  return [oneLine(titleOf(message), 500), oneLine(stepOf(message), 2000), '', ...factsOf(alert).map(({ name, value }) => oneLine(`${name}: ${value}`, 2000)), '', oneLine(alert.links.alert, 2000)].join('\n');
+  return [oneLine(titleOf(message), 500), oneLine(stepOf(message), 2000), '', ...factsOf(alert).map(({ name, value }) => oneLine(`${name}: ${value}`, 2000)), '', oneLine(alert.links.alert, 2000), ...(isLink(alert.culprit.diff_url) ? [`What changed: ${oneLine(alert.culprit.diff_url, 2000)}`] : [])].join('\n');
 }
 
-function linkOf({ links }: Alert): string {
-  return /^https?:\/\//.test(links.alert) ? `<p><a href="${escapeHtml(oneLine(links.alert, 2000))}">Open the alert</a></p>` : '';
+function linksOf({ links, culprit }: Alert): string {
+  const named = [...(isLink(links.alert) ? [[links.alert, 'Open the alert']] : []), ...(isLink(culprit.diff_url) ? [[culprit.diff_url, 'What changed']] : [])];
+  return named.length === 0 ? '' : `<p>${named.map(([address = '', text]) => `<a href="${escapeHtml(oneLine(address, 2000))}">${text}</a>`).join(' · ')}</p>`;
+}
+
+function isLink(address: string | null): address is string {
+  return address !== null && /^https?:\/\//.test(address);
 }
 
 function escapeHtml(text: string): string {

@@ -45,7 +45,7 @@ export function factsOf({ metric, culprit, evidence, prompt, environment, onset,
   const isOfRates = effect.kind === 'difference' && builtIn(metric)?.kind === 'rate';
   const change = (value: number | null): string => (isOfRates && value !== null ? number(100 * value) : number(value));
   return [
-    { name: 'Culprit', value: `${culprit.factor.replaceAll('_', ' ')} ${culprit.value}, against ${culprit.baseline}` },
+    { name: 'Culprit', value: `${culprit.factor.replaceAll('_', ' ')} ${culprit.value}, against ${culprit.baseline}${culprit.author === null ? '' : `; written by ${culprit.author}`}${culprit.commit === null ? '' : `, commit ${culprit.commit.slice(0, 12)}`}` },
     ...(culprit.confounded_with ?? []).map(({ factor, value }) => ({ name: 'Moved together with', value: `${factor.replaceAll('_', ' ')} ${value}` })),
     { name: metric.replaceAll('_', ' '), value: `${candidate.value === null ? 'unknown' : figure(candidate.value)} against ${baseline.value === null ? 'unknown' : figure(baseline.value)}, of ${candidate.units} and ${baseline.units} units` },
     { name: effect.kind === 'difference' ? 'Difference' : `Ratio of ${effect.kind.slice('ratio_'.length)}`, value: `${change(effect.estimate)}, from ${change(effect.low)} to ${change(effect.high)}${isOfRates ? ' percentage points' : ''} (95 %)` },

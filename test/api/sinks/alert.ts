@@ -34,7 +34,7 @@ export function hostileAlert(): Partial<Alert> {
   const { culprit } = alertAt('alr_1', 'open', NOW_MS);
   return {
     prompt: name, prompt_version: name, metric: name, environment: name, summary: name, project: name,
-    culprit: { ...culprit, value: name, baseline: name, owner: name, diff_url: 'javascript:alert(1)', confounded_with: [{ factor: name, value: name }] },
+    culprit: { ...culprit, value: name, baseline: name, owner: name, author: name, commit: name, diff_url: 'javascript:alert(1)', confounded_with: [{ factor: name, value: name }] },
     exonerated: Array.from({ length: 30 }, () => ({ factor: name, value: name, reason: name, e_value: 1 })),
   };
 }

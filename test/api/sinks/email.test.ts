@@ -79,6 +79,16 @@ it('is text and HTML with the chart inside, to all receivers', async () => {
   expect(Buffer.from(partOf(mail.raw, 'image/png'), 'latin1').equals(Buffer.from(png))).toBe(true);
 });
 
+it('says who wrote the culprit, and leads to what changed', async () => {
+  const { url, taken } = await mailServer();
+  const culprit = { ...messageAt().alert.culprit, author: 'mira', commit: '4f2a91c7d05e0000', diff_url: 'https://git.example/compare/v1...v2?a=1&b=2' };
+  await mailer(url).send([messageAt({ change: { culprit } })]);
+  const raw = taken[0]?.raw ?? '';
+  expect(partOf(raw, 'text/plain')).toContain('Culprit: prompt version v2, against v1; written by mira, commit 4f2a91c7d05e\r\n');
+  expect(partOf(raw, 'text/plain')).toContain(`What changed: ${culprit.diff_url}`);
+  expect(partOf(raw, 'text/html')).toContain('<a href="https://git.example/compare/v1...v2?a=1&amp;b=2">What changed</a>');
+});
+
 it('has what happens to one alert in one thread', async () => {
   const { url, taken } = await mailServer();
   await mailer(url).send([messageAt()]);
