@@ -1,5 +1,6 @@
 import type { BeforeAfter, ComparisonSettings, Guard, MetricSettings, Stratum } from '../../schemas/evidence.ts';
 import { takenOverSince, isGivenBack, withSlot, type Traffic } from './cutover.ts';
+import { FORM } from './earlier-form.ts';
 import { carrying, factorNamed, type FactorName } from './factors.ts';
 import { JudgedUnits, stretchOf, type JudgedState } from './judged.ts';
 import { bySlot, type PromptKey, type CallObservation, type ScoreObservation } from './observations.ts';
@@ -68,6 +69,7 @@ export type SlotOutcome = Evidence & { readonly strata: readonly Stratum[] };
 export type Evidence = { readonly e_value: number; readonly metrics: Readonly<Record<string, number>>; readonly controls: ReturnType<typeof controlsOf> };
 
 export type ComparisonSnapshot = {
+  readonly form: typeof FORM;
   readonly slot: number;
   readonly evidence: EvidenceState;
   readonly schedule: WindowSchedule;
@@ -200,7 +202,7 @@ export function createComparison(
       windows.leftOut() > 0 ? `${windows.leftOut()} units of very many routes or models are not compared` : '',
       units.counts().forgotten_early > 0 ? `${units.counts().forgotten_early} units were forgotten before their day was over` : '',
     ].filter((limit) => limit !== '').join('; '),
-    snapshot: () => ({ slot: slotNow, evidence: { ...evidence, pairs: {} }, traffic, schedule: windows.schedule(), startWindows: startWindows.snapshot(), routing: units.routing(), learning: Object.fromEntries(learning), judged: judged.snapshot(), guards_over_time: guardsOverTime }),
+    snapshot: () => ({ form: FORM, slot: slotNow, evidence: { ...evidence, pairs: {} }, traffic, schedule: windows.schedule(), startWindows: startWindows.snapshot(), routing: units.routing(), learning: Object.fromEntries(learning), judged: judged.snapshot(), guards_over_time: guardsOverTime }),
     leave: units.leave,
   };
 }

@@ -4,6 +4,7 @@ import { PermanentError } from '../../schemas/errors.ts';
 import type { Store } from '../../schemas/store.ts';
 import type { ComparisonIdentity, ComparisonSnapshot, SlotOutcome } from './comparison.ts';
 import type { DetectorSnapshot } from './drift/detector.ts';
+import { inCurrentForm } from './earlier-form.ts';
 import type { FactorName } from './factors.ts';
 import type { PromptKey } from './observations.ts';
 import { slotStartMs } from '../slots.ts';
@@ -96,14 +97,14 @@ export async function loadComparisons(store: Store): Promise<StoredComparison[]>
     identity,
     reason,
     settings: ComparisonSettings.parse(JSON.parse(settings)),
-    // Written by this program in the same form; a change of form is a migration.
-    snapshot: { judged: null, guards_over_time: [], ...JSON.parse(snapshot) } as ComparisonSnapshot,
+    // Written by this program, or an earlier one.
+    snapshot: inCurrentForm(JSON.parse(snapshot) as Parameters<typeof inCurrentForm>[0]),
   }));
 }
 
 /** Watches over models that are open. */
 export async function loadDetectors(store: Store): Promise<{ readonly identity: ComparisonIdentity; readonly snapshot: DetectorSnapshot }[]> {
-  // As above.
+  // Written by this program.
   return (await loadFiles(store, `prompt_name = ''`)).map(({ identity, snapshot }) => ({ identity, snapshot: { model_states: {}, claim: null, ...JSON.parse(snapshot) } as DetectorSnapshot }));
 }
 

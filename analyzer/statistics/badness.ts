@@ -105,12 +105,12 @@ const outcome = (metric: Metric): Badness => ({
 const rank: BadnessFunction = (metric, { reference, below }, share) => {
   // A score's bins ascend with badness already.
   const g = metric.kind === 'distribution' && metric.direction === 'down' ? (bin: number) => 1 - below(bin) : below;
-  return { name: 'rank', share, g, ...shifts(reference, g, RANK_DEVIATION_FLOOR) };
+  return { name: 'rank', share, g, ...shifts(metric, 'rank', () => Math.max(deviation(reference, g), RANK_DEVIATION_FLOOR)) };
 };
 
-const squaredBadness: BadnessFunction = (_, { reference }, share) => {
+const squaredBadness: BadnessFunction = (metric, { reference }, share) => {
   const g = (bin: number): number => (bin / STEPS) ** 2;
-  return { name: 'square', share, g, ...shifts(reference, g, SQUARE_DEVIATION_FLOOR) };
+  return { name: 'square', share, g, ...shifts(metric, 'square', () => Math.max(deviation(reference, g), SQUARE_DEVIATION_FLOOR)) };
 };
 
 /** Squared multiple of the median, clipped at eight medians: reaches the bound for tails (10 % of calls twice as slow). */
@@ -118,7 +118,7 @@ const squaredMultiple: BadnessFunction = (metric, { reference }, share) => {
   const median = quantileBin(reference, 0.5);
   const sign = metric.direction === 'up' ? 1 : -1;
   const g = (bin: number): number => (Math.min(2 ** ((sign * (bin - median)) / BINS_PER_OCTAVE), LARGEST_MULTIPLE) / LARGEST_MULTIPLE) ** 2;
-  return { name: 'square', share, g, ...shifts(reference, g, SQUARE_DEVIATION_FLOOR) };
+  return { name: 'square', share, g, ...shifts(metric, 'square', () => Math.max(deviation(reference, g), SQUARE_DEVIATION_FLOOR)) };
 };
 
 /**
@@ -138,8 +138,13 @@ const tail: BadnessFunction = (metric, { reference, below }, share) => {
 
 const mirrored = ({ bins, counts }: Reference): Reference => ({ bins: bins.map((bin) => -bin).reverse(), counts: counts.toReversed() });
 
-const shifts = (reference: Reference, g: (bin: number) => number, floor: number): Pick<Badness, 'lambdas' | 'unit'> => {
-  const unit = 1 / Math.max(deviation(reference, g), floor);
+/** By metric. A deviation over 40 bins costs as much as a stratum, the rest next to nothing, so of what is read from frozen settings only this is kept. */
+const knownUnits = new WeakMap<Metric, { readonly rank?: number; readonly square?: number }>();
+
+const shifts = (metric: Metric, name: 'rank' | 'square', deviationOf: () => number): Pick<Badness, 'lambdas' | 'unit'> => {
+  const known = knownUnits.get(metric);
+  const unit = known?.[name] ?? 1 / deviationOf();
+  if (known?.[name] === undefined) knownUnits.set(metric, { ...known, [name]: unit });
   return { lambdas: SHIFTS.map((shift) => shift * unit), unit };
 };
 
@@ -173,3 +178,7 @@ export const badnessFunctions = (metric: Metric): readonly Badness[] => {
   const ranked = { reference, below: midRank(reference) };
   return functionsOf(metric).map(([of, share]) => of(metric, ranked, share));
 };
+
+/** The badness functions of a metric, once it has a reference: their shares, and how many λ each is bet on. */
+export const badnessGrids = (metric: Metric): readonly { readonly share: number; readonly points: number }[] =>
+  metric.kind === 'rate' ? [{ share: 1, points: LOG_ODDS_RATIOS.length }] : functionsOf(metric).map(([of, share]) => ({ share, points: of === tail ? TAIL_LAMBDAS.length : SHIFTS.length }));

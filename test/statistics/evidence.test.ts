@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { binOf } from '../../analyzer/statistics/badness.ts';
-import { advance, createEvidence, evidenceOf, notWorseEvidence, type EvidenceState } from '../../analyzer/statistics/evidence.ts';
+import { badnessFunctions, binOf } from '../../analyzer/statistics/badness.ts';
+import { advance, createEvidence, evidenceOf, type EvidenceState } from '../../analyzer/statistics/evidence.ts';
+import { curve } from '../../analyzer/statistics/curve.ts';
+import { notWorseCurve, wealthOf } from '../../analyzer/statistics/not-worse.ts';
 import { referenceOf } from '../../analyzer/statistics/reference.ts';
 import type { MetricBet, Settings, Stratum } from '../../analyzer/statistics/types.ts';
 import { verify } from '../../analyzer/statistics/verify.ts';
@@ -100,8 +102,9 @@ describe('advance', () => {
       stratumOf('error_rate', rate, slot, Array.from({ length: 60 }, (_, unit) => ({ arm: unit < 6 ? 'b' : 'a', value: Number(random() < 0.05) })));
     const late = [...Array.from({ length: 420 }, (_, slot) => healthy(slot)), broken(420), broken(421), broken(422), broken(423)];
     const state = fold(settings, late);
-    const { error_rate: metric } = state.metrics;
-    const withoutStarts = mean((metric?.curves[0] ?? []).map(Math.exp));
+    const [{ g, lambdas } = { g: () => 0, lambdas: [] }] = badnessFunctions(rate);
+    const curves = late.map(({ bins, a, b }) => curve({ g: bins.map(g), a, b }, lambdas));
+    const withoutStarts = mean(lambdas.map((_, l) => Math.exp(curves.reduce((sum, increments) => sum + (increments[l] ?? 0), 0))));
     expect(evidenceOf(state, settings).e_value).toBeGreaterThan(5 * withoutStarts);
   });
 
@@ -176,15 +179,19 @@ describe('advance', () => {
 });
 
 describe('not_worse', () => {
+  const proofOf = (metric: MetricBet, strata: readonly Stratum[]): number => {
+    const curveOf = notWorseCurve(metric);
+    return wealthOf(strata.map(curveOf).reduce((sums, increments) => increments.map((increment, alternative) => (sums[alternative] ?? 0) + increment), []));
+  };
+
   /** Expectation of the not_worse e-value of one stratum if labels are tilted by exp(λ · badness). */
   const expectation = (lambda: number): number => {
-    const settings = settingsOf({ error_rate: rate });
     let total = 0;
     let weights = 0;
     for (const stratum of relabelled('error_rate', rate, 1, [1, 0, 0, 1, 0, 1, 0, 0], 3)) {
       const weight = Math.exp(lambda * (stratum.b[stratum.bins.indexOf(50)] ?? 0));
       weights += weight;
-      total += weight * notWorseEvidence(fold(settings, [stratum]), 'error_rate');
+      total += weight * proofOf(rate, [stratum]);
     }
     return total / weights;
   };
@@ -217,12 +224,11 @@ describe('not_worse', () => {
     const draw = (): number => draws[kind](random);
     const reference = kind === 'rate' ? null : referenceOf(Array.from({ length: 500 }, () => binOf({ kind, direction }, draw())));
     const metric: MetricBet = { kind, direction, weight: 1, from_slot: 0, reference };
-    const settings = settingsOf({ name: metric });
     const proofAfter = (slots: number, worsen: (value: number) => number): number => {
       const strata = Array.from({ length: slots }, (_, slot) =>
         stratumOf('name', metric, slot, Array.from({ length: 60 }, (_, unit) => (unit % 2 === 0 ? { arm: 'a', value: draw() } : { arm: 'b', value: worsen(draw()) }))),
       );
-      return notWorseEvidence(fold(settings, strata), 'name');
+      return proofOf(metric, strata);
     };
     expect(proofAfter(300, (value) => value)).toBeGreaterThan(20);
     expect(proofAfter(300, worsened)).toBeLessThan(0.1);

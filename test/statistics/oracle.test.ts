@@ -2,7 +2,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { differenceOf } from '../../analyzer/statistics/effect.ts';
-import { advance, createEvidence, evidenceOf, notWorseEvidence } from '../../analyzer/statistics/evidence.ts';
+import { advance, createEvidence, evidenceOf } from '../../analyzer/statistics/evidence.ts';
+import { notWorseCurve, wealthOf } from '../../analyzer/statistics/not-worse.ts';
 import { oddsRatioOf } from '../../analyzer/statistics/odds-ratio.ts';
 import type { Stratum } from '../../analyzer/statistics/types.ts';
 import { asymptoticConfidenceSequence } from '../../api/intervals.ts';
@@ -55,7 +56,8 @@ describe('e-processes of rates, against scipy and expectation', () => {
         closely(evidenceOf(state, settings).e_value, one.e[index] ?? Number.NaN);
         largest = Math.max(largest, one.e[index] ?? 0);
       }
-      closely(notWorseEvidence(state, 'error_rate'), one.not_worse);
+      const proofs = strataOf(one).map(notWorseCurve(rate));
+      closely(wealthOf(proofs.reduce((sums, increments) => increments.map((increment, alternative) => (sums[alternative] ?? 0) + increment), [])), one.not_worse);
     }
     expect(largest).toBeGreaterThan(100);
   });
