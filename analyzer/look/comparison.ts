@@ -5,60 +5,20 @@ import { carrying, factorNamed, type FactorName } from './factors.ts';
 import { JudgedUnits, stretchOf, type JudgedState } from './judged.ts';
 import { bySlot, type PromptKey, type CallObservation, type ScoreObservation } from './observations.ts';
 import { learnMetric, type MetricPolicy } from './references.ts';
-import { createStartWindows, type StartWindowState } from './start-windows.ts';
+import { StartWindows, type StartWindowState } from './start-windows.ts';
 import { advance, controlsOf, createEvidence, evidenceOf, pairsAfter, type EvidenceState } from '../statistics/evidence.ts';
 import { createPromptUnits, slotsIn, type PastArms, type PromptUnits } from './prompt-units.ts';
-import { createUnits, type Routing, type UnitCounts } from './units.ts';
+import { Units, type Routing, type UnitCounts } from './units.ts';
 import { LONGEST as LONGEST_WINDOW } from '../statistics/window-length.ts';
-import { createWindows, type WindowSchedule } from './windows.ts';
+import type { MetricLookUp } from './unit-values.ts';
+import { Windows, type WindowSchedule } from './windows.ts';
 
-/**
- * One comparison while it is open: a baseline and a candidate value of one factor of one prompt, fed slot by slot.
- * Everything that decides how a slot is bet on was fixed before it: references, weights, models, window lengths.
- */
 export type ComparisonIdentity = PromptKey & {
   readonly comparison_id: string;
   readonly factor: FactorName;
   readonly baseline: string;
   readonly candidate: string;
   readonly epoch: number;
-};
-
-export type Comparison = {
-  readonly identity: ComparisonIdentity;
-  settings(): ComparisonSettings;
-  /** How many calls each arm had in the slot that is fed next. */
-  count(slot: number, counts: { readonly a: number; readonly b: number }): void;
-  /** From the last counted slot on the candidate has all calls: since which slot. Null: no, or it is known. */
-  takeover(): { readonly since: number; readonly hasRunTogether: boolean } | null;
-  /** What guards are told by, where arms run together. */
-  readonly judged: CountedUnits;
-  /** Which guards fire. Those of times stay as they are where they are not told. */
-  guard(guards: { readonly together: readonly Guard[]; readonly overTime?: readonly Guard[] | undefined }): void;
-  /** From now on times are compared. */
-  beginBeforeAfter(plan: BeforeAfter): void;
-  /**
-   * One slot, in order. `compared` are strata of times that it completes. Returns the strata that it closed and the evidence after them. `settled`: strata that are durable
-   * already (written by a process that died before it could say so); the first durable row is the one that counts.
-   */
-  feed(slot: number, calls: readonly CallObservation[], scores: readonly ScoreObservation[], settled: ReadonlyMap<string, Stratum>, compared?: readonly Stratum[]): SlotOutcome;
-  /** Feeds a slot that was bet on before a restart: units and open windows are filled, nothing is bet. Once; again it does nothing. */
-  refill(slot: number, calls: readonly CallObservation[], scores: readonly ScoreObservation[]): void;
-  /** The arms of units of before `refillFrom`. */
-  recall(units: Iterable<PastArms>): void;
-  /** Strata of times that were bet on before a restart, in order of slots. */
-  recallPairs(strata: readonly Stratum[]): void;
-  /** The slot of the last bet-on or seen slot; before the first, that of the opening. */
-  slot(): number;
-  /** From here on rows must be read again after a restart. */
-  refillFrom(): number;
-  evidence(): Evidence;
-  unitCounts(): UnitCounts;
-  /** What was left out because there was too much of it, in words; empty: nothing. */
-  leftOut(): string;
-  snapshot(): ComparisonSnapshot;
-  /** It is over. */
-  leave(): void;
 };
 
 export type CountedUnits = Pick<JudgedUnits, 'began' | 'evidence' | 'judges' | 'isHeardAt'>;
@@ -87,124 +47,209 @@ export type ComparisonSnapshot = {
 const LEARNING_UNITS = 50;
 /** A score name can be anything; past this many metrics a comparison takes no new ones. */
 const MAX_METRICS = 64;
+/** One for all that learn nothing. */
+const NOTHING: ComparisonSnapshot['learning'] = {};
 
-/** @param promptUnits those of the prompt, which its comparisons share. */
-export function createComparison(
-  identity: ComparisonIdentity,
-  opening: { readonly settings: ComparisonSettings; readonly schedule: WindowSchedule; readonly policy: MetricPolicy },
-  restored: ComparisonSnapshot | null = null,
-  promptUnits: PromptUnits = createPromptUnits(),
-): Comparison {
-  let settings = opening.settings;
-  let slotNow = restored?.slot ?? settings.opened_slot;
-  let evidence: EvidenceState = restored?.evidence ?? createEvidence();
-  let traffic: Traffic = restored?.traffic ?? [];
-  const factor = factorNamed(identity.factor);
-  const windows = createWindows(settings.opened_slot, restored?.schedule ?? opening.schedule);
-  const startWindows = createStartWindows(settings.opened_ms, restored?.startWindows);
-  const learning = new Map<string, number[]>(Object.entries(restored?.learning ?? {}).map(([name, values]) => [name, [...values]]));
-
+/**
+ * One comparison while it is open: a baseline and a candidate value of one factor of one prompt, fed slot by slot.
+ * Everything that decides how a slot is bet on was fixed before it: references, weights, models, window lengths.
+ */
+export class Comparison {
+  readonly identity: ComparisonIdentity;
+  readonly #policy: MetricPolicy;
+  readonly #units: Units;
+  readonly #windows: Windows;
+  readonly #startWindows: StartWindows;
+  readonly #judged: JudgedUnits;
+  #settings: ComparisonSettings;
+  #slot: number;
+  #evidence: EvidenceState;
+  #traffic: Traffic;
+  #guardsOverTime: readonly Guard[];
+  #learning: ComparisonSnapshot['learning'];
   /** The slot whose rows are taken, or were last; one that is taken again after a restart is in the snapshot, with what its units taught and counted. */
-  let taken = 0;
-  let isRefilling = false;
+  #taken = 0;
+  #isRefilling = false;
+
+  /** @param promptUnits those of the prompt, which its comparisons share. */
+  constructor(
+    identity: ComparisonIdentity,
+    { settings, schedule, policy }: { readonly settings: ComparisonSettings; readonly schedule: WindowSchedule; readonly policy: MetricPolicy },
+    restored: ComparisonSnapshot | null = null,
+    promptUnits: PromptUnits = createPromptUnits(),
+  ) {
+    this.identity = identity;
+    this.#policy = policy;
+    this.#settings = settings;
+    this.#slot = restored?.slot ?? settings.opened_slot;
+    this.#evidence = restored?.evidence ?? createEvidence();
+    this.#traffic = restored?.traffic ?? [];
+    this.#guardsOverTime = restored?.guards_over_time ?? [];
+    this.#windows = new Windows(settings.opened_slot, restored?.schedule ?? schedule);
+    this.#startWindows = new StartWindows(settings.opened_ms, restored?.startWindows);
+    this.#learning = restored?.learning ?? NOTHING;
+    this.#judged = new JudgedUnits(
+      {
+        first: restored === null ? stretchOf(settings.opened_slot + 1) : stretchOf(restored.slot) + 1,
+        windowSlots: slotsIn(settings.session_window_s),
+        isMetric: (name) => Object.hasOwn(this.#settings.metrics, name) || Object.hasOwn(this.#learning, name),
+      },
+      restored?.judged,
+    );
+    const { carried, group, opened_slot, opened_ms, session_window_s } = settings;
+    const { baseline, candidate } = identity;
+    const metric: MetricLookUp = (name, value, kind) => this.#metricFor(name, value, kind);
+    this.#units = new Units(
+      promptUnits,
+      { factor: carrying(factorNamed(identity.factor), carried), group, baseline, candidate, openedSlot: opened_slot, openedMs: opened_ms, sessionWindowS: session_window_s, metric, judged: this.#judged },
+      restored?.routing,
+    );
+  }
+
+  /** What guards are told by, where arms run together. */
+  get judged(): CountedUnits {
+    return this.#judged;
+  }
+
+  settings(): ComparisonSettings {
+    return this.#settings;
+  }
+
+  /** How many calls each arm had in the slot that is fed next. */
+  count(slot: number, counts: { readonly a: number; readonly b: number }): void {
+    this.#traffic = withSlot(this.#traffic, slot, counts);
+    const plan = this.#settings.before_after;
+    // A window of both arms that began before this is given up with it: no unit is bet on twice.
+    if (plan !== null && plan.ended_slot === null && isGivenBack(this.#traffic, slot)) this.#settings = { ...this.#settings, before_after: { ...plan, ended_slot: slot } };
+  }
+
+  /** From the last counted slot on the candidate has all calls: since which slot. Null: no, or it is known. */
+  takeover(): { readonly since: number; readonly hasRunTogether: boolean } | null {
+    const last = this.#traffic.at(-1)?.[0];
+    const since = this.#settings.before_after !== null || last === undefined ? null : takenOverSince(this.#traffic, last);
+    return since === null ? null : { since, hasRunTogether: Object.keys(this.#evidence.metrics).length > 0 };
+  }
+
+  /** Which guards fire. Those of times stay as they are where they are not told. */
+  guard({ together, overTime = this.#guardsOverTime }: { readonly together: readonly Guard[]; readonly overTime?: readonly Guard[] | undefined }): void {
+    this.#guardsOverTime = overTime;
+    this.#settings = { ...this.#settings, guards: [...together, ...overTime.filter(({ metric }) => !together.some((guard) => guard.metric === metric))] };
+  }
+
+  /** From now on times are compared. */
+  beginBeforeAfter(plan: BeforeAfter): void {
+    this.#settings = { ...this.#settings, before_after: plan };
+  }
+
+  /**
+   * One slot, in order. `compared` are strata of times that it completes. Returns the strata that it closed and the evidence after them. `settled`: strata that are durable
+   * already (written by a process that died before it could say so); the first durable row is the one that counts.
+   */
+  feed(slot: number, calls: readonly CallObservation[], scores: readonly ScoreObservation[], settled: ReadonlyMap<string, Stratum>, compared: readonly Stratum[] = []): SlotOutcome {
+    this.#slot = slot;
+    this.#take(slot, calls, scores);
+    this.#judged.close(slot);
+    this.#startWindows.observe(slot, this.#units.started());
+    const asked = { startWindowOf: (startMs: number) => this.#startWindows.windowOf(startMs), isMixed: (unit: number) => this.#units.isMixed(unit) };
+    const together = this.#windows.close(slot, asked).map((closed): Stratum => ({ ...closed, use: 'bet' }));
+    const closed = [...(this.#isOverTime(slot) ? [] : together), ...compared];
+    const strata = settled.size === 0 ? closed : closed.map((stratum) => settled.get(stratumKey(stratum)) ?? stratum);
+    if (strata.length > 0) this.#evidence = advance(this.#evidence, this.#settings, slot, strata);
+    return { strata, ...this.evidence() };
+  }
+
+  /** Feeds a slot that was bet on before a restart: units and open windows are filled, nothing is bet. Once; again it does nothing. */
+  refill(slot: number, calls: readonly CallObservation[], scores: readonly ScoreObservation[]): void {
+    if (slot <= this.#taken) return;
+    this.#isRefilling = true;
+    this.#take(slot, calls, scores);
+    this.#isRefilling = false;
+  }
+
+  /** The arms of units of before `refillFrom`. */
+  recall(units: Iterable<PastArms>): void {
+    this.#units.recall(units);
+  }
+
+  /** Strata of times that were bet on before a restart, in order of slots. */
+  recallPairs(strata: readonly Stratum[]): void {
+    for (const ofSlot of bySlot(strata).values()) this.#evidence = { ...this.#evidence, pairs: pairsAfter(this.#evidence.pairs, this.#settings, ofSlot) };
+  }
+
+  /** The slot of the last bet-on or seen slot; before the first, that of the opening. */
+  slot(): number {
+    return this.#slot;
+  }
+
+  /** From here on rows must be read again after a restart. */
+  refillFrom(): number {
+    return Math.min(this.#slot + 1, this.#windows.oldestOpenSlot()) - this.#units.reachSlots;
+  }
+
+  evidence(): Evidence {
+    return { ...evidenceOf(this.#evidence, this.#settings), controls: controlsOf(this.#evidence, this.#settings) };
+  }
+
+  unitCounts(): UnitCounts {
+    return this.#units.counts();
+  }
+
+  /** What was left out because there was too much of it, in words; empty: nothing. */
+  leftOut(): string {
+    const { forgotten_early } = this.#units.counts();
+    return [
+      this.#windows.leftOut() > 0 ? `${this.#windows.leftOut()} units of very many routes or models are not compared` : '',
+      forgotten_early > 0 ? `${forgotten_early} units were forgotten before their day was over` : '',
+    ].filter((limit) => limit !== '').join('; ');
+  }
+
+  snapshot(): ComparisonSnapshot {
+    return {
+      form: FORM, slot: this.#slot, evidence: { ...this.#evidence, pairs: {} }, traffic: this.#traffic, schedule: this.#windows.schedule(), startWindows: this.#startWindows.snapshot(), routing: this.#units.routing(),
+      learning: this.#learning, judged: this.#judged.snapshot(), guards_over_time: this.#guardsOverTime,
+    };
+  }
+
+  /** It is over. */
+  leave(): void {
+    this.#units.leave();
+  }
 
   /**
    * A metric that the comparison has; one that it meets for the first time is learnt from its first units. Units of the slots in
    * which it was learnt are not bet on, though their window may close later.
    */
-  const metricFor = (name: string, value: number, kind: 'signal' | 'numeric' | 'boolean'): MetricSettings | null => {
-    const known = Object.hasOwn(settings.metrics, name) ? settings.metrics[name] : undefined;
-    if (known !== undefined) return taken >= known.from_slot ? known : null;
-    if (Object.keys(settings.metrics).length + learning.size >= MAX_METRICS && !learning.has(name)) return null;
-    if (isRefilling) return null;
-    const values = learning.get(name) ?? [];
-    learning.set(name, values);
-    values.push(value);
-    const choice = opening.policy(name, kind);
-    if (choice.kind !== 'rate' && values.length < LEARNING_UNITS) return null;
-    learning.delete(name);
-    const weight = choice.weight > 0 ? settings.reserve / 2 : 0;
-    const metric = learnMetric(choice, values, { weight, fromSlot: taken + 1 });
-    settings = { ...settings, reserve: settings.reserve - weight, metrics: { ...settings.metrics, [name]: metric } };
+  #metricFor(name: string, value: number, kind: 'signal' | 'numeric' | 'boolean'): MetricSettings | null {
+    const { metrics, reserve } = this.#settings;
+    const known = Object.hasOwn(metrics, name) ? metrics[name] : undefined;
+    if (known !== undefined) return this.#taken >= known.from_slot ? known : null;
+    const learning = new Map(Object.entries(this.#learning));
+    if (Object.keys(metrics).length + learning.size >= MAX_METRICS && !learning.has(name)) return null;
+    if (this.#isRefilling) return null;
+    const values = [...(learning.get(name) ?? []), value];
+    const choice = this.#policy(name, kind);
+    const isLearnt = choice.kind === 'rate' || values.length >= LEARNING_UNITS;
+    if (isLearnt) learning.delete(name);
+    else learning.set(name, values);
+    // fromEntries, because a score may be called "__proto__".
+    this.#learning = Object.fromEntries(learning);
+    if (!isLearnt) return null;
+    const weight = choice.weight > 0 ? reserve / 2 : 0;
+    const metric = learnMetric(choice, values, { weight, fromSlot: this.#taken + 1 });
+    this.#settings = { ...this.#settings, reserve: reserve - weight, metrics: { ...metrics, [name]: metric } };
     return null;
-  };
+  }
 
-  const judged = new JudgedUnits(
-    {
-      first: restored === null ? stretchOf(settings.opened_slot + 1) : stretchOf(restored.slot) + 1,
-      windowSlots: slotsIn(settings.session_window_s),
-      isMetric: (name) => Object.hasOwn(settings.metrics, name) || learning.has(name),
-    },
-    restored?.judged,
-  );
-  let guardsOverTime: readonly Guard[] = restored?.guards_over_time ?? [];
+  #take(slot: number, calls: readonly CallObservation[], scores: readonly ScoreObservation[]): void {
+    this.#taken = slot;
+    if (this.#isRefilling) for (const { family, entry } of this.#units.refill(slot, calls, scores)) this.#windows.refill(family, slot, entry);
+    else for (const { family, entry } of this.#units.feed(slot, calls, scores)) this.#windows.add(family, slot, entry);
+  }
 
-  const units = createUnits(
-    promptUnits,
-    { factor: carrying(factor, settings.carried), group: settings.group, baseline: identity.baseline, candidate: identity.candidate, openedSlot: settings.opened_slot, openedMs: settings.opened_ms, sessionWindowS: settings.session_window_s, metric: metricFor, judged },
-    restored?.routing,
-  );
-
-  const take = (slot: number, calls: readonly CallObservation[], scores: readonly ScoreObservation[]): void => {
-    taken = slot;
-    if (isRefilling) for (const { family, entry } of units.refill(slot, calls, scores)) windows.refill(family, slot, entry);
-    else for (const { family, entry } of units.feed(slot, calls, scores)) windows.add(family, slot, entry);
-  };
-
-  const isOverTime = (slot: number): boolean => settings.before_after !== null && (settings.before_after.ended_slot === null || slot <= settings.before_after.ended_slot + LONGEST_WINDOW);
-
-  return {
-    identity,
-    settings: () => settings,
-    count(slot, counts) {
-      traffic = withSlot(traffic, slot, counts);
-      const plan = settings.before_after;
-      // A window of both arms that began before this is given up with it: no unit is bet on twice.
-      if (plan !== null && plan.ended_slot === null && isGivenBack(traffic, slot)) settings = { ...settings, before_after: { ...plan, ended_slot: slot } };
-    },
-    takeover() {
-      const last = traffic.at(-1)?.[0];
-      const since = settings.before_after !== null || last === undefined ? null : takenOverSince(traffic, last);
-      return since === null ? null : { since, hasRunTogether: Object.keys(evidence.metrics).length > 0 };
-    },
-    judged,
-    guard({ together, overTime = guardsOverTime }) {
-      guardsOverTime = overTime;
-      settings = { ...settings, guards: [...together, ...overTime.filter(({ metric }) => !together.some((guard) => guard.metric === metric))] };
-    },
-    beginBeforeAfter: (plan) => void (settings = { ...settings, before_after: plan }),
-    feed(slot, calls, scores, settled, compared = []) {
-      slotNow = slot;
-      take(slot, calls, scores);
-      judged.close(slot);
-      startWindows.observe(slot, units.started());
-      const together = windows.close(slot, { startWindowOf: startWindows.windowOf, isMixed: units.isMixed }).map((closed): Stratum => ({ ...closed, use: 'bet' }));
-      const closed = [...(isOverTime(slot) ? [] : together), ...compared];
-      const strata = settled.size === 0 ? closed : closed.map((stratum) => settled.get(stratumKey(stratum)) ?? stratum);
-      if (strata.length > 0) evidence = advance(evidence, settings, slot, strata);
-      return { strata, ...evidenceOf(evidence, settings), controls: controlsOf(evidence, settings) };
-    },
-    refill(slot, calls, scores) {
-      if (slot <= taken) return;
-      isRefilling = true;
-      take(slot, calls, scores);
-      isRefilling = false;
-    },
-    recall: units.recall,
-    recallPairs(strata) {
-      for (const ofSlot of bySlot(strata).values()) evidence = { ...evidence, pairs: pairsAfter(evidence.pairs, settings, ofSlot) };
-    },
-    slot: () => slotNow,
-    refillFrom: () => Math.min(slotNow + 1, windows.oldestOpenSlot()) - units.reachSlots,
-    evidence: () => ({ ...evidenceOf(evidence, settings), controls: controlsOf(evidence, settings) }),
-    unitCounts: units.counts,
-    leftOut: () => [
-      windows.leftOut() > 0 ? `${windows.leftOut()} units of very many routes or models are not compared` : '',
-      units.counts().forgotten_early > 0 ? `${units.counts().forgotten_early} units were forgotten before their day was over` : '',
-    ].filter((limit) => limit !== '').join('; '),
-    snapshot: () => ({ form: FORM, slot: slotNow, evidence: { ...evidence, pairs: {} }, traffic, schedule: windows.schedule(), startWindows: startWindows.snapshot(), routing: units.routing(), learning: Object.fromEntries(learning), judged: judged.snapshot(), guards_over_time: guardsOverTime }),
-    leave: units.leave,
-  };
+  #isOverTime(slot: number): boolean {
+    const { before_after } = this.#settings;
+    return before_after !== null && (before_after.ended_slot === null || slot <= before_after.ended_slot + LONGEST_WINDOW);
+  }
 }
 
 /** What makes two strata of a comparison the same. */

@@ -4,7 +4,7 @@ import { armOf, CARRIERS, carrying, saysNothing, type Factor, type Seen } from '
 import type { CallObservation, ScoreObservation } from './observations.ts';
 import { learnMetric, type MetricPolicy } from './references.ts';
 import { SLOT_MS, SLOTS_PER_HOUR } from '../slots.ts';
-import { createWindows, type Family, type WindowSchedule } from './windows.ts';
+import { Windows, type Family, type WindowSchedule } from './windows.ts';
 
 /**
  * Opening a comparison: all that must be fixed before its first bet, read from the hour before.
@@ -133,7 +133,7 @@ function scheduleOf(request: OpeningRequest): WindowSchedule {
   }
   for (const score of request.scores) count(factor.familyOf(score, `score:${score.name}`), score);
   const slotsSince = (arm: 'a' | 'b'): number => Math.min(SLOTS_PER_HOUR, request.slot - oldest[arm] + 1);
-  const windows = createWindows(request.slot);
+  const windows = new Windows(request.slot);
   for (const { family, a, b } of counts.values()) windows.seed(family, { a: { units: a, slots: slotsSince('a') }, b: { units: b, slots: slotsSince('b') } });
   return windows.schedule();
 }

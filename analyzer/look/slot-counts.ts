@@ -1,46 +1,54 @@
-/** Units of each arm in one slot. */
-export type SlotCount = readonly [slot: number, a: number, b: number];
+/** `units`: of arm a and arm b in turn, slot by slot from `first` on; before and after it there were none. */
+export type SlotCountsState = { readonly first: number; readonly units: readonly number[] };
 
-/** Units of each arm by slot, in the order of slots: three words each, because there is one of these for each family of each comparison. */
-export type SlotCounts = { words: Uint32Array; end: number };
+export const NO_COUNTS: SlotCountsState = { first: 0, units: [] };
 
-const WORDS = 3;
-const FIRST_ROOM = 5;
+type Units = Uint8Array | Uint16Array | Uint32Array;
 
-export function slotCountsOf(rows: readonly SlotCount[]): SlotCounts {
-  const words = Uint32Array.from(rows.flat());
-  return { words, end: words.length };
-}
+/** Units of each arm by slot, of the last hour: as narrow as the largest count lets them be, because there is one of these for each family of each comparison. */
+export class SlotCounts {
+  #first: number;
+  #units: Units;
 
-export function countUnit(counts: SlotCounts, slot: number, arm: 'a' | 'b'): void {
-  const { words, end } = counts;
-  if (end === 0 || words[end - WORDS] !== slot) {
-    if (end === words.length) {
-      counts.words = new Uint32Array(Math.max(FIRST_ROOM, Math.ceil((end / WORDS) * 1.25)) * WORDS);
-      counts.words.set(words);
+  constructor({ first, units }: SlotCountsState = NO_COUNTS) {
+    this.#first = first;
+    this.#units = copyOf(units, units.length);
+  }
+
+  /** One unit more. Slots come in order. */
+  count(slot: number, arm: 'a' | 'b'): void {
+    if (this.#units.length === 0) this.#first = slot;
+    const at = 2 * (slot - this.#first) + (arm === 'a' ? 0 : 1);
+    if (at >= this.#units.length) this.#units = copyOf(this.#units, 2 * Math.ceil(1.25 * (slot - this.#first + 1)));
+    if (this.#units[at] === 2 ** (8 * this.#units.BYTES_PER_ELEMENT) - 1) this.#units = copyOf(this.#units, this.#units.length, 2 * this.#units.BYTES_PER_ELEMENT);
+    this.#units[at] = (this.#units[at] ?? 0) + 1;
+  }
+
+  /** Forgets all of before a slot, and sums what is left. */
+  since(slot: number): { readonly a: number; readonly b: number } {
+    const gone = Math.min(Math.max(0, 2 * (slot - this.#first)), this.#units.length);
+    if (gone > 0) {
+      this.#units.copyWithin(0, gone).fill(0, this.#units.length - gone);
+      this.#first = slot;
     }
-    counts.words.set([slot, 0, 0], end);
-    counts.end += WORDS;
+    const sum = { a: 0, b: 0 };
+    for (const [at, units] of this.#units.entries()) sum[at % 2 === 0 ? 'a' : 'b'] += units;
+    return sum;
   }
-  const at = counts.end - WORDS + (arm === 'a' ? 1 : 2);
-  counts.words[at] = (counts.words[at] ?? 0) + 1;
+
+  state(): SlotCountsState {
+    const isCounted = (units: number): boolean => units > 0;
+    const last = this.#units.findLastIndex(isCounted);
+    if (last < 0) return NO_COUNTS;
+    const skipped = Math.floor(this.#units.findIndex(isCounted) / 2);
+    return { first: this.#first + skipped, units: Array.from(this.#units.subarray(2 * skipped, 2 * (Math.floor(last / 2) + 1))) };
+  }
 }
 
-/** Drops all of before a slot, and sums what is left. */
-export function countedSince(counts: SlotCounts, slot: number): { readonly a: number; readonly b: number } {
-  const { words } = counts;
-  let first = 0;
-  while (first < counts.end && (words[first] ?? 0) < slot) first += WORDS;
-  words.copyWithin(0, first, counts.end);
-  counts.end -= first;
-  const sum = { a: 0, b: 0 };
-  for (let at = 0; at < counts.end; at += WORDS) {
-    sum.a += words[at + 1] ?? 0;
-    sum.b += words[at + 2] ?? 0;
-  }
-  return sum;
-}
-
-export function rowsOf({ words, end }: SlotCounts): SlotCount[] {
-  return Array.from({ length: end / WORDS }, (_, row) => [words[row * WORDS] ?? 0, words[row * WORDS + 1] ?? 0, words[row * WORDS + 2] ?? 0]);
+/** @param size of the copy. @param bytes of each number, at least. */
+function copyOf(units: ArrayLike<number>, size: number, bytes = 1): Units {
+  const largest = Array.from(units).reduce((most, each) => Math.max(most, each), 0);
+  const copy = bytes <= 1 && largest < 2 ** 8 ? new Uint8Array(size) : bytes <= 2 && largest < 2 ** 16 ? new Uint16Array(size) : new Uint32Array(size);
+  copy.set(units);
+  return copy;
 }

@@ -1,18 +1,5 @@
 import { SLOT_MS, slotStartMs } from '../slots.ts';
 
-/**
- * The windows of time in which calls *started*, that strata are kept apart by. Ten minutes each; a new one also begins
- * with the candidate's first call, and when its share of new units moves by more than half: after a rollback only its
- * slow calls are still to come, and beside fresh calls of the baseline they would look bad.
- */
-export type StartWindows = {
-  /** The beginning, ms, of the window that a call started in. */
-  windowOf(startMs: number): number;
-  /** New units of a slot. May begin a new window, at the beginning of that slot. */
-  observe(slot: number, counts: { readonly a: number; readonly b: number }): void;
-  snapshot(): StartWindowState;
-};
-
 export type StartWindowState = { readonly boundaries: readonly number[]; readonly a: number; readonly b: number };
 
 const TEN_MINUTES_MS = 600_000;
@@ -21,31 +8,45 @@ const SHARE_RATIO = 1.5;
 const SURPRISE = 10.83;
 const MAX_BOUNDARIES = 64;
 
-export function createStartWindows(openedMs: number, state: StartWindowState = { boundaries: [openedMs], a: 0, b: 0 }): StartWindows {
-  const boundaries = [...state.boundaries];
-  let a = state.a;
-  let b = state.b;
-  return {
-    windowOf(startMs) {
-      const grid = Math.floor(startMs / TEN_MINUTES_MS) * TEN_MINUTES_MS;
-      return boundaries.reduce((latest, boundary) => (boundary <= startMs && boundary > latest ? boundary : latest), grid);
-    },
-    observe(slot, counts) {
-      if (hasMoved({ a, b }, counts)) {
-        boundaries.push(slotStartMs(slot));
-        if (boundaries.length > MAX_BOUNDARIES) boundaries.shift();
-        ({ a, b } = counts);
-      } else {
-        a += counts.a;
-        b += counts.b;
-        // Forget slowly, so that a ramp of small steps is seen as well: an hour's worth of slots at most.
-        const decay = 1 - SLOT_MS / 3_600_000;
-        a *= decay;
-        b *= decay;
-      }
-    },
-    snapshot: () => ({ boundaries: [...boundaries], a, b }),
-  };
+/**
+ * The windows of time in which calls *started*, that strata are kept apart by. Ten minutes each; a new one also begins
+ * with the candidate's first call, and when its share of new units moves by more than half: after a rollback only its
+ * slow calls are still to come, and beside fresh calls of the baseline they would look bad.
+ */
+export class StartWindows {
+  #boundaries: readonly number[];
+  #a: number;
+  #b: number;
+
+  constructor(openedMs: number, { boundaries, a, b }: StartWindowState = { boundaries: [openedMs], a: 0, b: 0 }) {
+    this.#boundaries = [...boundaries];
+    this.#a = a;
+    this.#b = b;
+  }
+
+  /** The beginning, ms, of the window that a call started in. */
+  windowOf(startMs: number): number {
+    const grid = Math.floor(startMs / TEN_MINUTES_MS) * TEN_MINUTES_MS;
+    return this.#boundaries.reduce((latest, boundary) => (boundary <= startMs && boundary > latest ? boundary : latest), grid);
+  }
+
+  /** New units of a slot. May begin a new window, at the beginning of that slot. */
+  observe(slot: number, counts: { readonly a: number; readonly b: number }): void {
+    if (hasMoved({ a: this.#a, b: this.#b }, counts)) {
+      this.#boundaries = [...this.#boundaries, slotStartMs(slot)].slice(-MAX_BOUNDARIES);
+      this.#a = counts.a;
+      this.#b = counts.b;
+      return;
+    }
+    // Forget slowly, so that a ramp of small steps is seen as well: an hour's worth of slots at most.
+    const decay = 1 - SLOT_MS / 3_600_000;
+    this.#a = (this.#a + counts.a) * decay;
+    this.#b = (this.#b + counts.b) * decay;
+  }
+
+  snapshot(): StartWindowState {
+    return { boundaries: [...this.#boundaries], a: this.#a, b: this.#b };
+  }
 }
 
 /** Whether the share of b in `now` differs from that in `before` by more than half, beyond chance (likelihood ratio of two binomials). */

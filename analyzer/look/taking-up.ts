@@ -2,7 +2,7 @@ import { derivedId } from '../../schemas/derived-id.ts';
 import type { BeforeAfter, ComparisonSettings, Stratum } from '../../schemas/evidence.ts';
 import type { Store } from '../../schemas/store.ts';
 import type { Arms } from './before-after.ts';
-import { createComparison, stratumKey, type Comparison, type ComparisonIdentity } from './comparison.ts';
+import { stratumKey, Comparison, type ComparisonIdentity } from './comparison.ts';
 import { CROWD_CALLS, crowdAmong } from './crowd.ts';
 import { historyOf, neighboursOf, planBeforeAfter, slotsOf, tapeNeedOf, type Takeover } from './cutover.ts';
 import { armOf, factorNamed, type Factor } from './factors.ts';
@@ -52,7 +52,7 @@ export async function openFromStore(store: Store, key: PromptKey, order: Opening
     const opening = openComparison({
       factor, group, slot, baseline, candidate: value, opened_ms: start_ms, alpha: order.alpha, stake: order.stake, session_window_s: order.sessionWindowS, policy: metricPolicy, calls, scores,
     });
-    comparisons.push(createComparison(identity, { ...opening, policy: metricPolicy }, null, units));
+    comparisons.push(new Comparison(identity, { ...opening, policy: metricPolicy }, null, units));
   }
   return comparisons;
 }
@@ -63,7 +63,7 @@ export type Restored = { readonly stored: StoredComparison; readonly comparison:
 /** All that were left open on one prompt, which share its units. */
 export async function restoreFromStore(store: Store, key: PromptKey, left: readonly StoredComparison[], policy: MetricPolicy): Promise<{ units: PromptUnits; restored: Restored[] }> {
   const units = createPromptUnits();
-  const comparisons = left.map((stored) => ({ stored, comparison: createComparison(stored.identity, { settings: stored.settings, schedule: [], policy }, stored.snapshot, units) }));
+  const comparisons = left.map((stored) => ({ stored, comparison: new Comparison(stored.identity, { settings: stored.settings, schedule: [], policy }, stored.snapshot, units) }));
   // One that was opened right before the end has seen slots that the others have not: it is refilled with those when they are fed again.
   const until = Math.min(...comparisons.map(({ comparison }) => comparison.slot() + 1));
   const from = Math.min(until, ...comparisons.map(({ comparison }) => Math.max(comparison.settings().opened_slot + 1, comparison.refillFrom())));

@@ -1,6 +1,6 @@
 import type { Stratum } from '../../schemas/evidence.ts';
 import { addEntry, entriesOf, type Entries, type Entry } from './entries.ts';
-import { countedSince, countUnit, rowsOf, slotCountsOf, type SlotCount, type SlotCounts } from './slot-counts.ts';
+import { SlotCounts, type SlotCountsState } from './slot-counts.ts';
 import { SLOTS_PER_HOUR } from '../slots.ts';
 import { LONGEST, windowLength } from '../statistics/window-length.ts';
 
@@ -15,29 +15,13 @@ export type Family = { readonly group: string; readonly model: string; readonly 
 /** What is known of units only when their window closes. */
 export type Asked = { readonly startWindowOf: (startMs: number) => number; readonly isMixed: (unit: number) => boolean };
 
-export type Windows = {
-  /** Counts of the last hour before the opening, so that the first windows have a length. */
-  seed(family: Family, history: History): void;
-  add(family: Family, slot: number, entry: Entry): void;
-  /** The same after a restart, for a slot whose counts are in the schedule. */
-  refill(family: Family, slot: number, entry: Entry): void;
-  /** Closes a slot: the strata of all windows that end with it. Slots must come in order, without gaps. */
-  close(slot: number, asked: Asked): Omit<Stratum, 'use'>[];
-  schedule(): WindowSchedule;
-  /** The first slot of any window that is still open. */
-  oldestOpenSlot(): number;
-  /** Entries of families beyond the first so many: no bet is made on them. */
-  leftOut(): number;
-};
-
 /** What a restart needs: where each family's open window lies, and what the next ones are planned from. Its units are read again from the store. */
 export type WindowSchedule = readonly {
   readonly family: Family;
   readonly begin: number;
   readonly length: number;
   readonly history: History;
-  /** Units of each arm by slot, of the last hour; slots without any are left out. */
-  readonly counts: readonly SlotCount[];
+  readonly counts: SlotCountsState;
 }[];
 
 /** Units of each arm before the opening, and in how many slots: the candidate has only just begun. */
@@ -53,26 +37,80 @@ type FamilyState = {
   begin: number;
   length: number;
   entries: Entries;
-  /** Units by slot, of the last hour. */
   readonly counts: SlotCounts;
   /** What was known before the first counted slot, fading out as slots are counted. */
-  readonly history: History;
+  history: History;
 };
 
-/** @param openedSlot the first window of every family begins in the slot after it. */
-export function createWindows(openedSlot: number, schedule: WindowSchedule = []): Windows {
-  const families = new Map<string, FamilyState>();
+/** A class, like the others of which each open comparison has one: closures would take a kilobyte more. */
+export class Windows {
+  readonly #openedSlot: number;
+  readonly #families = new Map<string, FamilyState>();
   /** Of metrics. */
-  const names: string[] = [];
-  const keyOf = (family: Family): string => `${family.group}\0${family.model}\0${family.operation}\0${family.route}`;
-  for (const { family, begin, length, history, counts } of schedule) {
-    families.set(keyOf(family), { family, begin, length, entries: [], counts: slotCountsOf(counts), history });
+  readonly #names: string[] = [];
+  #leftOut = 0;
+
+  /** @param openedSlot the first window of every family begins in the slot after it. */
+  constructor(openedSlot: number, schedule: WindowSchedule = []) {
+    this.#openedSlot = openedSlot;
+    for (const { family, begin, length, history, counts } of schedule) {
+      this.#families.set(keyOf(family), { family, begin, length, entries: [], counts: new SlotCounts(counts), history });
+    }
   }
 
-  const planned = (state: FamilyState, nextSlot: number): number => {
-    const counted = countedSince(state.counts, nextSlot - SLOTS_PER_HOUR);
-    const observed = Math.min(SLOTS_PER_HOUR, nextSlot - openedSlot - 1);
+  /** Counts of the last hour before the opening, so that the first windows have a length. */
+  seed(family: Family, history: History): void {
+    if (this.#families.size >= MAX_FAMILIES) return;
+    const state: FamilyState = { family, begin: this.#openedSlot + 1, length: LONGEST, entries: [], counts: new SlotCounts(), history };
+    state.length = this.#planned(state, this.#openedSlot + 1);
+    this.#families.set(keyOf(family), state);
+  }
+
+  add(family: Family, slot: number, entry: Entry): void {
+    const state = this.#found(family, slot);
+    if (state === null) return;
+    state.counts.count(slot, entry.arm);
+    if (slot >= state.begin) addEntry(state.entries, this.#names, entry);
+  }
+
+  /** The same after a restart, for a slot whose counts are in the schedule. */
+  refill(family: Family, slot: number, entry: Entry): void {
+    const state = this.#families.get(keyOf(family));
+    if (state !== undefined && slot >= state.begin) addEntry(state.entries, this.#names, entry);
+  }
+
+  /** Closes a slot: the strata of all windows that end with it. Slots must come in order, without gaps. */
+  close(slot: number, asked: Asked): Omit<Stratum, 'use'>[] {
+    const strata: Omit<Stratum, 'use'>[] = [];
+    for (const state of this.#families.values()) {
+      if (state.begin + state.length - 1 > slot) continue;
+      strata.push(...strataOf(state, entriesOf(state.entries, this.#names), slot, asked));
+      state.entries = [];
+      state.begin = slot + 1;
+      state.length = this.#planned(state, slot + 1);
+    }
+    return strata;
+  }
+
+  schedule(): WindowSchedule {
+    return [...this.#families.values()].map(({ family, begin, length, history, counts }) => ({ family, begin, length, history, counts: counts.state() }));
+  }
+
+  /** Entries of families beyond the first so many: no bet is made on them. */
+  leftOut(): number {
+    return this.#leftOut;
+  }
+
+  /** The first slot of any window that is still open. */
+  oldestOpenSlot(): number {
+    return Math.min(...[...this.#families.values()].map((state) => state.begin));
+  }
+
+  #planned(state: FamilyState, nextSlot: number): number {
+    const counted = state.counts.since(nextSlot - SLOTS_PER_HOUR);
+    const observed = Math.min(SLOTS_PER_HOUR, nextSlot - this.#openedSlot - 1);
     const fading = Math.max(0, 1 - observed / SLOTS_PER_HOUR);
+    if (fading === 0) state.history = NO_HISTORY;
     const expectedOf = (arm: 'a' | 'b'): { readonly units: number; readonly isKnown: boolean } => {
       const slots = observed + state.history[arm].slots * fading;
       const units = counted[arm] + state.history[arm].units * fading;
@@ -84,58 +122,25 @@ export function createWindows(openedSlot: number, schedule: WindowSchedule = [])
     // candidate among many of the baseline loses next to nothing, and one of four minutes, because the first call came a second before a slot's end, did.
     const rarer = Math.min(...arms.filter(({ isKnown }) => isKnown).map(({ units }) => units));
     return windowLength({ both, rarer });
-  };
+  }
 
-  let leftOut = 0;
-  const found = (family: Family, slot: number): FamilyState | null => {
+  #found(family: Family, slot: number): FamilyState | null {
     const key = keyOf(family);
-    const known = families.get(key);
+    const known = this.#families.get(key);
     if (known !== undefined) return known;
-    if (families.size >= MAX_FAMILIES) {
-      leftOut += 1;
+    if (this.#families.size >= MAX_FAMILIES) {
+      this.#leftOut += 1;
       return null;
     }
     // A family that nobody expected gets the longest windows of a grid that was fixed at the opening, then plans like the others.
-    const begin = openedSlot + 1 + Math.floor((slot - openedSlot - 1) / LONGEST) * LONGEST;
-    const state: FamilyState = { family, begin, length: LONGEST, entries: [], counts: slotCountsOf([]), history: NO_HISTORY };
-    families.set(key, state);
+    const begin = this.#openedSlot + 1 + Math.floor((slot - this.#openedSlot - 1) / LONGEST) * LONGEST;
+    const state: FamilyState = { family, begin, length: LONGEST, entries: [], counts: new SlotCounts(), history: NO_HISTORY };
+    this.#families.set(key, state);
     return state;
-  };
-
-  return {
-    seed(family, history) {
-      if (families.size >= MAX_FAMILIES) return;
-      const state: FamilyState = { family, begin: openedSlot + 1, length: LONGEST, entries: [], counts: slotCountsOf([]), history };
-      state.length = planned(state, openedSlot + 1);
-      families.set(keyOf(family), state);
-    },
-    add(family, slot, entry) {
-      const state = found(family, slot);
-      if (state === null) return;
-      countUnit(state.counts, slot, entry.arm);
-      if (slot >= state.begin) addEntry(state.entries, names, entry);
-    },
-    refill(family, slot, entry) {
-      const state = families.get(keyOf(family));
-      if (state !== undefined && slot >= state.begin) addEntry(state.entries, names, entry);
-    },
-    close(slot, asked) {
-      const strata: Omit<Stratum, 'use'>[] = [];
-      for (const state of families.values()) {
-        if (state.begin + state.length - 1 > slot) continue;
-        strata.push(...strataOf(state, entriesOf(state.entries, names), slot, asked));
-        state.entries = [];
-        state.begin = slot + 1;
-        state.length = planned(state, slot + 1);
-      }
-      return strata;
-    },
-    schedule: () =>
-      [...families.values()].map(({ family, begin, length, history, counts }) => ({ family, begin, length, history, counts: rowsOf(counts) })),
-    leftOut: () => leftOut,
-    oldestOpenSlot: () => Math.min(...[...families.values()].map((state) => state.begin)),
-  };
+  }
 }
+
+const keyOf = (family: Family): string => `${family.group}\0${family.model}\0${family.operation}\0${family.route}`;
 
 /** One stratum for each start window and metric in which both arms have a unit; a window with one arm says nothing. */
 function strataOf(state: FamilyState, entries: Iterable<Entry>, slot: number, { startWindowOf, isMixed }: Asked): Omit<Stratum, 'use'>[] {

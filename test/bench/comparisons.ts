@@ -4,13 +4,14 @@
  * prompt with so many comparisons (`--of-one-prompt 1 --of-one-prompt 20`), after a day; `guards_us`: what it costs then to ask the guards of one, which is done in one slot of ten.
  */
 import { parseArgs } from 'node:util';
-import { createComparison, type Comparison } from '../../analyzer/look/comparison.ts';
+import { Comparison } from '../../analyzer/look/comparison.ts';
 import { factorNamed } from '../../analyzer/look/factors.ts';
 import { guardsTogether } from '../../analyzer/look/guards.ts';
 import { openComparison } from '../../analyzer/look/opening.ts';
 import { createPromptUnits, type PromptUnits } from '../../analyzer/look/prompt-units.ts';
 import { atSlot, call, FIRST_SLOT, scoreOf } from '../analyzer/look/observed.ts';
 import { ConfigFile } from '../../schemas/config.ts';
+import { ComparisonSettings } from '../../schemas/evidence.ts';
 import { metricSettingsFor } from '../../schemas/metric-settings.ts';
 import { SLOTS_PER_DAY } from '../../analyzer/slots.ts';
 import { normal, seeded } from '../statistics/traffic.ts';
@@ -62,11 +63,12 @@ async function held(): Promise<number> {
   return heapUsed + arrayBuffers;
 }
 
-/** With settings of its own, as they are read from a history of its own. */
+const settings = JSON.stringify(opening.settings);
+/** With settings of its own, as they are read from the store. */
 const opened = (prompt_name: string, index: number, units: PromptUnits): Comparison =>
-  createComparison(
+  new Comparison(
     { project: 'p', environment: 'e', prompt_name, factor: 'prompt_version', baseline: 'v1', candidate: 'v2', epoch: 0, comparison_id: String(index) },
-    { settings: structuredClone(opening.settings), schedule: opening.schedule, policy },
+    { settings: ComparisonSettings.parse(JSON.parse(settings)), schedule: opening.schedule, policy },
     null,
     units,
   );

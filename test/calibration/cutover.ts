@@ -1,6 +1,6 @@
 import { findingOf, isPastThreshold, type Finding } from '../../analyzer/look/alerting.ts';
 import { strataOver } from '../../analyzer/look/before-after.ts';
-import { createComparison } from '../../analyzer/look/comparison.ts';
+import { Comparison } from '../../analyzer/look/comparison.ts';
 import { historyOf, planBeforeAfter } from '../../analyzer/look/cutover.ts';
 import { factorNamed, type FactorName } from '../../analyzer/look/factors.ts';
 import { bySlot } from '../../analyzer/look/observations.ts';
@@ -44,7 +44,7 @@ export function cutover(
   const opened_ms = Math.min(...own.calls.filter((call) => call.slot === slot && factor.valueOf(call) === candidate).map((call) => call.start_ms));
   const ofHour = (row: { readonly slot: number }): boolean => row.slot <= slot && row.slot > slot - SLOTS_PER_HOUR;
   const opening = openComparison({ ...arms, slot, opened_ms, alpha, stake: 1, session_window_s: config.session_window_s, policy, calls: own.calls.filter(ofHour), scores: own.scores.filter(ofHour) });
-  const comparison = createComparison({ project: 'p', environment: 'e', prompt_name: 'refund-agent', factor: factorName, baseline, candidate, epoch: 0, comparison_id: 'c' }, { ...opening, policy });
+  const comparison = new Comparison({ project: 'p', environment: 'e', prompt_name: 'refund-agent', factor: factorName, baseline, candidate, epoch: 0, comparison_id: 'c' }, { ...opening, policy });
 
   const begin = Math.floor((own.calls[0]?.slot ?? slot) / SLOTS_PER_HOUR) * SLOTS_PER_HOUR;
   const sides = Object.entries({ '': own, ...Object.fromEntries(Object.entries(beside).map(([name, calls]) => [name, observationsOf(calls)])) }).map(([name, observed]) => ({

@@ -1,6 +1,6 @@
 import type { ComparisonSettings, Stratum } from '../../../schemas/evidence.ts';
 import { findingOf, isPastThreshold } from '../alerting.ts';
-import { createComparison } from '../comparison.ts';
+import { Comparison } from '../comparison.ts';
 import { factorNamed } from '../factors.ts';
 import { bySlot, type CallObservation, type ScoreObservation } from '../observations.ts';
 import { openComparison } from '../opening.ts';
@@ -61,7 +61,7 @@ export function rehearse({ calls, scores, baseline, candidate, alpha, stake, ses
     units: past.map((call) => ({ id: unitIdOf(call, { isCrowd: () => false }), first: call, slot: call.slot, answered: call.is_error ? 'never' : 'at_first', scored: [] })),
     sessions: past.map((call) => call.session_id),
   });
-  const comparison = createComparison(identity, { ...opening, policy }, null, units);
+  const comparison = new Comparison(identity, { ...opening, policy }, null, units);
   const [callsIn, scoresIn] = [bySlot(calls), bySlot(scores)];
   const last = Math.max(calls.at(-1)?.slot ?? slot, scores.at(-1)?.slot ?? slot) + CLOSING_SLOTS;
   const strata: Stratum[] = [];

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { createComparison, type Comparison } from '../../../analyzer/look/comparison.ts';
+import { Comparison } from '../../../analyzer/look/comparison.ts';
 import { inCurrentForm } from '../../../analyzer/look/earlier-form.ts';
 import { factorNamed } from '../../../analyzer/look/factors.ts';
 import type { CallObservation, ScoreObservation } from '../../../analyzer/look/observations.ts';
@@ -38,16 +38,16 @@ const feed = (comparison: Comparison, from: number, to: number): void => {
 };
 
 it('what an earlier version kept is, bit by bit, what is kept now', () => {
-  const now = createComparison(identity, { ...opening, policy });
+  const now = new Comparison(identity, { ...opening, policy });
   feed(now, 0, KEPT_SLOTS);
   expect(inCurrentForm(kept)).toEqual(JSON.parse(JSON.stringify(now.snapshot())));
   expect(inCurrentForm(JSON.parse(JSON.stringify(now.snapshot())))).toEqual(JSON.parse(JSON.stringify(now.snapshot())));
 });
 
 it('a comparison that an earlier version kept goes on as one that was never disturbed', () => {
-  const undisturbed = createComparison(identity, { ...opening, policy });
+  const undisturbed = new Comparison(identity, { ...opening, policy });
   feed(undisturbed, 0, slots.length);
-  const taken = createComparison(identity, { settings: opening.settings, schedule: [], policy }, inCurrentForm(kept));
+  const taken = new Comparison(identity, { settings: opening.settings, schedule: [], policy }, inCurrentForm(kept));
   for (const [at, { calls, scores }] of slots.slice(0, KEPT_SLOTS).entries()) taken.refill(FIRST_SLOT + at + 1, calls, scores);
   feed(taken, KEPT_SLOTS, slots.length);
   expect(taken.snapshot()).toEqual(undisturbed.snapshot());

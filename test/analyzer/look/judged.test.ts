@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { createComparison, type Comparison, type ComparisonSnapshot } from '../../../analyzer/look/comparison.ts';
+import { Comparison, type ComparisonSnapshot } from '../../../analyzer/look/comparison.ts';
 import { factorNamed } from '../../../analyzer/look/factors.ts';
 import { guardsTogether, type Split } from '../../../analyzer/look/guards.ts';
 import { JudgedUnits, stretchOf } from '../../../analyzer/look/judged.ts';
 import { bySlot, type CallObservation, type ScoreObservation } from '../../../analyzer/look/observations.ts';
 import { openComparison } from '../../../analyzer/look/opening.ts';
 import { createPromptUnits } from '../../../analyzer/look/prompt-units.ts';
-import { createUnits } from '../../../analyzer/look/units.ts';
+import { Units } from '../../../analyzer/look/units.ts';
 import { missingEvidence } from '../../../analyzer/statistics/missing.ts';
 import { ConfigFile } from '../../../schemas/config.ts';
 import type { Guard } from '../../../schemas/evidence.ts';
@@ -57,7 +57,7 @@ const feed = (comparison: Comparison, { from, to }: { readonly from: number; rea
 const SLOTS = 240;
 const guardsOf = (comparison: Comparison, split: Split = null): Guard[] => guardsTogether(arms, comparison.settings(), comparison.judged, { slot: comparison.slot(), split });
 function guardsAfter(judge: Judge, seed = 1): Guard[] {
-  const comparison = createComparison(identity, { ...opened(), policy });
+  const comparison = new Comparison(identity, { ...opened(), policy });
   feed(comparison, { from: 1, to: SLOTS }, judgedBy(judge, { seed, slots: SLOTS }));
   return guardsOf(comparison);
 }
@@ -95,14 +95,14 @@ describe('a judge', () => {
 
 describe('a restart', () => {
   const traffic = judgedBy(({ isCandidate, isHard }, random) => (isCandidate && isHard ? null : { waits: Math.floor(random() * 40), evaluator: random() < 0.5 ? 'x' : 'y' }), { seed: 5, slots: SLOTS });
-  const undisturbed = createComparison(identity, { ...opened(), policy });
+  const undisturbed = new Comparison(identity, { ...opened(), policy });
   feed(undisturbed, { from: 1, to: SLOTS }, traffic);
 
   it.each([1, 9, 10, 57, 133, 239])('after slot %i changes nothing', (cut) => {
-    const before = createComparison(identity, { ...opened(), policy });
+    const before = new Comparison(identity, { ...opened(), policy });
     feed(before, { from: 1, to: cut }, traffic);
     const snapshot = JSON.parse(JSON.stringify(before.snapshot())) as ComparisonSnapshot;
-    const after = createComparison(identity, { settings: before.settings(), schedule: [], policy }, snapshot);
+    const after = new Comparison(identity, { settings: before.settings(), schedule: [], policy }, snapshot);
     feed(after, { from: 1, to: cut }, traffic, 'refill');
     expect(after.snapshot().judged).toEqual(snapshot.judged);
     feed(after, { from: cut + 1, to: SLOTS }, traffic);
@@ -113,13 +113,13 @@ describe('a restart', () => {
   });
 
   it('from a state of before units were counted counts whole stretches from then on', () => {
-    const before = createComparison(identity, { ...opened(), policy });
+    const before = new Comparison(identity, { ...opened(), policy });
     feed(before, { from: 1, to: 33 }, traffic);
-    const after = createComparison(identity, { settings: before.settings(), schedule: [], policy }, { ...before.snapshot(), judged: null });
+    const after = new Comparison(identity, { settings: before.settings(), schedule: [], policy }, { ...before.snapshot(), judged: null });
     feed(after, { from: 1, to: 33 }, traffic, 'refill');
     feed(after, { from: 34, to: 60 }, traffic);
     const stretch = stretchOf(FIRST_SLOT + 33) + 1;
-    const whole = createComparison(identity, { ...opened(), policy });
+    const whole = new Comparison(identity, { ...opened(), policy });
     feed(whole, { from: 1, to: 60 }, traffic);
     const { units = [], first = 0 } = whole.snapshot().judged ?? {};
     expect(after.snapshot().judged).toMatchObject({ first: stretch, units: units.slice(2 * (stretch - first)) });
@@ -128,7 +128,7 @@ describe('a restart', () => {
 
 describe('units of a split', () => {
   it('that are not divided as was meant are told, from all that began', () => {
-    const comparison = createComparison(identity, { ...opened(), policy });
+    const comparison = new Comparison(identity, { ...opened(), policy });
     feed(comparison, { from: 1, to: 60 }, judgedBy(() => null, { seed: 1, slots: 60 }));
     expect(guardsOf(comparison, { v1: 50, v2: 50 })).toEqual([]);
     expect(guardsOf(comparison, { v1: 70, v2: 30 })).toEqual([{ metric: '*', reason: expect.stringMatching(/^v2 got [45]\d\.\d % of the units, not the 30\.0 % that were meant/) }]);
@@ -140,7 +140,7 @@ describe('units of a split', () => {
 function counted({ calls, scores = [], sessionWindowS = 60 }: { readonly calls: readonly CallObservation[]; readonly scores?: readonly ScoreObservation[]; readonly sessionWindowS?: number }): readonly (readonly number[])[] {
   const judged = new JudgedUnits({ first: stretchOf(FIRST_SLOT), windowSlots: sessionWindowS / 30, isMetric: (name) => name === 'quality' });
   const quality = { kind: 'score', direction: 'down', weight: 0.5, from_slot: 0, tolerance: 0.005, severity: 'page', minimum: 0, maximum: 1, reference: null } as const;
-  const units = createUnits(createPromptUnits(), { ...arms, openedSlot: FIRST_SLOT - 1, openedMs: atSlot(0), sessionWindowS, metric: (name) => (name === 'quality' ? quality : null), judged });
+  const units = new Units(createPromptUnits(), { ...arms, openedSlot: FIRST_SLOT - 1, openedMs: atSlot(0), sessionWindowS, metric: (name) => (name === 'quality' ? quality : null), judged });
   const [callsIn, scoresIn] = [bySlot(calls), bySlot(scores)];
   for (let slot = FIRST_SLOT; slot < FIRST_SLOT + 40; slot += 1) units.feed(slot, callsIn.get(slot) ?? [], scoresIn.get(slot) ?? []);
   const { units: all, names } = judged.snapshot();
@@ -205,12 +205,12 @@ describe('what is kept', () => {
 
 describe('guards of times', () => {
   it('stay as they were told last, beside those of arms that run together', () => {
-    const comparison = createComparison(identity, { ...opened(), policy });
+    const comparison = new Comparison(identity, { ...opened(), policy });
     const [ofTimes, together] = [{ metric: 'quality', reason: 'of times' }, { metric: 'tone', reason: 'together' }];
     comparison.guard({ together: [], overTime: [ofTimes] });
     comparison.guard({ together: [together] });
     expect(comparison.settings().guards).toEqual([together, ofTimes]);
-    const restored = createComparison(identity, { settings: comparison.settings(), schedule: [], policy }, comparison.snapshot());
+    const restored = new Comparison(identity, { settings: comparison.settings(), schedule: [], policy }, comparison.snapshot());
     restored.guard({ together: [{ metric: 'quality', reason: 'together' }] });
     expect(restored.settings().guards).toEqual([{ metric: 'quality', reason: 'together' }]);
     restored.guard({ together: [], overTime: [] });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { createComparison } from '../../../analyzer/look/comparison.ts';
+import { Comparison } from '../../../analyzer/look/comparison.ts';
 import type { CallObservation, ScoreObservation } from '../../../analyzer/look/observations.ts';
 import { factorNamed } from '../../../analyzer/look/factors.ts';
 import { openComparison } from '../../../analyzer/look/opening.ts';
@@ -78,7 +78,7 @@ describe('the scale of a score', () => {
 
 describe('a metric that is first seen later', () => {
   const identity = { project: 'd', environment: 'e', prompt_name: 'p', factor: 'prompt_version', baseline: 'v1', candidate: 'v2', epoch: 0, comparison_id: 'c' } as const;
-  const open = (history: readonly CallObservation[]) => createComparison(identity, { ...opening(history), policy: policyOf() });
+  const open = (history: readonly CallObservation[]) => new Comparison(identity, { ...opening(history), policy: policyOf() });
   const slotOfUnits = (slot: number, units: number, name: string): [CallObservation[], ScoreObservation[]] => {
     const calls = Array.from({ length: units }, (_, n) => call(slot, { version: n % 2 === 0 ? 'v1' : 'v2' }));
     return [calls, calls.map((each, n) => scoreOf(each, slot, n / units, { name }))];

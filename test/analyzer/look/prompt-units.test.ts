@@ -3,7 +3,7 @@ import { factorNamed, type FactorName } from '../../../analyzer/look/factors.ts'
 import { JudgedUnits, stretchOf } from '../../../analyzer/look/judged.ts';
 import { bySlot, type CallObservation, type ScoreObservation } from '../../../analyzer/look/observations.ts';
 import { createPromptUnits, type PromptUnits } from '../../../analyzer/look/prompt-units.ts';
-import { createUnits } from '../../../analyzer/look/units.ts';
+import { Units } from '../../../analyzer/look/units.ts';
 import type { MetricSettings } from '../../../schemas/evidence.ts';
 import { seeded } from '../../statistics/traffic.ts';
 import { atSlot, call, FIRST_SLOT, scoreOf } from './observed.ts';
@@ -43,7 +43,7 @@ const compared: readonly Compared[] = [
 ];
 
 const unitsOf = (prompt: PromptUnits, { factor, opened, ...rest }: Compared) =>
-  createUnits(prompt, { factor: factorNamed(factor), ...rest, openedSlot: FIRST_SLOT + opened, openedMs: atSlot(opened), metric: (name) => metrics[name] ?? null, judged: new JudgedUnits({ first: stretchOf(FIRST_SLOT), windowSlots: 0, isMetric: () => true }) });
+  new Units(prompt, { factor: factorNamed(factor), ...rest, openedSlot: FIRST_SLOT + opened, openedMs: atSlot(opened), metric: (name) => metrics[name] ?? null, judged: new JudgedUnits({ first: stretchOf(FIRST_SLOT), windowSlots: 0, isMetric: () => true }) });
 
 /** What became complete, slot by slot, in words; and how routing was seen. */
 function told(units: ReturnType<typeof unitsOf>, slots: Iterable<number>, { calls, scores }: Traffic): string[] {

@@ -4,7 +4,7 @@ import { JudgedUnits, stretchOf } from '../../../analyzer/look/judged.ts';
 import type { CallObservation, ScoreObservation } from '../../../analyzer/look/observations.ts';
 import { SLOTS_PER_DAY } from '../../../analyzer/slots.ts';
 import { createPromptUnits } from '../../../analyzer/look/prompt-units.ts';
-import { createUnits, type Routing } from '../../../analyzer/look/units.ts';
+import { Units, type Routing } from '../../../analyzer/look/units.ts';
 import type { MetricSettings } from '../../../schemas/evidence.ts';
 import { atSlot, call, FIRST_SLOT, scoreOf } from './observed.ts';
 
@@ -15,7 +15,7 @@ const metrics: Readonly<Record<string, MetricSettings>> = { error_rate: rate, qu
 /** Feeds slots in order and says what became complete: `slot group arm bin`. */
 function watch(sessionWindowS: number, restored: Routing | null = null) {
   const prompt = createPromptUnits();
-  const units = createUnits(prompt, { factor: factorNamed('prompt_version'), group: '', baseline: 'v1', candidate: 'v2', openedSlot: FIRST_SLOT - 1, openedMs: atSlot(0), sessionWindowS, metric: (name) => metrics[name] ?? null, judged: new JudgedUnits({ first: stretchOf(FIRST_SLOT), windowSlots: 0, isMetric: () => true }) }, restored);
+  const units = new Units(prompt, { factor: factorNamed('prompt_version'), group: '', baseline: 'v1', candidate: 'v2', openedSlot: FIRST_SLOT - 1, openedMs: atSlot(0), sessionWindowS, metric: (name) => metrics[name] ?? null, judged: new JudgedUnits({ first: stretchOf(FIRST_SLOT), windowSlots: 0, isMetric: () => true }) }, restored);
   let slot = -1;
   const feedTo = (last: number, calls: readonly CallObservation[] = [], scores: readonly ScoreObservation[] = []): string[] => {
     const seen: string[] = [];

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Entry } from '../../../analyzer/look/entries.ts';
-import { createWindows, type Asked, type Family } from '../../../analyzer/look/windows.ts';
+import { Windows, type Asked, type Family } from '../../../analyzer/look/windows.ts';
 import { seeded } from '../../statistics/traffic.ts';
 
 const family: Family = { group: 'errors', model: 'm', operation: 'chat', route: '' };
@@ -12,7 +12,7 @@ const history = (a: number, b: number) => ({ a: { units: a * 120, slots: 120 }, 
 
 /** Units of each arm by slot; returns the border slots of every window. */
 function bordersOf(counts: readonly { readonly a: number; readonly b: number }[], shuffleSeed: number | null = null): string[] {
-  const windows = createWindows(0);
+  const windows = new Windows(0);
   windows.seed(family, history(12, 1));
   const random = seeded(shuffleSeed ?? 1);
   const borders: string[] = [];
@@ -31,7 +31,7 @@ function bordersOf(counts: readonly { readonly a: number; readonly b: number }[]
 describe('the length of a window', () => {
   it('is the shortest power of two of slots that expects 20 units and 2 of the rarer arm, at most 16', () => {
     const lengthOf = (a: number, b: number): number | undefined => {
-      const windows = createWindows(0);
+      const windows = new Windows(0);
       windows.seed(family, history(a, b));
       return windows.schedule()[0]?.length;
     };
@@ -40,13 +40,13 @@ describe('the length of a window', () => {
 
   it('does not hang on how much of a slot was left when the candidate was met in it (the demo once took four minutes)', () => {
     const firstOf = (units: number): number | undefined => {
-      const windows = createWindows(0);
+      const windows = new Windows(0);
       windows.seed(family, { a: { units: 20 * 120, slots: 120 }, b: { units, slots: 1 } });
       return windows.schedule()[0]?.length;
     };
     expect([0, 1, 2, 3, 20].map(firstOf)).toEqual([1, 1, 1, 1, 1]);
     // From the next window on it is known.
-    const windows = createWindows(0);
+    const windows = new Windows(0);
     windows.seed(family, { a: { units: 20 * 120, slots: 120 }, b: { units: 1, slots: 1 } });
     for (let n = 0; n < 20; n += 1) windows.add(family, 1, unit('a'));
     windows.close(1, together);
@@ -93,7 +93,7 @@ describe('the length of a window', () => {
   });
 
   it('of a family that nobody expected is that of a grid laid at the opening', () => {
-    const windows = createWindows(0);
+    const windows = new Windows(0);
     const [strata, other] = [[] as number[], { ...family, model: 'new' }];
     for (let slot = 1; slot <= 40; slot += 1) {
       for (const arm of slot === 23 ? (['a', 'b'] as const) : []) windows.add(other, slot, unit(arm));
@@ -105,7 +105,7 @@ describe('the length of a window', () => {
 
 describe('a stratum', () => {
   const closed = (entries: readonly Entry[], asked = together) => {
-    const windows = createWindows(0);
+    const windows = new Windows(0);
     windows.seed(family, history(30, 5));
     for (const entry of entries) windows.add(family, 1, entry);
     return windows.close(1, asked);
@@ -149,15 +149,15 @@ describe('a restart', () => {
       const random = seeded(seed);
       const slots = Array.from({ length: 300 }, () => Array.from({ length: Math.floor(random() * 12) }, () => unit(random() < 0.2 ? 'b' : 'a', Math.floor(random() * 51))));
       const cut = 1 + Math.floor(random() * 299);
-      const undisturbed = createWindows(0);
+      const undisturbed = new Windows(0);
       undisturbed.seed(family, history(9, 2));
-      let restarted = createWindows(0);
+      let restarted = new Windows(0);
       restarted.seed(family, history(9, 2));
       slots.forEach((entries, index) => {
         const slot = index + 1;
         if (slot === cut) {
           // As it is kept: through JSON.
-          restarted = createWindows(0, JSON.parse(JSON.stringify(restarted.schedule())));
+          restarted = new Windows(0, JSON.parse(JSON.stringify(restarted.schedule())));
           const open = restarted.oldestOpenSlot();
           for (let past = open; past < slot; past += 1) for (const entry of slots[past - 1] ?? []) restarted.refill(family, past, entry);
         }
@@ -170,7 +170,7 @@ describe('a restart', () => {
 
 describe('bounds', () => {
   it('takes no more than a thousand families, and counts what it leaves out', () => {
-    const windows = createWindows(0);
+    const windows = new Windows(0);
     for (let route = 0; route < 1_005; route += 1) {
       for (const arm of ['a', 'b'] as const) windows.add({ group: 'errors', model: 'm', operation: 'chat', route: `/order/${route}` }, 1, { arm, unit: null, startMs: 0, bins: [['error_rate', 0]] });
     }
