@@ -47,6 +47,7 @@ export type ComparisonSnapshot = {
 const LEARNING_UNITS = 50;
 /** A score name can be anything; past this many metrics a comparison takes no new ones. */
 const MAX_METRICS = 64;
+const NO_UNITS = { a: 0, b: 0 };
 /** One for all that learn nothing. */
 const NOTHING: ComparisonSnapshot['learning'] = {};
 
@@ -63,6 +64,7 @@ export class Comparison {
   readonly #judged: JudgedUnits;
   #settings: ComparisonSettings;
   #slot: number;
+  #changed: number;
   #evidence: EvidenceState;
   #traffic: Traffic;
   #guardsOverTime: readonly Guard[];
@@ -82,6 +84,7 @@ export class Comparison {
     this.#policy = policy;
     this.#settings = settings;
     this.#slot = restored?.slot ?? settings.opened_slot;
+    this.#changed = this.#slot;
     this.#evidence = restored?.evidence ?? createEvidence();
     this.#traffic = restored?.traffic ?? [];
     this.#guardsOverTime = restored?.guards_over_time ?? [];
@@ -133,7 +136,10 @@ export class Comparison {
   /** Which guards fire. Those of times stay as they are where they are not told. */
   guard({ together, overTime = this.#guardsOverTime }: { readonly together: readonly Guard[]; readonly overTime?: readonly Guard[] | undefined }): void {
     this.#guardsOverTime = overTime;
-    this.#settings = { ...this.#settings, guards: [...together, ...overTime.filter(({ metric }) => !together.some((guard) => guard.metric === metric))] };
+    const guards = [...together, ...overTime.filter(({ metric }) => !together.some((guard) => guard.metric === metric))];
+    if (JSON.stringify(guards) === JSON.stringify(this.#settings.guards)) return;
+    this.#settings = { ...this.#settings, guards };
+    this.#changed = this.#slot;
   }
 
   /** From now on times are compared. */
@@ -147,15 +153,30 @@ export class Comparison {
    */
   feed(slot: number, calls: readonly CallObservation[], scores: readonly ScoreObservation[], settled: ReadonlyMap<string, Stratum>, compared: readonly Stratum[] = []): SlotOutcome {
     this.#slot = slot;
-    this.#take(slot, calls, scores);
-    this.#judged.close(slot);
-    this.#startWindows.observe(slot, this.#units.started());
-    const asked = { startWindowOf: (startMs: number) => this.#startWindows.windowOf(startMs), isMixed: (unit: number) => this.#units.isMixed(unit) };
-    const together = this.#windows.close(slot, asked).map((closed): Stratum => ({ ...closed, use: 'bet' }));
+    const completed = this.#take(slot, calls, scores);
+    const together = this.#close(slot, this.#units.started());
     const closed = [...(this.#isOverTime(slot) ? [] : together), ...compared];
     const strata = settled.size === 0 ? closed : closed.map((stratum) => settled.get(stratumKey(stratum)) ?? stratum);
     if (strata.length > 0) this.#evidence = advance(this.#evidence, this.#settings, slot, strata);
+    if (calls.length + scores.length + completed + strata.length > 0 || this.#settings.before_after !== null) this.#changed = slot;
     return { strata, ...this.evidence() };
+  }
+
+  /**
+   * Passes the slots up to (without) one: those after the state that was kept, in which nothing came of the prompt and nothing came of what was there. To be called before
+   * units and open windows are filled.
+   */
+  rest(until: number): void {
+    for (let slot = this.#slot + 1; slot < until; slot += 1) {
+      this.count(slot, NO_UNITS);
+      this.#slot = slot;
+      this.#close(slot, NO_UNITS);
+    }
+  }
+
+  /** The last slot in which more happened than that time passed. While times are compared, any. */
+  changed(): number {
+    return this.#changed;
   }
 
   /** Feeds a slot that was bet on before a restart: units and open windows are filled, nothing is bet. Once; again it does nothing. */
@@ -240,10 +261,22 @@ export class Comparison {
     return null;
   }
 
-  #take(slot: number, calls: readonly CallObservation[], scores: readonly ScoreObservation[]): void {
+  /** Returns how many units became complete. */
+  #take(slot: number, calls: readonly CallObservation[], scores: readonly ScoreObservation[]): number {
     this.#taken = slot;
-    if (this.#isRefilling) for (const { family, entry } of this.#units.refill(slot, calls, scores)) this.#windows.refill(family, slot, entry);
-    else for (const { family, entry } of this.#units.feed(slot, calls, scores)) this.#windows.add(family, slot, entry);
+    const completed = this.#isRefilling ? this.#units.refill(slot, calls, scores) : this.#units.feed(slot, calls, scores);
+    for (const { family, entry } of completed) {
+      if (this.#isRefilling) this.#windows.refill(family, slot, entry);
+      else this.#windows.add(family, slot, entry);
+    }
+    return completed.length;
+  }
+
+  #close(slot: number, started: { readonly a: number; readonly b: number }): Stratum[] {
+    this.#judged.close(slot);
+    this.#startWindows.observe(slot, started);
+    const asked = { startWindowOf: (startMs: number) => this.#startWindows.windowOf(startMs), isMixed: (unit: number) => this.#units.isMixed(unit) };
+    return this.#windows.close(slot, asked).map((closed): Stratum => ({ ...closed, use: 'bet' }));
   }
 
   #isOverTime(slot: number): boolean {

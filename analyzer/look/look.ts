@@ -142,7 +142,7 @@ export function createLook(deps: { readonly store: Store }, settings: LookSettin
     next = await loadProgress(store, settings.owner);
     drift = watchDrift();
     promptDrift = watchPrompts();
-    for (const [watch, left] of groupBy(await loadComparisons(store), ({ identity }) => watchOf(identity))) await watch.restore(left);
+    for (const [watch, left] of groupBy(await loadComparisons(store), ({ identity }) => watchOf(identity))) await watch.restore(left, next);
     const history = await loadHistory(store);
     for (const { factor, group, value, opened_slot, forgotten_slot, ...key } of history) {
       const watch = watchOf(key);

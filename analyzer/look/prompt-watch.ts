@@ -36,14 +36,14 @@ export type PromptWatch = {
   /** Whether it can be held against its hour before `reference_slot`: nothing changed since that begins, no two values run side by side, and nothing is accused. */
   isSettled(reference_slot: number, slot: number): boolean;
   changesSince(slot: number): readonly RecentChange[];
-  /** Files the state of every open comparison with the rows to be written. */
+  /** Files the state of every open comparison that changed with the rows to be written. */
   keep(): void;
   /** Comparisons that have an alert. */
   alerted(): readonly string[];
   /** What people decided about alerts since the last look. */
   adopt(states: ReadonlyMap<string, AlertState>): void;
-  /** Takes up the comparisons that an earlier process left open. */
-  restore(left: readonly StoredComparison[]): Promise<void>;
+  /** Takes up the comparisons that an earlier process left open. @param next the slot that is looked at next; null: nobody knows. */
+  restore(left: readonly StoredComparison[], next: number | null): Promise<void>;
   /** Tapes that its comparisons still read. */
   tapes(): Iterable<Tape>;
 };
@@ -212,8 +212,8 @@ export function createPromptWatch(deps: { readonly store: Store; readonly rows: 
     adopt(states) {
       for (const { comparison, record } of rollouts.values()) record.adopt(states.get(comparison.identity.comparison_id));
     },
-    async restore(left) {
-      const taken = await restoreFromStore(store, key, left, settings.metricPolicy);
+    async restore(left, next) {
+      const taken = await restoreFromStore(store, key, { left, next }, settings.metricPolicy);
       ({ units } = taken);
       for (const { stored, comparison, settled } of taken.restored) {
         const { comparison_id, factor, candidate } = stored.identity;

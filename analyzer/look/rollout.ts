@@ -35,7 +35,7 @@ export type Rollout = {
   /** What follows from the slot, when all prompts have been fed. Null: it was not fed. */
   conclude(slot: number, context: RolloutContext): Promise<Conclusion | null>;
   record: { alert(): Alert | null; adopt(state: AlertState | undefined): void };
-  /** Files its state with the rows to be written. */
+  /** Files its state with the rows to be written, if there is more in it than that time has passed. */
   keep(): void;
   tapes(): Iterable<Tape>;
 };
@@ -235,7 +235,12 @@ export async function createRollout(
     return null;
   };
 
-  const file = (state: 'open' | 'closed', why: string): void => rows.comparison({ identity: comparison.identity, settings: comparison.settings(), snapshot: comparison.snapshot() }, state, why);
+  /** What this process filed last. */
+  let filed: { readonly slot: number; readonly why: string } | null = null;
+  const file = (state: 'open' | 'closed', why: string): void => {
+    filed = { slot: comparison.slot(), why };
+    rows.comparison({ identity: comparison.identity, settings: comparison.settings(), snapshot: comparison.snapshot() }, state, why);
+  };
 
   return {
     comparison,
@@ -268,7 +273,10 @@ export async function createRollout(
       return { e_value: fed.evidence?.e_value ?? null, alerts, update, end };
     },
     record: { alert: record.current, adopt: record.adopt },
-    keep: () => file('open', reason === '' ? comparison.leftOut() : reason),
+    keep() {
+      const why = reason === '' ? comparison.leftOut() : reason;
+      if (filed === null || filed.why !== why || comparison.changed() > filed.slot) file('open', why);
+    },
     tapes: () => held.values(),
   };
 }

@@ -60,10 +60,11 @@ export async function openFromStore(store: Store, key: PromptKey, order: Opening
 /** A comparison that was left open. `settled`: strata that were durable before the process that wrote them died; they count as they are. */
 export type Restored = { readonly stored: StoredComparison; readonly comparison: Comparison; readonly settled: ReadonlyMap<string, Stratum> };
 
-/** All that were left open on one prompt, which share its units. */
-export async function restoreFromStore(store: Store, key: PromptKey, left: readonly StoredComparison[], policy: MetricPolicy): Promise<{ units: PromptUnits; restored: Restored[] }> {
+/** All that were left open on one prompt, which share its units. @param next the slot that is looked at next: up to it, what was not kept was idle. */
+export async function restoreFromStore(store: Store, key: PromptKey, { left, next }: { readonly left: readonly StoredComparison[]; readonly next: number | null }, policy: MetricPolicy): Promise<{ units: PromptUnits; restored: Restored[] }> {
   const units = createPromptUnits();
   const comparisons = left.map((stored) => ({ stored, comparison: new Comparison(stored.identity, { settings: stored.settings, schedule: [], policy }, stored.snapshot, units) }));
+  for (const { comparison } of comparisons) comparison.rest(next ?? 0);
   // One that was opened right before the end has seen slots that the others have not: it is refilled with those when they are fed again.
   const until = Math.min(...comparisons.map(({ comparison }) => comparison.slot() + 1));
   const from = Math.min(until, ...comparisons.map(({ comparison }) => Math.max(comparison.settings().opened_slot + 1, comparison.refillFrom())));

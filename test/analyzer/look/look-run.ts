@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, expect } from 'vitest';
+import { Comparison, type ComparisonIdentity } from '../../../analyzer/look/comparison.ts';
 import { loadEvidence } from '../../../analyzer/look/look-store.ts';
 import type { LookEvent } from '../../../analyzer/look/look.ts';
 import { verify } from '../../../analyzer/statistics/verify.ts';
@@ -50,14 +51,24 @@ export function alertsOf(events: readonly LookEvent[]): Alert[] {
   return events.flatMap((event) => (event.kind === 'alert' ? [event.alert] : []));
 }
 
-/** All that the look has concluded, in one order. JSON is parsed: a restart may write its keys in another order. */
+/** All that the look has concluded, in one order, and open comparisons as they are after the last slot. JSON is parsed: a restart may write its keys in another order. */
 export async function conclusionsOf(store: Store): Promise<Record<'strata' | 'looks' | 'transitions' | 'comparisons', object[]>> {
+  const [{ reached } = { reached: 0 }] = await store.select<{ reached: number }>('SELECT max(slot) AS reached FROM look_progress');
+  const rows = await store.select<ComparisonIdentity & { state: string; reason: string; settings: string; snapshot: string }>(
+    'SELECT comparison_id, project, environment, prompt_name, factor, baseline, candidate, epoch, state, reason, settings, snapshot FROM comparisons FINAL ORDER BY comparison_id',
+  );
   return {
     strata: await store.select('SELECT * FROM strata FINAL ORDER BY comparison_id, slot, metric, begin_slot, start_window_ms, model, operation, route'),
     looks: await store.select('SELECT * FROM looks FINAL ORDER BY comparison_id, slot'),
     transitions: await store.select('SELECT * FROM alert_transitions FINAL ORDER BY alert_id, sequence'),
-    comparisons: (
-      await store.select<{ settings: string; snapshot: string }>('SELECT comparison_id, state, reason, slot, settings, snapshot FROM comparisons FINAL ORDER BY comparison_id')
-    ).map(({ settings, snapshot, ...rest }) => ({ ...rest, settings: JSON.parse(settings), snapshot: JSON.parse(snapshot) })),
+    comparisons: rows.map(({ settings: frozen, snapshot, state, reason, ...identity }) => {
+      const settings = JSON.parse(frozen);
+      const kept = JSON.parse(snapshot);
+      // One that is idle is not filed in every slot.
+      if (identity.prompt_name === '' || state !== 'open') return { ...identity, state, reason, settings, snapshot: kept };
+      const comparison = new Comparison(identity, { settings, schedule: [], policy: () => expect.unreachable('nothing is learnt while nothing comes') }, kept);
+      comparison.rest(reached);
+      return { ...identity, state, reason, settings: comparison.settings(), snapshot: JSON.parse(JSON.stringify(comparison.snapshot())) };
+    }),
   };
 }
