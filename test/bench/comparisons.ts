@@ -1,6 +1,6 @@
 /**
  * Prints one JSON line for each number of open comparisons, each of a prompt of its own: seconds for one slot of all of them on one core, of 10 metrics each, with their guards, and
- * what each keeps: bytes as it is stored, and of memory (with `--expose-gc`), units included. Two models, so that each metric has three parts. Then the same of one
+ * what each keeps: bytes as it is stored, and of memory (with `--expose-gc`), apart from the units of its prompt. Two models, so that each metric has three parts. Then the same of one
  * prompt with so many comparisons (`--of-one-prompt 1 --of-one-prompt 20`), after a day; `guards_us`: what it costs then to ask the guards of one, which is done in one slot of ten.
  */
 import { parseArgs } from 'node:util';
@@ -63,6 +63,15 @@ async function held(): Promise<number> {
   return heapUsed + arrayBuffers;
 }
 
+/** What comparisons hold, all together, and what the units of their prompts hold without them. Empties the array. */
+async function memoryOf(comparisons: Comparison[], before: number): Promise<{ comparisons: number; units: number } | null> {
+  if (collect === undefined) return null;
+  const after = await held();
+  for (const comparison of comparisons.splice(0)) comparison.leave();
+  const ofUnits = await held();
+  return { comparisons: after - ofUnits, units: ofUnits - before };
+}
+
 const settings = JSON.stringify(opening.settings);
 /** With settings of its own, as they are read from the store. */
 const opened = (prompt_name: string, index: number, units: PromptUnits): Comparison =>
@@ -86,7 +95,8 @@ function feed(comparison: Comparison, slot: number, { calls, scores }: Rows): nu
 
 async function ofManyPrompts(count: number): Promise<string> {
   const before = await held();
-  const comparisons: Comparison[] = Array.from({ length: count }, (_, index) => opened(`p${index}`, index, createPromptUnits()));
+  const units = Array.from({ length: count }, () => createPromptUnits());
+  const comparisons = units.map((each, index) => opened(`p${index}`, index, each));
   const seconds: number[] = [];
   let strata = 0;
   for (const [slot, ofSlot] of rows.entries()) {
@@ -100,12 +110,11 @@ async function ofManyPrompts(count: number): Promise<string> {
     }
     seconds.push(micros / 1e6);
   }
-  const after = await held();
-  const [first] = comparisons;
-  const snapshot = JSON.stringify(first?.snapshot());
+  const snapshot_bytes = JSON.stringify(comparisons[0]?.snapshot()).length;
+  const memory = await memoryOf(comparisons, before);
   return JSON.stringify({
-    bench: 'comparisons', comparisons: count, metrics: Object.keys(first?.settings().metrics ?? {}).length, units_a_slot: UNITS, strata_a_slot: Number((strata / count / SLOTS).toFixed(1)), cpu_s_a_slot: Number((seconds.slice(1).reduce((sum, each) => sum + each, 0) / (SLOTS - 1)).toFixed(2)),
-    slowest_cpu_s: Number(Math.max(...seconds).toFixed(2)), snapshot_bytes: snapshot.length, bytes_each: collect === undefined ? null : Math.round((after - before) / count),
+    bench: 'comparisons', comparisons: count, metrics: Object.keys(opening.settings.metrics).length, units_a_slot: UNITS, strata_a_slot: Number((strata / count / SLOTS).toFixed(1)), cpu_s_a_slot: Number((seconds.slice(1).reduce((sum, each) => sum + each, 0) / (SLOTS - 1)).toFixed(2)),
+    slowest_cpu_s: Number(Math.max(...seconds).toFixed(2)), snapshot_bytes, bytes_each: memory && Math.round(memory.comparisons / count), prompts: units.length, units_bytes_each: memory && Math.round(memory.units / count),
   });
 }
 
@@ -119,11 +128,12 @@ async function dayOfOnePrompt(count: number): Promise<string> {
     for (const comparison of comparisons) feed(comparison, FIRST_SLOT + slot, ofSlot);
   }
   const { user, system } = process.cpuUsage(begun);
-  const after = await held();
   const asked = process.cpuUsage();
   for (let time = 0; time < TIMES; time += 1) for (const comparison of comparisons) askGuards(comparison, FIRST_SLOT + SLOTS_PER_DAY);
   const asking = process.cpuUsage(asked);
-  return JSON.stringify({ bench: 'a day of one prompt', guards_us: Math.round((asking.user + asking.system) / TIMES / count), comparisons: count, units: SLOTS_PER_DAY * UNITS, cpu_s: Number(((user + system) / 1e6).toFixed(1)), bytes: collect === undefined ? null : after - before, snapshot_bytes: JSON.stringify(comparisons[0]?.snapshot()).length });
+  const snapshot_bytes = JSON.stringify(comparisons[0]?.snapshot()).length;
+  const memory = await memoryOf(comparisons, before);
+  return JSON.stringify({ bench: 'a day of one prompt', guards_us: Math.round((asking.user + asking.system) / TIMES / count), comparisons: count, units: SLOTS_PER_DAY * UNITS, cpu_s: Number(((user + system) / 1e6).toFixed(1)), snapshot_bytes, bytes_each: memory && Math.round(memory.comparisons / count), units_bytes: memory && memory.units, forgotten_early: units.forgottenEarly() });
 }
 
 // Once to warm up: compiled code is no state.
