@@ -1,14 +1,14 @@
 import type { BeforeAfter, ComparisonSettings, Guard, MetricSettings, Stratum } from '../../schemas/evidence.ts';
 import { takenOverSince, isGivenBack, withSlot, type Traffic } from './cutover.ts';
-import { FORM } from './earlier-form.ts';
 import { carrying, factorNamed, type FactorName } from './factors.ts';
-import { JudgedUnits, stretchOf, type JudgedState } from './judged.ts';
+import { JudgedUnits, stretchOf } from './judged.ts';
 import { bySlot, type PromptKey, type CallObservation, type ScoreObservation } from './observations.ts';
 import { learnMetric, type MetricPolicy } from './references.ts';
-import { StartWindows, type StartWindowState } from './start-windows.ts';
+import { FORM, type ComparisonSnapshot } from './snapshot.ts';
+import { StartWindows } from './start-windows.ts';
 import { advance, controlsOf, createEvidence, evidenceOf, pairsAfter, type EvidenceState } from '../statistics/evidence.ts';
 import { createPromptUnits, slotsIn, type PastArms, type PromptUnits } from './prompt-units.ts';
-import { Units, type Routing, type UnitCounts } from './units.ts';
+import { Units, type UnitCounts } from './units.ts';
 import { LONGEST as LONGEST_WINDOW } from '../statistics/window-length.ts';
 import type { MetricLookUp } from './unit-values.ts';
 import { Windows, type WindowSchedule } from './windows.ts';
@@ -27,21 +27,6 @@ export type SlotOutcome = Evidence & { readonly strata: readonly Stratum[] };
 
 /** `controls`: how those of each metric did; null while both arms run together. */
 export type Evidence = { readonly e_value: number; readonly metrics: Readonly<Record<string, number>>; readonly controls: ReturnType<typeof controlsOf> };
-
-export type ComparisonSnapshot = {
-  readonly form: typeof FORM;
-  readonly slot: number;
-  readonly evidence: EvidenceState;
-  readonly schedule: WindowSchedule;
-  readonly startWindows: StartWindowState;
-  readonly routing: Routing;
-  readonly traffic: Traffic;
-  /** First values of metrics that are still being learnt. */
-  readonly learning: Readonly<Record<string, readonly number[]>>;
-  /** Null: it was written before they were counted. */
-  readonly judged: JudgedState | null;
-  readonly guards_over_time: readonly Guard[];
-};
 
 /** Units of a metric that was not there at the opening, from which it is learnt before it is bet on. */
 const LEARNING_UNITS = 50;

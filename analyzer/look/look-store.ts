@@ -2,11 +2,11 @@ import { Alert, NEWEST_TRANSITION, transitionRow } from '../../schemas/alert.ts'
 import { ComparisonSettings, type Evidence, type Stratum } from '../../schemas/evidence.ts';
 import { PermanentError } from '../../schemas/errors.ts';
 import type { Store } from '../../schemas/store.ts';
-import type { ComparisonIdentity, ComparisonSnapshot, SlotOutcome } from './comparison.ts';
+import type { ComparisonIdentity, SlotOutcome } from './comparison.ts';
 import type { DetectorSnapshot } from './drift/detector.ts';
-import { inCurrentForm } from './earlier-form.ts';
 import type { FactorName } from './factors.ts';
 import type { PromptKey } from './observations.ts';
+import { inCurrentForm, type ComparisonSnapshot } from './snapshot.ts';
 import { slotStartMs } from '../slots.ts';
 
 /** What the look loop keeps of itself in the store, written and read back. One function, one question. */

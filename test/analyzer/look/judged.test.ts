@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { Comparison, type ComparisonSnapshot } from '../../../analyzer/look/comparison.ts';
+import { Comparison } from '../../../analyzer/look/comparison.ts';
+import type { ComparisonSnapshot } from '../../../analyzer/look/snapshot.ts';
 import { factorNamed } from '../../../analyzer/look/factors.ts';
 import { guardsTogether, type Split } from '../../../analyzer/look/guards.ts';
 import { JudgedUnits, stretchOf } from '../../../analyzer/look/judged.ts';

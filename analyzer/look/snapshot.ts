@@ -1,9 +1,30 @@
-import type { ComparisonSnapshot } from './comparison.ts';
+import type { Guard } from '../../schemas/evidence.ts';
+import type { Traffic } from './cutover.ts';
+import type { JudgedState } from './judged.ts';
 import { NO_COUNTS, type SlotCountsState } from './slot-counts.ts';
-import type { Wealth } from '../statistics/evidence.ts';
+import type { StartWindowState } from './start-windows.ts';
+import type { Routing } from './units.ts';
+import type { WindowSchedule } from './windows.ts';
+import type { EvidenceState, Wealth } from '../statistics/evidence.ts';
 
 /** The form of what is kept of a comparison; it stands in what is written. */
 export const FORM = 2;
+
+/** A comparison as it is after a slot; what it had of open windows and of units is read again from the store. */
+export type ComparisonSnapshot = {
+  readonly form: typeof FORM;
+  readonly slot: number;
+  readonly evidence: EvidenceState;
+  readonly schedule: WindowSchedule;
+  readonly startWindows: StartWindowState;
+  readonly routing: Routing;
+  readonly traffic: Traffic;
+  /** First values of metrics that are still being learnt. */
+  readonly learning: Readonly<Record<string, readonly number[]>>;
+  /** Null: it was written before they were counted. */
+  readonly judged: JudgedState | null;
+  readonly guards_over_time: readonly Guard[];
+};
 
 /** What this program wrote before it said in which form. */
 type FirstForm = Omit<ComparisonSnapshot, 'form' | 'evidence' | 'schedule' | 'judged' | 'guards_over_time'> &

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { Comparison } from '../../../analyzer/look/comparison.ts';
-import { inCurrentForm } from '../../../analyzer/look/earlier-form.ts';
+import { inCurrentForm } from '../../../analyzer/look/snapshot.ts';
 import { factorNamed } from '../../../analyzer/look/factors.ts';
 import type { CallObservation, ScoreObservation } from '../../../analyzer/look/observations.ts';
 import { openComparison } from '../../../analyzer/look/opening.ts';
