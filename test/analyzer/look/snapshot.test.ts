@@ -28,10 +28,12 @@ const rowsOf = (slot: number): { readonly calls: CallObservation[]; readonly sco
 };
 const hour = Array.from({ length: 30 }, (_, slot) => rowsOf(slot - 30));
 const slots = Array.from({ length: 60 }, (_, slot) => rowsOf(slot + 1));
-const opening = openComparison({
+const opened = openComparison({
   factor: factorNamed('prompt_version'), group: '', slot: FIRST_SLOT, baseline: 'v1', candidate: 'v2', opened_ms: atSlot(0), alpha: 0.01, stake: 1, session_window_s: 0, policy,
   calls: hour.flatMap(({ calls }) => calls), scores: hour.flatMap(({ scores }) => scores),
 });
+/** The first form is older than bets on tails. */
+const opening = { ...opened, settings: { ...opened.settings, metrics: Object.fromEntries(Object.entries(opened.settings.metrics).map(([name, metric]) => [name, { ...metric, tail: false }])) } };
 const identity = { project: 'p', environment: 'e', prompt_name: 'p', factor: 'prompt_version', baseline: 'v1', candidate: 'v2', epoch: 0, comparison_id: 'c' } as const;
 const feed = (comparison: Comparison, from: number, to: number): void => {
   for (const [at, { calls, scores }] of slots.slice(from, to).entries()) comparison.feed(FIRST_SLOT + from + at + 1, calls, scores, new Map());
