@@ -1,4 +1,6 @@
 import { createHash } from 'node:crypto';
+import { FORM, type ComparisonSnapshot } from '../../analyzer/look/snapshot.ts';
+import { slotOf } from '../../analyzer/slots.ts';
 import { createEvidence, advance, evidenceOf } from '../../analyzer/statistics/evidence.ts';
 import { binOf } from '../../analyzer/statistics/badness.ts';
 import { referenceOf } from '../../analyzer/statistics/reference.ts';
@@ -157,8 +159,22 @@ export async function seedRollout(store: Store, rollout: Rollout, time: { fromMs
   }
   await store.insert('strata', strata.map((stratum) => ({ ...stratum, comparison_id: comparisonId, closed_at: String((stratum.slot + 1) * slotSeconds) })));
   await store.insert('looks', looks);
+  const none = { a: 0, b: 0 };
+  const snapshot: ComparisonSnapshot = {
+    form: FORM,
+    // As the look counts them: those above are longer.
+    slot: slotOf(time.toMs),
+    evidence: state,
+    schedule: [],
+    startWindows: { boundaries: [], ...none },
+    routing: { again: none, elsewhere: none, firstCallFrom: null },
+    traffic: [],
+    learning: {},
+    judged: null,
+    guards_over_time: [],
+  };
   await store.insert('comparisons', [
-    { comparison_id: comparisonId, project: 'default', environment: 'production', prompt_name: prompt, factor: 'prompt_version', baseline: baseline.version, candidate: candidate.version, epoch: 0, opened_ms: beganMs, state: 'open', reason: '', slot: looks.at(-1)?.slot ?? openedSlot, settings: JSON.stringify(frozen), snapshot: '{}' },
+    { comparison_id: comparisonId, project: 'default', environment: 'production', prompt_name: prompt, factor: 'prompt_version', baseline: baseline.version, candidate: candidate.version, epoch: 0, opened_ms: beganMs, state: 'open', reason: '', slot: looks.at(-1)?.slot ?? openedSlot, settings: JSON.stringify(frozen), snapshot: JSON.stringify(snapshot) },
   ]);
   if (!rollout.raisesAlert) return { comparisonId, alertId: null, calls };
   if (crossedMs === null) throw new Error(`the seeded rollout of ${prompt} never reached its threshold`);
