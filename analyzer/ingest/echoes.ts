@@ -7,8 +7,9 @@ import { agree, haveOneModel } from './same-words.ts';
  * Calls that a tool tells of twice, by a span and by a log event (dialects/log-events.ts): the event is an echo, and counts only where no span of its call comes.
  *
  * Nothing on the wire says for certain which span an echo is of: there is no response id on either. But both are written by one tool, of one service, when the call ends; so an echo is of the
- * span that ended nearest to it, within a second, if both failed or neither, nothing that both say differs, and they share the trace, the session or telling counts of tokens. An echo has one
- * span and a span one echo, so what ends at once in one session may be told of crosswise, and still counts as often as it happened.
+ * span that ended nearest to it, within a second, if both failed or neither, nothing that both say differs, and they share the trace, telling counts of tokens or, where both or neither say
+ * tokens, the session: a span around the call has that, too, once it is read back from its row with what it inherited. An echo has one span and a span one echo, so what ends at once in one
+ * session may be told of crosswise, and still counts as often as it happened.
  *
  * What shares none of these counts twice: a tool that is told to leave its session out, with failures, which have no tokens; or a span and its event of two traces that are in two shards.
  */
@@ -62,7 +63,8 @@ function isPaired({ inference, twins }: SpanNode): boolean {
 
 function shareSomething(one: SeenInference, two: SeenInference): boolean {
   const shareTokens = one.input_tokens !== null && one.input_tokens > 0 && one.input_tokens === two.input_tokens && one.output_tokens === two.output_tokens;
-  return shareTokens || one.trace_id === two.trace_id || (one.session_id !== null && one.session_id === two.session_id);
+  const shareSession = one.session_id !== null && one.session_id === two.session_id;
+  return shareTokens || one.trace_id === two.trace_id || (shareSession && one.input_tokens === two.input_tokens);
 }
 
 /** One says the model that was asked for, the other perhaps the one that answered: the same, with its date. */

@@ -76,6 +76,29 @@ it('the same in any order and any requests (seed by fast-check)', { timeout: 120
   );
 });
 
+const isNamed = (...names: readonly string[]) => (item: Item): boolean => 'span' in item && names.includes(item.span.name);
+const isRefusal = ({ attributes }: { readonly attributes: Attributes }): boolean => attributes.get('error.message') === 'http 429';
+
+/** The turn of Codex in which a request is refused and made again. */
+function refusedTurn() {
+  const items = recordings.filter(({ name }) => name === 'codex').flatMap(itemsOf);
+  const refusal = items.flatMap((item) => ('record' in item && isRefusal(item.record) ? [item] : []))[0];
+  if (refusal === undefined) throw new Error('the recording has a refusal');
+  const { trace_id, attributes } = refusal.record;
+  const spans = items.flatMap((item) => ('span' in item && item.span.trace_id === trace_id ? [item] : []));
+  const records = items.filter((item) => 'record' in item && item.record.attributes.get('conversation.id') === attributes.get('conversation.id'));
+  return { spans, records, refusal };
+}
+
+// Read back from its row it has the session of its turn, as the event has: it took the tokens over, and handed them on to its refusal.
+it('who asked for what was refused is not told of by the event of the next answer, read back or not', async () => {
+  const { spans, records } = refusedTurn();
+  const asked = spans.filter(isNamed('try_run_sampling_request'))[0];
+  const first = spans.filter((item) => item === asked || isNamed('turn/start', 'op.dispatch.turn_input', 'codex.turn_input', 'session_task.turn', 'session_task.run', 'run_turn', 'run_sampling_request')(item));
+  const calls = await counted([first, records, spans.filter((item) => !first.includes(item))], (index) => index === 0);
+  expect(calls).toEqual(['refund-agent v2: gpt-5 null 1370 110 80 20', 'refund-agent v2: gpt-5 null null null null null failed']);
+});
+
 it('a span that comes after its event has counted stands for it from then on', async () => {
   const recording = readAgent('claude-code');
   const items = itemsOf({ name: 'claude-code', ...recording });
