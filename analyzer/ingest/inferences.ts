@@ -179,8 +179,8 @@ export function createInferences(store: Store, settings: { readonly capacity: nu
       const fill = (node: SpanNode): void => {
         for (const { call, others } of completionsOf(node)) {
           const isWhole = arrived.has(call.key) || roleOf(call) !== call.filed;
-          // A stored call has been completed from its stored twins already.
-          const from = isWhole ? others : others.filter((other) => arrived.has(other.key) || retold.has(other));
+          // A stored call has been completed already from what is stored as a part of it; not from what counted by itself until now.
+          const from = isWhole ? others : others.filter((other) => arrived.has(other.key) || retold.has(other) || roleOf(other) !== other.filed);
           if (from.length > 0) fills.set(call, new Set([...(fills.get(call) ?? []), ...from]));
         }
       };

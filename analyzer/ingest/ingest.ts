@@ -202,9 +202,13 @@ export function createIngest(deps: IngestDependencies, settings: IngestSettings)
     const provisional = await loadProvisionalCalls(store, batchesOf(shard), settings.maxWaiting);
     await recallAncestors(provisional.map(({ call }) => call));
     await inferences.recallTraces(provisional.map(({ call }) => call));
+    // Read back, two may be one that were not known to be: one has inherited by now what both say.
+    const whenDurable: (() => void)[] = [];
+    for (const [key, arrival] of await settle({ store, inferences, resolve }, new Map(), nowMs)) draftCall(draft, key, arrival, whenDurable);
     for (const { call: asStored, stored } of provisional) {
+      const key = spanKey(asStored);
+      if (draft.calls.has(key)) continue;
       const { call, unseen, missing } = resolve(asStored);
-      const key = spanKey(call);
       const filing = { key, call: cardinality.admit(call, nowMs), stored, reason: stored.reason };
       const role = inferences.roleOf(key, stored.reason);
       if (role === 'wrapper' || role === 'duplicate') draft.setAside(filing, role);
@@ -213,7 +217,7 @@ export function createIngest(deps: IngestDependencies, settings: IngestSettings)
       if (unseen !== null && draft.completed.has(key)) late.expect(unseen, call);
     }
     await scoring.takeUp(draft, { inferences, bornMs, nowMs });
-    await commit(draft, { relatives: [], tally: createTally(), whenDurable: [], nowMs });
+    await commit(draft, { relatives: [], tally: createTally(), whenDurable, nowMs });
     isInDoubt = false;
   };
 

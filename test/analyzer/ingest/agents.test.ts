@@ -99,6 +99,33 @@ it('who asked for what was refused is not told of by the event of the next answe
   expect(calls).toEqual(['refund-agent v2: gpt-5 null 1370 110 80 20', 'refund-agent v2: gpt-5 null null null null null failed']);
 });
 
+it('who asked completes its answer where both are stored, and a span between them comes last', async () => {
+  const spans = recordings.filter(({ name }) => name === 'codex').flatMap(itemsOf).filter((item) => 'span' in item);
+  const isBetween = isNamed('receiving_stream');
+  const calls = await counted([spans.filter((item) => !isBetween(item)), spans.filter(isBetween)]);
+  expect(calls.map((call) => call.split(' ')[2])).toEqual(calls.map(() => 'gpt-5'));
+  expect(calls).toHaveLength(5);
+});
+
+it.each([
+  ['when more of its trace comes', 'complete'],
+  ['at once, where both wait', 'waiting'],
+])('a span and its event that show to be one call only when they are read back are one record: %s', async (_when, state) => {
+  const { spans, refusal } = refusedTurn();
+  const [root, turn] = [spans.find(isNamed('turn/start')), spans.find(isNamed('codex.turn_input'))];
+  const refused = spans.find(({ span }) => span.events.some(isRefusal));
+  if (root === undefined || turn === undefined || refused === undefined) throw new Error('the recording has them');
+  // The session is on the turn, from which the span inherits it, and on the event, which here has no trace. The model is on the event only.
+  const without = (attributes: Attributes, isOmitted: (key: string) => boolean): Attributes => new Map([...attributes].filter(([key]) => !isOmitted(key)));
+  const isOmitted = (key: string): boolean => state === 'waiting' && key.startsWith('gen_ai.prompt.');
+  const above = { ...turn, span: { ...turn.span, parent_span_id: root.span.span_id, attributes: without(turn.span.attributes, isOmitted) } };
+  const events = refused.span.events.map((event) => ({ ...event, attributes: without(event.attributes, (key) => key === 'model') }));
+  const span = { ...refused, span: { ...refused.span, parent_span_id: turn.span.span_id, attributes: without(refused.span.attributes, isOmitted), events } };
+  const event = { ...refusal, record: { ...refusal.record, trace_id: null } };
+  const calls = await counted([[above, span, event], state === 'complete' ? [root] : []], (index) => index === 0);
+  expect(calls).toEqual([`${state === 'complete' ? 'refund-agent v2' : 'null null'}: gpt-5 null null null null null failed`]);
+});
+
 it('a span that comes after its event has counted stands for it from then on', async () => {
   const recording = readAgent('claude-code');
   const items = itemsOf({ name: 'claude-code', ...recording });
