@@ -21,7 +21,7 @@ import { batchesOf } from './shards.ts';
 import { settle } from './settling.ts';
 import { slotOf } from '../slots.ts';
 import { toldUnclear } from './twins.ts';
-import { createWaiting } from './waiting.ts';
+import { awaited, createWaiting } from './waiting.ts';
 import { createSeenVersions } from './seen-versions.ts';
 import { withTextVersions } from './text-versions.ts';
 import { writeTurn, type WritesTo } from './writing.ts';
@@ -293,9 +293,4 @@ export function createIngest(deps: IngestDependencies, settings: IngestSettings)
     waiting: () => ({ calls: waiting.size(), scores: scoring.waiting() }),
     idle: async () => void (await turn),
   };
-}
-
-/** A candidate only waits for its time: what comes above it does not tell what is below. */
-function awaited({ role }: StoredSpan, missing: string | null): string | null {
-  return role === 'candidate' ? null : missing;
 }

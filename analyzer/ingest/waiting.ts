@@ -68,3 +68,8 @@ export function createWaiting(): Waiting {
     size: () => all.size,
   };
 }
+
+/** A candidate only waits for its time: what comes above it does not tell what is below. */
+export function awaited({ role }: StoredSpan, missing: string | null): string | null {
+  return role === 'candidate' ? null : missing;
+}
