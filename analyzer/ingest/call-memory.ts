@@ -6,7 +6,7 @@ import type { CallFacts } from './rows.ts';
  * The last calls that are complete and count, for the scores that judge them: by their span; and by their other names, and by their trace.
  *
  * Nearly every score names its span. So those who name something else are indexed from the first time on that somebody asks by it: a call costs one
- * entry, and not five.
+ * entry, and not four.
  */
 export type CallMemory = {
   /** By `spanKey`. */
