@@ -1,3 +1,4 @@
+import { AfterFailureError } from '../analyzer/ingest/turns.ts';
 import { PermanentError, RetryableError } from '../schemas/errors.ts';
 import type { Log, LogMessage } from '../schemas/log.ts';
 import { parkedIdOf, type Parking } from '../schemas/parking.ts';
@@ -5,8 +6,8 @@ import { parkedIdOf, type Parking } from '../schemas/parking.ts';
 /**
  * The log of the embedded mode: a message goes straight to the analyzer, and an append resolves when the store has it.
  *
- * While one batch is written, the messages that arrive meanwhile are read and become the next one, so batches grow with the load
- * and a single message waits for nothing. A batch that fails for good is taken apart, so that one bad message fails alone, and is parked. Where
+ * Two batches are under way: one is drafted while the other is written (analyzer/ingest/turns.ts). The messages that arrive meanwhile are read and become
+ * the next one, so batches grow with the load and a single message waits for nothing. A batch that fails for good is taken apart, so that one bad message fails alone, and is parked. Where
  * one after another fails, it is not the messages: then they are refused for now, until one is stored.
  */
 export type DirectLogSettings = {
@@ -15,7 +16,10 @@ export type DirectLogSettings = {
   readonly maxBatchBytes: number;
 };
 
+const MOST_UNDER_WAY = 2;
+/** Under load the next batch may grow for a little, in proportion to what the last took: an insert costs much the same for few rows as for many. */
 const LONGEST_GATHERING_MS = 50;
+const GATHERING_SHARE = 0.1;
 
 /** Messages in a row that may be parked. */
 const MOST_PARKED_IN_A_ROW = 10;
@@ -29,7 +33,10 @@ export function createDirectLog<Reading extends { readonly received: number }>({
   const queue: Waiting<Reading>[] = [];
   let pendingBytes = 0;
   let pendingMessages = 0;
-  let running: Promise<void> | null = null;
+  /** Batches that are drafted or written. */
+  const underWay = new Set<Promise<void>>();
+  /** Until the next batch begins. */
+  let gathering: Promise<void> | null = null;
   let isClosed = false;
   let parkedInARow = 0;
 
@@ -46,12 +53,18 @@ export function createDirectLog<Reading extends { readonly received: number }>({
     return told;
   };
 
-  const settle = async (batch: readonly Waiting<Reading>[]): Promise<void> => {
+  /** `before`: what is under way; a batch that was not tried because something of that failed is tried again when all of it is over. */
+  const settle = async (batch: readonly Waiting<Reading>[], before?: readonly Promise<void>[]): Promise<void> => {
     try {
       await write(batch.map(({ reading }) => reading));
       parkedInARow = 0;
       for (const { resolve } of batch) resolve();
     } catch (error) {
+      if (error instanceof AfterFailureError && before !== undefined) {
+        await Promise.all(before);
+        await settle(batch);
+        return;
+      }
       if (error instanceof PermanentError && batch.length > 1) {
         for (const single of batch) await settle([single]);
         return;
@@ -73,18 +86,30 @@ export function createDirectLog<Reading extends { readonly received: number }>({
     return queue.splice(0, length);
   };
 
-  const run = async (): Promise<void> => {
-    while (queue.length > 0) {
-      const batch = nextBatch();
-      const begun = performance.now();
-      await settle(batch);
-      const tookMs = performance.now() - begun;
-      pendingMessages -= batch.length;
-      pendingBytes -= batch.reduce((sum, waiting) => sum + waiting.bytes, 0);
-      // Under load the next batch may grow a little: an insert costs much the same for few rows as for many (CPU −11 %, measured).
-      if (batch.length > 1 && !isClosed) await new Promise((resolve) => setTimeout(resolve, Math.min(LONGEST_GATHERING_MS, tookMs / 4)));
-    }
-    running = null;
+  const begin = async (): Promise<void> => {
+    const batch = nextBatch();
+    const begun = performance.now();
+    const settled = settle(batch, [...underWay]);
+    underWay.add(settled);
+    await settled;
+    underWay.delete(settled);
+    pendingMessages -= batch.length;
+    pendingBytes -= batch.reduce((sum, waiting) => sum + waiting.bytes, 0);
+    const isLoaded = batch.length > 1 && !isClosed;
+    gather(isLoaded ? Math.min(LONGEST_GATHERING_MS, (performance.now() - begun) * GATHERING_SHARE) : 0);
+  };
+
+  const beginWhatIsThere = (): void => {
+    gathering = null;
+    if (queue.length > 0) void begin();
+    if (queue.length > 0) gather(0);
+  };
+
+  /** The next batch begins after so long, if there is anything for it then and another may be under way. */
+  const gather = (ms: number): void => {
+    if (gathering !== null || underWay.size >= MOST_UNDER_WAY) return;
+    const over = ms > 0 ? new Promise<void>((resolve) => setTimeout(resolve, ms)) : new Promise<void>((resolve) => setImmediate(resolve));
+    gathering = over.then(beginWhatIsThere);
   };
 
   return {
@@ -104,13 +129,14 @@ export function createDirectLog<Reading extends { readonly received: number }>({
       pendingMessages += 1;
       await new Promise<void>((resolve, reject) => {
         queue.push({ message: withoutDecoded(message), records: reading.received, reading, bytes, resolve, reject });
-        running ??= run();
+        if (underWay.size === 0 && gathering === null) void begin();
+      else gather(0);
       });
     },
     pending: () => ({ messages: pendingMessages, bytes: pendingBytes }),
     async close() {
       isClosed = true;
-      await running;
+      while (underWay.size > 0 || gathering !== null) await Promise.all([...underWay, gathering]);
     },
   };
 }

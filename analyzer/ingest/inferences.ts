@@ -1,5 +1,6 @@
 import type { LlmCall } from '../../schemas/call.ts';
 import type { Store } from '../../schemas/store.ts';
+import { createBygone } from './bygone.ts';
 import { createCoverage } from './coverage.ts';
 import { spanKey, type SpanIdentity } from './identity.ts';
 import { createNesting, kindOf, seenInference, type Role, type SeenInference, type SpanNode } from './nesting.ts';
@@ -19,11 +20,13 @@ import type { Relative } from '../normalise.ts';
  *
  * Roles follow from what has been seen, so each new span may change those of others; `changes` says which. Memory is bounded, and the
  * store is asked for what it may have forgotten (`recall`): exact for every span that arrives after it began and for which
- * `coverage.ts` holds. A relative alone is only looked up where a restart lies between, not where memory was full.
+ * `coverage.ts` holds, and not asked where it can have nothing (bygone.ts). A relative alone is only looked up where a restart lies between, not where memory was full.
  */
 export type Inferences = {
   /** Looks up what the store knows of the traces and responses of these, where memory may not have it. */
   recall(relatives: Iterable<Relative>, calls: Iterable<LlmCall>, nowMs: number): Promise<void>;
+  /** Whether the store can have neither this call nor anything of its trace or of its twins, beside what is remembered. */
+  hasNothingOf(call: LlmCall, nowMs: number): boolean;
   /** All that the store knows of these traces, and of twins of theirs in others. */
   recallTraces(spans: readonly SpanIdentity[]): Promise<void>;
   /** The span with this key, as far as it is remembered. */
@@ -55,6 +58,7 @@ export function createInferences(store: Store, settings: { readonly capacity: nu
   const { capacity, coversFromMs, shard } = settings;
   const sinceStart = createCoverage(coversFromMs);
   const coverage = createCoverage(coversFromMs);
+  const bygone = createBygone({ capacity: Math.min(capacity * BYGONE_ENTRIES, MOST_BYGONE), coversFromMs });
   /** Traces that were loaded whole, as long as nothing was forgotten since. */
   let recalled = new Set<string>();
   let changed = new Set<SpanNode>();
@@ -142,21 +146,29 @@ export function createInferences(store: Store, settings: { readonly capacity: nu
   return {
     async recall(relatives, calls, nowMs) {
       coverage.passed(nowMs);
+      bygone.passed(nowMs);
       inHand = new Map();
       const trace_ids = new Set<string>();
       const inDoubt: (AtResponse & Alike)[] = [];
       if (coversFromMs > 0) for (const { start_time_ns, trace_id } of relatives) if (sinceStart.isInDoubt(() => Number(start_time_ns) / 1e6, nowMs)) trace_ids.add(trace_id);
       for (const call of calls) {
         const start_ms = Number(call.start_time_ns) / 1e6;
-        if (!coverage.isInDoubt(() => start_ms, nowMs)) continue;
+        if (!coverage.isInDoubt(() => start_ms, nowMs) || bygone.hasNothingOf(call, nowMs)) continue;
         trace_ids.add(call.trace_id);
         inDoubt.push({ ...call, start_ms });
       }
       await load({ trace_ids: [...trace_ids], calls: inDoubt });
     },
     recallTraces: (spans) => load({ trace_ids: spans.map((span) => span.trace_id), calls: [] }),
-    seeRelative: (key, relative) => void place(key, relative, null, relative.reason),
-    seeInference: (key, call, reason) => void inHand.set(key, place(key, call, seenInference(call, kindOf(reason)), reason)),
+    hasNothingOf: (call, nowMs) => bygone.hasNothingOf(call, nowMs),
+    seeRelative(key, relative) {
+      bygone.saw(relative, null);
+      place(key, relative, null, relative.reason);
+    },
+    seeInference(key, call, reason) {
+      bygone.saw(call, call);
+      inHand.set(key, place(key, call, seenInference(call, kindOf(reason)), reason));
+    },
     at: nodeAt,
     roleOf(key, reason) {
       const node = nodeAt(key);
@@ -217,6 +229,10 @@ export function createInferences(store: Store, settings: { readonly capacity: nu
     },
   };
 }
+
+/** Entries that are remembered of what is bygone, for each span in memory: 2.5 bytes each. */
+const BYGONE_ENTRIES = 32;
+const MOST_BYGONE = 4_000_000;
 
 /** Nobody else has to be looked at to tell whether two are one (strays.ts): twice as far apart as those may begin. */
 const AROUND_STRAYS_S = 3;

@@ -21,20 +21,21 @@ import { batchesOf } from './shards.ts';
 import { settle } from './settling.ts';
 import { slotOf } from '../slots.ts';
 import { toldUnclear } from './twins.ts';
+import { createTurns } from './turns.ts';
 import { awaited, createWaiting } from './waiting.ts';
 import { createSeenVersions } from './seen-versions.ts';
 import { withTextVersions } from './text-versions.ts';
-import { writeTurn, type WritesTo } from './writing.ts';
+import { rowsOf, writeLedger, writeRows, type WritesTo } from './writing.ts';
 
 /**
- * The ingest loop: from log messages to rows. One batch at a time, in the order of the log.
+ * The ingest loop: from log messages to rows, batch by batch, in the order of the log.
  *
  * A call is *provisional* (slot 0) while an ancestor may still bring its prompt or session, and *complete* from then on:
  * it enters the slot of the arrival clock in which that happened. A score is complete when its call is. Of the spans around one inference
  * one counts (inferences.ts); a wrapper that could stand for what it wraps is a *candidate* until the same wait is over.
  *
- * A turn (a batch, a tick of the clock) drafts its rows from what is remembered, writes them, and remembers them when they are
- * durable. If it fails, nobody knows which rows are there: the same doubt as after a crash, and it is resolved in the same way,
+ * A turn (a batch, a tick of the clock) drafts its rows from what is remembered, remembers them and hands them over to be written; the next one is drafted
+ * meanwhile (turns.ts). If it fails, nobody knows which rows are there: the same doubt as after a crash, and it is resolved in the same way,
  * by reading the store before anything else is done (`takeUp`).
  */
 export type Ingest = {
@@ -82,12 +83,13 @@ export type IngestDependencies = WritesTo & {
 };
 
 export function createIngest(deps: IngestDependencies, settings: IngestSettings): Ingest {
-  const { store } = deps;
+  const turns = createTurns(deps.store);
+  const { store } = turns;
   const { shard = 0 } = settings;
   const isAlone = settings.shard === undefined;
   const memory = (coversFromMs: number) =>
     createKnown<PlacedCall, StoredSpan>(
-      { keyOf: ({ key }) => key, sinceMs: ({ item }) => msOf(item.start_time_ns), lookUp: (calls) => lookUpCalls(store, calls.map(({ item }) => item)) },
+      { keyOf: ({ key }) => key, sinceMs: ({ item }) => msOf(item.start_time_ns), canBeStored: ({ item }, stampMs) => !inferences.hasNothingOf(item, stampMs), lookUp: (calls) => lookUpCalls(store, calls.map(({ item }) => item)) },
       { coversFromMs, capacity: settings.rememberedSpans },
     );
   let inferences = createInferences(store, { capacity: settings.rememberedSpans, coversFromMs: 0, shard });
@@ -97,7 +99,6 @@ export function createIngest(deps: IngestDependencies, settings: IngestSettings)
   let known = memory(0);
   let waiting = createWaiting();
   const seenVersions = createSeenVersions();
-  let isInDoubt = false;
   let batch = batchesOf(shard).from_batch;
   /** The stamp of the youngest message that was tried to be written. */
   let newestMs = 0;
@@ -113,12 +114,12 @@ export function createIngest(deps: IngestDependencies, settings: IngestSettings)
     if (readings.length === 0) return { received: 0, calls: 0, scores: 0, projects: [] };
     const nowMs = readings.reduce((newest, { stampMs }) => Math.max(newest, stampMs), 0);
     newestMs = Math.max(newestMs, nowMs);
-    if (isInDoubt) await takeUp(nowMs);
-    // 1. Put together what was read. A failure up to step 6 leaves nothing in the store.
+    if (turns.isInDoubt()) await takeUp(nowMs);
+    // 1. Put together what was read. A failure up to step 7 leaves nothing in the store.
     const tally = createTally();
     const reading = gather(readings, tally);
     const draft = createDraft();
-    const whenDurable: (() => void)[] = [];
+    const whenDrafted: (() => void)[] = [];
 
     // 2. Tell new from known. What was sent again is counted; only what is new or better goes on.
     const sent = arrivingCalls(reading.calls, await known.find(reading.calls, nowMs), tally);
@@ -135,28 +136,28 @@ export function createIngest(deps: IngestDependencies, settings: IngestSettings)
 
     // 4. Tell which span counts for each inference; then draft calls, those that wait, or waited too long.
     const settled = await settle({ store, inferences, resolve }, calls, nowMs);
-    for (const [key, arrival] of settled) draftCall(draft, key, arrival, whenDurable);
-    for (const { key, stampMs } of relatives) draftWoken(draft, key, stampMs, whenDurable);
-    for (const [key, { stampMs }] of calls) draftWoken(draft, key, stampMs, whenDurable);
+    for (const [key, arrival] of settled) draftCall(draft, key, arrival, whenDrafted);
+    for (const { key, stampMs } of relatives) draftWoken(draft, key, stampMs, whenDrafted);
+    for (const [key, { stampMs }] of calls) draftWoken(draft, key, stampMs, whenDrafted);
     const arrived = [...relatives.map(({ key }) => key), ...calls.keys()];
     const admit = (call: LlmCall): LlmCall => cardinality.admit(call, nowMs);
-    whenDurable.push(...(await late.correct(draft, arrived, admit)));
+    whenDrafted.push(...(await late.correct(draft, arrived, admit)));
     await late.reconsider(draft, reassigned, admit);
 
     // 5. Join scores with their calls, in both directions; and anew where another span counts than did, or an ancestor came late.
     await scoring.draft(draft, scores, { relatives, calls: sent, nowMs });
 
-    // 6. Write the rows; 7. write the ledger, last; 8. remember. See `commit`.
-    await commit(draft, { relatives: relatives.map(({ item }) => item), contents: reading.contents, tally, whenDurable, nowMs });
+    // 6. Remember; 7. write the rows; 8. write the ledger, last. See `commit`.
+    commit(draft, { relatives: relatives.map(({ item }) => item), contents: reading.contents, tally, whenDrafted, nowMs });
     return { received: reading.received, calls: draft.calls.size, scores: draft.scores.size, projects: draft.projects() };
   };
 
   const advance = async (nowMs: number): Promise<void> => {
-    if (isInDoubt) await takeUp(nowMs);
+    if (turns.isInDoubt()) await takeUp(nowMs);
     const expired = waiting.expired(nowMs);
     if (expired.length > 0 || scoring.hasDue(nowMs)) {
       const draft = createDraft();
-      const whenDurable: (() => void)[] = expired.map(({ call }) => () => waiting.remove(call));
+      const whenDrafted: (() => void)[] = expired.map(({ call }) => () => waiting.remove(call));
       await recallAncestors(expired.map(({ call }) => call));
       for (const { call: asWaiting, stored, deadlineMs } of expired) {
         const { call, unseen } = resolve(asWaiting);
@@ -166,10 +167,10 @@ export function createIngest(deps: IngestDependencies, settings: IngestSettings)
         // What was just recalled may say so.
         if (role === 'wrapper' || role === 'duplicate') draft.setAside(filing, role);
         else draft.completeCall(filing, slotAt(deadlineMs));
-        if (unseen !== null) whenDurable.push(() => late.expect(unseen, call));
+        if (unseen !== null) whenDrafted.push(() => late.expect(unseen, call));
       }
-      whenDurable.push(...(await scoring.draftDue(draft, nowMs)));
-      await commit(draft, { relatives: [], tally: createTally(), whenDurable, nowMs });
+      whenDrafted.push(...(await scoring.draftDue(draft, nowMs)));
+      commit(draft, { relatives: [], tally: createTally(), whenDrafted, nowMs });
     }
     openSlot = Math.max(openSlot, slotOf(nowMs));
   };
@@ -188,6 +189,7 @@ export function createIngest(deps: IngestDependencies, settings: IngestSettings)
 
   /** What is remembered is what the store says: at the start of a process, and after a write that failed. */
   const takeUp = async (nowMs: number, startedMs?: number): Promise<void> => {
+    await turns.beginAnew();
     seenVersions.reset();
     const found = await reconcileLedger(store, shard);
     batch = Math.max(batch, found.lastBatch);
@@ -203,8 +205,8 @@ export function createIngest(deps: IngestDependencies, settings: IngestSettings)
     await recallAncestors(provisional.map(({ call }) => call));
     await inferences.recallTraces(provisional.map(({ call }) => call));
     // Read back, two may be one that were not known to be: one has inherited by now what both say.
-    const whenDurable: (() => void)[] = [];
-    for (const [key, arrival] of await settle({ store, inferences, resolve }, new Map(), nowMs)) draftCall(draft, key, arrival, whenDurable);
+    const whenDrafted: (() => void)[] = [];
+    for (const [key, arrival] of await settle({ store, inferences, resolve }, new Map(), nowMs)) draftCall(draft, key, arrival, whenDrafted);
     for (const { call: asStored, stored } of provisional) {
       const key = spanKey(asStored);
       if (draft.calls.has(key)) continue;
@@ -217,23 +219,29 @@ export function createIngest(deps: IngestDependencies, settings: IngestSettings)
       if (unseen !== null && draft.completed.has(key)) late.expect(unseen, call);
     }
     await scoring.takeUp(draft, { inferences, bornMs, nowMs });
-    await commit(draft, { relatives: [], tally: createTally(), whenDurable, nowMs });
-    isInDoubt = false;
+    commit(draft, { relatives: [], tally: createTally(), whenDrafted, nowMs });
   };
 
-  const commit = async (draft: Draft, beside: { readonly relatives: readonly Relative[]; readonly contents?: readonly ContentOf[]; readonly tally: Tally; readonly whenDurable: readonly (() => void)[]; readonly nowMs: number }): Promise<void> => {
+  /** Remembers what was drafted, and hands it over to be written. */
+  const commit = (draft: Draft, beside: { readonly relatives: readonly Relative[]; readonly contents?: readonly ContentOf[]; readonly tally: Tally; readonly whenDrafted: readonly (() => void)[]; readonly nowMs: number }): void => {
     batch += 1;
     const { relatives, contents = [], tally, nowMs } = beside;
     countRoles(draft.calls.values(), tally);
     const revised = draft.earliestSlot();
-    if (revised !== null && revised < openSlot) await deps.beforeRevising?.(revised);
-    await writeTurn(deps, { draft, relatives, contents, tally, shard, batch, versions: seenVersions.due(draft.versionRows(nowMs), nowMs), scoreNames: scoring.takeNewNames() });
+    const rows = rowsOf({ draft, relatives, contents, tally, shard, batch, versions: seenVersions.due(draft.versionRows(nowMs), nowMs), scoreNames: scoring.takeNewNames() });
     for (const [key, { stored }] of draft.calls) {
       known.remember(key, stored);
       inferences.filed(key, stored);
     }
     scoring.remember(draft, nowMs);
-    for (const remember of beside.whenDurable) remember();
+    for (const remember of beside.whenDrafted) remember();
+    turns.write({
+      async rows() {
+        if (revised !== null && revised < openSlot) await deps.beforeRevising?.(revised);
+        await writeRows(deps.store, rows);
+      },
+      ledger: () => writeLedger(deps, rows),
+    });
   };
 
   /** A look at the store, for calls whose ancestors may have come before the memory began. */
@@ -241,16 +249,16 @@ export function createIngest(deps: IngestDependencies, settings: IngestSettings)
     await inferences.recallTraces(calls.filter((call) => resolve(call).unseen !== null));
   }
 
-  function draftCall(draft: Draft, key: string, { item, stampMs, stored, reason }: SpanArrival, whenDurable: (() => void)[]): void {
+  function draftCall(draft: Draft, key: string, { item, stampMs, stored, reason }: SpanArrival, whenDrafted: (() => void)[]): void {
     const { call: resolved, unseen, missing } = resolve(item);
     const role = inferences.roleOf(key, reason);
     const filing = { key, call: toldUnclear(cardinality.admit(resolved, stampMs), inferences.isUnclear(key)), stored, reason };
     // What is due when this batch is durable is, above all, waiting.
-    const hasRoom = waiting.size() + whenDurable.length < settings.maxWaiting;
-    const wait = (provisional: StoredSpan): void => void whenDurable.push(() => waiting.put({ call: resolved, missing: awaited(provisional, missing), stored: provisional, deadlineMs: stampMs + settings.resolveWaitMs }));
+    const hasRoom = waiting.size() + whenDrafted.length < settings.maxWaiting;
+    const wait = (provisional: StoredSpan): void => void whenDrafted.push(() => waiting.put({ call: resolved, missing: awaited(provisional, missing), stored: provisional, deadlineMs: stampMs + settings.resolveWaitMs }));
     if (role === 'wrapper' || role === 'duplicate') {
       draft.setAside(filing, role);
-      if (stored !== undefined) whenDurable.push(() => waiting.remove(item));
+      if (stored !== undefined) whenDrafted.push(() => waiting.remove(item));
     } else if (role === 'call' && stored !== undefined && stored.slot > 0) {
       draft.correctedCall({ ...filing, stored });
     } else if (role === 'candidate' && hasRoom) {
@@ -260,37 +268,31 @@ export function createIngest(deps: IngestDependencies, settings: IngestSettings)
     } else {
       const isWhole = role === 'call' && missing === null;
       draft.completeCall(isWhole ? filing : { ...filing, call: { ...filing.call, flags: [...filing.call.flags, 'not_awaited'] } }, slotAt(stampMs));
-      if (unseen !== null) whenDurable.push(() => late.expect(unseen, item));
-      if (stored !== undefined) whenDurable.push(() => waiting.remove(item));
+      if (unseen !== null) whenDrafted.push(() => late.expect(unseen, item));
+      if (stored !== undefined) whenDrafted.push(() => waiting.remove(item));
     }
   }
 
   /** Calls that waited for this span: they are complete, or wait for the next one above it. */
-  function draftWoken(draft: Draft, ancestor: string, stampMs: number, whenDurable: (() => void)[]): void {
+  function draftWoken(draft: Draft, ancestor: string, stampMs: number, whenDrafted: (() => void)[]): void {
     for (const waiter of waiting.forAncestor(ancestor)) {
       // It comes anew in this batch, or an ancestor before this one woke it.
       const key = spanKey(waiter.call);
       if (draft.calls.has(key)) continue;
       const { call, unseen, missing } = resolve(waiter.call);
       if (missing === null) draft.completeCall({ key, call: cardinality.admit(call, stampMs), stored: waiter.stored, reason: waiter.stored.reason }, slotAt(stampMs));
-      whenDurable.push(() => (missing === null ? waiting.remove(call) : waiting.put({ ...waiter, call, missing })));
-      if (missing === null && unseen !== null) whenDurable.push(() => late.expect(unseen, call));
+      whenDrafted.push(() => (missing === null ? waiting.remove(call) : waiting.put({ ...waiter, call, missing })));
+      if (missing === null && unseen !== null) whenDrafted.push(() => late.expect(unseen, call));
     }
   }
 
   // Batches and ticks take turns: each sees the memory that the one before it left.
-  let turn: Promise<unknown> = Promise.resolve();
-  const inTurn = <Result>(work: () => Promise<Result>): Promise<Result> => {
-    const result = turn.then(work);
-    turn = result.catch(() => (isInDoubt = true));
-    return result;
-  };
   return {
-    start: (nowMs, startedMs = nowMs) => inTurn(() => takeUp(nowMs, startedMs)),
+    start: (nowMs, startedMs = nowMs) => turns.take(() => takeUp(nowMs, startedMs)),
     read: (message) => readMessage(message, deps),
-    write: (batch) => inTurn(() => write(batch)),
-    advance: (nowMs) => inTurn(() => advance(nowMs)),
+    write: (batch) => turns.take(() => write(batch)),
+    advance: (nowMs) => turns.take(() => advance(nowMs)),
     waiting: () => ({ calls: waiting.size(), scores: scoring.waiting() }),
-    idle: async () => void (await turn),
+    idle: () => turns.idle(),
   };
 }

@@ -17,6 +17,7 @@ export type Known<Item, Stored> = {
 /**
  * @param deps.keyOf what makes two items the same.
  * @param deps.sinceMs the earliest moment (ms, the sender's clock) at which the item can have been received.
+ * @param deps.canBeStored false: the store has nothing of it but what is remembered. Default: nobody knows.
  * @param deps.lookUp asks the store, at most 2,000 items a call.
  * @param settings.coversFromMs memory is complete from here on: 0 for an empty store, else the moment of the start.
  * @param settings.capacity items in each of two generations (about 150 bytes each).
@@ -25,6 +26,7 @@ export function createKnown<Item, Stored>(
   deps: {
     readonly keyOf: (item: Item) => string;
     readonly sinceMs: (item: Item) => number;
+    readonly canBeStored?: (item: Item, stampMs: number) => boolean;
     readonly lookUp: (items: readonly Item[]) => Promise<ReadonlyMap<string, Stored>>;
   },
   settings: { readonly coversFromMs: number; readonly capacity: number },
@@ -41,7 +43,7 @@ export function createKnown<Item, Stored>(
         const key = deps.keyOf(item);
         const stored = memory.get(key);
         if (stored !== undefined) found.set(key, stored);
-        else if (coverage.isInDoubt(() => deps.sinceMs(item), stampMs)) unsure.push(item);
+        else if (coverage.isInDoubt(() => deps.sinceMs(item), stampMs) && deps.canBeStored?.(item, stampMs) !== false) unsure.push(item);
       }
       for (const chunk of chunksOf(unsure)) for (const [key, stored] of await deps.lookUp(chunk)) found.set(key, stored);
       return found;

@@ -16,7 +16,7 @@ import { loadCallsOfTraces, loadFiledCalls } from './recovery.ts';
 export type Late = {
   /** A call became complete while this ancestor was missing. */
   expect(missing: string, call: SpanIdentity): void;
-  /** Drafts what these ancestors, by key, correct. Answers what to do when the draft is durable. */
+  /** Drafts what these ancestors, by key, correct. Answers what to do when all is drafted. */
   correct(draft: Draft, ancestors: readonly string[], admit: (call: LlmCall) => LlmCall): Promise<readonly (() => void)[]>;
   /** Drafts what changes in the traces of these spans, which say another prompt than before. */
   reconsider(draft: Draft, spans: readonly SpanIdentity[], admit: (call: LlmCall) => LlmCall): Promise<void>;

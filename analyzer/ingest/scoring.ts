@@ -28,10 +28,10 @@ export type Scoring = {
    * whose rows change by what others say. `beside`: the spans of the batch itself.
    */
   draft(draft: Draft, arrivals: ReadonlyMap<string, ArrivingScore>, beside: SpansOfBatch): Promise<void>;
-  /** Credits scores that have waited long enough for the calls of their scope. Returns what to do when the draft is durable. */
+  /** Credits scores that have waited long enough for the calls of their scope. Returns what to do when all is drafted. */
   draftDue(draft: Draft, nowMs: number): Promise<(() => void)[]>;
   hasDue(nowMs: number): boolean;
-  /** The draft is durable. */
+  /** All is drafted. */
   remember(draft: Draft, nowMs: number): void;
   /** To be written with the turn. */
   takeNewNames(): ScoreName[];

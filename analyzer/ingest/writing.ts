@@ -24,23 +24,37 @@ export type Turn = {
   readonly batch: number;
 };
 
+/** By table. `flags`: to be told. */
+export type TurnRows = { readonly byTable: readonly (readonly [table: string, rows: readonly object[]])[]; readonly ledger: readonly object[]; readonly flags: readonly string[] };
+
+export function rowsOf({ draft, relatives, contents, tally, versions, scoreNames, shard, batch }: Turn): TurnRows {
+  return {
+    byTable: [
+      ['calls', draft.callRows(batch)],
+      ['relatives', relatives.filter(isWorthKeeping).map(relativeRow)],
+      ['scores', draft.scoreRows(batch)],
+      ['versions', versions],
+      ['contents', contents.map(contentRow)],
+      ['score_names', scoreNames],
+    ],
+    ledger: [...tally.rows({ shard, batch }), ...writtenRows(draft.hours(), { shard, batch })],
+    flags: [...newFlagsOf(draft)],
+  };
+}
+
 /**
- * Writes what a turn of the ingest loop has drafted. Resolves when all of it is durable; on an error any part of it may be.
+ * Writes what a turn of the ingest loop has drafted, but for its ledger. Resolves when all of it is durable; on an error any part of it may be.
  *
  * The ledger is last: rows whose batch has none are counted when they are taken up (recovery.ts), so it never claims what is not
  * there, and what it says of hours was written into them before. Senders are answered after it, so whoever gets no answer sends again, and finds what is there.
  */
-export async function writeTurn({ store, flagged }: WritesTo, { draft, relatives, contents, tally, versions, scoreNames, shard, batch }: Turn): Promise<void> {
-  await allOrThrow([
-    store.insert('calls', draft.callRows(batch)),
-    store.insert('relatives', relatives.filter(isWorthKeeping).map(relativeRow)),
-    store.insert('scores', draft.scoreRows(batch)),
-    store.insert('versions', versions),
-    store.insert('contents', contents.map(contentRow)),
-    store.insert('score_names', scoreNames),
-  ]);
-  await store.insert('ledger', [...tally.rows({ shard, batch }), ...writtenRows(draft.hours(), { shard, batch })]);
-  if (flagged !== undefined) for (const flag of newFlagsOf(draft)) flagged(flag);
+export async function writeRows(store: Store, { byTable }: TurnRows): Promise<void> {
+  await allOrThrow(byTable.map(([table, rows]) => store.insert(table, rows)));
+}
+
+export async function writeLedger({ store, flagged }: WritesTo, { ledger, flags }: TurnRows): Promise<void> {
+  await store.insert('ledger', ledger);
+  if (flagged !== undefined) for (const flag of flags) flagged(flag);
 }
 
 function* newFlagsOf({ calls, completed }: Draft): Generator<string> {

@@ -1,4 +1,5 @@
 import { describe, expect, it, vi } from 'vitest';
+import { AfterFailureError } from '../../analyzer/ingest/turns.ts';
 import { createDirectLog } from '../../deploy/log-direct.ts';
 import { PermanentError, RetryableError } from '../../schemas/errors.ts';
 import type { LogMessage } from '../../schemas/log.ts';
@@ -49,6 +50,19 @@ function gated() {
       first?.();
     },
   };
+}
+
+/** Given once, and waited for. */
+function signal() {
+  let isGiven = false;
+  let give = (): void => undefined;
+  const given = new Promise<void>((resolve) => {
+    give = () => {
+      isGiven = true;
+      resolve();
+    };
+  });
+  return { given, give: () => give(), isGiven: () => isGiven };
 }
 
 const sized = (bytes: number): LogMessage => message({ body: Buffer.alloc(bytes) });
@@ -115,6 +129,49 @@ describe('direct log', () => {
     expect(written).toEqual([11, 12, 14]);
     expect(outcomes[2]).toMatchObject({ reason: expect.any(PermanentError) });
     expect(parked).toEqual([{ bytes: 13, records: 1, reason: 'unlucky' }]);
+  });
+
+  it('tries again at once what was not written because a message before it failed', async () => {
+    const written: number[] = [];
+    const isFollowed = signal();
+    const hasFailed = signal();
+    const write = async (messages: readonly Read[]): Promise<void> => {
+      const sizes = messages.map(({ body }) => body.byteLength);
+      if (sizes.includes(13)) {
+        await isFollowed.given;
+        hasFailed.give();
+        throw new PermanentError('unlucky');
+      }
+      if (!hasFailed.isGiven()) {
+        isFollowed.give();
+        await hasFailed.given;
+        throw new AfterFailureError(null);
+      }
+      written.push(...sizes);
+    };
+    const parking = lot();
+    const log = createDirectLog(unread(write, parking), SETTINGS);
+    const outcomes = await Promise.allSettled([13, 12, 11].map((bytes) => log.append(sized(bytes))));
+    expect(outcomes.map(({ status }) => status)).toEqual(['rejected', 'fulfilled', 'fulfilled']);
+    expect(written.toSorted((one, other) => one - other)).toEqual([11, 12]);
+    expect(parking.parked).toEqual([{ bytes: 13, records: 1, reason: 'unlucky' }]);
+    expect(log.pending()).toEqual({ messages: 0, bytes: 0 });
+  });
+
+  it('has two batches under way, and no more', async () => {
+    const gate = gated();
+    const log = createDirectLog(unread(gate.consume), SETTINGS);
+    const appended = [1, 2, 3].map((bytes) => log.append(sized(bytes)));
+    await vi.waitFor(() => expect(gate.batches).toHaveLength(2));
+    const late = log.append(sized(4));
+    for (let turn = 0; turn < 10; turn += 1) await new Promise(setImmediate);
+    expect(gate.batches).toHaveLength(2);
+    gate.next();
+    await vi.waitFor(() => expect(gate.batches).toHaveLength(3));
+    gate.next();
+    gate.next();
+    await Promise.all([...appended, late]);
+    expect(gate.batches.flat().map(({ body }) => body.byteLength)).toEqual([1, 2, 3, 4]);
   });
 
   it('refuses for now what can be parked nowhere', async () => {

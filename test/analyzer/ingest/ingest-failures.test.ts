@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { AfterFailureError } from '../../../analyzer/ingest/turns.ts';
 import { RetryableError } from '../../../schemas/errors.ts';
 import type { LogMessage } from '../../../schemas/log.ts';
 import type { Store } from '../../../schemas/store.ts';
@@ -45,6 +46,22 @@ describe('a store that fails', () => {
         }
         await ingest.write(request);
       }
+      await expectWhole();
+      expect(ingest.waiting()).toEqual({ calls: 0, scores: 0 });
+    },
+  );
+
+  it.each(['calls', 'scores', 'ledger'].flatMap((table) => (['before', 'after'] as const).map((when) => ({ table, when }))))(
+    '$when the rows of $table are written, while the next request is drafted: refuses both, and both again give the same rows',
+    async ({ table, when }) => {
+      await on.fresh();
+      const { through, plan } = failing(on.store);
+      const ingest = await on.start({}, ARRIVED_MS, through);
+      Object.assign(plan, { table, when, times: 1 });
+      const together = (): Promise<PromiseSettledResult<unknown>[]> => Promise.allSettled(requests(ARRIVED_MS).map((request) => ingest.write(request)));
+      const reasons = (await together()).map((outcome) => (outcome.status === 'rejected' ? outcome.reason : null));
+      expect(reasons).toEqual([expect.any(RetryableError), expect.any(AfterFailureError)]);
+      expect((await together()).map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled']);
       await expectWhole();
       expect(ingest.waiting()).toEqual({ calls: 0, scores: 0 });
     },
