@@ -1,11 +1,11 @@
 import { Worker } from 'node:worker_threads';
 import type { LookEvent } from '../analyzer/look/look.ts';
 import type { Config } from '../schemas/config.ts';
-import type { Store } from '../schemas/store.ts';
+import type { JsonStore } from './json-rows.ts';
 
 /**
  * The look loop in a thread of its own, so that statistics never hold up ingest. The engine stays in the main thread
- * (it crashes in a worker): the worker asks for what it reads and writes, and gets rows as text, which it parses itself.
+ * (it crashes in a worker): the worker asks for what it reads and writes, and gets rows as the engine wrote them, which it parses itself: a slot of heavy traffic is 70 MB.
  */
 export type LookThread = {
   advance(watermarkMs: number): Promise<readonly LookEvent[]>;
@@ -17,19 +17,24 @@ export type StoreRequest = { readonly kind: 'store'; readonly id: number } & (
   | { readonly method: 'select'; readonly sql: string; readonly parameters: Readonly<Record<string, unknown>> }
 );
 export type FromLook = StoreRequest | { readonly kind: 'started' } | { readonly kind: 'advanced'; readonly events: readonly LookEvent[] } | { readonly kind: 'failed'; readonly message: string };
-export type ToLook = { readonly kind: 'advance'; readonly watermarkMs: number } | { readonly kind: 'answer'; readonly id: number; readonly rows: readonly unknown[] } | { readonly kind: 'refusal'; readonly id: number; readonly message: string };
+export type ToLook = { readonly kind: 'advance'; readonly watermarkMs: number } | { readonly kind: 'answer'; readonly id: number; /** A JSON array in UTF-8; null: it was no question. */ readonly rows: Uint8Array | null } | { readonly kind: 'refusal'; readonly id: number; readonly message: string };
 
-export async function startLookThread(store: Store, config: Config): Promise<LookThread> {
+export async function startLookThread(store: JsonStore, config: Config): Promise<LookThread> {
   // Secrets are not its business.
   const worker = new Worker(new URL('./worker.mjs', import.meta.url), { argv: ['./look-worker'], workerData: { ...config, webhooks: [], sinks: [], registries: [], hooks: [], access: { ...config.access, keys: [], oidc: undefined } } satisfies Config });
   let settle: { resolve: (events: readonly LookEvent[]) => void; reject: (error: Error) => void } | null = null;
   const wait = (): Promise<readonly LookEvent[]> => new Promise((resolve, reject) => (settle = { resolve, reject }));
-  const send = (message: ToLook): void => worker.postMessage(message);
+  const send = (message: ToLook, handedOver: readonly ArrayBuffer[] = []): void => worker.postMessage(message, handedOver);
 
   const serve = async (request: StoreRequest): Promise<void> => {
     try {
-      if (request.method === 'insert') await store.insert(request.table, request.rows);
-      send({ kind: 'answer', id: request.id, rows: request.method === 'select' ? await store.select(request.sql, request.parameters) : [] });
+      if (request.method === 'insert') {
+        await store.insert(request.table, request.rows);
+        send({ kind: 'answer', id: request.id, rows: null });
+        return;
+      }
+      const rows = await store.selectJson(request.sql, request.parameters);
+      send({ kind: 'answer', id: request.id, rows }, ownedBy(rows));
     } catch (error) {
       send({ kind: 'refusal', id: request.id, message: error instanceof Error ? error.message : String(error) });
     }
@@ -72,4 +77,9 @@ export async function startLookThread(store: Store, config: Config): Promise<Loo
       await worker.terminate();
     },
   };
+}
+
+/** What may change hands with it: its memory, unless that is a part of something larger. */
+function ownedBy({ buffer, byteLength }: Uint8Array): ArrayBuffer[] {
+  return buffer instanceof ArrayBuffer && buffer.byteLength === byteLength ? [buffer] : [];
 }

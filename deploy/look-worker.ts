@@ -3,6 +3,7 @@ import type { Config } from '../schemas/config.ts';
 import { RetryableError } from '../schemas/errors.ts';
 import type { Store } from '../schemas/store.ts';
 import type { FromLook, StoreRequest, ToLook } from './look-thread.ts';
+import { parsedRows } from './json-rows.ts';
 import { createLookFor } from './pipeline.ts';
 
 /** The other end of look-thread.ts. */
@@ -10,12 +11,13 @@ import { createLookFor } from './pipeline.ts';
 if (parentPort === null) throw new Error('look-worker runs in a worker thread');
 const port = parentPort;
 const send = (message: FromLook): void => port.postMessage(message);
-const asked = new Map<number, { resolve: (rows: readonly unknown[]) => void; reject: (error: Error) => void }>();
+const asked = new Map<number, { resolve: (rows: Uint8Array | null) => void; reject: (error: Error) => void }>();
 let lastId = 0;
 
 type Question = StoreRequest extends infer Request ? (Request extends StoreRequest ? Omit<Request, 'kind' | 'id'> : never) : never;
 
-function ask(request: Question): Promise<readonly unknown[]> {
+/** Rows as JSON; null: it was no question. */
+function ask(request: Question): Promise<Uint8Array | null> {
   lastId += 1;
   const id = lastId;
   return new Promise((resolve, reject) => {
@@ -28,8 +30,10 @@ const store: Store = {
   async insert(table, rows) {
     if (rows.length > 0) await ask({ method: 'insert', table, rows });
   },
-  // What the rows are is known to who wrote the SQL, here as in every adapter.
-  select: async <Row>(sql: string, parameters: Readonly<Record<string, unknown>> = {}) => (await ask({ method: 'select', sql, parameters })) as Row[],
+  async select<Row>(sql: string, parameters: Readonly<Record<string, unknown>> = {}) {
+    const rows = await ask({ method: 'select', sql, parameters });
+    return rows === null ? [] : parsedRows<Row>(rows);
+  },
   command: () => Promise.reject(new Error('the look loop changes no schema')),
   close: () => Promise.resolve(),
 };

@@ -4,9 +4,10 @@ import { createClient, type ClickHouseClient, type ClickHouseClientConfigOptions
 import { drainPending, Session } from 'chdb';
 import { createChdbConnection, type ChdbConnection } from 'chdb/connection';
 import { PermanentError, RetryableError } from '../schemas/errors.ts';
-import type { AnalystStore, Store } from '../schemas/store.ts';
+import type { AnalystStore } from '../schemas/store.ts';
 import { bytesOf, createAnalyst } from './analyst.ts';
 import { bodyOf, readerSettings, refuseFiles, typed, writerSettings, type Setting } from './clickhouse.ts';
+import { parsedRows, type JsonStore } from './json-rows.ts';
 import { bindParameters } from './parameters.ts';
 import { createTurns } from './turns.ts';
 
@@ -46,12 +47,12 @@ export type SelectLimits = {
 
 const defaultLimits: SelectLimits = { connections: 2, maxWaiting: 256, maxSeconds: 30, maxBytes: 1_000_000_000 };
 
-export interface EmbeddedStore extends Store {
+export interface EmbeddedStore extends JsonStore {
   /**
    * The same data with SELECT connections and limits of its own, for queries that people write: their slow ones must not
    * stand before those of ingest. Its `close` is a no-op; the store's own closes all.
    */
-  lane(limits: Partial<SelectLimits>): Store;
+  lane(limits: Partial<SelectLimits>): JsonStore;
   readonly analyst: AnalystStore;
 }
 
@@ -60,7 +61,11 @@ export async function openEmbeddedStore({ directory, flush = 'to_kernel', maxEng
   const connect = async (settings: readonly Setting[]): Promise<ClickHouseClient> => clientOf(createChdbConnection({ path: directory }), settings);
   const readersWith = (given: Partial<SelectLimits>): Readers => {
     const { connections, maxWaiting, maxSeconds, maxBytes } = { ...defaultLimits, ...given };
-    const open = (): Promise<ClickHouseClient> => connect([['max_execution_time', maxSeconds], ['max_memory_usage', maxBytes], ...readerSettings]);
+    const open = async (): Promise<Reader> => {
+      const connection = createChdbConnection({ path: directory });
+      const client = await clientOf(connection, [['max_execution_time', maxSeconds], ['max_memory_usage', maxBytes], ['output_format_json_array_of_rows', 1], ...readerSettings]);
+      return { rows: async (query) => (await connection.chdb.queryAsync(query, { format: 'JSONEachRow' })).bytes(), close: () => client.close() };
+    };
     return createReaders(open, { connections, maxWaiting });
   };
 
@@ -72,23 +77,20 @@ export async function openEmbeddedStore({ directory, flush = 'to_kernel', maxEng
   });
   const allReaders: Readers[] = [];
 
-  const storeReadingBy = (readers: Readers, close: () => Promise<void>): Store => {
+  const storeReadingBy = (readers: Readers, close: () => Promise<void>): JsonStore => {
     allReaders.push(readers);
+    const selectJson: JsonStore['selectJson'] = async (sql, parameters = {}) => {
+      refuseFiles(sql);
+      const query = bindParameters(sql, parameters) + sql;
+      return readers.use((reader) => typed('the SELECT', () => reader.rows(query)));
+    };
     return {
+      selectJson,
       async insert(table, rows) {
         if (rows.length === 0) return;
         await typed(`inserting ${rows.length} rows into ${table}`, () => inserts.rawInsert({ table, ...bodyOf(rows) }));
       },
-      async select<Row>(sql: string, parameters: Readonly<Record<string, unknown>> = {}) {
-        refuseFiles(sql);
-        const query = bindParameters(sql, parameters) + sql;
-        return readers.use((reader) =>
-          typed('the SELECT', async () => {
-            const result = await reader.query({ query, format: 'JSONEachRow' });
-            return result.json<Row>();
-          }),
-        );
-      },
+      select: async <Row>(sql: string, parameters?: Readonly<Record<string, unknown>>) => parsedRows<Row>(await selectJson(sql, parameters)),
       async command(sql, parameters = {}) {
         const query = bindParameters(sql, parameters) + sql;
         await typed('the command', () => administrator.command({ query }));
@@ -176,8 +178,9 @@ function xmlOf(settings: EngineSettings): string {
     .join('');
 }
 
+type Reader = { rows(query: string): Promise<Uint8Array>; close(): Promise<void> };
 type Readers = {
-  use<T>(run: (reader: ClickHouseClient) => Promise<T>): Promise<T>;
+  use<T>(run: (reader: Reader) => Promise<T>): Promise<T>;
   close(): Promise<void>;
 };
 
@@ -188,15 +191,15 @@ type Readers = {
  * a SELECT had given before it failed, and puts them in front of the answer to the connection's next one, whoever asks it (seen with
  * chdb 3.4.0: `throwIf` after 300,000 rows, then `SELECT 1` gave 300,001).
  */
-function createReaders(open: () => Promise<ClickHouseClient>, { connections, maxWaiting }: { connections: number; maxWaiting: number }): Readers {
-  const free: ClickHouseClient[] = [];
+function createReaders(open: () => Promise<Reader>, { connections, maxWaiting }: { connections: number; maxWaiting: number }): Readers {
+  const free: Reader[] = [];
   const turns = createTurns({ atOnce: connections, maxWaiting });
   let isClosed = false;
   return {
     async use(run) {
       if (isClosed) throw new RetryableError('the store is closed');
       return turns.take(async () => {
-        let reader: ClickHouseClient | undefined;
+        let reader: Reader | undefined;
         try {
           reader = free.pop() ?? (await typed('opening a connection to the store', open));
           const result = await run(reader);

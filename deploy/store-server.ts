@@ -1,10 +1,11 @@
 import { Readable } from 'node:stream';
-import { ClickHouseLogLevel, createClient, type ClickHouseClient } from '@clickhouse/client';
+import { ClickHouseLogLevel, createClient, type ClickHouseClient, type ResultSet } from '@clickhouse/client';
 import type { ClickHouseSettings } from '../schemas/clickhouse-settings.ts';
 import { PermanentError, RetryableError } from '../schemas/errors.ts';
-import type { AnalystStore, Store } from '../schemas/store.ts';
+import type { AnalystStore } from '../schemas/store.ts';
 import { bytesOf, createAnalyst } from './analyst.ts';
 import { bodyOf, readerSettings, refuseFiles, typed, writerSettings, type Setting } from './clickhouse.ts';
+import type { JsonStore } from './json-rows.ts';
 import { readSecretFile } from './secret-file.ts';
 import { checkParameters } from './parameters.ts';
 
@@ -28,9 +29,9 @@ const COMMAND_TIMEOUT_MS = 300_000;
 /** Beyond the server's own limit, for its answer to arrive. */
 const GRACE_MS = 5_000;
 
-export interface ServerStore extends Store {
+export interface ServerStore extends JsonStore {
   /** The same data with limits of its own, for queries that people write. Its `close` closes what it opened. */
-  lane(limits: Partial<ServerStoreLimits>): Store;
+  lane(limits: Partial<ServerStoreLimits>): JsonStore;
   readonly analyst: AnalystStore;
 }
 
@@ -41,10 +42,21 @@ export function openServerStore(settings: ClickHouseSettings, limits: Partial<Se
   const inserts = connect(INSERT_TIMEOUT_MS, 32, [...writerSettings, ...gathered]);
   const administrator = connect(COMMAND_TIMEOUT_MS, 4, []);
 
-  const storeReading = (given: Partial<ServerStoreLimits>, close: (reader: ClickHouseClient) => Promise<void>): Store => {
+  const storeReading = (given: Partial<ServerStoreLimits>, close: (reader: ClickHouseClient) => Promise<void>): JsonStore => {
     const { connections, maxWaiting, maxSeconds, maxBytes } = { ...DEFAULT_LIMITS, ...given };
     const reader = connect(maxSeconds * 1000 + GRACE_MS, connections, [['max_execution_time', maxSeconds], ['max_memory_usage', maxBytes], ...readerSettings]);
     let asked = 0;
+    const ask = async <Result>(sql: string, parameters: Readonly<Record<string, unknown>>, read: (answer: Answer) => Promise<Result>): Promise<Result> => {
+      refuseFiles(sql);
+      checkParameters(sql, parameters);
+      if (asked >= connections + maxWaiting) throw new RetryableError(`${maxWaiting} queries wait for the store already`);
+      asked += 1;
+      try {
+        return await typed('the SELECT', async () => read(await reader.query({ query: sql, format: 'JSONEachRow', query_params: { ...parameters }, use_multipart_params_auto: true })));
+      } finally {
+        asked -= 1;
+      }
+    };
     return {
       async insert(table, rows) {
         if (rows.length === 0) return;
@@ -56,20 +68,8 @@ export function openServerStore(settings: ClickHouseSettings, limits: Partial<Se
           stream.resume();
         });
       },
-      async select<Row>(sql: string, parameters: Readonly<Record<string, unknown>> = {}) {
-        refuseFiles(sql);
-        checkParameters(sql, parameters);
-        if (asked >= connections + maxWaiting) throw new RetryableError(`${maxWaiting} queries wait for the store already`);
-        asked += 1;
-        try {
-          return await typed('the SELECT', async () => {
-            const result = await reader.query({ query: sql, format: 'JSONEachRow', query_params: { ...parameters }, use_multipart_params_auto: true });
-            return result.json<Row>();
-          });
-        } finally {
-          asked -= 1;
-        }
-      },
+      select: <Row>(sql: string, parameters: Readonly<Record<string, unknown>> = {}) => ask(sql, parameters, (answer) => answer.json<Row>()),
+      selectJson: (sql, parameters = {}) => ask(sql, parameters, jsonOf),
       async command(sql, parameters = {}) {
         checkParameters(sql, parameters);
         await typed('the command', () => administrator.command({ query: sql, query_params: { ...parameters } }));
@@ -88,6 +88,15 @@ export function openServerStore(settings: ClickHouseSettings, limits: Partial<Se
     }),
     lane: (laneLimits) => storeReading(laneLimits, (reader) => reader.close()),
   };
+}
+
+type Answer = ResultSet<'JSONEachRow'>;
+
+/** By the rows of the client, which sees where the server breaks off an answer with an error. */
+async function jsonOf(answer: Answer): Promise<Uint8Array> {
+  const rows: string[] = [];
+  for await (const chunk of answer.stream()) for (const { text } of chunk) rows.push(text);
+  return Buffer.from(`[${rows.join(',')}]`);
 }
 
 function addressOf(settings: ClickHouseSettings) {

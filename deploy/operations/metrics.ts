@@ -3,7 +3,7 @@ import type { SinkStatus } from '../../api/sinks/lane.ts';
 import type { Collector } from '../../collector/server.ts';
 import { CALL_FLAGS } from '../../schemas/call-flags.ts';
 import { PermanentError } from '../../schemas/errors.ts';
-import type { Store } from '../../schemas/store.ts';
+import type { JsonStore } from '../json-rows.ts';
 import { VERSION } from '../version.ts';
 
 /**
@@ -13,7 +13,7 @@ import { VERSION } from '../version.ts';
 export type Metrics = {
   readonly registry: Registry;
   /** Times every statement of a store. */
-  measured<Measured extends Store>(store: Measured): Measured;
+  measured<Measured extends JsonStore>(store: Measured): Measured;
   watchCollector(collector: Pick<Collector, 'counters' | 'load'>): void;
   watchSinks(status: () => readonly SinkStatus[]): void;
   /** @param behindMs how far the evidence is behind the clock; null before the first look. */
@@ -62,6 +62,7 @@ export function createMetrics(role: Role): Metrics {
         rows.inc({ table }, inserted.length);
       },
       select: (sql, parameters) => timed('select', () => store.select(sql, parameters)),
+      selectJson: (sql, parameters) => timed('select', () => store.selectJson(sql, parameters)),
       command: (sql, parameters) => timed('command', () => store.command(sql, parameters)),
     }),
     watchCollector(collector) {

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { PermanentError, RetryableError } from '../../schemas/errors.ts';
-import type { Store } from '../../schemas/store.ts';
+import { parsedRows, type JsonStore } from '../../deploy/json-rows.ts';
 
 /**
  * What every adapter of the store must do, in process or over the network.
@@ -9,10 +9,10 @@ import type { Store } from '../../schemas/store.ts';
  * `open` gives a store whose database may hold tables already; the suite makes its own, named contract_…, and drops them.
  * SELECTs of the opened store must be limited to a few seconds (`maxSelectSeconds`).
  */
-export function storeContract(name: string, open: () => Promise<{ store: Store; maxSelectSeconds: number; close: () => Promise<void> }>): void {
+export function storeContract(name: string, open: () => Promise<{ store: JsonStore; maxSelectSeconds: number; close: () => Promise<void> }>): void {
   describe(`store: ${name}`, () => {
     let opened: Awaited<ReturnType<typeof open>>;
-    let store: Store;
+    let store: JsonStore;
     let tables = 0;
 
     /** Makes a table of the suite's own and returns its name. */
@@ -55,6 +55,9 @@ export function storeContract(name: string, open: () => Promise<{ store: Store; 
       await store.insert(into, [full, empty]);
       const rows = await store.select(`SELECT * REPLACE (toString(nanoseconds) AS nanoseconds) FROM ${into} ORDER BY id`);
       expect(rows).toEqual([full, empty]);
+      // And the same as the engine wrote them.
+      expect(parsedRows(await store.selectJson(`SELECT * REPLACE (toString(nanoseconds) AS nanoseconds) FROM ${into} WHERE id <= {most:UInt8} ORDER BY id`, { most: 2 }))).toEqual([full, empty]);
+      expect(parsedRows(await store.selectJson(`SELECT * FROM ${into} WHERE id > 2`))).toEqual([]);
     });
 
     it('takes epoch digits as text for a date', async () => {

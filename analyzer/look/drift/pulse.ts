@@ -25,6 +25,8 @@ export type PulseOf = Place | null;
 
 const UNIT = (trace: string): string => `if(session_id IS NULL, ${trace}, concat('s:', assumeNotNull(session_id)))`;
 const HOUR = `intDiv(slot, ${SLOTS_PER_HOUR})`;
+/** 64 bits of it: as text, the units of an hour with five million calls did not fit into a gigabyte. Two that are taken for one are one unit less (unit-memory.ts). */
+const UNIT_OF_HOUR = (trace: string, ...beside: readonly string[]): string => `cityHash64(${['project', 'environment', 'prompt_name', HOUR, ...beside, UNIT(trace)].join(', ')})`;
 const OF = `({project:String} = '' OR (project = {project:String} AND environment = {environment:String} AND {of:String} = if({by:String} = 'provider', provider, coalesce(request_model, ''))))`;
 /** Latency in eighths of an octave, as everywhere (`statistics/badness.ts`). */
 const LATENCY = `toInt32(round(8 * log2(greatest((end_ns - start_ns) / 1e6, 0.001))))`;
@@ -48,20 +50,20 @@ export async function selectPulse(store: Store, range: PulseRange, of: PulseOf =
            ])) AS reading, reading.1 AS metric, assumeNotNull(reading.2) AS bin
     FROM (SELECT slot, project, environment, prompt_name, prompt_version, request_model, provider, ${ROUTE} AS route, is_error, is_cache_hit, start_ns, end_ns, is_format_valid, finish_reason
           FROM calls WHERE slot >= {from:UInt32} AND slot < {to:UInt32} AND prompt_name IS NOT NULL AND ${ATTRIBUTED} AND ${OF}
-            AND (project, environment, prompt_name, ${HOUR}, ${UNIT('trace_id')}) NOT IN
-              (SELECT project, environment, prompt_name, ${HOUR}, ${UNIT('trace_id')} FROM calls
+            AND ${UNIT_OF_HOUR('trace_id')} NOT IN
+              (SELECT ${UNIT_OF_HOUR('trace_id')} FROM calls
                WHERE slot >= {hour:UInt32} AND slot < {from:UInt32} AND prompt_name IS NOT NULL AND ${ATTRIBUTED} AND ${OF})
-          ORDER BY slot, start_ns, trace_id, span_id, revision DESC LIMIT 1 BY project, environment, prompt_name, ${HOUR}, ${UNIT('trace_id')}) AS calls`;
+          ORDER BY slot, start_ns, trace_id, span_id, revision DESC LIMIT 1 BY ${UNIT_OF_HOUR('trace_id')}) AS calls`;
   const scores = `
     SELECT slot, project, environment, assumeNotNull(prompt_name) AS prompt_name, assumeNotNull(prompt_version) AS version, coalesce(scores.request_model, '') AS request_model, provider, route,
            concat(if(data_type = 'boolean', 'pass:', 'score:'), name) AS metric, toInt32(if(data_type = 'boolean', bet_value >= 0.5, round(50 * least(greatest(assumeNotNull(bet_value), -600), 600)))) AS bin
     FROM (SELECT slot, project, environment, prompt_name, prompt_version, request_model, provider, ${ROUTE} AS route, name, data_type, bet_value
           FROM (SELECT ${SCORE_COLUMNS} FROM scores WHERE slot >= {from:UInt32} AND slot < {to:UInt32} AND prompt_name IS NOT NULL AND ${ATTRIBUTED} AND ${OF} ORDER BY revision DESC LIMIT 1 BY project, score_id)
           WHERE bet_value IS NOT NULL AND isFinite(assumeNotNull(bet_value)) AND ${JUDGED}
-            AND (project, environment, prompt_name, ${HOUR}, name, ${UNIT('call_trace_id')}) NOT IN
-              (SELECT project, environment, prompt_name, ${HOUR}, name, ${UNIT('call_trace_id')} FROM scores
+            AND ${UNIT_OF_HOUR('call_trace_id', 'name')} NOT IN
+              (SELECT ${UNIT_OF_HOUR('call_trace_id', 'name')} FROM scores
                WHERE slot >= {hour:UInt32} AND slot < {from:UInt32} AND prompt_name IS NOT NULL AND ${ATTRIBUTED} AND ${OF})
-          ORDER BY slot, call_start_ns, call_trace_id, call_span_id, score_id LIMIT 1 BY project, environment, prompt_name, ${HOUR}, name, ${UNIT('call_trace_id')}) AS scores`;
+          ORDER BY slot, call_start_ns, call_trace_id, call_span_id, score_id LIMIT 1 BY ${UNIT_OF_HOUR('call_trace_id', 'name')}) AS scores`;
   const counted = (readings: string): Promise<Pulse[]> =>
     store.select<Pulse>(
       `SELECT ${keys}, groupArray(bin) AS bins, groupArray(units) AS counts

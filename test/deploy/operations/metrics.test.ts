@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createMetrics } from '../../../deploy/operations/metrics.ts';
 import { RetryableError } from '../../../schemas/errors.ts';
-import type { Store } from '../../../schemas/store.ts';
+import type { JsonStore } from '../../../deploy/json-rows.ts';
 import { configuredKey, startGuarded, type Guarded } from '../guarded.ts';
 import { tracesBody } from '../server-process.ts';
 import { valueOf } from './exposition.ts';
@@ -75,7 +75,7 @@ describe('metrics of one process', () => {
 
   it('tell a statement that failed from one that was done, and hand on what it threw', async () => {
     const metrics = createMetrics('api');
-    const away: Store = { insert: () => Promise.reject(new RetryableError('away')), select: async () => [], command: async () => undefined, close: async () => undefined };
+    const away: JsonStore = { insert: () => Promise.reject(new RetryableError('away')), select: async () => [], selectJson: async () => new Uint8Array(), command: async () => undefined, close: async () => undefined };
     const store = metrics.measured(away);
     await expect(store.insert('calls', [{}])).rejects.toThrow('away');
     await store.select('SELECT 1');
