@@ -1,7 +1,7 @@
 import type { Alert } from '../../schemas/alert.ts';
 import type { MixSettings } from '../../schemas/mix-settings.ts';
 import type { Store } from '../../schemas/store.ts';
-import { ATTRIBUTED, JUDGED, ROUTE, type PromptKey } from './observations.ts';
+import { ATTRIBUTED, JUDGED, ROUTE, selectCallsBySlot, type PromptKey } from './observations.ts';
 import { SLOTS_PER_HOUR } from '../slots.ts';
 import { mixChangeOf, type MixChange, type MixCount } from '../statistics/mix.ts';
 import type { Scale } from '../statistics/types.ts';
@@ -79,6 +79,10 @@ export async function mixOf(store: Store, prompt: PromptKey, question: MixQuesti
   return { explains, may_explain: explains === null ? best('may_explain') : null, shifted };
 }
 
+/** Of a busier prompt every other unit, or every third, …, by its hash: the mix of so many is known well enough. */
+const MOST_CALLS = 500_000;
+const SAMPLED = (trace: string): string => `cityHash64(${UNIT(trace)}) % greatest({every:UInt32}, 1) = 0`;
+
 /** Units by dimension, base, value and bin. A unit is the first call of its session (or trace) in an hour of the clock, as where times are compared. */
 async function selectMix(store: Store, prompt: PromptKey, { metric, scale, before, after, parameters, isInputGiven }: MixQuestion, settings: MixSettings): Promise<(MixCount & { readonly dimension: string })[]> {
   const time = `multiIf(slot >= {before_from:UInt32} AND slot < {before_to:UInt32} AND (${before.where}), 'a', slot >= {after_from:UInt32} AND slot < {after_to:UInt32} AND (${after.where}), 'b', '')`;
@@ -90,15 +94,15 @@ async function selectMix(store: Store, prompt: PromptKey, { metric, scale, befor
       ? `SELECT at, base, bin, mix_attributes, input_tokens, session_id FROM
            (SELECT * FROM
              (SELECT slot, ${time} AS at, ${BASE} AS base, ${scoreBin(scale)} AS bin, call_trace_id, call_span_id, call_start_ns, session_id, score_id
-              FROM (SELECT * FROM scores WHERE ${range} AND ${OF_PROMPT} AND name = {metric:String} AND ${ATTRIBUTED} ORDER BY revision DESC LIMIT 1 BY score_id)
+              FROM (SELECT * FROM scores WHERE ${range} AND ${OF_PROMPT} AND name = {metric:String} AND ${ATTRIBUTED} AND ${SAMPLED('call_trace_id')} ORDER BY revision DESC LIMIT 1 BY score_id)
               WHERE bet_value IS NOT NULL AND isFinite(assumeNotNull(bet_value)) AND ${JUDGED} AND at != '')
             ORDER BY slot, call_start_ns, score_id LIMIT 1 BY at, ${HOUR}, ${UNIT('call_trace_id')}) AS judged
          INNER JOIN
-           (SELECT trace_id, span_id, mix_attributes, input_tokens FROM calls WHERE slot >= {earlier:UInt32} AND slot < {to:UInt32} AND ${OF_PROMPT} ORDER BY revision DESC LIMIT 1 BY trace_id, span_id) AS described
+           (SELECT trace_id, span_id, mix_attributes, input_tokens FROM calls WHERE slot >= {earlier:UInt32} AND slot < {to:UInt32} AND ${OF_PROMPT} AND ${SAMPLED('trace_id')} ORDER BY revision DESC LIMIT 1 BY trace_id, span_id) AS described
          ON judged.call_trace_id = described.trace_id AND judged.call_span_id = described.span_id`
       : `SELECT at, base, assumeNotNull(reading) AS bin, ${described} FROM
            (SELECT slot, ${time} AS at, ${BASE} AS base, ${reading} AS reading, trace_id, span_id, start_ns, ${described}
-            FROM (SELECT * FROM calls WHERE ${range} AND ${OF_PROMPT} AND ${ATTRIBUTED} ORDER BY revision DESC LIMIT 1 BY trace_id, span_id) WHERE role = 'call' AND at != ''
+            FROM (SELECT * FROM calls WHERE ${range} AND ${OF_PROMPT} AND ${ATTRIBUTED} AND ${SAMPLED('trace_id')} ORDER BY revision DESC LIMIT 1 BY trace_id, span_id) WHERE role = 'call' AND at != ''
             ORDER BY slot, start_ns, trace_id, span_id LIMIT 1 BY at, ${HOUR}, ${UNIT('trace_id')})
          WHERE reading IS NOT NULL`;
   const dimensions = [
@@ -107,13 +111,14 @@ async function selectMix(store: Store, prompt: PromptKey, { metric, scale, befor
     ...(settings.input_tokens && isInputGiven && metric !== 'input_tokens' ? [`[('input_tokens', ${LENGTH})]`] : []),
   ];
   const [from, to] = [Math.min(before.from, after.from), Math.max(before.to, after.to)];
+  const calls = (await selectCallsBySlot(store, prompt, { from, to })).reduce((sum, slot) => sum + slot.calls, 0);
   return store.select(
     `SELECT dimension, base, value, bin, toUInt32(countIf(at = 'a')) AS a, toUInt32(countIf(at = 'b')) AS b FROM
        (SELECT at, base, bin, arrayJoin(arrayConcat(${dimensions.join(', ')})) AS of, of.1 AS dimension, of.2 AS value FROM (${readings}))
      GROUP BY dimension, base, value, bin ORDER BY a + b DESC, dimension, base, value, bin LIMIT ${MOST_ROWS}`,
     {
       ...parameters, ...prompt, metric, from, to, earlier: Math.max(1, from - SLOTS_PER_HOUR), before_from: before.from, before_to: before.to, after_from: after.from, after_to: after.to, attributes: settings.attributes,
-      minimum: scale.minimum ?? 0, maximum: scale.maximum ?? 1,
+      every: Math.ceil(calls / MOST_CALLS), minimum: scale.minimum ?? 0, maximum: scale.maximum ?? 1,
     },
   );
 }

@@ -6,6 +6,7 @@ import { judge, takenBack, type Told } from './adjudication.ts';
 import { createAlertRecord } from './alert-record.ts';
 import { alertOf, findingOf, isPastThreshold } from './alerting.ts';
 import { lastSlotOf, strataOver } from './before-after.ts';
+import { MOST_CALLS_READ, recentFrom } from './busy.ts';
 import { coincidenceOf, type Change } from './coincidence.ts';
 import type { Comparison, Evidence } from './comparison.ts';
 import { tapeNeedOf } from './cutover.ts';
@@ -213,7 +214,8 @@ export async function createRollout(
     const atMs = slotStartMs(slot + 1);
     // What was seen since the candidate's last call, of which strata were durable long before; where that was not well, the last half hour.
     const wasUnwell = alert.recovery === 'not_recovered';
-    const range = { from: wasUnwell ? slot + 1 - RESOLVED_AFTER : newcomers.lastSlot(candidate) + 1, to: slot + 1 };
+    const since = wasUnwell ? slot + 1 - RESOLVED_AFTER : newcomers.lastSlot(candidate) + 1;
+    const range = { from: await recentFrom(store, key, { from: since, to: slot + 1 }, MOST_CALLS_READ), to: slot + 1 };
     const tested = recoveryAfter(alert, { arms, settings: comparison.settings(), strata: await readStrata(slot), calls: await selectCalls(store, key, range), scores: await selectScores(store, key, range) });
     const recovery = wasUnwell && tested === 'unknown' ? 'not_recovered' : tested;
     // Whatever it is goes on, and the page with it: taken for innocent, the culprit is not taken for mended.

@@ -2,18 +2,20 @@ import { derivedId } from '../../schemas/derived-id.ts';
 import type { BeforeAfter, ComparisonSettings, Stratum } from '../../schemas/evidence.ts';
 import type { Store } from '../../schemas/store.ts';
 import type { Arms } from './before-after.ts';
+import { MOST_CALLS_READ, recentFrom } from './busy.ts';
 import { stratumKey, Comparison, type ComparisonIdentity } from './comparison.ts';
 import { CROWD_CALLS, crowdAmong } from './crowd.ts';
 import { historyOf, neighboursOf, planBeforeAfter, slotsOf, tapeNeedOf, type Takeover } from './cutover.ts';
 import { armOf, factorNamed, type Factor } from './factors.ts';
 import { countComparisons, loadStrata, type StoredComparison } from './look-store.ts';
-import { bySlot, selectCalls, selectNeighbours, selectRecentSessions, selectScoredUnits, selectScores, selectUnits, type Activity, type PromptKey } from './observations.ts';
+import { bySlot, selectCalls, selectNeighbours, selectRecentSessions, selectScoredUnits, selectScores, selectUnits, type Activity, type PromptKey, type UnitsRange } from './observations.ts';
 import { openComparison } from './opening.ts';
 import { createPromptUnits, type PastArms, type PastUnit, type PromptUnits } from './prompt-units.ts';
 import type { MetricPolicy } from './references.ts';
 import { SLOTS_PER_DAY, SLOTS_PER_HOUR } from '../slots.ts';
 import type { Tape } from './tape.ts';
 import type { Tapes } from './tapes.ts';
+import { MAX_REMEMBERED } from './unit-memory.ts';
 
 /** Comparisons from the store: new ones from the day before, those that an earlier process left from where it left them. */
 
@@ -32,17 +34,24 @@ export type OpeningOrder = {
 
 /** The units of a prompt of which nothing is compared yet: those of the last day, none of which counts in what opens now. */
 export async function unitsFromStore(store: Store, key: PromptKey, { factor, group, slot }: Pick<OpeningOrder, 'factor' | 'group' | 'slot'>): Promise<PromptUnits> {
-  const day = { from: Math.max(1, slot - SLOTS_PER_DAY), to: slot + 1 };
-  const sessions = await selectRecentSessions(store, key, { ...day, limit: CROWD_CALLS });
+  const { sessions, known } = await knownUnits(store, key, { from: Math.max(1, slot - SLOTS_PER_DAY), to: slot + 1 });
   const units = createPromptUnits();
-  units.recall({ units: (await selectUnits(store, key, factor, { ...day, group, crowd: crowdAmong(sessions) })).map((unit) => pastOf(unit, [])), sessions });
+  units.recall({ units: (await selectUnits(store, key, factor, { ...known, group })).map((unit) => pastOf(unit, [])), sessions });
   return units;
+}
+
+/** Which units of a range are remembered, and the sessions of its last calls. */
+async function knownUnits(store: Store, key: PromptKey, range: { readonly from: number; readonly to: number }): Promise<{ sessions: (string | null)[]; known: UnitsRange }> {
+  const since = await recentFrom(store, key, range, MAX_REMEMBERED);
+  const sessions = await selectRecentSessions(store, key, { from: since, to: range.to, limit: CROWD_CALLS });
+  return { sessions, known: { ...range, since, crowd: crowdAmong(sessions) } };
 }
 
 /** @param units those of the prompt, up to the slot of the opening. */
 export async function openFromStore(store: Store, key: PromptKey, order: OpeningOrder, units: PromptUnits): Promise<Comparison[]> {
   const { factor, group, slot, baseline, metricPolicy } = order;
-  const hour = { from: slot - SLOTS_PER_HOUR + 1, to: slot + 1 };
+  const to = slot + 1;
+  const hour = { from: await recentFrom(store, key, { from: to - SLOTS_PER_HOUR, to }, MOST_CALLS_READ), to };
   const calls = await selectCalls(store, key, hour);
   const scores = await selectScores(store, key, hour);
   const comparisons: Comparison[] = [];
@@ -70,8 +79,7 @@ export async function restoreFromStore(store: Store, key: PromptKey, { left, nex
   const from = Math.min(until, ...comparisons.map(({ comparison }) => Math.max(comparison.settings().opened_slot + 1, comparison.refillFrom())));
   // 1. Units and sessions of before, as far back as they count.
   const before = { from: Math.max(1, until - SLOTS_PER_DAY), to: from };
-  const sessions = await selectRecentSessions(store, key, { ...before, limit: CROWD_CALLS });
-  const known = { ...before, crowd: crowdAmong(sessions) };
+  const { sessions, known } = await knownUnits(store, key, before);
   const scored = new Map((await selectScoredUnits(store, key, known)).map((unit) => [unit.id, unit.scored]));
   const read = new Map<string, StoredUnit[]>();
   for (const { stored, comparison } of comparisons) {

@@ -1,4 +1,5 @@
 import type { Store } from '../../schemas/store.ts';
+import { inPieces } from './busy.ts';
 import { bySlot, selectCalls, selectScores, type PromptKey } from './observations.ts';
 import type { RangeRows } from './range-rows.ts';
 import { createTape, type Tape } from './tape.ts';
@@ -36,13 +37,11 @@ export function createTapes(store: Store): Tapes {
       if (known !== undefined) return known.tape;
       const { project, environment, prompt_name } = prompt;
       const tape = createTape(from);
-      // An hour at a time: a busy prompt has tens of thousands of calls.
-      for (let hour = from; hour <= upTo; hour += SLOTS_PER_HOUR) {
-        if (hour >= gap.from && hour + SLOTS_PER_HOUR <= gap.to) continue;
-        const range = { from: hour, to: Math.min(hour + SLOTS_PER_HOUR, upTo + 1) };
+      const parts = [{ from, to: Math.min(gap.from, upTo + 1) }, { from: gap.to, to: upTo + 1 }].filter((part) => part.from < part.to);
+      for (const range of (await Promise.all(parts.map((part) => inPieces(store, prompt, part)))).flat()) {
         const calls = bySlot(await selectCalls(store, prompt, range));
         const scores = bySlot(await selectScores(store, prompt, range));
-        for (let slot = range.from; slot < range.to; slot += 1) if (slot < gap.from || slot >= gap.to) tape.record(slot, calls.get(slot) ?? [], scores.get(slot) ?? []);
+        for (let slot = range.from; slot < range.to; slot += 1) tape.record(slot, calls.get(slot) ?? [], scores.get(slot) ?? []);
       }
       tapes.set(key, { prompt: { project, environment, prompt_name }, tape, recorded: upTo });
       return tape;

@@ -28,7 +28,7 @@ export type UnitMemory<Kept extends object> = {
 export type FirstCall = { readonly slot: number; readonly span_id: string; readonly start_ms: number };
 
 /** Some 20 MB: of more units those that were met longest ago are forgotten before their day is over. */
-const MAX_REMEMBERED = 300_000;
+export const MAX_REMEMBERED = 300_000;
 const FIRST_ROOM = 32;
 const indexFor = (room: number): number => Math.ceil((room * 4) / 3);
 

@@ -36,9 +36,19 @@ const SCORE_COLUMNS = 'slot, project, environment, prompt_name, prompt_version, 
 
 const NEARLY_ALL = 0.9;
 
-/** By slot; of scores, bins are fiftieths of their own unit. Rates have bins 0 and 1. */
-export async function selectPulse(store: Store, range: PulseRange, of: PulseOf = null): Promise<Pulse[]> {
-  const parameters = { project: '', environment: '', by: '', of: '', ...of, ...range, hour: Math.floor(range.from / SLOTS_PER_HOUR) * SLOTS_PER_HOUR };
+/** Calls of an hour whose units are told apart, some 100 bytes each. */
+const MOST_CALLS = 4_000_000;
+const SAMPLED = `cityHash64(${UNIT('trace_id')}) % transform(cityHash64(project, environment, assumeNotNull(prompt_name)), {sampled:Array(UInt64)}, {every:Array(UInt32)}, toUInt32(1)) = 0`;
+
+/**
+ * By slot; of scores, bins are fiftieths of their own unit. Rates have bins 0 and 1. Where the hour has more than `mostCalls` calls, those of its busiest prompts are of a part of their units, told by
+ * a hash. A prompt's part only ever becomes smaller within an hour, so a unit still counts once at most.
+ */
+export async function selectPulse(store: Store, range: PulseRange, of: PulseOf = null, mostCalls = MOST_CALLS): Promise<Pulse[]> {
+  const hour = Math.floor(range.from / SLOTS_PER_HOUR) * SLOTS_PER_HOUR;
+  const samples = samplesOf(await selectBusiest(store, { from: hour, to: range.to }), mostCalls);
+  const parameters = { project: '', environment: '', by: '', of: '', ...of, ...range, hour, sampled: samples.map(({ prompt }) => prompt), every: samples.map(({ every }) => every) };
+  const isSampled = samples.length === 0 ? '' : `AND ${SAMPLED}`;
   const keys = 'slot, project, environment, prompt_name, version, request_model, provider, route, metric';
   const calls = `
     SELECT slot, project, environment, assumeNotNull(prompt_name) AS prompt_name, assumeNotNull(prompt_version) AS version, coalesce(calls.request_model, '') AS request_model, provider, route,
@@ -49,10 +59,10 @@ export async function selectPulse(store: Store, range: PulseRange, of: PulseOf =
              ('truncated', if(is_error OR finish_reason IS NULL, NULL, toInt32(finish_reason = 'length')))
            ])) AS reading, reading.1 AS metric, assumeNotNull(reading.2) AS bin
     FROM (SELECT slot, project, environment, prompt_name, prompt_version, request_model, provider, ${ROUTE} AS route, is_error, is_cache_hit, start_ns, end_ns, is_format_valid, finish_reason
-          FROM calls WHERE slot >= {from:UInt32} AND slot < {to:UInt32} AND prompt_name IS NOT NULL AND ${ATTRIBUTED} AND ${OF}
+          FROM calls WHERE slot >= {from:UInt32} AND slot < {to:UInt32} AND prompt_name IS NOT NULL AND ${ATTRIBUTED} AND ${OF} ${isSampled}
             AND ${UNIT_OF_HOUR('trace_id')} NOT IN
               (SELECT ${UNIT_OF_HOUR('trace_id')} FROM calls
-               WHERE slot >= {hour:UInt32} AND slot < {from:UInt32} AND prompt_name IS NOT NULL AND ${ATTRIBUTED} AND ${OF})
+               WHERE slot >= {hour:UInt32} AND slot < {from:UInt32} AND prompt_name IS NOT NULL AND ${ATTRIBUTED} AND ${OF} ${isSampled})
           ORDER BY slot, start_ns, trace_id, span_id, revision DESC LIMIT 1 BY ${UNIT_OF_HOUR('trace_id')}) AS calls`;
   const scores = `
     SELECT slot, project, environment, assumeNotNull(prompt_name) AS prompt_name, assumeNotNull(prompt_version) AS version, coalesce(scores.request_model, '') AS request_model, provider, route,
@@ -72,6 +82,31 @@ export async function selectPulse(store: Store, range: PulseRange, of: PulseOf =
       parameters,
     );
   return (await Promise.all([counted(calls), counted(scores)])).flat();
+}
+
+type Busy = { readonly prompt: bigint; readonly calls: number };
+
+/** Prompts by a hash, busiest first; no more than matter. */
+async function selectBusiest(store: Store, range: PulseRange): Promise<Busy[]> {
+  const rows = await store.select<{ prompt: string; calls: number }>(
+    `SELECT toString(cityHash64(project, environment, assumeNotNull(prompt_name))) AS prompt, count() AS calls FROM calls
+     WHERE slot >= {from:UInt32} AND slot < {to:UInt32} AND prompt_name IS NOT NULL GROUP BY project, environment, prompt_name ORDER BY calls DESC, prompt LIMIT 1000`,
+    range,
+  );
+  return rows.map(({ prompt, calls }) => ({ prompt: BigInt(prompt), calls }));
+}
+
+/** One unit in `every`, a power of two, of the prompts that have more than an even share of what there is room for, when those that have less take only what they need. */
+export function samplesOf(busiest: readonly Busy[], room: number): { readonly prompt: bigint; readonly every: number }[] {
+  let left = room;
+  let share = Number.POSITIVE_INFINITY;
+  for (const [index, { calls }] of busiest.toReversed().entries()) {
+    share = left / (busiest.length - index);
+    if (calls > share) break;
+    left -= calls;
+    share = Number.POSITIVE_INFINITY;
+  }
+  return busiest.filter(({ calls }) => calls > share).map(({ prompt, calls }) => ({ prompt, every: 2 ** Math.ceil(Math.log2(calls / share)) }));
 }
 
 /** Of a prompt on a model: pulses that differ by who serves it become one, and those that differ by its version, unless that is told apart. */

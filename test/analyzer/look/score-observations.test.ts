@@ -14,7 +14,7 @@ const CLOSED = { from: ARRIVED_SLOT, to: ARRIVED_SLOT + 1 };
 const ID = { 'culprit.score.id': 'mine' };
 const deletion = (received_ms: number) => logs([record({ ...ID, 'culprit.score.change': 'deletion' }, { trace_id: null, span_id: null })], received_ms);
 const bets = async () => (await selectScores(on.store, PROMPT, CLOSED)).map(({ value }) => value);
-const scored = async () => (await selectScoredUnits(on.store, PROMPT, { ...CLOSED, crowd: [] })).length;
+const scored = async () => (await selectScoredUnits(on.store, PROMPT, { ...CLOSED, since: 0, crowd: [] })).length;
 
 describe('what of scores is bet on', () => {
   it('is the first value, whatever corrected it since, and whether or not the rows have been merged', async () => {
