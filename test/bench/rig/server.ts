@@ -5,8 +5,8 @@ import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** Culprit as a user starts it (`words`: command and flags), in a process of its own with an empty data directory; measured from outside by /proc (Linux). */
-const BINARY = fileURLToPath(new URL('../../../deploy/bin.cjs', import.meta.url));
+/** Culprit as a user starts it (`words`: command and flags), from sources or what CULPRIT_BENCH_BINARY names, in a process of its own with an empty data directory; measured from outside by /proc (Linux). */
+const BINARY = process.env['CULPRIT_BENCH_BINARY'] ?? fileURLToPath(new URL('../../../deploy/bin.cjs', import.meta.url));
 
 /** As its first line starts it, with flags for `node` itself where there are any. */
 export function spawnBinary(args: readonly string[], stderr: 'pipe' | 'inherit'): ChildProcess {
