@@ -130,7 +130,7 @@ export function createDirectLog<Reading extends { readonly received: number }>({
       await new Promise<void>((resolve, reject) => {
         queue.push({ message: withoutDecoded(message), records: reading.received, reading, bytes, resolve, reject });
         if (underWay.size === 0 && gathering === null) void begin();
-      else gather(0);
+        else gather(0);
       });
     },
     pending: () => ({ messages: pendingMessages, bytes: pendingBytes }),
