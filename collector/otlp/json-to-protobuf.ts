@@ -20,9 +20,10 @@ export function jsonToProtobuf({ signal, body }: Pick<LogMessage, 'signal' | 'bo
 }
 
 type Scalar = 'text' | 'base64' | 'trace_id' | 'span_id' | 'time' | 'enum' | 'int64' | 'double' | 'bool';
-type Field = { readonly name: Uint8Array; readonly number: number; readonly tag: number; readonly type: Scalar | 'message' | 'list'; readonly message: Message | null };
-/** `byLength`: its fields by the length of their names. `kind`: of an AnyValue one field at most is set; every value below `nests` is one deeper; an `item` is what is counted. */
-type Message = { byLength: readonly (readonly Field[] | undefined)[]; readonly kind: 'plain' | 'oneof' | 'nests' | 'item' };
+/** `spelled`: its name as it stands in nearly all JSON, with the quote and the colon behind it. `follower`: the field that came after it the last time. */
+type Field = { readonly name: Uint8Array; readonly spelled: Uint8Array; follower: Field | null; readonly number: number; readonly tag: number; readonly type: Scalar | 'message' | 'list'; readonly message: Message | null };
+/** `byLength`: its fields by the length of their names. `first`: the one that came first the last time. `kind`: of an AnyValue one field at most is set; every value below `nests` is one deeper; an `item` is what is counted. */
+type Message = { byLength: readonly (readonly Field[] | undefined)[]; first: Field | null; readonly kind: 'plain' | 'oneof' | 'nests' | 'item' };
 type Fields = Readonly<Record<string, readonly [number, Scalar] | readonly [number, 'message' | 'list', Message]>>;
 
 const WIRE: Readonly<Record<Field['type'], number>> = { text: LENGTH, base64: LENGTH, trace_id: LENGTH, span_id: LENGTH, time: FIXED64, enum: VARINT, int64: VARINT, double: FIXED64, bool: VARINT, message: LENGTH, list: LENGTH };
@@ -30,9 +31,9 @@ const WIRE: Readonly<Record<Field['type'], number>> = { text: LENGTH, base64: LE
 function message(fields: Fields, kind: Message['kind'] = 'plain'): Message {
   const byLength: Field[][] = [];
   for (const [name, [number, type, inner = null]] of Object.entries(fields)) {
-    (byLength[name.length] ??= []).push({ name: Buffer.from(name), number, tag: (number << 3) | WIRE[type], type, message: inner });
+    (byLength[name.length] ??= []).push({ name: Buffer.from(name), spelled: Buffer.from(`${name}":`), follower: null, number, tag: (number << 3) | WIRE[type], type, message: inner });
   }
-  return { byLength, kind };
+  return { byLength, first: null, kind };
 }
 
 // Source: opentelemetry-proto v1.9; the same fields as json.ts reads.
@@ -72,12 +73,19 @@ function readObject(walk: Walk, message: Message, depth: number): boolean {
   if (message.kind === 'item') walk.items += 1;
   if (take(walk, CLOSE_BRACE)) return true;
   let set = 0;
+  let before: Field | null = null;
   for (;;) {
     if (!take(walk, QUOTE)) return false;
-    const from = walk.at;
-    const end = endOfPlain(walk);
-    if (end < 0 || !take(walk, COLON)) return false;
-    const field = fieldNamed(walk.json, message, from, end);
+    // Messages of one type are written alike: which field comes next is known from the last one, and only to be confirmed.
+    let field: Field | null = before === null ? message.first : before.follower;
+    if (field === null || !isSpelled(walk, field)) {
+      const from = walk.at;
+      const end = endOfPlain(walk);
+      if (end < 0 || !take(walk, COLON)) return false;
+      field = fieldNamed(walk.json, message, from, end);
+      if (before === null) message.first = field;
+      else before.follower = field;
+    }
     if (field === null) {
       if (!skipScalar(walk)) return false;
     } else if (peek(walk) === LETTER_N) {
@@ -88,6 +96,7 @@ function readObject(walk: Walk, message: Message, depth: number): boolean {
       set |= 1 << field.number;
       if (!readField(walk, field, depth)) return false;
     }
+    before = field;
     if (take(walk, CLOSE_BRACE)) return true;
     if (!take(walk, COMMA)) return false;
   }
@@ -134,6 +143,13 @@ function readNested(walk: Walk, tag: number, message: Message, depth: number): b
   const start = walk.end + 2;
   walk.end = start;
   return readObject(walk, message, message.kind === 'nests' ? depth + 1 : depth) && closeLength(walk, start, walk.end);
+}
+
+function isSpelled(walk: Walk, { spelled }: Field): boolean {
+  const { json, at } = walk;
+  for (let index = 0; index < spelled.length; index += 1) if (json[at + index] !== spelled[index]) return false;
+  walk.at = at + spelled.length;
+  return true;
 }
 
 function fieldNamed(json: Uint8Array, message: Message, from: number, end: number): Field | null {

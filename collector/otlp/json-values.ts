@@ -22,12 +22,15 @@ export function readText(walk: Walk, tag: number): boolean {
   let end = start;
   let at = walk.at;
   for (;;) {
-    const from = at;
-    while (STOPS[json[at] ?? 0] === 0) at += 1;
     // A loop costs less than the way into native code, for as long as nearly all keys and most values are.
-    if (at - from <= LOOPED_BYTES) for (let index = from; index < at; index += 1) out[end++] = json[index] ?? 0;
-    else end += json.copy(out, end, from, at);
-    const byte = json[at++] ?? 0;
+    let byte = json[at++] ?? 0;
+    for (const most = at + LOOPED_BYTES; STOPS[byte] === 0 && at <= most; byte = json[at++] ?? 0) out[end++] = byte;
+    if (STOPS[byte] === 0) {
+      const from = at - 1;
+      while (STOPS[json[at] ?? 0] === 0) at += 1;
+      end += json.copy(out, end, from, at);
+      byte = json[at++] ?? 0;
+    }
     if (byte === QUOTE) {
       walk.at = at;
       return closeLength(walk, start, end);
@@ -71,10 +74,11 @@ function readFourDigits(json: Uint8Array, from: number): number {
   return code;
 }
 
+/** The value of a hex digit; -1: it is none. */
+const HEX_DIGITS = Int8Array.from({ length: 256 }, (_, byte) => '0123456789abcdef'.indexOf(String.fromCharCode(byte).toLowerCase()));
+
 function hexDigit(byte: number): number {
-  if (byte >= ZERO && byte <= NINE) return byte - ZERO;
-  const letter = byte | 0x20;
-  return letter >= 0x61 && letter <= 0x66 ? letter - 0x57 : -1;
+  return HEX_DIGITS[byte] ?? -1;
 }
 
 /** Empty: none. */
