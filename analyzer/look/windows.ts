@@ -37,7 +37,8 @@ type FamilyState = {
   begin: number;
   length: number;
   entries: Entries;
-  readonly counts: SlotCounts;
+  /** Among the counts. */
+  readonly place: number;
   /** What was known before the first counted slot, fading out as slots are counted. */
   history: History;
 };
@@ -46,6 +47,7 @@ type FamilyState = {
 export class Windows {
   readonly #openedSlot: number;
   readonly #families = new Map<string, FamilyState>();
+  readonly #counts: SlotCounts;
   /** Of metrics. */
   readonly #names: string[] = [];
   #leftOut = 0;
@@ -53,15 +55,14 @@ export class Windows {
   /** @param openedSlot the first window of every family begins in the slot after it. */
   constructor(openedSlot: number, schedule: WindowSchedule = []) {
     this.#openedSlot = openedSlot;
-    for (const { family, begin, length, history, counts } of schedule) {
-      this.#families.set(keyOf(family), { family, begin, length, entries: [], counts: new SlotCounts(counts), history });
-    }
+    this.#counts = new SlotCounts(schedule.map(({ counts }) => counts));
+    for (const [place, { family, begin, length, history }] of schedule.entries()) this.#families.set(keyOf(family), { family, begin, length, entries: [], place, history });
   }
 
   /** Counts of the last hour before the opening, so that the first windows have a length. */
   seed(family: Family, history: History): void {
     if (this.#families.size >= MAX_FAMILIES) return;
-    const state: FamilyState = { family, begin: this.#openedSlot + 1, length: LONGEST, entries: [], counts: new SlotCounts(), history };
+    const state: FamilyState = { family, begin: this.#openedSlot + 1, length: LONGEST, entries: [], place: this.#counts.add(), history };
     state.length = this.#planned(state, this.#openedSlot + 1);
     this.#families.set(keyOf(family), state);
   }
@@ -69,7 +70,7 @@ export class Windows {
   add(family: Family, slot: number, entry: Entry): void {
     const state = this.#found(family, slot);
     if (state === null) return;
-    state.counts.count(slot, entry.arm);
+    this.#counts.count(state.place, slot, entry.arm);
     if (slot >= state.begin) addEntry(state.entries, this.#names, entry);
   }
 
@@ -93,7 +94,7 @@ export class Windows {
   }
 
   schedule(): WindowSchedule {
-    return [...this.#families.values()].map(({ family, begin, length, history, counts }) => ({ family, begin, length, history, counts: counts.state() }));
+    return [...this.#families.values()].map(({ family, begin, length, history, place }) => ({ family, begin, length, history, counts: this.#counts.state(place) }));
   }
 
   /** Entries of families beyond the first so many: no bet is made on them. */
@@ -107,7 +108,7 @@ export class Windows {
   }
 
   #planned(state: FamilyState, nextSlot: number): number {
-    const counted = state.counts.since(nextSlot - SLOTS_PER_HOUR);
+    const counted = this.#counts.since(state.place, nextSlot - SLOTS_PER_HOUR);
     const observed = Math.min(SLOTS_PER_HOUR, nextSlot - this.#openedSlot - 1);
     const fading = Math.max(0, 1 - observed / SLOTS_PER_HOUR);
     if (fading === 0) state.history = NO_HISTORY;
@@ -134,7 +135,7 @@ export class Windows {
     }
     // A family that nobody expected gets the longest windows of a grid that was fixed at the opening, then plans like the others.
     const begin = this.#openedSlot + 1 + Math.floor((slot - this.#openedSlot - 1) / LONGEST) * LONGEST;
-    const state: FamilyState = { family, begin, length: LONGEST, entries: [], counts: new SlotCounts(), history: NO_HISTORY };
+    const state: FamilyState = { family, begin, length: LONGEST, entries: [], place: this.#counts.add(), history: NO_HISTORY };
     this.#families.set(key, state);
     return state;
   }

@@ -138,13 +138,16 @@ const tail: BadnessFunction = (metric, { reference, below }, share) => {
 
 const mirrored = ({ bins, counts }: Reference): Reference => ({ bins: bins.map((bin) => -bin).reverse(), counts: counts.toReversed() });
 
-/** By metric. A deviation over 40 bins costs as much as a stratum, the rest next to nothing, so of what is read from frozen settings only this is kept. */
-const knownUnits = new WeakMap<Metric, { readonly rank?: number; readonly square?: number }>();
+/**
+ * By metric. A deviation over 40 bins costs as much as a stratum, the rest next to nothing, so of what is read from frozen settings only this is kept. Filled in
+ * where it is: each copy by spread was given a hidden class of its own, more than it holds.
+ */
+const knownUnits = new WeakMap<Metric, { rank: number | null; square: number | null }>();
 
 const shifts = (metric: Metric, name: 'rank' | 'square', deviationOf: () => number): Pick<Badness, 'lambdas' | 'unit'> => {
-  const known = knownUnits.get(metric);
-  const unit = known?.[name] ?? 1 / deviationOf();
-  if (known?.[name] === undefined) knownUnits.set(metric, { ...known, [name]: unit });
+  let known = knownUnits.get(metric);
+  if (known === undefined) knownUnits.set(metric, (known = { rank: null, square: null }));
+  const unit = (known[name] ??= 1 / deviationOf());
   return { lambdas: SHIFTS.map((shift) => shift * unit), unit };
 };
 
