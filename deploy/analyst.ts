@@ -1,7 +1,7 @@
 import { PermanentError } from '../schemas/errors.ts';
 import { ANALYST_TABLES, QUERY_FORMATS, type AnalystStore } from '../schemas/store.ts';
 import { typed, type Setting } from './clickhouse.ts';
-import { createTurns } from './turns.ts';
+import { createLimiter } from './limiter.ts';
 
 /**
  * SQL that people write. Each statement has settings of its own: the limits and the filter of its project; `readonly = 1`, set last, keeps
@@ -26,10 +26,10 @@ export type AnalystStatement = { readonly query: string; readonly parameters: Re
 
 /** @param run answers with the bytes of the statement's format. The settings hold for this statement alone. */
 export function createAnalyst(run: (statement: AnalystStatement) => Promise<Uint8Array>): AnalystStore {
-  const turns = createTurns({ atOnce: 2, maxWaiting: 16 });
+  const limiter = createLimiter({ atOnce: 2, maxWaiting: 16 });
   return {
     query: (sql, { project, format, parameters }) =>
-      turns.take(() =>
+      limiter.take(() =>
         typed('the query', async () => {
           // The engine takes several statements at once and answers them one behind the other.
           // And a subquery may bring settings of its own, whatever `readonly` says: another filter, too (seen with chdb 3.4.0).

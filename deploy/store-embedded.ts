@@ -9,7 +9,7 @@ import { bytesOf, createAnalyst } from './analyst.ts';
 import { bodyOf, readerSettings, refuseFiles, typed, writerSettings, type Setting } from './clickhouse.ts';
 import { parsedRows, type JsonStore } from './json-rows.ts';
 import { bindParameters } from './parameters.ts';
-import { createTurns } from './turns.ts';
+import { createLimiter } from './limiter.ts';
 
 /**
  * ClickHouse in this process (chDB): no server to install, and an insert that has resolved survives kill -9.
@@ -193,12 +193,12 @@ type Readers = {
  */
 function createReaders(open: () => Promise<Reader>, { connections, maxWaiting }: { connections: number; maxWaiting: number }): Readers {
   const free: Reader[] = [];
-  const turns = createTurns({ atOnce: connections, maxWaiting });
+  const limiter = createLimiter({ atOnce: connections, maxWaiting });
   let isClosed = false;
   return {
     async use(run) {
       if (isClosed) throw new RetryableError('the store is closed');
-      return turns.take(async () => {
+      return limiter.take(async () => {
         let reader: Reader | undefined;
         try {
           reader = free.pop() ?? (await typed('opening a connection to the store', open));

@@ -2,6 +2,7 @@ import { BloomFilter } from 'bloomfilter';
 import type { LlmCall } from '../../schemas/call.ts';
 import { toolOf } from '../dialects/log-events.ts';
 import { createCoverage } from './coverage.ts';
+import { AROUND_STRAYS_S } from './strays.ts';
 
 /**
  * What the store cannot have of a call that began before the memory of spans did. That memory holds seconds of heavy traffic, and calls of models take longer; to ask the
@@ -25,8 +26,6 @@ const BITS_EACH = 10;
 const BITS_SET = 7;
 /** Services whose libraries are remembered; past it the store is asked. */
 const MOST_SERVICES = 10_000;
-/** Twins begin within a second and a half of one another (strays.ts), or have a response id, or a trace, in common. */
-const TWINS_APART_MS = 3_000;
 
 /** @param settings.capacity entries (about two a call) in each of two generations. @param settings.coversFromMs everything that came since is told to it: 0 for an empty store. */
 export function createBygone({ capacity, coversFromMs }: { readonly capacity: number; readonly coversFromMs: number }): Bygone {
@@ -61,7 +60,7 @@ export function createBygone({ capacity, coversFromMs }: { readonly capacity: nu
     },
     passed: (stampMs) => coverage.passed(stampMs),
     hasNothingOf(call, stampMs) {
-      if (coverage.isInDoubt(() => Number(call.start_time_ns) / 1e6 - TWINS_APART_MS, stampMs)) return false;
+      if (coverage.isInDoubt(() => Number(call.start_time_ns) / 1e6 - AROUND_STRAYS_S * 1_000, stampMs)) return false;
       const scope = scopes.get(serviceOf(call));
       const isToldByOne = scope === call.scope_name || (scope === undefined && scopes.size < MOST_SERVICES);
       // A tool's events may tell of it again, in another trace of its session (echoes.ts).

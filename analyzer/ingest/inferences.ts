@@ -5,7 +5,7 @@ import { createCoverage } from './coverage.ts';
 import { spanKey, type SpanIdentity } from './identity.ts';
 import { createNesting, kindOf, seenInference, type Role, type SeenInference, type SpanNode } from './nesting.ts';
 import { loadSightings, loadSightingsAlike, loadSightingsOfResponses, loadSightingsOfSessions, type Alike, type AtResponse, type Sighting } from './sightings.ts';
-import { createStrays } from './strays.ts';
+import { AROUND_STRAYS_S, createStrays } from './strays.ts';
 import { allOf, couldBeOne, createTwinFinder, isWrapper, overlap } from './twins.ts';
 import type { Relative } from '../normalise.ts';
 
@@ -233,9 +233,6 @@ export function createInferences(store: Store, settings: { readonly capacity: nu
 /** Entries that are remembered of what is bygone, for each span in memory: 2.5 bytes each. */
 const BYGONE_ENTRIES = 32;
 const MOST_BYGONE = 4_000_000;
-
-/** Nobody else has to be looked at to tell whether two are one (strays.ts): twice as far apart as those may begin. */
-const AROUND_STRAYS_S = 3;
 
 /** What makes the inferences above and below it two calls. */
 const BARRIERS: ReadonlySet<string> = new Set(['tool', 'agent', 'retrieval', 'memory', 'evaluator']);

@@ -253,7 +253,7 @@ export function createIngest(deps: IngestDependencies, settings: IngestSettings)
     const { call: resolved, unseen, missing } = resolve(item);
     const role = inferences.roleOf(key, reason);
     const filing = { key, call: toldUnclear(cardinality.admit(resolved, stampMs), inferences.isUnclear(key)), stored, reason };
-    // What is due when this batch is durable is, above all, waiting.
+    // What is due when all is drafted is, above all, waiting.
     const hasRoom = waiting.size() + whenDrafted.length < settings.maxWaiting;
     const wait = (provisional: StoredSpan): void => void whenDrafted.push(() => waiting.put({ call: resolved, missing: awaited(provisional, missing), stored: provisional, deadlineMs: stampMs + settings.resolveWaitMs }));
     if (role === 'wrapper' || role === 'duplicate') {

@@ -47,7 +47,7 @@ export function createLate(deps: { readonly store: Store; readonly resolve: (cal
     expect: expectAncestor,
     async correct(draft, ancestors, admit) {
       const arrived = new Set(ancestors);
-      const whenDurable: (() => void)[] = [];
+      const whenDrafted: (() => void)[] = [];
       const concerned = new Map<string, SpanIdentity>();
       for (const key of arrived) {
         const expecting = byAncestor.get(key);
@@ -55,8 +55,8 @@ export function createLate(deps: { readonly store: Store; readonly resolve: (cal
         if (expecting === undefined && (node === undefined || node.below.length === 0)) continue;
         const { saysSomething, unseen } = handedOnBy(key, at);
         if (expecting !== undefined) {
-          whenDurable.push(() => byAncestor.delete(key));
-          if (unseen !== null) for (const call of expecting) whenDurable.push(() => expectAncestor(unseen, call));
+          whenDrafted.push(() => byAncestor.delete(key));
+          if (unseen !== null) for (const call of expecting) whenDrafted.push(() => expectAncestor(unseen, call));
         }
         if (!saysSomething) continue;
         // Those that are remembered to be below it are known across a restart, too; those that wait for it are not, but they are all.
@@ -71,7 +71,7 @@ export function createLate(deps: { readonly store: Store; readonly resolve: (cal
         if (filed.stored.role !== 'call' || filed.stored.slot === 0) continue;
         draftWhereChanged(draft, filed, resolve(filed.call).call, admit);
       }
-      return whenDurable;
+      return whenDrafted;
     },
     async reconsider(draft, spans, admit) {
       if (spans.length === 0) return;

@@ -164,14 +164,14 @@ export function createScoring(deps: { readonly store: Store; readonly inferences
       draftJoined(draft);
       const due = join.due(nowMs).filter(({ score }) => !draft.scores.has(scoreKey(score)));
       const credits = await memory.scopes.credits(due, [...draft.completed.values()]);
-      const whenDurable: (() => void)[] = [];
+      const whenDrafted: (() => void)[] = [];
       for (const { score, stored, deadlineMs } of due) {
         const key = scoreKey(score);
         const credit = credits.get(key);
-        if (credit === undefined) whenDurable.push(() => join.again(key, deadlineMs));
+        if (credit === undefined) whenDrafted.push(() => join.again(key, deadlineMs));
         else draft.placedScore(score, credit, stored, { slot: slotAt(deadlineMs), now: slotAt(deadlineMs) });
       }
-      return whenDurable;
+      return whenDrafted;
     },
     hasDue: (nowMs) => memory.join.hasDue(nowMs),
     remember(draft, nowMs) {

@@ -39,6 +39,8 @@ const END_APART_MS = 100;
 const END_APART_IN_SESSION_MS = 1_000;
 /** The library's first call builds its client first; 40 streams that begin at once take up to 830 ms to get to it. */
 const START_APART_MS = 1_000;
+/** Nobody else has to be looked at to tell whether two are one: more than twice as far apart as those may begin. */
+export const AROUND_STRAYS_S = 3;
 /** An answer of one token is what every classifier gives. */
 const FEWEST_OUTPUT_TOKENS = 2;
 /** A span and those that may be its twins are in one of these, or in two that follow one another. */

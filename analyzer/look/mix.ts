@@ -3,6 +3,7 @@ import type { MixSettings } from '../../schemas/mix-settings.ts';
 import type { Store } from '../../schemas/store.ts';
 import { ATTRIBUTED, JUDGED, ROUTE, selectCallsBySlot, type PromptKey } from './observations.ts';
 import { SLOTS_PER_HOUR } from '../slots.ts';
+import { HOUR, UNIT } from './unit-sql.ts';
 import { mixChangeOf, type MixChange, type MixCount } from '../statistics/mix.ts';
 import type { Scale } from '../statistics/types.ts';
 
@@ -38,8 +39,6 @@ const CONFIDENCE = 0.95;
 /** Rows that are read: a dimension with very many values is cut, and says less. */
 const MOST_ROWS = 50_000;
 
-const UNIT = (trace: string): string => `if(session_id IS NULL, ${trace}, concat('s:', assumeNotNull(session_id)))`;
-const HOUR = `intDiv(slot, ${SLOTS_PER_HOUR})`;
 const OF_PROMPT = 'project = {project:String} AND environment = {environment:String} AND prompt_name = {prompt_name:String}';
 const OCTAVES = (value: string): string => `toInt32(round(8 * log2(greatest(${value}, 0.000001))))`;
 const RATE = (outcome: string): string => `toInt32(50 * (${outcome}))`;

@@ -83,8 +83,9 @@ function readObject(walk: Walk, message: Message, depth: number): boolean {
       const end = endOfPlain(walk);
       if (end < 0 || !take(walk, COLON)) return false;
       field = fieldNamed(walk.json, message, from, end);
-      if (before === null) message.first = field;
-      else before.follower = field;
+      // What nobody reads stands between those that are.
+      if (field !== null && before === null) message.first = field;
+      else if (field !== null && before !== null) before.follower = field;
     }
     if (field === null) {
       if (!skipScalar(walk)) return false;
@@ -96,7 +97,7 @@ function readObject(walk: Walk, message: Message, depth: number): boolean {
       set |= 1 << field.number;
       if (!readField(walk, field, depth)) return false;
     }
-    before = field;
+    before = field ?? before;
     if (take(walk, CLOSE_BRACE)) return true;
     if (!take(walk, COMMA)) return false;
   }

@@ -30,7 +30,7 @@ import { createAudits } from '../audits.ts';
 import { publicUrlOf } from '../pipeline.ts';
 import { repeat, type ServerDependencies } from '../running.ts';
 import { runProgram } from '../spawning.ts';
-import { createTurns } from '../turns.ts';
+import { createLimiter } from '../limiter.ts';
 import { VERSION } from '../version.ts';
 
 /** The api role: queries and pages, and who is told of what happens: pages that are open, and sinks. */
@@ -146,7 +146,7 @@ export function startApi(
   const onFailure = (error: unknown, request: { method: string; path: string }): void => deps.warn(`${request.method} ${request.path} failed`, error);
   const transition = createTransition({ store, clock }, changed);
   /** An audit takes a core for a minute or two: one at a time, of all projects. */
-  const auditTurns = createTurns({ atOnce: 1, maxWaiting: 16 });
+  const auditTurns = createLimiter({ atOnce: 1, maxWaiting: 16 });
   /** One API for each project, so that which rows a handler sees is not a matter of its care. */
   const apiOf = (project: string) =>
     createApi({

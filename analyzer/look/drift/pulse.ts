@@ -1,6 +1,7 @@
 import type { Store } from '../../../schemas/store.ts';
 import { ATTRIBUTED, JUDGED, ROUTE, type PromptKey } from '../observations.ts';
 import { SLOTS_PER_HOUR } from '../../slots.ts';
+import { HOUR, UNIT } from '../unit-sql.ts';
 
 /**
  * The pulse of all prompts: counts by slot, request model and route, made in the store, because it is read for everything all the time.
@@ -23,8 +24,6 @@ export type Place = { readonly project: string; readonly environment: string; re
 /** Null: of everything. */
 export type PulseOf = Place | null;
 
-const UNIT = (trace: string): string => `if(session_id IS NULL, ${trace}, concat('s:', assumeNotNull(session_id)))`;
-const HOUR = `intDiv(slot, ${SLOTS_PER_HOUR})`;
 /** 64 bits of it: as text, the units of an hour with five million calls did not fit into a gigabyte. Two that are taken for one are one unit less (unit-memory.ts). */
 const UNIT_OF_HOUR = (trace: string, ...beside: readonly string[]): string => `cityHash64(${['project', 'environment', 'prompt_name', HOUR, ...beside, UNIT(trace)].join(', ')})`;
 const OF = `({project:String} = '' OR (project = {project:String} AND environment = {environment:String} AND {of:String} = if({by:String} = 'provider', provider, coalesce(request_model, ''))))`;

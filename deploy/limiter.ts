@@ -1,9 +1,9 @@
 import { RetryableError } from '../schemas/errors.ts';
 
 /** A few at a time, first come, first served; a bounded number waits. */
-export type Turns = { take<T>(run: () => Promise<T>): Promise<T> };
+export type Limiter = { take<T>(run: () => Promise<T>): Promise<T> };
 
-export function createTurns({ atOnce, maxWaiting }: { readonly atOnce: number; readonly maxWaiting: number }): Turns {
+export function createLimiter({ atOnce, maxWaiting }: { readonly atOnce: number; readonly maxWaiting: number }): Limiter {
   const waiting: (() => void)[] = [];
   let running = 0;
   return {
