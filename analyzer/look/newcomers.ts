@@ -1,6 +1,7 @@
 import type { Store } from '../../schemas/store.ts';
 import type { Factor, Seen } from './factors.ts';
-import { selectCalls, selectShares, type PromptKey } from './observations.ts';
+import { selectCalls } from './call-rows.ts';
+import { selectShares, type PromptKey } from './observations.ts';
 import { slotOf, slotStartMs, SLOTS_PER_DAY } from '../slots.ts';
 
 /**

@@ -43,13 +43,9 @@ export type CallObservation = CallReading & Observation;
 /** Of the call that is judged. `evaluator`: who judged; empty: nobody said. */
 export type ScoreObservation = Observation & { readonly name: string; readonly value: number; readonly data_type: string; readonly evaluator: string };
 
-export const ROUTE = `arrayStringConcat(arraySort(arrayMap(key -> concat(key, '=', stratum_attributes[key]), mapKeys(stratum_attributes))), ' ')`;
+/** Keys beside their values: to look each up in the map takes seven times as long, which was half of every question. */
+export const ROUTE = `arrayStringConcat(arraySort(arrayMap((key, value) -> concat(key, '=', value), mapKeys(stratum_attributes), mapValues(stratum_attributes))), ' ')`;
 const OF_PROMPT = `project = {project:String} AND environment = {environment:String} AND prompt_name = {prompt_name:String}`;
-/** From 1 on; 0: it is none of them. */
-type Placed = { readonly place: number };
-const PLACE = `arrayFirstIndex((its_project, its_environment, its_name) -> its_name = assumeNotNull(prompt_name) AND its_project = project AND its_environment = environment, {projects:Array(String)}, {environments:Array(String)}, {prompt_names:Array(String)})`;
-const OF_PROMPTS = `prompt_name IN {prompt_names:Array(String)} AND place > 0`;
-const named = (prompts: readonly PromptKey[]) => ({ projects: prompts.map(({ project }) => project), environments: prompts.map(({ environment }) => environment), prompt_names: prompts.map(({ prompt_name }) => prompt_name) });
 
 /** Whose version is known and beyond doubt. */
 export const ATTRIBUTED = `prompt_version IS NOT NULL AND prompt_attribution != 'ambiguous' AND NOT is_experiment`;
@@ -58,12 +54,12 @@ export const ATTRIBUTED = `prompt_version IS NOT NULL AND prompt_attribution != 
  * way. A span has a slot only if it counted when that closed, and keeps it if it is demoted later; so who was active, and which units there
  * were, is told by the slots alone, and a restart finds what was seen before it.
  */
-const COUNTED = `role = 'call'`;
+export const COUNTED = `role = 'call'`;
 
 /** What is bet on: not what had been deleted when its slot closed, nor what has another type than its name. */
 export const JUDGED = `(deleted_slot = 0 OR deleted_slot > slot) AND empty(flags)`;
 
-const surroundings = (table: 'calls' | 'scores'): string =>
+export const surroundings = (table: 'calls' | 'scores'): string =>
   `provider, service_name, service_version AS app_version, coalesce(${table}.prompt_content, '') AS prompt_content, factor_attributes AS attributes`;
 
 /** @param range slots from (inclusive) to (exclusive). */
@@ -78,58 +74,9 @@ export async function selectActivity(store: Store, range: { readonly from: numbe
   );
 }
 
-export async function selectCalls(store: Store, prompt: PromptKey, range: { readonly from: number; readonly to: number }): Promise<readonly CallObservation[]> {
-  const [calls = []] = await selectCallsOf(store, [prompt], range);
-  return calls;
-}
-
-export async function selectScores(store: Store, prompt: PromptKey, range: { readonly from: number; readonly to: number }): Promise<readonly ScoreObservation[]> {
-  const [scores = []] = await selectScoresOf(store, [prompt], range);
-  return scores;
-}
-
 /** How many calls a prompt has in each slot, in order, a corrected one perhaps twice; none: no row. */
 export async function selectCallsBySlot(store: Store, prompt: PromptKey, range: { readonly from: number; readonly to: number }): Promise<{ slot: number; calls: number }[]> {
   return store.select(`SELECT slot, count() AS calls FROM calls WHERE slot >= {from:UInt32} AND slot < {to:UInt32} AND ${OF_PROMPT} GROUP BY slot ORDER BY slot`, { ...prompt, ...range });
-}
-
-/** Calls of several prompts, of each in the place that it has among them. */
-export async function selectCallsOf(store: Store, prompts: readonly PromptKey[], range: { readonly from: number; readonly to: number }): Promise<readonly (readonly CallObservation[])[]> {
-  const rows = await store.select<CallObservation & Placed>(
-    `SELECT place, slot, assumeNotNull(prompt_version) AS version, trace_id, span_id, session_id, intDiv(start_ns, 1000000) AS start_ms,
-            coalesce(calls.request_model, '') AS request_model, coalesce(calls.response_model, calls.request_model, '') AS response_model, operation, ${ROUTE} AS route, ${surroundings('calls')},
-            is_error, if(end_ns > start_ns AND NOT is_cache_hit, (end_ns - start_ns) / 1e6, NULL) AS duration_ms, if(is_cache_hit, NULL, calls.ttft_ms) AS ttft_ms, input_tokens, output_tokens,
-            if(is_cache_hit, NULL, calls.cost_usd) AS cost_usd,
-            finish_reason, is_empty, is_format_valid
-     FROM (SELECT *, ${PLACE} AS place FROM calls WHERE slot >= {from:UInt32} AND slot < {to:UInt32} AND ${OF_PROMPTS} AND ${ATTRIBUTED}
-           ORDER BY revision DESC LIMIT 1 BY place, trace_id, span_id) AS calls
-     WHERE ${COUNTED}
-     ORDER BY slot, start_ns, trace_id, span_id`,
-    { ...named(prompts), ...range },
-  );
-  return inPlaces(rows, prompts.length);
-}
-
-/** The same of scores. */
-export async function selectScoresOf(store: Store, prompts: readonly PromptKey[], range: { readonly from: number; readonly to: number }): Promise<readonly (readonly ScoreObservation[])[]> {
-  const rows = await store.select<ScoreObservation & Placed>(
-    // The newest row of each score: corrections keep `bet_value`, and a deletion says in which slot it came.
-    `SELECT place, slot, name, assumeNotNull(scores.bet_value) AS value, data_type, coalesce(scores.evaluator, '') AS evaluator, assumeNotNull(prompt_version) AS version, call_trace_id AS trace_id, call_span_id AS span_id, session_id,
-            intDiv(call_start_ns, 1000000) AS start_ms, coalesce(scores.request_model, '') AS request_model, coalesce(scores.response_model, scores.request_model, '') AS response_model, operation, ${ROUTE} AS route,
-            ${surroundings('scores')}
-     FROM (SELECT *, ${PLACE} AS place FROM scores WHERE slot >= {from:UInt32} AND slot < {to:UInt32} AND ${OF_PROMPTS} AND ${ATTRIBUTED}
-           ORDER BY revision DESC LIMIT 1 BY place, score_id) AS scores
-     WHERE scores.bet_value IS NOT NULL AND isFinite(scores.bet_value) AND ${JUDGED}
-     ORDER BY slot, call_start_ns, call_trace_id, call_span_id, name, score_id`,
-    { ...named(prompts), ...range },
-  );
-  return inPlaces(rows, prompts.length);
-}
-
-function inPlaces<Row>(rows: readonly (Row & Placed)[], prompts: number): readonly Row[][] {
-  const found: Row[][] = Array.from({ length: prompts }, () => []);
-  for (const row of rows) found[row.place - 1]?.push(row);
-  return found;
 }
 
 /** Calls of each value of a factor that started before a moment, in the given slots: who was the baseline. Those that were called within the hour before come first. */

@@ -1,5 +1,6 @@
 import type { Store } from '../../schemas/store.ts';
-import { bySlot, promptId, selectCallsOf, selectScoresOf, type CallObservation, type PromptKey, type ScoreObservation } from './observations.ts';
+import { selectCallsOf, selectScoresOf } from './call-rows.ts';
+import { bySlot, promptId, type CallObservation, type PromptKey, type ScoreObservation } from './observations.ts';
 
 /** Calls and scores of one range of slots, read from the store once, when somebody asks for a prompt's first. */
 export type RangeRows = {

@@ -17,7 +17,8 @@ import { ALERT_RESOLVED, loadStrata, type AlertState, type LookRows } from './lo
 import { isOfMix, withMix } from './mix.ts';
 import { asksMix } from './rollout-mix.ts';
 import type { Newcomers } from './newcomers.ts';
-import { selectCalls, selectExamples, selectScores, type Activity, type PromptKey } from './observations.ts';
+import { selectCalls, selectScores } from './call-rows.ts';
+import { selectExamples, type Activity, type PromptKey } from './observations.ts';
 import type { RangeRows } from './range-rows.ts';
 import { recoveryAfter, saysRecovery } from './recovery.ts';
 import { renewedAlert } from './renewal.ts';

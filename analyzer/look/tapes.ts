@@ -1,6 +1,7 @@
 import type { Store } from '../../schemas/store.ts';
 import { inPieces } from './busy.ts';
-import { bySlot, selectCalls, selectScores, type PromptKey } from './observations.ts';
+import { selectCalls, selectScores } from './call-rows.ts';
+import { bySlot, type PromptKey } from './observations.ts';
 import type { RangeRows } from './range-rows.ts';
 import { createTape, type Tape } from './tape.ts';
 import { SLOTS_PER_HOUR } from '../slots.ts';

@@ -1,5 +1,6 @@
 import type { Store } from '../../../schemas/store.ts';
-import { ATTRIBUTED, selectCalls, selectScores, type CallObservation, type PromptKey, type ScoreObservation } from '../observations.ts';
+import { selectCalls, selectScores } from '../call-rows.ts';
+import { ATTRIBUTED, type CallObservation, type PromptKey, type ScoreObservation } from '../observations.ts';
 
 /** What an audit relabels: the newest of a prompt's history that is not too much. */
 export type AuditHistory = { readonly key: PromptKey; readonly calls: readonly CallObservation[]; readonly scores: readonly ScoreObservation[] };

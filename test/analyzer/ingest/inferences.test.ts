@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { selectActivity, selectCalls } from '../../../analyzer/look/observations.ts';
+import { selectCalls } from '../../../analyzer/look/call-rows.ts';
+import { selectActivity } from '../../../analyzer/look/observations.ts';
 import type { OtlpSpan } from '../../../schemas/otlp.ts';
 import { agent, ARRIVED_MS, ARRIVED_SLOT, expectExactLedger, id, inference, jsonOf, judgement, logs, openIngesting, RESOLVE_WAIT_MS, TAGS, traces, wrapper, type Ingesting } from './ingesting.ts';
 import { many } from '../../long.ts';

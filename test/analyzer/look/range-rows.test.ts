@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { selectCalls, selectScores, type PromptKey } from '../../../analyzer/look/observations.ts';
+import { selectCalls, selectScores } from '../../../analyzer/look/call-rows.ts';
+import type { PromptKey } from '../../../analyzer/look/observations.ts';
 import { createRangeRows } from '../../../analyzer/look/range-rows.ts';
 import type { Store } from '../../../schemas/store.ts';
 import { ARRIVED_MS, ARRIVED_SLOT, id, inference, judgement, logs, openIngesting, TAGS, traces, type Ingesting } from '../ingest/ingesting.ts';

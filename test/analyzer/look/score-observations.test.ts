@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { selectScoredUnits, selectScores } from '../../../analyzer/look/observations.ts';
+import { selectScores } from '../../../analyzer/look/call-rows.ts';
+import { selectScoredUnits } from '../../../analyzer/look/observations.ts';
 import { ARRIVED_MS, ARRIVED_SLOT, inference, judgement, logs, openIngesting, TAGS, traces, type Ingesting } from '../ingest/ingesting.ts';
 import { record } from '../spans.ts';
 
