@@ -128,7 +128,7 @@ export function createDirectLog<Reading extends { readonly received: number }>({
       pendingBytes += bytes;
       pendingMessages += 1;
       await new Promise<void>((resolve, reject) => {
-        queue.push({ message: withoutDecoded(message), records: reading.received, reading, bytes, resolve, reject });
+        queue.push({ message, records: reading.received, reading, bytes, resolve, reject });
         if (underWay.size === 0 && gathering === null) void begin();
         else gather(0);
       });
@@ -139,9 +139,4 @@ export function createDirectLog<Reading extends { readonly received: number }>({
       while (underWay.size > 0 || gathering !== null) await Promise.all([...underWay, gathering]);
     },
   };
-}
-
-/** The decoded spans are some ten times as large as the body. */
-function withoutDecoded({ signal, project, received_ms, encoding, body }: LogMessage): LogMessage {
-  return { signal, project, received_ms, encoding, body };
 }

@@ -3,7 +3,7 @@ import { stat } from 'node:fs/promises';
 import { createGunzip } from 'node:zlib';
 import { decode } from '../collector/otlp/decode.ts';
 import { PermanentError } from '../schemas/errors.ts';
-import type { LogMessage } from '../schemas/log.ts';
+import { handOver, type LogMessage } from '../schemas/log.ts';
 import type { Decoded } from '../schemas/otlp.ts';
 
 /**
@@ -14,7 +14,7 @@ import type { Decoded } from '../schemas/otlp.ts';
  */
 export type Recording = {
   /** Messages in order. Throws PermanentError naming file and line where a line cannot be read. */
-  messages(): AsyncGenerator<LogMessage & { readonly decoded: Decoded }>;
+  messages(): AsyncGenerator<LogMessage>;
   /** Bytes read so far, of all files. */
   progress(): { readonly read: number; readonly total: number };
 };
@@ -84,7 +84,7 @@ export async function openRecording(paths: readonly string[], project: string): 
           try {
             const decoded = decode({ signal, encoding: 'json', body });
             clockMs = Math.max(clockMs, newestMs(decoded));
-            yield { signal, project, received_ms: clockMs, encoding: 'json', body, decoded };
+            yield { signal, project, received_ms: clockMs, encoding: 'json', body, decoded: handOver(decoded) };
           } catch (error) {
             if (error instanceof PermanentError) throw new PermanentError(`${path}, line ${number}: ${error.message}`, { cause: error });
             throw error;

@@ -14,8 +14,20 @@ export type LogMessage = {
   readonly encoding: 'protobuf' | 'json';
   readonly body: Uint8Array;
   /** The decoded body, where the collector in the same process has it already; else the analyzer decodes `body`. */
-  readonly decoded?: Decoded;
+  readonly decoded?: HandedOver<Decoded>;
 };
+
+/** Gives what it holds to the first who asks, and lets go of it: decoded spans are some ten times as large as their body, and would wait with it for the store. */
+export type HandedOver<Value> = () => Value | null;
+
+export function handOver<Value>(value: Value): HandedOver<Value> {
+  let held: Value | null = value;
+  return () => {
+    const given = held;
+    held = null;
+    return given;
+  };
+}
 
 /** What became of a message, known at once when embedded: null from a log that only queues. */
 export interface Log {

@@ -14,7 +14,7 @@ type ReadCall = { readonly call: LlmCall; readonly reason: string };
 
 /**
  * What one log message says. It depends on the message alone (and on the feature flags, and the beginnings of requests, that messages before it told), so it can be
- * made while an earlier batch is still being written; the decoded spans, some ten times as large, are let go with it.
+ * made while an earlier batch is still being written.
  */
 export type Reading = {
   readonly project: string;
@@ -22,6 +22,17 @@ export type Reading = {
   /** The arrival of the message. */
   readonly stampMs: number;
   readonly received: number;
+  /** What was rejected and ignored, by reason. What becomes of calls and scores is counted where it is decided (arrivals.ts). */
+  readonly counts: readonly { readonly outcome: Outcome; readonly reason: string; readonly count: number }[];
+  /**
+   * The first who asks gets what was read, and it is let go: whoever waits for the rows to be durable holds readings, and of all that is held the collector of garbage makes copies. To
+   * write the message once more it is read once more.
+   */
+  take(): Records;
+};
+
+/** The records of a message. */
+export type Records = {
   readonly calls: readonly ReadCall[];
   readonly relatives: readonly Relative[];
   readonly scores: readonly Score[];
@@ -29,12 +40,25 @@ export type Reading = {
   readonly assignments: readonly Assignment[];
   /** Empty unless content is to be stored. */
   readonly contents: readonly ContentOf[];
-  /** What was rejected and ignored, by reason. What becomes of calls and scores is counted where it is decided (arrivals.ts). */
-  readonly counts: readonly { readonly outcome: Outcome; readonly reason: string; readonly count: number }[];
 };
 
+type ReadsBy = { readonly decode: (message: LogMessage) => Decoded; readonly normaliser: Normaliser };
+
 /** Throws PermanentError where the body is not what the message claims. */
-export function readMessage(message: LogMessage, { decode, normaliser }: { readonly decode: (message: LogMessage) => Decoded; readonly normaliser: Normaliser }): Reading {
+export function readMessage(message: LogMessage, by: ReadsBy): Reading {
+  const { records, ...said } = recordsOf(message, by);
+  let held: Records | null = records;
+  return {
+    ...said,
+    take() {
+      const given = held ?? recordsOf(message, by).records;
+      held = null;
+      return given;
+    },
+  };
+}
+
+function recordsOf(message: LogMessage, { decode, normaliser }: ReadsBy): Omit<Reading, 'take'> & { readonly records: Records } {
   const { project, signal, received_ms } = message;
   const context = { project, received_ms };
   const calls: ReadCall[] = [];
@@ -85,11 +109,7 @@ export function readMessage(message: LogMessage, { decode, normaliser }: { reado
     signal,
     stampMs: received_ms,
     received: decoded.received,
-    calls,
-    relatives,
-    scores,
-    assignments,
-    contents,
+    records: { calls, relatives, scores, assignments, contents },
     counts: [
       ...[...decoded.rejected].map(([reason, count]) => ({ outcome: 'rejected' as const, reason, count })),
       ...[...ignored].map(([reason, count]) => ({ outcome: 'ignored' as const, reason, count })),
@@ -131,11 +151,12 @@ export function gather(readings: readonly Reading[], tally: Tally): BatchReading
     const entry = { project, signal, receivedMs: stampMs };
     if (reading.received > 0) tally.count({ ...entry, outcome: 'received', reason: '' }, reading.received);
     for (const { outcome, reason, count } of reading.counts) tally.count({ ...entry, outcome, reason }, count);
-    for (const { call, reason } of reading.calls) calls.push({ key: spanKey(call), item: call, stampMs, reason });
-    contents.push(...reading.contents);
-    for (const item of reading.assignments) assignments.push({ item, stampMs });
-    for (const item of reading.relatives) relatives.push({ key: spanKey(item), item, stampMs });
-    for (const item of reading.scores) {
+    const taken = reading.take();
+    for (const { call, reason } of taken.calls) calls.push({ key: spanKey(call), item: call, stampMs, reason });
+    contents.push(...taken.contents);
+    for (const item of taken.assignments) assignments.push({ item, stampMs });
+    for (const item of taken.relatives) relatives.push({ key: spanKey(item), item, stampMs });
+    for (const item of taken.scores) {
       scores.push({ item, stampMs });
       if (signal === 'logs') records.add(item);
     }

@@ -53,12 +53,11 @@ export function createTurns(store: Store): Turns {
       command: (sql, parameters) => store.command(sql, parameters),
       close: () => store.close(),
     },
-    async take(draft) {
+    // Not an async function, which would keep the draft, and with it all that was read, until its rows are durable.
+    take(draft) {
       const drafted = drafting.then(async () => ({ result: await draft(), durable: last.durable }));
       drafting = drafted.catch(doubt);
-      const { result, durable } = await drafted;
-      await durable;
-      return result;
+      return drafted.then(({ result, durable }) => durable.then(() => result));
     },
     write({ rows, ledger }) {
       // A ledger is a small insert on which answers hang: it is handed over before the rows of the next turn. Waiting for both: no failure leaves one of them under way.

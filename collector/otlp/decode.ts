@@ -14,7 +14,8 @@ import { readTraces } from './protobuf-traces.ts';
  * since a score may name its call in another way. Throws PermanentError when the body as a whole cannot be read.
  */
 export function decode(message: Pick<LogMessage, 'signal' | 'encoding' | 'body' | 'decoded'>): Decoded {
-  if (message.decoded !== undefined) return message.decoded;
+  const decoded = message.decoded?.() ?? null;
+  if (decoded !== null) return decoded;
   return message.signal === 'traces' ? decodeTraces(message) : decodeLogs(message);
 }
 

@@ -1,4 +1,4 @@
-import type { LogMessage } from '../../schemas/log.ts';
+import { handOver, type LogMessage } from '../../schemas/log.ts';
 import type { Decoded } from '../../schemas/otlp.ts';
 import type { Refusal } from '../admission.ts';
 import type { Intake, ReadHeader } from '../intake.ts';
@@ -43,8 +43,9 @@ export function otlpIntake(path: string, header: ReadHeader, look: Look): Intake
       const request = { signal, encoding: wire.encoding, body } as const;
       const seen = look(request);
       // Spans that were refused travel along to the ledger.
-      const message = 'groups' in seen ? { ...request, decoded: seen } : seen.protobuf === undefined ? request : ({ ...request, encoding: 'protobuf', body: seen.protobuf } as const);
-      return { message: seen.received === 0 ? null : message, answer: success(wire, seen), unstorable: (reason) => success(wire, { ...seen, rejected: new Map([[reason, seen.received]]) }) };
+      const message = 'groups' in seen ? { ...request, decoded: handOver(seen) } : seen.protobuf === undefined ? request : ({ ...request, encoding: 'protobuf', body: seen.protobuf } as const);
+      const { received } = seen;
+      return { message: received === 0 ? null : message, answer: success(wire, seen), unstorable: (reason) => success(wire, { signal, received, rejected: new Map([[reason, received]]) }) };
     },
   };
 }

@@ -1,4 +1,5 @@
 import { PermanentError } from '../../schemas/errors.ts';
+import { handOver } from '../../schemas/log.ts';
 import type { Refusal } from '../admission.ts';
 import type { Answer, Intake, ReadHeader, Taken } from '../intake.ts';
 import { decode } from '../otlp/decode.ts';
@@ -32,7 +33,7 @@ function intakeAt(vendor: Vendor, route: Route, { groups, mediaType }: { readonl
       const answer = json(reading.status, reading.answer);
       if (reading.scores.length === 0) return { message: null, answer };
       const encoded = { signal: 'logs', encoding: 'protobuf', body: logsRequestOf(reading.scores) } as const;
-      return { message: { ...encoded, decoded: decode(encoded) }, answer };
+      return { message: { ...encoded, decoded: handOver(decode(encoded)) }, answer };
     },
     refuse: ({ status, message }, headers) => json(status, vendor.refusal(status, message.slice(0, 1024)), headers),
   };

@@ -52,7 +52,7 @@ describe('OTLP/gRPC', () => {
     records.getLogger('judge').emit({ eventName: 'gen_ai.evaluation.result', context: trace.setSpan(context.active(), span) });
     span.end();
     await Promise.all([spans.shutdown(), records.shutdown()]);
-    expect(grpc.taken.map(({ signal, encoding, decoded }) => `${signal} ${encoding} ${decoded?.received}`)).toEqual(expect.arrayContaining(['logs protobuf 1', 'traces protobuf 1']));
+    expect(grpc.taken.map(({ signal, encoding, decoded }) => `${signal} ${encoding} ${decoded?.()?.received}`)).toEqual(expect.arrayContaining(['logs protobuf 1', 'traces protobuf 1']));
   });
 
   it('answers what is refused with a google.rpc.Status', async () => {

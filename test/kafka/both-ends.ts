@@ -30,7 +30,7 @@ export async function openBothEnds(broker: Broker, settings: KafkaSettings = set
           const decoded = decode(message);
           const spans = decoded.signal === 'traces' ? decoded.groups.flatMap((group) => group.spans.map(({ trace_id, span_id }) => `${trace_id}/${span_id}`)) : [];
           came.push({ shard, message, spans, rejected });
-          return { project: message.project, signal: message.signal, stampMs: message.received_ms, received: spans.length, calls: [], relatives: [], scores: [], contents: [], counts: [], assignments: [] };
+          return { project: message.project, signal: message.signal, stampMs: message.received_ms, received: spans.length, counts: [], take: () => ({ calls: [], relatives: [], scores: [], contents: [], assignments: [] }) };
         },
         write: async () => undefined,
         idle: async () => undefined,

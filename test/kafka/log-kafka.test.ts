@@ -33,7 +33,7 @@ logContract('kafka', async (consume) => {
   const messages = new Map<Reading, LogMessage>();
   const shard: Shard = {
     read(message) {
-      const reading: Reading = { project: message.project, signal: message.signal, stampMs: message.received_ms, received: 1, calls: [], relatives: [], scores: [], contents: [], counts: [], assignments: [] };
+      const reading: Reading = { project: message.project, signal: message.signal, stampMs: message.received_ms, received: 1, counts: [], take: () => ({ calls: [], relatives: [], scores: [], contents: [], assignments: [] }) };
       messages.set(reading, message);
       return reading;
     },

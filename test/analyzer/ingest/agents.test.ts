@@ -30,8 +30,8 @@ function messagesOf(items: readonly Item[], received_ms: number): LogMessage[] {
   const logged = items.flatMap((item) => ('record' in item ? [{ resource: item.resource, scope: item.scope, records: [item.record] }] : []));
   const message = { project: 'default', received_ms, encoding: 'protobuf', body: new Uint8Array() } as const;
   return [
-    ...(groups.length === 0 ? [] : [{ ...message, signal: 'traces' as const, decoded: { signal: 'traces' as const, groups, received: groups.length, rejected: new Map() } }]),
-    ...(logged.length === 0 ? [] : [{ ...message, signal: 'logs' as const, decoded: { signal: 'logs' as const, groups: logged, received: logged.length, rejected: new Map() } }]),
+    ...(groups.length === 0 ? [] : [{ ...message, signal: 'traces' as const, decoded: () => ({ signal: 'traces' as const, groups, received: groups.length, rejected: new Map() }) }]),
+    ...(logged.length === 0 ? [] : [{ ...message, signal: 'logs' as const, decoded: () => ({ signal: 'logs' as const, groups: logged, received: logged.length, rejected: new Map() }) }]),
   ];
 }
 

@@ -23,20 +23,20 @@ const EMPTY_RESOURCE = { resource: new Map(), scope: { name: 'a-library', versio
 
 export function traces(spans: readonly OtlpSpan[], received_ms = ARRIVED_MS, project = 'default', library = 'a-library'): LogMessage {
   const decoded = { signal: 'traces', groups: [{ ...EMPTY_RESOURCE, scope: { ...EMPTY_RESOURCE.scope, name: library }, spans }], received: spans.length, rejected: new Map() } as const;
-  return { signal: 'traces', project, received_ms, encoding: 'protobuf', body: new Uint8Array(), decoded };
+  return { signal: 'traces', project, received_ms, encoding: 'protobuf', body: new Uint8Array(), decoded: () => decoded };
 }
 
 /** The same spans, from a service. */
 export function from(service: string, message: LogMessage): LogMessage {
-  const { decoded } = message;
+  const decoded = message.decoded?.();
   if (decoded?.signal !== 'traces') return message;
   const resource = new Map([['service.name', service]]);
-  return { ...message, decoded: { ...decoded, groups: decoded.groups.map((group) => ({ ...group, resource })) } };
+  return { ...message, decoded: () => ({ ...decoded, groups: decoded.groups.map((group) => ({ ...group, resource })) }) };
 }
 
 export function logs(records: readonly OtlpLogRecord[], received_ms = ARRIVED_MS, project = 'default'): LogMessage {
   const decoded = { signal: 'logs', groups: [{ ...EMPTY_RESOURCE, records }], received: records.length, rejected: new Map() } as const;
-  return { signal: 'logs', project, received_ms, encoding: 'protobuf', body: new Uint8Array(), decoded };
+  return { signal: 'logs', project, received_ms, encoding: 'protobuf', body: new Uint8Array(), decoded: () => decoded };
 }
 
 /** 16 hex digits that a reader can follow: span 1, span 2, … */

@@ -22,7 +22,7 @@ type Sent = { readonly resource: (typeof sent)[number]['resource']; readonly sco
 
 function requestOf(spans: readonly Sent[], received_ms: number): LogMessage {
   const groups = spans.map(({ resource, scope, span }) => ({ resource, scope, spans: [span] }));
-  return { signal: 'traces', project: 'default', received_ms, encoding: 'protobuf', body: new Uint8Array(), decoded: { signal: 'traces', groups, received: spans.length, rejected: new Map() } };
+  return { signal: 'traces', project: 'default', received_ms, encoding: 'protobuf', body: new Uint8Array(), decoded: () => ({ signal: 'traces', groups, received: spans.length, rejected: new Map() }) };
 }
 
 /** The calls that count, a list for each recording. Twins may stand for one another, so spans are not told. */

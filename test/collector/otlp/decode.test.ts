@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { decode } from '../../../collector/otlp/decode.ts';
 import { PermanentError } from '../../../schemas/errors.ts';
+import { handOver } from '../../../schemas/log.ts';
 import type { Decoded } from '../../../schemas/otlp.ts';
 import { plain } from './captures.ts';
 import { encode } from './oracle.ts';
@@ -10,9 +11,12 @@ const request = (spans: object[]) => encode('ExportTraceServiceRequest', { resou
 const good = (fill: number) => ({ traceId: id(16, 7), spanId: id(8, fill) });
 
 describe('decode', () => {
-  it('hands on what is decoded already', () => {
+  it('hands on what is decoded already, once', () => {
     const decoded: Decoded = { signal: 'logs', groups: [], received: 0, rejected: new Map() };
-    expect(decode({ signal: 'logs', encoding: 'protobuf', body: Uint8Array.of(0xff), decoded })).toBe(decoded);
+    const message = { signal: 'logs', encoding: 'protobuf', body: new Uint8Array(), decoded: handOver(decoded) } as const;
+    expect(decode(message)).toBe(decoded);
+    expect(decode(message)).toEqual(decoded);
+    expect(decode(message)).not.toBe(decoded);
   });
 
   it('rejects one span with an all-zero id among ten (golden case 21)', () => {

@@ -132,7 +132,7 @@ export function createSimulatedStore(time: VirtualTime, network: Network, shards
       read(message: LogMessage) {
         const decoded = decode(message);
         const names = decoded.signal === 'traces' ? decoded.groups.flatMap((group) => group.spans.map(({ trace_id, span_id }) => `${trace_id}/${span_id}`)) : [];
-        const reading: Reading = { project: message.project, signal: message.signal, stampMs: message.received_ms, received: names.length, calls: [], relatives: [], scores: [], contents: [], counts: [], assignments: [] };
+        const reading: Reading = { project: message.project, signal: message.signal, stampMs: message.received_ms, received: names.length, counts: [], take: () => ({ calls: [], relatives: [], scores: [], contents: [], assignments: [] }) };
         spansOf.set(reading, names);
         return reading;
       },
