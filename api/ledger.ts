@@ -1,4 +1,5 @@
 import { createRoute, z, type OpenAPIHono } from '@hono/zod-openapi';
+import { LEDGER } from '../schemas/ledger.ts';
 import type { ApiDeps } from './app.ts';
 import { problemResponses } from './problem.ts';
 
@@ -36,12 +37,12 @@ export function registerLedger(app: OpenAPIHono, { store, clock, settings }: Api
     const { project } = settings;
     const [rows, hours, provisional, places, [parked = { messages: 0, records: 0 }]] = await Promise.all([
       store.select<{ signal: string; outcome: string; reason: string; count: number }>(
-        `SELECT signal, outcome, reason, sum(count) AS count FROM ledger WHERE project = {project:String}
+        `SELECT signal, outcome, reason, sum(count) AS count FROM ${LEDGER} WHERE project = {project:String}
          GROUP BY signal, outcome, reason ORDER BY outcome, signal, count DESC, reason LIMIT 2000`,
         { project },
       ),
       store.select<{ hour_ms: number; outcome: string; count: number }>(
-        `SELECT toUnixTimestamp(hour) * 1000 AS hour_ms, outcome, sum(count) AS count FROM ledger
+        `SELECT toUnixTimestamp(hour) * 1000 AS hour_ms, outcome, sum(count) AS count FROM ${LEDGER}
          WHERE project = {project:String} AND hour >= {from_s:UInt32} GROUP BY hour, outcome ORDER BY hour, outcome LIMIT 500`,
         { project, from_s: Math.max(0, Math.floor(clock() / 1000) - 48 * 3600) },
       ),

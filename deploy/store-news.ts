@@ -2,6 +2,7 @@ import type { ProjectSummary } from '../analyzer/ingest/draft.ts';
 import { SLOT_MS } from '../analyzer/slots.ts';
 import { Alert } from '../schemas/alert.ts';
 import type { Clock } from '../schemas/clock.ts';
+import { LEDGER } from '../schemas/ledger.ts';
 import type { Store } from '../schemas/store.ts';
 import type { Concluded } from './roles/api.ts';
 
@@ -26,7 +27,7 @@ export function createNews(store: Store, clock: Clock): News {
       const [transitions, [progress], ledger] = await Promise.all([
         store.select<{ transition_id: string; body: string }>('SELECT transition_id, body FROM alert_transitions WHERE at_ms >= {since:UInt64} ORDER BY at_ms DESC, transition_id LIMIT {limit:UInt32}', { since: nowMs - DAY_MS, limit: MAX_TRANSITIONS }),
         store.select<{ slot: number }>('SELECT max(look_progress.slot) AS slot FROM look_progress'),
-        store.select<{ project: string; stored: number }>(`SELECT project, sum(count) AS stored FROM ledger WHERE outcome IN ('stored', 'duplicate', 'ignored') AND hour >= {since_s:UInt32} GROUP BY project`, { since_s: Math.floor(nowMs / 1000) - 2 * HOUR_S }),
+        store.select<{ project: string; stored: number }>(`SELECT project, sum(count) AS stored FROM ${LEDGER} WHERE outcome IN ('stored', 'duplicate', 'ignored') AND hour >= {since_s:UInt32} GROUP BY project`, { since_s: Math.floor(nowMs / 1000) - 2 * HOUR_S }),
       ]);
       const known = told;
       const concluded: Concluded[] = known === null ? [] : transitions.filter(({ transition_id }) => !known.has(transition_id)).reverse().map(({ body }) => ({ kind: 'alert', alert: Alert.parse(JSON.parse(body)) }));

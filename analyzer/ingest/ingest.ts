@@ -17,7 +17,7 @@ import { loadProvisionalCalls, loadVersionsSince, lookUpCalls, reconcileLedger }
 import { msOf, type ContentOf } from './rows.ts';
 import type { ConfiguredType } from './score-names.ts';
 import { createScoring } from './scoring.ts';
-import { batchesOf } from './shards.ts';
+import { batchesOf, numbersAfter } from './shards.ts';
 import { settle } from './settling.ts';
 import { slotOf } from '../slots.ts';
 import { toldUnclear } from './twins.ts';
@@ -99,7 +99,7 @@ export function createIngest(deps: IngestDependencies, settings: IngestSettings)
   let known = memory(0);
   let waiting = createWaiting();
   const seenVersions = createSeenVersions();
-  let batch = batchesOf(shard).from_batch;
+  let batch = numbersAfter({ shard, lastBatch: batchesOf(shard).from_batch });
   /** The stamp of the youngest message that was tried to be written. */
   let newestMs = 0;
   /** Slots before this one may be closed: nothing enters them any more. */
@@ -191,8 +191,8 @@ export function createIngest(deps: IngestDependencies, settings: IngestSettings)
   const takeUp = async (nowMs: number, startedMs?: number): Promise<void> => {
     await turns.beginAnew();
     seenVersions.reset();
-    const found = await reconcileLedger(store, shard);
-    batch = Math.max(batch, found.lastBatch);
+    const found = await reconcileLedger(store, batch);
+    batch = found.batch;
     openSlot = Math.max(openSlot, found.openSlot);
     const bornMs = coveredFrom(found, { nowMs, startedMs });
     known = memory(bornMs);
@@ -224,11 +224,11 @@ export function createIngest(deps: IngestDependencies, settings: IngestSettings)
 
   /** Remembers what was drafted, and hands it over to be written. */
   const commit = (draft: Draft, beside: { readonly relatives: readonly Relative[]; readonly contents?: readonly ContentOf[]; readonly tally: Tally; readonly whenDrafted: readonly (() => void)[]; readonly nowMs: number }): void => {
-    batch += 1;
+    batch = { ...batch, number: batch.number + 1 };
     const { relatives, contents = [], tally, nowMs } = beside;
     countRoles(draft.calls.values(), tally);
     const revised = draft.earliestSlot();
-    const rows = rowsOf({ draft, relatives, contents, tally, shard, batch, versions: seenVersions.due(draft.versionRows(nowMs), nowMs), scoreNames: scoring.takeNewNames() });
+    const rows = rowsOf({ draft, relatives, contents, tally, batch, versions: seenVersions.due(draft.versionRows(nowMs), nowMs), scoreNames: scoring.takeNewNames() });
     for (const [key, { stored }] of draft.calls) {
       known.remember(key, stored);
       inferences.filed(key, stored);

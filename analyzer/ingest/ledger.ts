@@ -1,7 +1,9 @@
 import { hourOf, WRITTEN, type CellSource } from '../../schemas/cells.ts';
+import { OWN_LEDGER } from '../../schemas/ledger.ts';
 import { LOG_EVENT } from '../dialects/log-events.ts';
 import type { DraftedCall } from './draft.ts';
 import type { Role } from './nesting.ts';
+import type { BatchNumber } from './shards.ts';
 
 /**
  * What became of everything that was received, by reason. Counted in memory while a batch is worked on, written with it.
@@ -12,11 +14,13 @@ export type Outcome = 'received' | 'stored' | 'duplicate' | 'ignored' | 'rejecte
 
 export type Tally = {
   count(entry: { readonly project: string; readonly receivedMs: number; readonly signal: 'traces' | 'logs'; readonly outcome: Outcome; readonly reason: string }, by?: number): void;
-  rows(from: { readonly shard: number; readonly batch: number }): object[];
+  rows(): TallyRow[];
 };
 
+type TallyRow = { readonly project: string; readonly hour: number; readonly signal: string; readonly outcome: string; readonly reason: string; readonly count: number };
+
 export function createTally(): Tally {
-  type Row = { project: string; hour: number; signal: string; outcome: string; reason: string; count: number };
+  type Row = TallyRow & { count: number };
   const counts = new Map<string, Row>();
   /** Nearly every record is counted as the one before it. */
   let last: Row | null = null;
@@ -30,7 +34,7 @@ export function createTally(): Tally {
       }
       last.count += by;
     },
-    rows: ({ shard, batch }) => [...counts.values()].filter(({ count }) => count !== 0).map((row) => ({ ...row, shard, last_batch: batch })),
+    rows: () => [...counts.values()].filter(({ count }) => count !== 0),
   };
 }
 
@@ -64,7 +68,21 @@ export function countRoles(calls: Iterable<DraftedCall>, tally: Tally): void {
   }
 }
 
+type Hours = { readonly [Source in CellSource]: Iterable<number> };
+
+/** The ledger of a batch, to be inserted at once: empty where it counts nothing and wrote nothing. */
+export function ledgerRows(tally: Tally, hours: Hours, batch: BatchNumber): object[] {
+  const { shard, number } = batch;
+  const rows = [...tally.rows().map((row) => ({ ...row, shard, last_batch: number })), ...writtenRows(hours, { shard, batch: number })];
+  return rows.length === 0 ? [] : [...rows, ownLedgerRow(batch)];
+}
+
+/** That the ledgers of this owner's batches up to this one are written: of none before its first. */
+export function ownLedgerRow({ shard, first, number }: BatchNumber): object {
+  return { ...OWN_LEDGER, reason: String(first), count: 0, shard, last_batch: number };
+}
+
 /** That a batch has written into these hours of event time, s: cells that were made of them before are no more what the rows say (analyzer/roll-up). */
-export function writtenRows(hours: { readonly [Source in CellSource]: Iterable<number> }, { shard, batch }: { readonly shard: number; readonly batch: number }): object[] {
+export function writtenRows(hours: Hours, { shard, batch }: { readonly shard: number; readonly batch: number }): object[] {
   return (['calls', 'scores'] as const).flatMap((signal) => [...hours[signal]].map((hour) => ({ ...WRITTEN, hour, signal, reason: '', count: 0, shard, last_batch: batch })));
 }

@@ -1,14 +1,16 @@
 import { EVENT_HOUR } from '../../schemas/cells.ts';
 import type { LlmCall } from '../../schemas/call.ts';
+import { OWN_LEDGER } from '../../schemas/ledger.ts';
 import type { Store } from '../../schemas/store.ts';
 import type { SeenVersion } from './cardinality.ts';
 import { chunksOf } from './chunks.ts';
 import type { FiledCall, Stored, StoredSpan } from './draft.ts';
 import { spanKey, type SpanIdentity } from './identity.ts';
-import { entryOf, signalOf, writtenRows } from './ledger.ts';
+import { ownLedgerRow, writtenRows } from './ledger.ts';
 import type { Role } from './nesting.ts';
 import type { Relative } from '../normalise.ts';
-import { batchesOf, OF_SHARD, type BatchRange } from './shards.ts';
+import { recount } from './recount.ts';
+import { batchesOf, numbersAfter, OF_SHARD, type BatchNumber, type BatchRange } from './shards.ts';
 
 /** What the ingest loop asks the store: at its start, after a failed write, and where its memory cannot tell. One function, one question. */
 
@@ -24,49 +26,31 @@ export async function lookUpCalls(store: Store, calls: readonly LlmCall[]): Prom
 
 /**
  * The batch that was being written when the process died, or the store failed, may have rows and no ledger: they are counted now,
- * as received and stored, so that the ledger balances. Its sender was not answered and sends it again: duplicates.
- * First rows of spans and scores have revision 0 or 1 (draft.ts); later ones were counted before, and are counted anew where the role
- * has changed. A score that stood on a span event cannot be told from a log record here, and is counted as one.
+ * as received and stored, so that the ledger balances, unless its ledger comes after all (schemas/ledger.ts). Its sender was not answered and sends it again: duplicates.
  *
+ * `batch`: before the first one from now on. It is written down, so that whoever takes the shard up next has other numbers, though nothing else is seen of these.
  * `openSlot`: nothing may enter a slot before it any more, since it was looked at, or may be at any moment. `lastArrivalMs`: the arrival of what came last,
  * of all that is stored of the shard; 0 where nothing is.
  */
-export async function reconcileLedger(store: Store, shard: number): Promise<{ lastBatch: number; openSlot: number; lastArrivalMs: number; isEmpty: boolean }> {
+export async function reconcileLedger(store: Store, { shard, number }: BatchNumber): Promise<{ batch: BatchNumber; openSlot: number; lastArrivalMs: number; isEmpty: boolean }> {
   const range = batchesOf(shard);
-  const [last] = await store.select<{ in_ledger: number; in_calls: number; in_scores: number; rows: number; slot: number; arrival_ms: number }>(
-    `SELECT (SELECT max(last_batch) FROM ledger WHERE shard = {shard:UInt16}) AS in_ledger, (SELECT max(batch) FROM calls WHERE ${OF_SHARD}) AS in_calls, (SELECT max(batch) FROM scores WHERE ${OF_SHARD}) AS in_scores,
+  const [last = { in_ledger: 0, given: 0, in_calls: 0, in_scores: 0, rows: 0, slot: 0, arrival_ms: 0 }] = await store.select<{ in_ledger: number; given: number; in_calls: number; in_scores: number; rows: number; slot: number; arrival_ms: number }>(
+    `SELECT (SELECT max(last_batch) FROM ledger WHERE shard = {shard:UInt16} AND signal != '${OWN_LEDGER.signal}') AS in_ledger, (SELECT max(last_batch) FROM ledger WHERE shard = {shard:UInt16}) AS given, (SELECT max(batch) FROM calls WHERE ${OF_SHARD}) AS in_calls, (SELECT max(batch) FROM scores WHERE ${OF_SHARD}) AS in_scores,
             (SELECT count() FROM calls) + (SELECT count() FROM scores) AS rows, greatest((SELECT max(slot) FROM look_progress), (SELECT max(slot) FROM log_progress WHERE shard = {shard:UInt16})) AS slot,
             greatest((SELECT max(received_ms) FROM calls WHERE ${OF_SHARD}), (SELECT max(received_ms) FROM scores WHERE ${OF_SHARD})) AS arrival_ms`,
     { shard, ...range },
   );
-  if (last === undefined) return { lastBatch: range.from_batch, openSlot: 1, lastArrivalMs: 0, isEmpty: true };
-  const orphans = await store.select<{ project: string; hour: number; role: Role; former_role: Role | ''; reason: string; is_first: number; count: number }>(
-    `SELECT project, toUInt32(intDiv(received_ms, 3600000) * 3600) AS hour, role, former_role, reason, toUInt8(revision <= 1) AS is_first, uniqExact(trace_id, span_id) AS count
-     FROM calls WHERE batch > {batch:UInt64} AND ${OF_SHARD} AND (revision <= 1 OR former_role != '') GROUP BY project, hour, role, former_role, reason, is_first
-     UNION ALL
-     SELECT project, toUInt32(intDiv(received_ms, 3600000) * 3600) AS hour, 'call' AS role, '' AS former_role, '${SCORE}' AS reason, toUInt8(1) AS is_first, uniqExact(score_id) AS count
-     FROM scores WHERE batch > {batch:UInt64} AND ${OF_SHARD} AND revision <= 1 GROUP BY project, hour`,
-    { batch: last.in_ledger, ...range },
-  );
+  const recounted = await recount(store, shard, { lastCounted: last.in_ledger, ...range });
   const hoursOf = async (table: 'calls' | 'scores'): Promise<number[]> =>
     (await store.select<{ hour: number }>(`SELECT DISTINCT ${EVENT_HOUR} AS hour FROM ${table} WHERE batch > {batch:UInt64} AND ${OF_SHARD}`, { batch: last.in_ledger, ...range })).map(({ hour }) => hour);
   const hours = { calls: await hoursOf('calls'), scores: await hoursOf('scores') };
-  const lastBatch = Math.max(range.from_batch, last.in_ledger, last.in_calls, last.in_scores);
-  await store.insert('ledger', [
-    ...writtenRows(hours, { shard, batch: lastBatch }),
-    ...orphans.flatMap(({ project, hour, role, former_role, reason, is_first, count }) => {
-      const row = { project, hour, signal: reason === SCORE ? 'logs' : signalOf(reason), shard, last_batch: lastBatch };
-      const entry = reason === SCORE ? { outcome: 'stored', reason: 'score' } : entryOf(role, reason);
-      const counted = { ...row, ...entry, count };
-      if (is_first === 1) return [{ ...row, outcome: 'received', reason: '', count }, counted];
-      return former_role === '' ? [] : [counted, { ...row, ...entryOf(former_role, reason), count: -count }];
-    }),
-  ]);
-  return { lastBatch, openSlot: Math.max(1, last.slot), lastArrivalMs: last.arrival_ms, isEmpty: last.rows === 0 };
+  const lastBatch = Math.max(last.in_ledger, last.in_calls, last.in_scores);
+  const batch = numbersAfter({ shard, lastBatch: Math.max(number, last.given, lastBatch) });
+  await store.insert('recounts', recounted);
+  // Last: from then on these batches are not looked at again.
+  await store.insert('ledger', [...writtenRows(hours, { shard, batch: lastBatch }), ownLedgerRow(batch)]);
+  return { batch, openSlot: Math.max(1, last.slot), lastArrivalMs: last.arrival_ms, isEmpty: last.rows === 0 };
 }
-
-/** In the place of a reason: no call has it. */
-const SCORE = 'score';
 
 const CALL_COLUMNS = `project, trace_id, span_id, nullIf(parent_span_id, '') AS parent_span_id, toString(start_ns) AS start_time_ns, toString(end_ns) AS end_time_ns,
   received_ms AS received_time_ms, if(end_ns > start_ns, (end_ns - start_ns) / 1e6, NULL) AS duration_ms, dialect, scope_name, service_name, service_version,

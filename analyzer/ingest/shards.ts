@@ -5,9 +5,11 @@ import type { Store } from '../../schemas/store.ts';
  * shard 0 alone.
  *
  * The number of a batch tells its shard: each counts its own batches from `shard * BATCHES_PER_SHARD` on. So what an earlier owner of a
- * shard left (rows without a ledger, calls that wait) is found by ranges of one column.
+ * shard left (rows without a ledger, calls that wait) is found by ranges of one column. Whoever takes a shard up goes on so far above what is there
+ * that no number of its last owner, who may still be writing, is one of its own (schemas/ledger.ts).
  */
 const BATCHES_PER_SHARD = 2 ** 40;
+const BATCHES_LEFT_OUT = 2 ** 10;
 
 /** Batch numbers have to stay whole in a double. */
 export const MAX_SHARDS = 4_096;
@@ -17,6 +19,15 @@ export type BatchRange = { readonly from_batch: number; readonly to_batch: numbe
 /** From (inclusive) to (exclusive). */
 export function batchesOf(shard: number): BatchRange {
   return { from_batch: shard * BATCHES_PER_SHARD, to_batch: (shard + 1) * BATCHES_PER_SHARD };
+}
+
+/** `first`: of the batches that an owner has numbered since it took the shard up. */
+export type BatchNumber = { readonly shard: number; readonly first: number; readonly number: number };
+
+/** Before the first batch of who takes up a shard in which `lastBatch` is the last. */
+export function numbersAfter({ shard, lastBatch }: { readonly shard: number; readonly lastBatch: number }): BatchNumber {
+  const first = lastBatch + BATCHES_LEFT_OUT;
+  return { shard, first, number: first - 1 };
 }
 
 /** In a WHERE with the range as parameters. */

@@ -3,11 +3,12 @@ import type { Store } from '../../schemas/store.ts';
 import { isWorthKeeping } from './ancestry.ts';
 import type { Draft } from './draft.ts';
 import { ATTRIBUTED_LATE } from './late.ts';
-import { writtenRows, type Tally } from './ledger.ts';
+import { ledgerRows, type Tally } from './ledger.ts';
 import type { Relative } from '../normalise.ts';
 import { contentRow, relativeRow, type ContentOf } from './rows.ts';
 import type { ScoreName } from './score-names.ts';
 import type { VersionRow } from './seen-versions.ts';
+import type { BatchNumber } from './shards.ts';
 
 /** Told once the rows are durable: each flag of each call that became complete, and of calls whose prompt came after that. */
 export type Flagged = (flag: string) => void;
@@ -20,24 +21,23 @@ export type Turn = {
   readonly tally: Tally;
   readonly versions: readonly VersionRow[];
   readonly scoreNames: readonly ScoreName[];
-  readonly shard: number;
-  readonly batch: number;
+  readonly batch: BatchNumber;
 };
 
 /** By table. `flags`: to be told. */
 export type TurnRows = { readonly byTable: readonly (readonly [table: string, rows: readonly object[]])[]; readonly ledger: readonly object[]; readonly flags: readonly string[] };
 
-export function rowsOf({ draft, relatives, contents, tally, versions, scoreNames, shard, batch }: Turn): TurnRows {
+export function rowsOf({ draft, relatives, contents, tally, versions, scoreNames, batch }: Turn): TurnRows {
   return {
     byTable: [
-      ['calls', draft.callRows(batch)],
+      ['calls', draft.callRows(batch.number)],
       ['relatives', relatives.filter(isWorthKeeping).map(relativeRow)],
-      ['scores', draft.scoreRows(batch)],
+      ['scores', draft.scoreRows(batch.number)],
       ['versions', versions],
       ['contents', contents.map(contentRow)],
       ['score_names', scoreNames],
     ],
-    ledger: [...tally.rows({ shard, batch }), ...writtenRows(draft.hours(), { shard, batch })],
+    ledger: ledgerRows(tally, draft.hours(), batch),
     flags: [...newFlagsOf(draft)],
   };
 }

@@ -1,3 +1,4 @@
+import { LEDGER } from '../../schemas/ledger.ts';
 import { noExamples, type FaultKind } from './fault.ts';
 
 /**
@@ -12,7 +13,7 @@ export const ledgerFault: FaultKind = {
   async find({ store, nowMs }) {
     const projects = await store.select<{ project: string; difference: number; hour_s: number }>(
       `SELECT project, sum(of_hour) AS difference, toUnixTimestamp(maxIf(hour, of_hour != 0)) AS hour_s
-       FROM (SELECT project, hour, sumIf(count, outcome = 'received') - sumIf(count, outcome != 'received') AS of_hour FROM ledger GROUP BY project, hour)
+       FROM (SELECT project, hour, sumIf(count, outcome = 'received') - sumIf(count, outcome != 'received') AS of_hour FROM ${LEDGER} GROUP BY project, hour)
        GROUP BY project HAVING difference != 0 ORDER BY project LIMIT 100`,
     );
     return projects.map(({ project, difference, hour_s }) => {

@@ -1,6 +1,7 @@
 import { createRoute, z, type OpenAPIHono } from '@hono/zod-openapi';
 import { EVERY_PROJECT, HolderName, ProjectName, Role, Scope } from '../../schemas/access.ts';
 import type { Clock } from '../../schemas/clock.ts';
+import { LEDGER } from '../../schemas/ledger.ts';
 import type { Store } from '../../schemas/store.ts';
 import { notFoundResponse, Problem, ProblemError, problemResponses } from '../problem.ts';
 import type { Access } from './access.ts';
@@ -93,7 +94,7 @@ export function registerAccess(app: OpenAPIHono, deps: { readonly store: Store; 
   const { attempts, keys, people, sessions } = access;
 
   async function projects(): Promise<string[]> {
-    const rows = await store.select<{ project: string }>("SELECT DISTINCT project FROM ledger WHERE project != '' ORDER BY project LIMIT 10000");
+    const rows = await store.select<{ project: string }>(`SELECT DISTINCT project FROM ${LEDGER} WHERE project != '' ORDER BY project LIMIT 10000`);
     return [...new Set([access.configuration.project, ...keys.list().map(({ project }) => project), ...rows.map(({ project }) => project)])].sort();
   }
 

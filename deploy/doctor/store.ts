@@ -1,3 +1,4 @@
+import { LEDGER } from '../../schemas/ledger.ts';
 import type { Store } from '../../schemas/store.ts';
 import { slotStartMs } from '../../analyzer/slots.ts';
 import { readSchemaState } from '../migrate.ts';
@@ -44,7 +45,7 @@ export function parkedFinding(check: string, messages: number): Finding {
 }
 
 async function ledgerFinding(store: Store): Promise<Finding> {
-  const [balance] = await store.select<{ difference: number }>(`SELECT sumIf(count, outcome = 'received') - sumIf(count, outcome != 'received') AS difference FROM ledger`);
+  const [balance] = await store.select<{ difference: number }>(`SELECT sumIf(count, outcome = 'received') - sumIf(count, outcome != 'received') AS difference FROM ${LEDGER}`);
   return ledgerOf(balance?.difference ?? 0);
 }
 

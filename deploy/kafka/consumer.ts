@@ -65,6 +65,8 @@ export type LogConsumer<Opened extends Shard> = {
 const MAX_BATCH_BYTES = 8 * 1024 * 1024;
 const SESSION_TIMEOUT_MS = 6_000;
 const HEARTBEAT_MS = 1_000;
+/** So long a group that is being shared out anew waits for a member to finish its batch. */
+const REBALANCE_TIMEOUT_MS = 30_000;
 /** So long without an answer of the coordinator, and nothing is written before there is one. What was sent until then has the other half to arrive. */
 const HEARD_OF_MS = SESSION_TIMEOUT_MS / 2;
 const FIRST_RETRY_MS = 200;
@@ -88,7 +90,7 @@ export async function startConsumer<Opened extends Shard>(deps: ConsumerDeps<Ope
   let owned: readonly number[] = [];
   let member = '';
   const elapsed = (): number => performance.now();
-  const lease = createLease(clock, elapsed);
+  const lease = createLease(clock, elapsed, { longestWaitMs: REBALANCE_TIMEOUT_MS - SESSION_TIMEOUT_MS });
   /** Asks the coordinator whether it knows us. */
   let ask: () => Promise<void> = async () => undefined;
   let consumer: Consumer | null = null;
@@ -129,7 +131,7 @@ export async function startConsumer<Opened extends Shard>(deps: ConsumerDeps<Ope
         await heartbeat();
       } catch (error) {
         // It waits for us to finish.
-        if (isRebalancing(error)) lease.renewed();
+        if (isRebalancing(error)) lease.awaited();
         lost ??= error instanceof Error ? error : new Error(String(error));
       }
     };
@@ -217,7 +219,7 @@ export async function startConsumer<Opened extends Shard>(deps: ConsumerDeps<Ope
       groupId: settings.group,
       partitionAssigners: [createShardAssigner(() => owned)],
       sessionTimeout: SESSION_TIMEOUT_MS,
-      rebalanceTimeout: 30_000,
+      rebalanceTimeout: REBALANCE_TIMEOUT_MS,
       heartbeatInterval: HEARTBEAT_MS,
       maxBytesPerPartition: 4 * 1024 * 1024,
       maxBytes: 32 * 1024 * 1024,

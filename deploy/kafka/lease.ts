@@ -10,18 +10,28 @@ export type Lease = {
   answered(afterMs: number): void;
   /** The answer was that of one who knows us. */
   renewed(): void;
+  /** The answer was that the group is being shared out anew and waits for us. It does not do so for ever, and tells nobody when it has stopped. */
+  awaited(): void;
   ageMs(): number;
 };
 
-/** @param elapsed a clock that nobody sets, ms. */
-export function createLease(clock: Clock, elapsed: () => number): Lease {
+/**
+ * @param elapsed a clock that nobody sets, ms.
+ * @param settings.longestWaitMs since the last plain answer, after which that of a group that waits counts for nothing.
+ */
+export function createLease(clock: Clock, elapsed: () => number, { longestWaitMs }: { readonly longestWaitMs: number }): Lease {
   const moment = (agoMs: number) => ({ wallMs: clock() - agoMs, elapsedMs: elapsed() - agoMs });
   const never = { wallMs: Number.NEGATIVE_INFINITY, elapsedMs: Number.NEGATIVE_INFINITY };
   let sent = never;
   let held = never;
+  let plain = never;
+  const ageOf = ({ wallMs, elapsedMs }: typeof never): number => Math.max(clock() - wallMs, elapsed() - elapsedMs);
   return {
     answered: (afterMs) => void (sent = moment(Math.max(0, afterMs))),
-    renewed: () => void (held = sent),
-    ageMs: () => Math.max(clock() - held.wallMs, elapsed() - held.elapsedMs),
+    renewed: () => void (held = plain = sent),
+    awaited() {
+      if (ageOf(plain) <= longestWaitMs) held = sent;
+    },
+    ageMs: () => ageOf(held),
   };
 }

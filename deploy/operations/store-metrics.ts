@@ -2,6 +2,7 @@ import { Gauge, type Registry } from 'prom-client';
 import type { Clock } from '../../schemas/clock.ts';
 import type { Store } from '../../schemas/store.ts';
 import { WRITTEN } from '../../schemas/cells.ts';
+import { LEDGER } from '../../schemas/ledger.ts';
 
 /**
  * What the store knows of the whole: the ledger, what waits, what is parked, what was told to whom. Over all projects, without their names. Asked for
@@ -65,7 +66,7 @@ export function watchStore(registry: Registry, { store, clock }: { readonly stor
 
 async function readOverview(store: Store, sinks: readonly string[]): Promise<Overview> {
   const [records, [waiting], [parked], deliveries] = await Promise.all([
-    store.select<{ signal: string; outcome: string; reason: string; records: number }>(`SELECT signal, outcome, reason, sum(count) AS records FROM ledger WHERE outcome != '${WRITTEN.outcome}' GROUP BY signal, outcome, reason ORDER BY records DESC, signal, outcome, reason LIMIT {most:UInt32}`, { most: MOST_ROWS }),
+    store.select<{ signal: string; outcome: string; reason: string; records: number }>(`SELECT signal, outcome, reason, sum(count) AS records FROM ${LEDGER} WHERE outcome != '${WRITTEN.outcome}' GROUP BY signal, outcome, reason ORDER BY records DESC, signal, outcome, reason LIMIT {most:UInt32}`, { most: MOST_ROWS }),
     // As in api/ledger.ts.
     store.select<{ calls: number }>(
       `SELECT count() AS calls FROM calls FINAL WHERE slot = 0 AND role = 'call' AND (project, event_time, trace_id, span_id) IN
@@ -78,7 +79,7 @@ async function readOverview(store: Store, sinks: readonly string[]): Promise<Ove
       { sinks, most: MOST_ROWS },
     ),
   ]);
-  const [balance] = await store.select<{ difference: number }>(`SELECT sumIf(count, outcome = 'received') - sumIf(count, outcome != 'received') AS difference FROM ledger`);
+  const [balance] = await store.select<{ difference: number }>(`SELECT sumIf(count, outcome = 'received') - sumIf(count, outcome != 'received') AS difference FROM ${LEDGER}`);
   return { records, difference: balance?.difference ?? 0, waiting: waiting?.calls ?? 0, parked: parked?.messages ?? 0, deliveries };
 }
 

@@ -2,14 +2,14 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { onClockSetBack } from '../../deploy/kafka/clock-steps.ts';
 import { createLease } from '../../deploy/kafka/lease.ts';
 
-describe('what the coordinator has heard of us', () => {
-  const machine = () => {
-    const state = { wallMs: 1_780_000_000_000, elapsedMs: 5_000 };
-    const lease = createLease(() => state.wallMs, () => state.elapsedMs);
-    const pass = (ms: number): void => void ((state.wallMs += ms), (state.elapsedMs += ms));
-    return { state, lease, pass };
-  };
+const machine = () => {
+  const state = { wallMs: 1_780_000_000_000, elapsedMs: 5_000 };
+  const lease = createLease(() => state.wallMs, () => state.elapsedMs, { longestWaitMs: 24_000 });
+  const pass = (ms: number): void => void ((state.wallMs += ms), (state.elapsedMs += ms));
+  return { state, lease, pass };
+};
 
+describe('what the coordinator has heard of us', () => {
   it('is nothing before the first answer', () => {
     const { lease } = machine();
     expect(lease.ageMs()).toBe(Number.POSITIVE_INFINITY);
@@ -41,6 +41,26 @@ describe('what the coordinator has heard of us', () => {
     lease.renewed();
     state.wallMs += 60_000;
     expect(lease.ageMs()).toBe(60_000);
+  });
+});
+
+describe('what the coordinator has heard of us while it waits for us', () => {
+  it('counts as long as it waits for sure: from the last answer of before', () => {
+    const { lease, pass } = machine();
+    lease.answered(0);
+    lease.renewed();
+    for (let second = 1; second <= 24; second += 1) {
+      pass(1_000);
+      lease.answered(0);
+      lease.awaited();
+      expect(lease.ageMs()).toBe(0);
+    }
+    pass(1_000);
+    lease.answered(0);
+    lease.awaited();
+    expect(lease.ageMs()).toBe(1_000);
+    lease.renewed();
+    expect(lease.ageMs()).toBe(0);
   });
 });
 

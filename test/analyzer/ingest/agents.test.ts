@@ -144,9 +144,11 @@ it('a batch of events whose ledger was never written is counted by the next proc
   if (recording === undefined) throw new Error('the recording is there');
   await on.fresh();
   const events = itemsOf(recording).filter((item) => 'record' in item && item.record.event_name.startsWith('api_'));
-  const withoutLedger: Store = { ...on.store, insert: (table, rows) => (table === 'ledger' && rows.length > 0 ? Promise.reject(new RetryableError('the process is gone')) : on.store.insert(table, rows)) };
-  const mortal = await on.start({}, LAST_MS, withoutLedger).catch(() => null);
-  await expect(mortal?.write(messagesOf(events, LAST_MS)) ?? Promise.reject(new Error('gone at its start'))).rejects.toThrow('gone');
+  let isDying = false;
+  const withoutLedger: Store = { ...on.store, insert: (table, rows) => (table === 'ledger' && isDying ? Promise.reject(new RetryableError('the process is gone')) : on.store.insert(table, rows)) };
+  const mortal = await on.start({}, LAST_MS, withoutLedger);
+  isDying = true;
+  await expect(mortal.write(messagesOf(events, LAST_MS))).rejects.toThrow('gone');
   const next = await on.start({}, LAST_MS);
   await next.write(messagesOf(events, LAST_MS + 1_000));
   await next.advance(LAST_MS + 1_000 + RESOLVE_WAIT_MS);

@@ -94,7 +94,7 @@ export async function openIngesting() {
     start,
     /** A store that has nothing, under a loop that was just started. */
     async fresh(settings: Settings = {}): Promise<MessageIngest> {
-      for (const table of ['calls', 'relatives', 'scores', 'score_names', 'ledger', 'versions', 'look_progress']) await store.command(`TRUNCATE TABLE ${table}`);
+      for (const table of ['calls', 'relatives', 'scores', 'score_names', 'ledger', 'recounts', 'versions', 'look_progress']) await store.command(`TRUNCATE TABLE ${table}`);
       return start(settings);
     },
     async ledger(): Promise<Ledger> {
@@ -126,6 +126,39 @@ export function failing(store: Store) {
     },
   };
   return { through, plan };
+}
+
+/** A store that holds the next insert into a table back, as if it were on its way for long, until it is told to let it arrive. */
+export function holding(store: Store, table: string) {
+  let isNext = false;
+  let arrive: (() => Promise<void>) | null = null;
+  let heldBack = (): void => undefined;
+  const through: Store = {
+    ...store,
+    insert(into, rows) {
+      if (!isNext || into !== table || rows.length === 0) return store.insert(into, rows);
+      isNext = false;
+      return new Promise((resolve, reject) => {
+        arrive = () => store.insert(into, rows).then(resolve, reject);
+        heldBack();
+      });
+    },
+  };
+  return {
+    through,
+    /** Resolves when the insert is held back. */
+    hold(): Promise<void> {
+      isNext = true;
+      return new Promise((resolve) => (heldBack = resolve));
+    },
+    /** What is held back, if anything is, arrives; or nothing is held back any more. */
+    async release(): Promise<void> {
+      isNext = false;
+      const arriving = arrive;
+      arrive = null;
+      await arriving?.();
+    },
+  };
 }
 
 /** What must hold after whatever has happened: the ledger balances, and says of calls and score records what the rows say. */

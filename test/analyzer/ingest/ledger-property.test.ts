@@ -2,12 +2,14 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { RetryableError } from '../../../schemas/errors.ts';
 import type { LogMessage } from '../../../schemas/log.ts';
+import type { Store } from '../../../schemas/store.ts';
 import { many } from '../../long.ts';
-import { agent, ARRIVED_MS, expectExactLedger, failing, id, inference, judgement, logs, openIngesting, TAGS, traces, wrapper, type Ingesting, type MessageIngest } from './ingesting.ts';
+import { agent, ARRIVED_MS, expectExactLedger, failing, holding, id, inference, judgement, logs, openIngesting, TAGS, traces, wrapper, type Ingesting, type MessageIngest } from './ingesting.ts';
 
 /**
  * Whatever goes wrong in whatever order, the ledger counts each span once: inserts that fail before or after the store has the rows, ticks of a clock that
- * stands far behind what is being written (it waits for another partition), restarts, requests that come again much later.
+ * stands far behind what is being written (it waits for another partition), restarts, requests that come again much later; a ledger that is on its way while another
+ * process takes the shard up, and arrives at some time after.
  */
 let on: Ingesting;
 beforeAll(async () => {
@@ -27,6 +29,8 @@ const step = fc.record({
   /** Whether the clock ticks, how far behind, s, and before or after a failed write is tried again. */
   tick: fc.option(fc.record({ behind: fc.constantFrom(0, 2, 30, 300), isBetween: fc.boolean() })),
   restarts: fc.boolean(),
+  /** The owner is thought dead while its ledger is on its way: another one takes the shard up, to which the request comes again. When that ledger arrives after all. */
+  overtaken: fc.option(fc.constantFrom('while the shard is taken up', 'before the request comes again', 'after it came again', 'at the end'), { freq: 3 }),
 });
 
 type Step = typeof step extends fc.Arbitrary<infer Each> ? Each : never;
@@ -34,7 +38,17 @@ type Step = typeof step extends fc.Arbitrary<infer Each> ? Each : never;
 /** @param settings of one process, or of one of many. */
 async function run(steps: readonly Step[], settings: { readonly shard?: number }): Promise<void> {
   await on.fresh(settings);
-  const { through, plan } = failing(on.store);
+  const held = holding(on.store, 'ledger');
+  const { through, plan } = failing(held.through);
+  /** Whose shard it is to be, with the ledger of the one before on its way. */
+  const taking: Store = {
+    ...through,
+    async select<Row>(...asked: Parameters<Store['select']>) {
+      const found = await through.select<Row>(...asked);
+      if (asked[0].includes('AS in_ledger')) await held.release();
+      return found;
+    },
+  };
   let [nowMs, clockMs, sent, scored, lastAgent, parent] = [ARRIVED_MS, ARRIVED_MS, 0, 0, 9_999, 0];
   const late: number[] = [];
   const requests: LogMessage[][] = [];
@@ -49,7 +63,7 @@ async function run(steps: readonly Step[], settings: { readonly shard?: number }
       await persist(work);
     }
   };
-  for (const { after, spans: fresh, scores, again, fails, tick, restarts } of steps) {
+  for (const { after, spans: fresh, scores, again, fails, tick, restarts, overtaken } of steps) {
     nowMs += after * 1_000;
     const spans = fresh.map((kind) => {
       const number = (sent += 1);
@@ -78,12 +92,21 @@ async function run(steps: readonly Step[], settings: { readonly shard?: number }
     const batch = [...request, ...(again === null ? [] : (requests[again % requests.length] ?? []).map((message) => ({ ...message, received_ms: nowMs })))];
     if (tick !== null) clockMs = Math.max(clockMs, nowMs - tick.behind * 1_000);
     const ticks = (): Promise<void> => persist(() => ingest.advance(clockMs));
-    if (fails !== null) Object.assign(plan, { ...fails, times: 1 });
+    if (overtaken !== null && batch.length > 0) {
+      await held.release();
+      const isHeld = held.hold();
+      // It never hears of the end.
+      await Promise.race([isHeld, ingest.write(batch)]);
+      ingest = await on.start(settings, nowMs, overtaken === 'while the shard is taken up' ? taking : through);
+      if (overtaken === 'before the request comes again') await held.release();
+    } else if (fails !== null) Object.assign(plan, { ...fails, times: 1 });
     await persist(() => ingest.write(batch), tick?.isBetween === true ? ticks : undefined);
     if (tick?.isBetween === false) await ticks();
     plan.times = 0;
+    if (overtaken === 'after it came again') await held.release();
     if (restarts) ingest = await on.start(settings, nowMs, through);
   }
+  await held.release();
   // Nothing waits any more.
   await ingest.advance(nowMs + 600_000);
   const ledger = await expectExactLedger(on);

@@ -45,7 +45,7 @@ export async function forgetLooks(store: Store): Promise<void> {
 }
 
 const LOOK_TABLES = ['strata', 'looks', 'comparisons', 'alert_transitions', 'look_progress'] as const;
-const INGEST_TABLES = ['calls', 'relatives', 'scores', 'ledger', 'versions'] as const;
+const INGEST_TABLES = ['calls', 'relatives', 'scores', 'ledger', 'recounts', 'versions'] as const;
 
 export function alertsOf(events: readonly LookEvent[]): Alert[] {
   return events.flatMap((event) => (event.kind === 'alert' ? [event.alert] : []));
