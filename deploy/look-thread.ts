@@ -9,6 +9,8 @@ import type { JsonStore } from './json-rows.ts';
  */
 export type LookThread = {
   advance(watermarkMs: number): Promise<readonly LookEvent[]>;
+  /** Whether it can be asked again after a failure: the thread is still there. */
+  isRunning(): boolean;
   close(): Promise<void>;
 };
 
@@ -63,8 +65,13 @@ export async function startLookThread(store: JsonStore, config: Config): Promise
         return;
     }
   });
-  worker.on('error', (error) => fail(error instanceof Error ? error : new Error(String(error))));
-  worker.on('exit', (code) => fail(new Error(`the look thread ended (exit ${code})`)));
+  let isRunning = true;
+  const end = (error: Error): void => {
+    isRunning = false;
+    fail(error);
+  };
+  worker.on('error', (error) => end(error instanceof Error ? error : new Error(String(error))));
+  worker.on('exit', (code) => end(new Error(`the look thread ended (exit ${code})`)));
   await started;
 
   return {
@@ -73,6 +80,7 @@ export async function startLookThread(store: JsonStore, config: Config): Promise
       send({ kind: 'advance', watermarkMs });
       return advanced;
     },
+    isRunning: () => isRunning,
     async close() {
       await worker.terminate();
     },

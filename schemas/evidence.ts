@@ -123,6 +123,10 @@ export const ComparisonSettings = z.object({
 });
 export type ComparisonSettings = z.infer<typeof ComparisonSettings>;
 
+/** What the reason of a comparison begins with that cannot be looked at for now, or not any more: it proves nothing meanwhile. */
+export const SET_ASIDE = 'set aside';
+export const isSetAside = ({ reason }: { readonly reason: string }): boolean => reason.startsWith(SET_ASIDE);
+
 /** What tells a comparison from every other. */
 export const ComparisonName = z.object({
   id: z.string(),

@@ -177,6 +177,11 @@ export class Comparison {
     this.#units.recall(units);
   }
 
+  /** Strata that became durable in slots that were passed: what was bet on counts, also where the prompt was set aside before its slot was done with. */
+  recallBets(strata: readonly Stratum[]): void {
+    for (const [slot, ofSlot] of bySlot(strata)) this.#evidence = advance(this.#evidence, this.#settings, slot, ofSlot);
+  }
+
   /** Strata of times that were bet on before a restart, in order of slots. */
   recallPairs(strata: readonly Stratum[]): void {
     for (const ofSlot of bySlot(strata).values()) this.#evidence = { ...this.#evidence, pairs: pairsAfter(this.#evidence.pairs, this.#settings, ofSlot) };

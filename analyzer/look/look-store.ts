@@ -14,6 +14,8 @@ import { slotStartMs } from '../slots.ts';
 export type LookRows = {
   strata(comparison_id: string, slot: number, outcome: SlotOutcome): void;
   comparison(file: ComparisonFile, state: 'open' | 'closed', reason: string): void;
+  /** Closes a comparison that cannot be read, as it was kept. */
+  giveUp(filed: FiledComparison, slot: number, reason: string): void;
   /** Returns the transition's id. `event`: told as that and not as its state. */
   transition(comparison_id: string, sequence: number, alert: Alert, what: { readonly atMs: number; readonly reason: string; readonly event?: 'updated' }): string;
   /**
@@ -46,6 +48,7 @@ export function createLookRows(store: Store): LookRows {
         ...identity, opened_ms: settings.opened_ms, state, reason, slot: snapshot.slot, settings: JSON.stringify(settings), snapshot: JSON.stringify(snapshot),
       });
     },
+    giveUp: (filed, slot, reason) => void comparisons.push({ ...filed, state: 'closed', reason, slot: Math.max(filed.slot, slot) }),
     transition(comparison_id, sequence, alert, { atMs, reason, event = alert.state }) {
       const row = transitionRow(alert, { comparison_id, sequence, at_ms: atMs, reason, event });
       transitions.push(row);
@@ -91,9 +94,15 @@ export async function countComparisons(store: Store, prompt: PromptKey, pair: { 
 
 export type StoredComparison = { readonly identity: ComparisonIdentity; readonly reason: string; readonly settings: ComparisonSettings; readonly snapshot: ComparisonSnapshot };
 
+/** A row of `comparisons`, with settings and snapshot as text. */
+export type FiledComparison = ComparisonIdentity & { readonly opened_ms: number; readonly slot: number; readonly reason: string; readonly settings: string; readonly snapshot: string };
+/** One of which settings or snapshot make no sense, and why. */
+export type UnreadableComparison = { readonly filed: FiledComparison; readonly error: string };
+type Loaded<Kept> = { readonly open: readonly Kept[]; readonly unreadable: readonly UnreadableComparison[] };
+
 /** Those that are open. */
-export async function loadComparisons(store: Store): Promise<StoredComparison[]> {
-  return (await loadFiles(store, `prompt_name != ''`)).map(({ identity, reason, settings, snapshot }) => ({
+export async function loadComparisons(store: Store): Promise<Loaded<StoredComparison>> {
+  return read(await loadFiles(store, `prompt_name != ''`), ({ reason, settings, snapshot, opened_ms: _opened, slot: _slot, ...identity }) => ({
     identity,
     reason,
     settings: ComparisonSettings.parse(JSON.parse(settings)),
@@ -102,10 +111,28 @@ export async function loadComparisons(store: Store): Promise<StoredComparison[]>
   }));
 }
 
+type StoredDetector = { readonly identity: ComparisonIdentity; readonly snapshot: DetectorSnapshot };
+
 /** Watches over models that are open. */
-export async function loadDetectors(store: Store): Promise<{ readonly identity: ComparisonIdentity; readonly snapshot: DetectorSnapshot }[]> {
-  // Written by this program.
-  return (await loadFiles(store, `prompt_name = ''`)).map(({ identity, snapshot }) => ({ identity, snapshot: { model_states: {}, claim: null, ...JSON.parse(snapshot) } as DetectorSnapshot }));
+export async function loadDetectors(store: Store): Promise<Loaded<StoredDetector>> {
+  return read(await loadFiles(store, `prompt_name = ''`), ({ reason: _reason, settings: _settings, snapshot, opened_ms: _opened, slot: _slot, ...identity }) => ({
+    identity,
+    // Written by this program.
+    snapshot: { model_states: {}, claim: null, ...JSON.parse(snapshot) } as DetectorSnapshot,
+  }));
+}
+
+function read<Kept>(files: readonly FiledComparison[], keptIn: (filed: FiledComparison) => Kept): Loaded<Kept> {
+  const open: Kept[] = [];
+  const unreadable: UnreadableComparison[] = [];
+  for (const filed of files) {
+    try {
+      open.push(keptIn(filed));
+    } catch (error) {
+      unreadable.push({ filed, error: error instanceof Error ? error.message : String(error) });
+    }
+  }
+  return { open, unreadable };
 }
 
 /** The last alarm of each prompt since a slot. */
@@ -117,12 +144,11 @@ export async function loadPromptAlarms(store: Store, since: number): Promise<(Pr
   );
 }
 
-async function loadFiles(store: Store, which: string): Promise<{ readonly identity: ComparisonIdentity; readonly reason: string; readonly settings: string; readonly snapshot: string }[]> {
-  const rows = await store.select<ComparisonIdentity & { reason: string; settings: string; snapshot: string }>(
-    `SELECT comparison_id, project, environment, prompt_name, factor, baseline, candidate, epoch, reason, settings, snapshot
+async function loadFiles(store: Store, which: string): Promise<FiledComparison[]> {
+  return store.select<FiledComparison>(
+    `SELECT comparison_id, project, environment, prompt_name, factor, baseline, candidate, epoch, opened_ms, slot, reason, settings, snapshot
      FROM (SELECT * FROM comparisons ORDER BY slot DESC, state ASC LIMIT 1 BY comparison_id) WHERE state = 'open' AND ${which} ORDER BY comparison_id`,
   );
-  return rows.map(({ reason, settings, snapshot, ...identity }) => ({ identity, reason, settings, snapshot }));
 }
 
 /** The strata of a comparison that slots (after, upTo] closed, in the order of the bets; of all uses, unless some are asked for. */

@@ -1,9 +1,9 @@
 import type { MixSettings } from '../../schemas/mix-settings.ts';
 import type { Store } from '../../schemas/store.ts';
+import { createAside, PromptsFailed, tellingWrites } from './aside.ts';
 import { createLookRows, loadAlertStates, loadComparisons, loadHistory, loadProgress, type AlertState, type LookRows } from './look-store.ts';
 import { createDriftWatch, type DriftEvent, type DriftWatch } from './drift/watch.ts';
 import { factorsWith } from './factors.ts';
-import { WAITING_SLOTS } from './newcomers.ts';
 import { bySlot, promptId, selectActivity, selectSeenValues, type Activity, type PromptKey } from './observations.ts';
 import { createPromptDrift, type PromptDrift } from './drift/prompt.ts';
 import { createPromptWatch, type PromptEvent, type PromptWatch } from './prompt-watch.ts';
@@ -23,7 +23,7 @@ export type Look = {
   start(): Promise<void>;
   /**
    * The whole log has passed `watermarkMs`: every slot that ended before is looked at, in order. Where it throws nothing is lost: the
-   * next call takes up what is durable, as a new process would.
+   * next call takes up what is durable, as a new process would. A prompt that alone makes it throw again and again is set aside (aside.ts).
    */
   advance(watermarkMs: number): Promise<readonly LookEvent[]>;
 };
@@ -47,7 +47,8 @@ export type LookSettings = {
 };
 
 export function createLook(deps: { readonly store: Store }, settings: LookSettings): Look {
-  const { store } = deps;
+  const store = tellingWrites(deps.store);
+  const aside = createAside(deps.store);
   const factors = factorsWith(settings.factorAttributes);
   const prompts = new Map<string, PromptWatch>();
   /** In one order, whatever order they were met in. */
@@ -60,7 +61,7 @@ export function createLook(deps: { readonly store: Store }, settings: LookSettin
   const outbox: LookEvent[] = [];
 
   const watchDrift = (): DriftWatch =>
-    createDriftWatch({ store, rows }, { publicUrl: settings.publicUrl, metricPolicy: settings.metricPolicy, changedOn: (prompt, slot) => prompts.get(promptId(prompt))?.changesBefore(slot, 'own') ?? [], sharedOn: (prompt, slot) => prompts.get(promptId(prompt))?.changesBefore(slot, 'shared') ?? [] });
+    createDriftWatch({ store, rows }, { publicUrl: settings.publicUrl, metricPolicy: settings.metricPolicy, isAside: (prompt, slot) => aside.reasonOf(prompt, slot) !== null, giveUp: (unreadable) => aside.giveUp(rows, unreadable, next), changedOn: (prompt, slot) => prompts.get(promptId(prompt))?.changesBefore(slot, 'own') ?? [], sharedOn: (prompt, slot) => prompts.get(promptId(prompt))?.changesBefore(slot, 'shared') ?? [] });
 
   let drift = watchDrift();
   const watchPrompts = (): PromptDrift =>
@@ -69,7 +70,8 @@ export function createLook(deps: { readonly store: Store }, settings: LookSettin
       {
         publicUrl: settings.publicUrl,
         metricPolicy: settings.metricPolicy,
-        isSettled: (prompt, reference_slot, slot) => prompts.get(promptId(prompt))?.isSettled(reference_slot, slot) ?? true,
+        about: aside.about,
+        isSettled: (prompt, reference_slot, slot) => aside.reasonOf(prompt, slot) === null && (prompts.get(promptId(prompt))?.isSettled(reference_slot, slot) ?? true),
         changesOn: (prompt, since) => prompts.get(promptId(prompt))?.changesSince(since) ?? [],
         mix: settings.mix,
         pageOver: (place, slot) => drift.pageOver(place, slot),
@@ -97,7 +99,8 @@ export function createLook(deps: { readonly store: Store }, settings: LookSettin
     // 1. What people decided, and who was active. A prompt is made known by its first call.
     const alerted = [...[...prompts.values()].flatMap((watch) => watch.alerted()), ...drift.alerted(), ...promptDrift.alerted()];
     const decisions = alerted.length === 0 ? new Map<string, AlertState>() : await loadAlertStates(store, alerted);
-    const [active, pulse] = await Promise.all([selectActivity(store, range), selectPulse(store, range)]);
+    const [all, pulse] = await Promise.all([selectActivity(store, range), selectPulse(store, range)]);
+    const active = all.filter((row) => aside.reasonOf(row, row.slot) === null);
     const activity = bySlot(active);
     const pulses = bySlot(pulse);
     for (const watch of prompts.values()) watch.adopt(decisions);
@@ -116,13 +119,23 @@ export function createLook(deps: { readonly store: Store }, settings: LookSettin
         if (watch.isBusy(slot, activeOn(watch))) busy.push(watch);
         else watch.greet(slot, activeOn(watch));
       }
-      await tapes.record(slot, rangeRows);
-      for (const watch of busy) await watch.feed(slot, activeOn(watch), rangeRows);
+      const untaped = await tapes.record(slot, rangeRows);
+      for (const { key, tapes: held } of untaped.size === 0 ? [] : ordered) {
+        const error = [...held()].map((tape) => untaped.get(tape)).find((each) => each !== undefined);
+        if (error !== undefined) aside.failed(key, error);
+      }
+      for (const watch of busy) await aside.about(watch.key, () => watch.feed(slot, activeOn(watch), rangeRows));
+      // All are asked, so that it is seen whose failure it is; nothing is concluded without one of them.
+      aside.settle();
       drift.feed(slot, pulses.get(slot) ?? []);
       promptDrift.feed(slot, pulses.get(slot) ?? []);
       events.push(...(await drift.conclude(slot)));
       events.push(...(await promptDrift.conclude(slot)));
-      for (const watch of busy) events.push(...(await watch.conclude(slot, activeOn(watch), rangeRows)));
+      aside.settle();
+      for (const watch of busy) {
+        events.push(...((await aside.about(watch.key, () => watch.conclude(slot, activeOn(watch), rangeRows))) ?? []));
+        aside.settle();
+      }
     }
     for (const watch of prompts.values()) watch.keep();
     drift.keep();
@@ -131,19 +144,29 @@ export function createLook(deps: { readonly store: Store }, settings: LookSettin
     await rows.flush();
     // 4. Progress, last: what is before it is never looked at again.
     await store.insert('look_progress', [{ owner: settings.owner, slot: range.to }]);
+    aside.passed();
     return events;
   };
 
-  const start = async (): Promise<void> => {
+  const takeUp = async (): Promise<void> => {
     prompts.clear();
     ordered = [];
     rows = createLookRows(store);
     tapes = createTapes(store);
     next = await loadProgress(store, settings.owner);
+    await aside.load(next);
     drift = watchDrift();
     promptDrift = watchPrompts();
-    for (const [watch, left] of groupBy(await loadComparisons(store), ({ identity }) => watchOf(identity))) await watch.restore(left, next);
-    const history = await loadHistory(store);
+    const whyAside = (prompt: PromptKey): string | null => (next === null ? null : aside.reasonOf(prompt, next));
+    const { open, unreadable } = await loadComparisons(store);
+    await aside.giveUp(rows, unreadable, next);
+    for (const [watch, left] of groupBy(open.filter(({ identity }) => whyAside(identity) === null), ({ identity }) => watchOf(identity))) await aside.about(watch.key, () => watch.restore(left, next));
+    aside.settle();
+    for (const each of open) {
+      const why = whyAside(each.identity);
+      if (why !== null && why !== each.reason) rows.comparison(each, 'open', why);
+    }
+    const history = (await loadHistory(store)).filter((each) => whyAside(each) === null);
     for (const { factor, group, value, opened_slot, forgotten_slot, ...key } of history) {
       const watch = watchOf(key);
       watch.recallOpening(opened_slot);
@@ -151,35 +174,61 @@ export function createLook(deps: { readonly store: Store }, settings: LookSettin
     }
     await drift.restore(next);
     if (next === null) return;
-    const since = Math.max(1, next - WAITING_SLOTS);
+    const at = next;
     for (const factor of factors) {
       const openedOf = groupBy(history.filter((each) => each.factor === factor.name), (each) => watchOf(each).newcomersOf(factor.name, each.group));
-      const seen = await selectSeenValues(store, factor, { from: Math.max(1, since - SLOTS_PER_DAY), since, to: next });
-      for (const [newcomers, values] of groupBy(seen, (each) => watchOf(each).newcomersOf(factor.name, each.group))) {
-        const opened = Math.max(...(openedOf.get(newcomers) ?? []).map(({ opened_slot }) => opened_slot), Number.NEGATIVE_INFINITY);
-        await newcomers.restore(values, next, opened);
+      for (const since of aside.lookBacks(at)) {
+        const seen = (await selectSeenValues(store, factor, { from: Math.max(1, since - SLOTS_PER_DAY), since, to: at })).filter((each) => whyAside(each) === null && aside.waitingSince(each, at) === since);
+        for (const [watch, ofPrompt] of groupBy(seen, watchOf)) {
+          await aside.about(watch.key, async () => {
+            for (const [newcomers, values] of groupBy(ofPrompt, (each) => watch.newcomersOf(factor.name, each.group))) {
+              const opened = Math.max(...(openedOf.get(newcomers) ?? []).map(({ opened_slot }) => opened_slot), Number.NEGATIVE_INFINITY);
+              await newcomers.restore(values, since, opened);
+            }
+          });
+        }
       }
     }
+    aside.settle();
     // Last, because what changed on a prompt says from when on it is heard.
     await promptDrift.restore(next);
   };
 
+  const goOn = async (watermarkMs: number): Promise<void> => {
+    if (!isUsable) await takeUp();
+    isUsable = false;
+    const closed = slotOf(watermarkMs);
+    if (next === null) {
+      const [first] = await store.select<{ earliest: number }>('SELECT min(slot) AS earliest FROM calls WHERE slot > 0');
+      next = first === undefined || first.earliest === 0 ? null : first.earliest;
+    }
+    while (next !== null && next < closed) {
+      const end = aside.nextEnd(next);
+      const to = Math.min(closed, next + settings.slotsPerRead, end);
+      outbox.push(...(await readRange({ from: next, to })));
+      next = to;
+      // Who was left out until here comes back as after a restart, which changes nothing for the others.
+      if (to === end) await takeUp();
+    }
+    isUsable = true;
+  };
+
   return {
-    start,
+    async start() {
+      try {
+        await takeUp();
+      } catch (error) {
+        // Of a prompt: the next advance meets it again, and says what becomes of it. A process can begin.
+        if (!(error instanceof PromptsFailed)) throw error;
+        isUsable = false;
+      }
+    },
     async advance(watermarkMs) {
-      if (!isUsable) await start();
-      isUsable = false;
-      const closed = slotOf(watermarkMs);
-      if (next === null) {
-        const [first] = await store.select<{ earliest: number }>('SELECT min(slot) AS earliest FROM calls WHERE slot > 0');
-        next = first === undefined || first.earliest === 0 ? null : first.earliest;
+      try {
+        await goOn(watermarkMs);
+      } catch (error) {
+        throw await aside.judge(error, { next, watermarkMs });
       }
-      while (next !== null && next < closed) {
-        const to = Math.min(closed, next + settings.slotsPerRead);
-        outbox.push(...(await readRange({ from: next, to })));
-        next = to;
-      }
-      isUsable = true;
       return outbox.splice(0);
     },
   };

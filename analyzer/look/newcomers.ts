@@ -27,8 +27,8 @@ export type Newcomers = {
   forget(value: string, slot: number): void;
   /** Whether anything can come of these values: one is new, beside another, or was and still waits. */
   isWorthWatching(slot: number, active: readonly string[]): boolean;
-  /** Takes up where an earlier process left, from what is known of the slots before `next`. `openedSlot`: when comparisons of the prompt were opened last. */
-  restore(seen: readonly SeenValue[], next: number, openedSlot: number): Promise<void>;
+  /** Takes up where an earlier process left. `since`: from which slot on what began may still wait. `openedSlot`: when comparisons of the prompt were opened last. */
+  restore(seen: readonly SeenValue[], since: number, openedSlot: number): Promise<void>;
 };
 
 export type Welcome = { readonly baseline: string; readonly candidates: readonly { readonly value: string; readonly start_ms: number }[] };
@@ -134,8 +134,7 @@ export function createNewcomers(
     lastSlot: (value) => values.get(value)?.last ?? 0,
     forget: (value, slot) => void forgotten.set(value, slot),
     isWorthWatching: (slot, active) => waiting.size > 0 || (active.some((value) => isNew(value, slot)) && new Set([...values.keys(), ...active]).size > 1),
-    async restore(seen, next, openedSlot) {
-      const since = next - WAITING_SLOTS;
+    async restore(seen, since, openedSlot) {
       for (const { value, before_slot, first_slot, last_slot } of seen) {
         const isNew = first_slot >= since && (before_slot === 0 || first_slot - before_slot > SLOTS_PER_DAY || isForgotten(value, before_slot, first_slot));
         values.set(value, { first: isNew || before_slot === 0 ? first_slot : before_slot, last: last_slot });

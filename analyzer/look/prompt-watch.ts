@@ -1,4 +1,5 @@
 import type { Alert } from '../../schemas/alert.ts';
+import { isSetAside } from '../../schemas/evidence.ts';
 import type { Store } from '../../schemas/store.ts';
 import type { Bystander } from './drift/alert.ts';
 import type { Change } from './coincidence.ts';
@@ -219,7 +220,7 @@ export function createPromptWatch(deps: { readonly store: Store; readonly rows: 
         const { comparison_id, factor, candidate } = stored.identity;
         const { group } = stored.settings;
         const state = (await loadAlertStates(store, [comparison_id])).get(comparison_id) ?? null;
-        const rollout = await createRollout({ ...deps, newcomers: newcomersOf(factor, group) }, key, settings, comparison, { settled, state, reason: stored.reason });
+        const rollout = await createRollout({ ...deps, newcomers: newcomersOf(factor, group) }, key, settings, comparison, { settled, state, reason: isSetAside(stored) ? '' : stored.reason });
         rollouts.set(nameOf(factor, group, candidate), rollout);
       }
     },

@@ -17,6 +17,11 @@ type Range = { readonly from: number; readonly to: number };
 const MOST_CALLS = 20_000;
 const MOST_PROMPTS = 200;
 
+/** Of one prompt by slot, or why there is nothing. */
+type Read<Row> = { readonly rows: ReadonlyMap<number, readonly Row[]> } | { readonly error: Error };
+/** So many in a row that cannot be read are the store's fault: the others are not asked for one by one. */
+const MOST_FAILED = 3;
+
 /** @param expected are read together, as many as have so many calls; others each by itself. */
 export function createRangeRows(store: Store, range: Range, expected: readonly Expected[] = []): RangeRows {
   const seats = new Map<string, { readonly prompts: readonly PromptKey[]; readonly place: number }>();
@@ -28,12 +33,32 @@ export function createRangeRows(store: Store, range: Range, expected: readonly E
     return seat;
   };
   const once = <Row extends { readonly slot: number }>(select: (store: Store, prompts: readonly PromptKey[], range: Range) => Promise<readonly (readonly Row[])[]>) => {
-    const read = new Map<readonly PromptKey[], Promise<Map<number, Row[]>[]>>();
+    const read = new Map<readonly PromptKey[], Promise<readonly Read<Row>[]>>();
+    const readTogether = async (prompts: readonly PromptKey[]): Promise<readonly Read<Row>[]> => {
+      try {
+        return (await select(store, prompts, range)).map((rows) => ({ rows: bySlot(rows) }));
+      } catch (cause) {
+        const error = cause instanceof Error ? cause : new Error(String(cause));
+        return prompts.length === 1 ? [{ error }] : readApart(prompts, error);
+      }
+    };
+    /** One that cannot be read must not keep others from being read. */
+    const readApart = async (prompts: readonly PromptKey[], error: Error): Promise<readonly Read<Row>[]> => {
+      const apart: Read<Row>[] = [];
+      for (const prompt of prompts) {
+        const isStoreAway = apart.length >= MOST_FAILED && apart.every((each) => 'error' in each);
+        apart.push(...(isStoreAway ? [{ error }] : await readTogether([prompt])));
+      }
+      return apart;
+    };
     return async (prompt: PromptKey, slot: number): Promise<readonly Row[]> => {
       const { prompts, place } = seatOf(prompt);
       let rows = read.get(prompts);
-      if (rows === undefined) read.set(prompts, (rows = select(store, prompts, range).then((found) => found.map((ofPrompt) => bySlot(ofPrompt)))));
-      return (await rows)[place]?.get(slot) ?? [];
+      if (rows === undefined) read.set(prompts, (rows = readTogether(prompts)));
+      const own = (await rows)[place];
+      if (own === undefined) return [];
+      if ('error' in own) throw own.error;
+      return own.rows.get(slot) ?? [];
     };
   };
   return { calls: once(selectCallsOf), scores: once(selectScoresOf) };

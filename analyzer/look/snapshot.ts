@@ -1,4 +1,5 @@
 import type { Guard } from '../../schemas/evidence.ts';
+import { PermanentError } from '../../schemas/errors.ts';
 import type { Traffic } from './cutover.ts';
 import type { JudgedState } from './judged.ts';
 import { NO_COUNTS, type SlotCountsState } from './slot-counts.ts';
@@ -36,9 +37,16 @@ type FirstForm = Omit<ComparisonSnapshot, 'form' | 'evidence' | 'schedule' | 'ju
 type SlotCount = readonly [slot: number, a: number, b: number];
 type Part = { readonly injected: number; readonly log_wealth: readonly (readonly number[])[] };
 
-/** What is kept of a comparison, read in whichever form it was written. */
+/** What is in a snapshot of any form. */
+const PARTS = ['slot', 'evidence', 'schedule', 'startWindows', 'routing', 'traffic', 'learning'] as const;
+
+/** What is kept of a comparison, read in whichever form it was written. Throws PermanentError where it is in none. */
 export function inCurrentForm(kept: FirstForm | ComparisonSnapshot): ComparisonSnapshot {
+  const missing = PARTS.filter((part) => kept[part] === undefined);
+  if (missing.length > 0) throw new PermanentError(`the snapshot has no ${missing.join(', ')}`);
+  const form: number | undefined = kept.form;
   if (kept.form === FORM) return kept;
+  if (form !== undefined) throw new PermanentError(`the snapshot is of form ${form}, which this version does not know`);
   const { evidence } = kept;
   const schedule = kept.schedule.map((each) => ({ ...each, counts: countsOf(each.counts) }));
   // fromEntries, because a score may be called "__proto__".

@@ -102,8 +102,11 @@ export async function restoreFromStore(store: Store, key: PromptKey, { left, nex
   const restored: Restored[] = [];
   for (const { stored, comparison } of comparisons) {
     const { comparison_id } = stored.identity;
-    if (stored.settings.before_after !== null) comparison.recallPairs(await loadStrata(store, comparison_id, { after: -1, upTo: comparison.slot(), uses: ['pair', 'control'] }));
-    const later = await loadStrata(store, comparison_id, { after: comparison.slot(), upTo: 2 ** 32 - 1 });
+    const kept = stored.snapshot.slot;
+    if (stored.settings.before_after !== null) comparison.recallPairs(await loadStrata(store, comparison_id, { after: -1, upTo: kept, uses: ['pair', 'control'] }));
+    const since = await loadStrata(store, comparison_id, { after: kept, upTo: 2 ** 32 - 1 });
+    comparison.recallBets(since.filter(({ slot }) => slot <= comparison.slot()));
+    const later = since.filter(({ slot }) => slot > comparison.slot());
     restored.push({ stored, comparison, settled: new Map(later.map((stratum) => [stratumKey(stratum), stratum])) });
   }
   return { units, restored };

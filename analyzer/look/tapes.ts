@@ -10,8 +10,8 @@ import { SLOTS_PER_HOUR } from '../slots.ts';
 export type Tapes = {
   /** The tape of a prompt, with all that it needs up to `upTo`, inclusive, where it is made now. */
   open(prompt: PromptKey, need: TapeNeed & { readonly upTo: number }): Promise<Tape>;
-  /** Records a slot on every tape. */
-  record(slot: number, rows: RangeRows): Promise<void>;
+  /** Records a slot on every tape. Returns those that could not be, and why. */
+  record(slot: number, rows: RangeRows): Promise<ReadonlyMap<Tape, Error>>;
   /** Whether no further prompt can have one: each holds hours of readings. */
   isFull(): boolean;
   /** Drops all but these. */
@@ -48,11 +48,17 @@ export function createTapes(store: Store): Tapes {
       return tape;
     },
     async record(slot, rows) {
+      const failed = new Map<Tape, Error>();
       for (const held of tapes.values()) {
         if (held.recorded >= slot) continue;
-        held.tape.record(slot, await rows.calls(held.prompt, slot), await rows.scores(held.prompt, slot));
-        held.recorded = slot;
+        try {
+          held.tape.record(slot, await rows.calls(held.prompt, slot), await rows.scores(held.prompt, slot));
+          held.recorded = slot;
+        } catch (error) {
+          failed.set(held.tape, error instanceof Error ? error : new Error(String(error)));
+        }
       }
+      return failed;
     },
     isFull: () => tapes.size >= MOST_TAPES,
     keep(used) {

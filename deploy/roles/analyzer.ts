@@ -87,9 +87,9 @@ export function createTick({ store, consumer, shards, startLook }: TickDeps, { w
         const running = (look ??= await startLook());
         await traced(tracer, 'look', {}, () => running.advance(slotStartMs(slot)));
       } catch (error) {
-        // A thread that ended is begun anew, from the store.
-        warn('a look failed and is begun anew', error);
-        await closeLook();
+        warn('a look failed and is tried again', error);
+        // One that is there goes on from the store by itself, and knows what failed before; a thread that ended is begun anew.
+        if (look?.isRunning() !== true) await closeLook();
       }
     },
     close: closeLook,

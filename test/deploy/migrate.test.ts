@@ -12,7 +12,7 @@ import { makeCalls } from '../bench/made-up-calls.ts';
 
 const schema = join(import.meta.dirname, '../../schemas/clickhouse');
 const names = readdirSync(schema).sort();
-const tablesOfSchema = ['aa_audits', 'access_records', 'alert_transitions', 'audit_log', 'calls', 'cell_hours', 'cells', 'comparisons', 'contents', 'deliveries', 'flag_changes', 'key_uses', 'ledger', 'log_progress', 'look_progress', 'looks', 'migrations', 'parked', 'recounts', 'relatives', 'rollbacks', 'rollouts', 'score_names', 'scores', 'silences', 'strata', 'version_events', 'versions'];
+const tablesOfSchema = ['aa_audits', 'access_records', 'alert_transitions', 'audit_log', 'calls', 'cell_hours', 'cells', 'comparisons', 'contents', 'deliveries', 'flag_changes', 'key_uses', 'ledger', 'log_progress', 'look_progress', 'looks', 'migrations', 'parked', 'recounts', 'relatives', 'rollbacks', 'rollouts', 'score_names', 'scores', 'set_aside', 'silences', 'strata', 'version_events', 'versions'];
 const viewsOfSchema = VIEWS.toSorted();
 
 let root: string;

@@ -4,6 +4,7 @@ import type { ComparisonSettings } from '../../../schemas/evidence.ts';
 import type { MixSettings } from '../../../schemas/mix-settings.ts';
 import type { Store } from '../../../schemas/store.ts';
 import { takenBack } from '../adjudication.ts';
+import type { Aside } from '../aside.ts';
 import { createAlertRecord, type AlertRecord } from '../alert-record.ts';
 import type { ComparisonIdentity } from '../comparison.ts';
 import { findDrift } from './alert.ts';
@@ -45,6 +46,8 @@ export type PromptDriftSettings = {
   readonly metricPolicy: (prompt: string) => MetricPolicy;
   /** Whether a prompt can be held against its hour before `reference_slot`: it has not changed since, and nothing is being compared or accused. */
   readonly isSettled: (prompt: PromptKey, reference_slot: number, slot: number) => boolean;
+  /** Runs what is asked about one prompt; undefined: it failed, and the slot will be tried again. */
+  readonly about: Aside['about'];
   readonly changesOn: (prompt: PromptKey, since: number) => readonly RecentChange[];
   /** What references are learnt from in a slot that begins a half hour. */
   readonly hourBefore: (slot: number) => readonly Pulse[];
@@ -224,7 +227,7 @@ export function createPromptDrift(deps: { readonly store: Store; readonly rows: 
     async conclude(slot) {
       const events: DriftEvent[] = [];
       for (const one of watched.values()) {
-        for (const event of [await raise(one, slot), settle(one, slot)]) if (event !== null) events.push(event);
+        for (const event of [(await settings.about(one.prompt, () => raise(one, slot))) ?? null, settle(one, slot)]) if (event !== null) events.push(event);
       }
       // Controls are asked for what they show in this slot, so R begins anew only now.
       for (const one of watched.values()) beginAnew(one, slot);

@@ -4,7 +4,7 @@ import type { Store } from '../../../schemas/store.ts';
 import { createAlertRecord } from '../alert-record.ts';
 import { createDetector, detectorName, fileOf, isOfProvider, isOpen, learn, placeOf, placesOf, restoreDetector, step, type Claim, type Detector, type DetectorFile } from './detector.ts';
 import { accused, driftAlertOf, findDrift, saysWho, type Bystander } from './alert.ts';
-import { loadAlertStates, loadDetectors, type AlertState, type LookRows } from '../look-store.ts';
+import { loadAlertStates, loadDetectors, type AlertState, type LookRows, type UnreadableComparison } from '../look-store.ts';
 import { bySlot, type PromptKey } from '../observations.ts';
 import { merged, selectPulse, selectResponseModel, type Pulse } from './pulse.ts';
 import { createPulseMemory, HALF_HOUR, UNSETTLED } from './pulse-memory.ts';
@@ -41,6 +41,9 @@ export type DriftSettings = {
   readonly metricPolicy: (prompt: string) => MetricPolicy;
   /** What changed on a prompt by itself within the last hour; it cannot speak for its models. */
   readonly changedOn: (prompt: PromptKey, slot: number) => readonly Bystander[];
+  /** Whether it is not known what changed on a prompt: it cannot speak for its models either. */
+  readonly isAside: (prompt: PromptKey, slot: number) => boolean;
+  readonly giveUp: (unreadable: readonly UnreadableComparison[]) => Promise<void>;
   /** What changed within the hour that many prompts can have in common: where it is served, the application. */
   readonly sharedOn: (prompt: PromptKey, slot: number) => readonly Bystander[];
 };
@@ -60,7 +63,7 @@ export function createDriftWatch(deps: { readonly store: Store; readonly rows: L
   /** Mean slots to a false alarm that one metric of one model must have. */
   const threshold = (): number => SLOTS_PER_MONTH * Math.max(1, [...detectors.values()].reduce((sum, { watched }) => sum + watched.length, 0));
   const file = (detector: Detector): DetectorFile => fileOf(detector, { threshold: threshold(), policy: settings.metricPolicy('') });
-  const speaks = (prompt: PromptKey, slot: number): boolean => settings.changedOn(prompt, slot).length === 0;
+  const speaks = (prompt: PromptKey, slot: number): boolean => !settings.isAside(prompt, slot) && settings.changedOn(prompt, slot).length === 0;
 
   const hasCrossedWithin = ({ state }: Detector, slot: number): boolean => state.crossed_slot !== null && state.crossed_slot <= slot && slot - state.crossed_slot < QUIET;
 
@@ -206,7 +209,8 @@ export function createDriftWatch(deps: { readonly store: Store; readonly rows: L
     },
     hourBefore: (slot) => memory.hourBefore(slot, null),
     async restore(next) {
-      const stored = await loadDetectors(store);
+      const { open: stored, unreadable } = await loadDetectors(store);
+      await settings.giveUp(unreadable);
       const states = await loadAlertStates(store, stored.flatMap(({ snapshot }) => (snapshot.alarm_id === null ? [] : [snapshot.alarm_id])));
       for (const { identity, snapshot } of stored) {
         const { alarm_id } = snapshot;

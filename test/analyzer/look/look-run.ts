@@ -44,7 +44,7 @@ export async function forgetLooks(store: Store): Promise<void> {
   for (const table of LOOK_TABLES) await store.command(`TRUNCATE TABLE ${table}`);
 }
 
-const LOOK_TABLES = ['strata', 'looks', 'comparisons', 'alert_transitions', 'look_progress'] as const;
+const LOOK_TABLES = ['strata', 'looks', 'comparisons', 'alert_transitions', 'set_aside', 'look_progress'] as const;
 const INGEST_TABLES = ['calls', 'relatives', 'scores', 'ledger', 'recounts', 'versions'] as const;
 
 export function alertsOf(events: readonly LookEvent[]): Alert[] {

@@ -57,6 +57,28 @@ describe('the rows of a range', () => {
     expect(asked.length).toBe(2);
   });
 
+  it('of one prompt that cannot be read keep those of others from nobody', async () => {
+    const broken: Store = {
+      ...on.store,
+      select: async (sql, parameters = {}) => {
+        if (Array.isArray(parameters['projects']) && parameters['projects'].includes('other')) throw new Error('memory limit exceeded');
+        return on.store.select(sql, parameters);
+      },
+    };
+    const rows = createRangeRows(broken, RANGE, PROMPTS.map((prompt) => ({ prompt, calls: 1 })));
+    expect(await rows.calls(promptNamed('triage'), ARRIVED_SLOT)).toHaveLength(1);
+    await expect(rows.calls(promptNamed('refund-agent', 'other'), ARRIVED_SLOT)).rejects.toThrow('memory limit exceeded');
+    expect(await rows.calls(promptNamed('nobody'), ARRIVED_SLOT)).toEqual([]);
+  });
+
+  it('are not asked for one by one where the store is away', async () => {
+    let asked = 0;
+    const broken: Store = { ...on.store, select: async () => (asked += 1, Promise.reject(new Error('the store is away'))) };
+    const many = Array.from({ length: 50 }, (_, index) => promptNamed(`prompt-${index}`));
+    await expect(createRangeRows(broken, RANGE, many.map((prompt) => ({ prompt, calls: 1 }))).calls(promptNamed('prompt-49'), ARRIVED_SLOT)).rejects.toThrow('the store is away');
+    expect(asked).toBe(4);
+  });
+
   it('that cannot be read are the fault of whoever asks', async () => {
     const broken: Store = { ...on.store, select: async () => Promise.reject(new Error('the store is away')) };
     await expect(createRangeRows(broken, RANGE, PROMPTS.map((prompt) => ({ prompt, calls: 1 }))).calls(promptNamed('triage'), ARRIVED_SLOT)).rejects.toThrow('the store is away');

@@ -55,3 +55,9 @@ it('a comparison that an earlier version kept goes on as one that was never dist
   expect(taken.snapshot()).toEqual(undisturbed.snapshot());
   expect(taken.evidence()).toEqual(undisturbed.evidence());
 });
+
+it('what is in no form that this version knows is refused, whatever it lacks', () => {
+  const now = JSON.parse(JSON.stringify(new Comparison(identity, { ...opening, policy }).snapshot()));
+  expect(() => inCurrentForm({ ...now, form: 9 })).toThrow('of form 9');
+  expect(() => inCurrentForm({ ...now, evidence: undefined, slot: undefined })).toThrow('the snapshot has no slot, evidence');
+});

@@ -61,6 +61,7 @@ export function createFleet(time: VirtualTime, { broker, store, topics }: { read
         store.looked(slotOf(untilMs));
         return [];
       },
+      isRunning: () => true,
       close: async () => undefined,
     });
     const ticks = createTick({ store: store.store, consumer, shards: topics.shards, startLook }, { warn });
