@@ -1,5 +1,5 @@
 import { createRoute, z, type OpenAPIHono } from '@hono/zod-openapi';
-import { ComparisonName, ComparisonSettings, Evidence } from '../schemas/evidence.ts';
+import { ComparisonName, ComparisonSettings, Evidence, isSetAside } from '../schemas/evidence.ts';
 import type { ApiDeps } from './app.ts';
 import { readEvidence } from './evidence.ts';
 import { limitOf, NameText } from './parameters.ts';
@@ -199,7 +199,7 @@ export async function findComparisons({ store, settings }: Pick<ApiDeps, 'store'
       looks: look?.looks ?? 0,
       last_look_ms: look?.last_look_ms ?? null,
       // One that was taken back, or that had nothing to be compared with, proves nothing.
-      verdict: alert?.is_accusation === 1 ? 'regressed' : look === undefined ? 'no_data' : 'undecided',
+      verdict: alert?.is_accusation === 1 ? 'regressed' : look === undefined && !isSetAside(row) ? 'no_data' : 'undecided',
       alert_id,
     };
     return { comparison, settings: frozen };

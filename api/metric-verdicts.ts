@@ -1,7 +1,7 @@
 import { betStrata, worseningOf } from '../analyzer/statistics/effect.ts';
 import { proofCurve, wealthOf } from '../analyzer/statistics/not-worse.ts';
 import type { Stratum } from '../analyzer/statistics/types.ts';
-import type { MetricKind, MetricSettings } from '../schemas/evidence.ts';
+import { isSetAside, type MetricKind, type MetricSettings } from '../schemas/evidence.ts';
 import type { ApiDeps } from './app.ts';
 import type { Found } from './comparisons.ts';
 import { readMaterial, readMaterials, type Material } from './evidence.ts';
@@ -101,7 +101,7 @@ export function metricVerdictOf(found: Found, { name, metric, bets, peak_e_value
     kind: metric.kind,
     weight: metric.weight,
     peak_e_value,
-    verdict: isGuarded ? 'undecided' : verdict,
+    verdict: isGuarded || (verdict === 'not_worse' && isSetAside(comparison)) ? 'undecided' : verdict,
     worsening,
     seen,
     proof_hours: verdict === 'undecided' && !isGuarded ? proofHoursOf(metric, seen, { log_wealth: logWealth, threshold: NOT_WORSE_THRESHOLD, tolerated }) : null,

@@ -1,4 +1,5 @@
 import { createRoute, z, type OpenAPIHono } from '@hono/zod-openapi';
+import { isSetAside } from '../schemas/evidence.ts';
 import type { ApiDeps } from './app.ts';
 import { findComparisons, readComparison, verdictOf, type Comparison, type Found } from './comparisons.ts';
 import { Forecast, forecastOf, saysForecast } from './forecasts.ts';
@@ -152,12 +153,13 @@ function judgementOf(found: Found, results: readonly MetricVerdict[], { metric, 
   const shown = metric === undefined ? among.toSorted((one, other) => (other.peak_e_value ?? 0) - (one.peak_e_value ?? 0))[0] : results.find((result) => result.name === metric);
   const guard = settings.guards.find((each) => metric === undefined || each.metric === metric || each.metric === '*');
   const verdict = metric === undefined ? whole : (shown?.verdict ?? 'no_data');
-  const isOpen = verdict === 'undecided' && comparison.state === 'open';
+  const isAside = isSetAside(comparison);
+  const isOpen = verdict === 'undecided' && comparison.state === 'open' && !isAside;
   const settingsOfShown = shown === undefined ? undefined : settings.metrics[shown.name];
   const forecast = verdict !== 'undecided' || shown === undefined || settingsOfShown === undefined ? null : forecastOf(settingsOfShown, shown.seen, found);
   return {
     verdict,
-    reason: (verdict === 'undecided' ? (guard?.reason ?? misfit) : undefined) ?? reasonOf(verdict, { comparison, shown, forecast }),
+    reason: (verdict === 'undecided' && !isAside ? (guard?.reason ?? misfit) : undefined) ?? reasonOf(verdict, { comparison, shown, forecast }),
     e_value: metric === undefined ? comparison.e_value : (comparison.metrics[metric] ?? null),
     threshold: comparison.threshold,
     metric: shown?.name ?? metric ?? null,

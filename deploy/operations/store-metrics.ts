@@ -1,6 +1,7 @@
 import { Gauge, type Registry } from 'prom-client';
 import type { Clock } from '../../schemas/clock.ts';
 import type { Store } from '../../schemas/store.ts';
+import { SLOT_MS } from '../../analyzer/slots.ts';
 import { WRITTEN } from '../../schemas/cells.ts';
 import { LEDGER } from '../../schemas/ledger.ts';
 
@@ -19,6 +20,7 @@ type Overview = {
   readonly difference: number;
   readonly waiting: number;
   readonly parked: number;
+  readonly aside: number;
   readonly deliveries: readonly { readonly sink: string; readonly outcome: string; readonly attempts: number }[];
 };
 
@@ -51,6 +53,7 @@ export function watchStore(registry: Registry, { store, clock }: { readonly stor
   gauge('culprit_ledger_difference', 'Records received less those accounted for; not 0 for long means lost or doubled ones', [], (each, { difference }) => each.set(difference));
   gauge('culprit_calls_waiting', 'Calls that wait for a relative that may carry their prompt', [], (each, { waiting }) => each.set(waiting));
   gauge('culprit_parked_messages', 'Messages in the store that could not be stored as what they are', [], (each, { parked }) => each.set(parked));
+  gauge('culprit_set_aside', 'Prompts that the look goes on without, and comparisons of the last day that could not be read', [], (each, { aside }) => each.set(aside));
   gauge('culprit_delivery_attempts', 'Attempts to tell a sink in the last 24 hours, by outcome', ['sink', 'outcome'], (each, { deliveries }) => {
     for (const { sink, outcome, attempts } of deliveries) each.set({ sink, outcome }, attempts);
   });
@@ -65,7 +68,7 @@ export function watchStore(registry: Registry, { store, clock }: { readonly stor
 }
 
 async function readOverview(store: Store, sinks: readonly string[]): Promise<Overview> {
-  const [records, [waiting], [parked], deliveries] = await Promise.all([
+  const [records, [waiting], [parked], [aside], deliveries] = await Promise.all([
     store.select<{ signal: string; outcome: string; reason: string; records: number }>(`SELECT signal, outcome, reason, sum(count) AS records FROM ${LEDGER} WHERE outcome != '${WRITTEN.outcome}' GROUP BY signal, outcome, reason ORDER BY records DESC, signal, outcome, reason LIMIT {most:UInt32}`, { most: MOST_ROWS }),
     // As in api/ledger.ts.
     store.select<{ calls: number }>(
@@ -73,6 +76,7 @@ async function readOverview(store: Store, sinks: readonly string[]): Promise<Ove
          (SELECT project, event_time, trace_id, span_id FROM calls WHERE slot = 0 AND role = 'call')`,
     ),
     store.select<{ messages: number }>(`SELECT count() AS messages FROM parked FINAL WHERE state = 'parked'`),
+    store.select<{ prompts: number }>('SELECT uniqExact(project, environment, prompt_name, comparison_id) AS prompts FROM set_aside WHERE until_slot > intDiv(toUnixTimestamp(now()), {slot_s:UInt32})', { slot_s: SLOT_MS / 1000 }),
     store.select<{ sink: string; outcome: string; attempts: number }>(
       `SELECT sink, outcome, count() AS attempts FROM deliveries WHERE at_ms > toUnixTimestamp(now() - INTERVAL 1 DAY) * 1000 AND sink IN {sinks:Array(String)}
        GROUP BY sink, outcome ORDER BY sink, outcome LIMIT {most:UInt32}`,
@@ -80,7 +84,7 @@ async function readOverview(store: Store, sinks: readonly string[]): Promise<Ove
     ),
   ]);
   const [balance] = await store.select<{ difference: number }>(`SELECT sumIf(count, outcome = 'received') - sumIf(count, outcome != 'received') AS difference FROM ${LEDGER}`);
-  return { records, difference: balance?.difference ?? 0, waiting: waiting?.calls ?? 0, parked: parked?.messages ?? 0, deliveries };
+  return { records, difference: balance?.difference ?? 0, waiting: waiting?.calls ?? 0, parked: parked?.messages ?? 0, aside: aside?.prompts ?? 0, deliveries };
 }
 
 async function withinTime(reading: Promise<Overview>): Promise<Overview | null> {

@@ -32,6 +32,7 @@ describe('what a server tells Prometheus of itself', () => {
     expect(valueOf(text, 'culprit_ledger_records', { signal: 'traces', outcome: 'received', reason: '' })).toBe(3);
     expect(valueOf(text, 'culprit_ledger_difference', {})).toBe(0);
     expect(valueOf(text, 'culprit_parked_messages', {})).toBe(0);
+    expect(valueOf(text, 'culprit_set_aside', {})).toBe(0);
     expect(valueOf(text, 'culprit_store_up', {})).toBe(1);
     expect(valueOf(text, 'culprit_store_inserted_rows_total', { table: 'calls' })).toBe(3);
     expect(valueOf(text, 'culprit_store_statement_seconds_count', { statement: 'insert', outcome: 'done' })).toBeGreaterThan(0);
