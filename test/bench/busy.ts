@@ -14,9 +14,9 @@ const PROMPT = 'moderation';
 /** Calls in even steps, complete in the slot in which they began; who fails is told by a hash. */
 const INSERT = `
   INSERT INTO calls (project, event_time, trace_id, span_id, start_ns, end_ns, received_ms, slot, batch, revision, role, environment, service_name, operation, prompt_name, prompt_version, prompt_attribution,
-                     provider, request_model, response_model, is_error, finish_reason, input_tokens, output_tokens, ttft_ms, cost_usd)
+                     provider, request_model, response_model, is_error, finish_reason, input_tokens, output_tokens, ttft_ms, cost_usd, stratum_attributes)
   SELECT 'default', toDateTime(intDiv(at_ms, 1000)), lower(hex(MD5(toString(number)))), lower(hex(number + 1)), at_ms * 1000000, (at_ms + 700 + cityHash64(number, 'ms') % 600) * 1000000, at_ms + 1400, at_slot, 1, 1, 'call', 'production', 'shop', 'chat',
-         {prompt:String}, if(is_canary, 'v2', 'v1'), 'direct', 'openai', 'gpt-4o', 'gpt-4o-2024-08-06', cityHash64(number, 'error') % 1000 < if(is_canary, 100, 10), 'stop', 700 + cityHash64(number, 'in') % 200, 100 + cityHash64(number, 'out') % 300, 250, 0.004
+         {prompt:String}, if(is_canary, 'v2', 'v1'), 'direct', 'openai', 'gpt-4o', 'gpt-4o-2024-08-06', cityHash64(number, 'error') % 1000 < if(is_canary, 100, 10), 'stop', 700 + cityHash64(number, 'in') % 200, 100 + cityHash64(number, 'out') % 300, 250, 0.004, map('app.route', '/moderate', 'gen_ai.agent.name', 'gatekeeper')
   FROM (SELECT number + {from:UInt64} AS number, {first_slot:UInt64} + intDiv(number, {per_slot:UInt64}) AS at_slot, at_slot * ${SLOT_MS} + intDiv((number % {per_slot:UInt64}) * ${SLOT_MS}, {per_slot:UInt64}) AS at_ms,
                at_slot >= {canary_slot:UInt64} AND cityHash64(number, 'arm') % 10 < {of_ten:UInt8} AS is_canary
         FROM numbers({rows:UInt64}))`;
