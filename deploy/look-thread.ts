@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import type { LookEvent } from '../analyzer/look/look.ts';
+import { asError } from '../schemas/errors.ts';
 import type { Config } from '../schemas/config.ts';
 import type { JsonStore } from './json-rows.ts';
 
@@ -70,7 +71,7 @@ export async function startLookThread(store: JsonStore, config: Config): Promise
     isRunning = false;
     fail(error);
   };
-  worker.on('error', (error) => end(error instanceof Error ? error : new Error(String(error))));
+  worker.on('error', (error) => end(asError(error)));
   worker.on('exit', (code) => end(new Error(`the look thread ended (exit ${code})`)));
   await started;
 

@@ -18,3 +18,8 @@ export class RetryableError extends Error {
     this.retryAfterSeconds = options?.retryAfterSeconds ?? 5;
   }
 }
+
+/** What was thrown, as an Error: anything can be. */
+export function asError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(String(thrown));
+}

@@ -1,4 +1,4 @@
-import { RetryableError } from '../../schemas/errors.ts';
+import { asError, RetryableError } from '../../schemas/errors.ts';
 import type { Store } from '../../schemas/store.ts';
 import { isWorthKeeping } from './ancestry.ts';
 import type { Draft } from './draft.ts';
@@ -67,7 +67,7 @@ function* newFlagsOf({ calls, completed }: Draft): Generator<string> {
 /** Waits for all, so that none is still under way when the store is asked what became of them. */
 async function allOrThrow(inserts: readonly Promise<void>[]): Promise<void> {
   const failures: Error[] = [];
-  await Promise.all(inserts.map((insert) => insert.catch((error: unknown) => void failures.push(error instanceof Error ? error : new Error(String(error))))));
+  await Promise.all(inserts.map((insert) => insert.catch((error: unknown) => void failures.push(asError(error)))));
   const failure = failures.find((error) => error instanceof RetryableError) ?? failures[0];
   if (failure !== undefined) throw failure;
 }

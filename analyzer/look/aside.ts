@@ -1,4 +1,4 @@
-import { RetryableError } from '../../schemas/errors.ts';
+import { asError, RetryableError } from '../../schemas/errors.ts';
 import { SET_ASIDE } from '../../schemas/evidence.ts';
 import type { Store } from '../../schemas/store.ts';
 import { selectCalls } from './call-rows.ts';
@@ -94,10 +94,6 @@ export function createAside(store: Store): Aside {
   /** By prompt: the watermark at the first of the tries in a row in which it failed. */
   let since = new Map<string, number>();
 
-  const recall = async (next: number | null): Promise<void> => {
-    const from = Math.max(0, (next ?? 0) - SLOTS_PER_DAY);
-    rows = await store.select<Row>(`SELECT project, environment, prompt_name, comparison_id, slot, until_slot, reason FROM set_aside FINAL WHERE comparison_id = '' AND until_slot > {from:UInt32} ORDER BY slot, project, environment, prompt_name`, { from });
-  };
   const rowsOf = (prompt: PromptKey): readonly Row[] => (rows.length === 0 ? [] : rows.filter((row) => promptId(row) === promptId(prompt)));
 
   /** Whether the store answers what is asked about some other prompt. */
@@ -156,7 +152,8 @@ export function createAside(store: Store): Aside {
     async load(next) {
       failures.clear();
       answered.clear();
-      await recall(next);
+      const from = Math.max(0, (next ?? 0) - SLOTS_PER_DAY);
+      rows = await store.select<Row>(`SELECT project, environment, prompt_name, comparison_id, slot, until_slot, reason FROM set_aside FINAL WHERE comparison_id = '' AND until_slot > {from:UInt32} ORDER BY slot, project, environment, prompt_name`, { from });
     },
     reasonOf(prompt, slot) {
       const row = rowsOf(prompt).findLast((each) => each.slot <= slot && slot < each.until_slot);
@@ -181,5 +178,4 @@ function waitingSince(asides: readonly Row[], next: number): number {
 
 const nameOf = ({ project, environment, prompt_name }: PromptKey): string => `${prompt_name} (${project}, ${environment})`;
 const timeOf = (slot: number): string => `${new Date(slotStartMs(slot)).toISOString().slice(0, 16)}Z`;
-const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)));
 const said = (message: string): string => message.slice(0, MOST_SAID).toWellFormed();

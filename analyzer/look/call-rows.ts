@@ -1,5 +1,6 @@
 import type { Store } from '../../schemas/store.ts';
 import { ATTRIBUTED, COUNTED, JUDGED, ROUTE, surroundings, type CallObservation, type PromptKey, type ScoreObservation } from './observations.ts';
+import { compareText } from '../statistics/evidence.ts';
 
 /**
  * Calls and scores of closed slots, one by one, in the order in which they count: by slot, start and id.
@@ -78,7 +79,7 @@ export async function selectScoresOf(store: Store, prompts: readonly PromptKey[]
      GROUP BY place, ${SHARED}, name, data_type, evaluator`,
     { ...named(prompts), ...range },
   );
-  const byScore = (left: Observed<{ readonly name: string }, OwnOfScore>, right: typeof left): number => byCall(left, right) || compared(left.shared.name, right.shared.name) || compared(left.own[6], right.own[6]);
+  const byScore = (left: Observed<{ readonly name: string }, OwnOfScore>, right: typeof left): number => byCall(left, right) || compareText(left.shared.name, right.shared.name) || compareText(left.own[6], right.own[6]);
   return inPlaces(rows, prompts.length, byScore, ({ shared, own }) => ({
     slot: own[0],
     start_ms: own[1],
@@ -138,9 +139,5 @@ function inPlaces<Shared, Own, Row>(rows: readonly Alike<Shared, Own>[], prompts
 }
 
 function byCall({ own: left }: { readonly own: OwnOfEither | OwnOfCall | OwnOfScore }, { own: right }: { readonly own: OwnOfEither | OwnOfCall | OwnOfScore }): number {
-  return left[0] - right[0] || left[1] - right[1] || left[2] - right[2] || compared(left[3], right[3]) || compared(left[4], right[4]);
-}
-
-function compared(left: string, right: string): number {
-  return left < right ? -1 : left > right ? 1 : 0;
+  return left[0] - right[0] || left[1] - right[1] || left[2] - right[2] || compareText(left[3], right[3]) || compareText(left[4], right[4]);
 }

@@ -1,3 +1,4 @@
+import { asError } from '../../schemas/errors.ts';
 import type { Store } from '../../schemas/store.ts';
 import { selectCallsOf, selectScoresOf } from './call-rows.ts';
 import { bySlot, promptId, type CallObservation, type PromptKey, type ScoreObservation } from './observations.ts';
@@ -38,7 +39,7 @@ export function createRangeRows(store: Store, range: Range, expected: readonly E
       try {
         return (await select(store, prompts, range)).map((rows) => ({ rows: bySlot(rows) }));
       } catch (cause) {
-        const error = cause instanceof Error ? cause : new Error(String(cause));
+        const error = asError(cause);
         return prompts.length === 1 ? [{ error }] : readApart(prompts, error);
       }
     };

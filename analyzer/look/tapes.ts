@@ -1,3 +1,4 @@
+import { asError } from '../../schemas/errors.ts';
 import type { Store } from '../../schemas/store.ts';
 import { inPieces } from './busy.ts';
 import { selectCalls, selectScores } from './call-rows.ts';
@@ -55,7 +56,7 @@ export function createTapes(store: Store): Tapes {
           held.tape.record(slot, await rows.calls(held.prompt, slot), await rows.scores(held.prompt, slot));
           held.recorded = slot;
         } catch (error) {
-          failed.set(held.tape, error instanceof Error ? error : new Error(String(error)));
+          failed.set(held.tape, asError(error));
         }
       }
       return failed;

@@ -208,4 +208,4 @@ const metricOf = (settings: Settings, name: string): MetricBet | null =>
 const wealthOf = (state: EvidenceState, name: string): Wealth | null =>
   Object.hasOwn(state.metrics, name) ? (state.metrics[name] ?? null) : null;
 
-const compareText = (left: string, right: string): number => (left < right ? -1 : left > right ? 1 : 0);
+export const compareText = (left: string, right: string): number => (left < right ? -1 : left > right ? 1 : 0);

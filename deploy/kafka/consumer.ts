@@ -1,7 +1,7 @@
 import kafkajs, { type Consumer, type EachBatchPayload, type Kafka } from 'kafkajs';
 import type { Reading } from '../../analyzer/ingest/reading.ts';
 import type { Clock } from '../../schemas/clock.ts';
-import { PermanentError, RetryableError } from '../../schemas/errors.ts';
+import { asError, PermanentError, RetryableError } from '../../schemas/errors.ts';
 import type { LogMessage } from '../../schemas/log.ts';
 import type { PartitionLag } from '../operations/metrics.ts';
 import { onClockSetBack } from './clock-steps.ts';
@@ -132,7 +132,7 @@ export async function startConsumer<Opened extends Shard>(deps: ConsumerDeps<Ope
       } catch (error) {
         // It waits for us to finish.
         if (isRebalancing(error)) lease.awaited();
-        lost ??= error instanceof Error ? error : new Error(String(error));
+        lost ??= asError(error);
       }
     };
     ask = beat;
