@@ -33,7 +33,8 @@ const NAME_INHERITED = 'prompt_name_inherited';
 const VERSION_INHERITED = 'prompt_version_inherited';
 
 export function resolve(call: LlmCall, at: At): Resolution {
-  const parent = call.parent_span_id === null ? null : spanKey({ project: call.project, trace_id: call.trace_id, span_id: call.parent_span_id });
+  if (call.parent_span_id === null) return { call, unseen: null, missing: null };
+  const parent = spanKey({ project: call.project, trace_id: call.trace_id, span_id: call.parent_span_id });
   const { tags, unseen, isPromptOpen } = inherit(call, parent, at);
   const missing = isPromptOpen || tags.session_id === null ? unseen : null;
   if (inheritsTheSame(tags, call)) return { call, unseen, missing };

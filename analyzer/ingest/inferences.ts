@@ -2,7 +2,9 @@ import type { LlmCall } from '../../schemas/call.ts';
 import type { Store } from '../../schemas/store.ts';
 import { createBygone } from './bygone.ts';
 import { createCoverage } from './coverage.ts';
+import type { StoredSpan } from './draft.ts';
 import { spanKey, type SpanIdentity } from './identity.ts';
+import type { Remembered } from './known.ts';
 import { createNesting, kindOf, seenInference, type Role, type SeenInference, type SpanNode } from './nesting.ts';
 import { loadSightings, loadSightingsAlike, loadSightingsOfResponses, loadSightingsOfSessions, type Alike, type AtResponse, type Sighting } from './sightings.ts';
 import { AROUND_STRAYS_S, createStrays } from './strays.ts';
@@ -38,8 +40,8 @@ export type Inferences = {
   roleOf(key: string, reason: string): Role;
   /** It may be the same inference as another span that counts, and nothing tells which. */
   isUnclear(key: string): boolean;
-  /** The row of an inference says so now. */
-  filed(key: string, as: { readonly role: Role; readonly slot: number }): void;
+  /** What their rows say, of all that were written since the start and are remembered (known.ts). `set`: the row of an inference says so now. */
+  readonly stored: Remembered<StoredSpan>;
   /** What has changed since the last time, given the spans that have come (their rows are written anyway). */
   changes(arrived: ReadonlyMap<string, { readonly stored: object | undefined }>): Changes;
   /** The calls that count at or below a span, or for it: as many as are remembered, at most 30. Undefined where the span is unknown. */
@@ -178,11 +180,18 @@ export function createInferences(store: Store, settings: { readonly capacity: nu
       const node = nodeAt(key);
       return node !== undefined && strays.isUnclear(node);
     },
-    filed(key, { role, slot }) {
-      const node = nodeAt(key);
-      if (node === undefined) return;
-      node.filed = role;
-      node.isComplete = slot > 0;
+    stored: {
+      coverage,
+      memory: {
+        get: (key) => nodeAt(key)?.stored ?? undefined,
+        set(key, stored) {
+          const node = nodeAt(key);
+          if (node === undefined) return;
+          node.stored = stored;
+          node.filed = stored.role;
+          node.isComplete = stored.slot > 0;
+        },
+      },
     },
     changes(arrived) {
       strays.decide();

@@ -6,7 +6,7 @@ import { arrivingCalls, type SpanArrival } from './arrivals.ts';
 import { createCardinality, dayStartMs, DEFAULT_LIMITS, type CardinalityLimits } from './cardinality.ts';
 import { createDraft, type Draft, type StoredSpan, type ProjectSummary } from './draft.ts';
 import { spanKey } from './identity.ts';
-import { createInferences } from './inferences.ts';
+import { createInferences, type Inferences } from './inferences.ts';
 import { createKnown } from './known.ts';
 import { createLate } from './late.ts';
 import { reassign } from './late-flags.ts';
@@ -87,16 +87,16 @@ export function createIngest(deps: IngestDependencies, settings: IngestSettings)
   const { store } = turns;
   const { shard = 0 } = settings;
   const isAlone = settings.shard === undefined;
-  const memory = (coversFromMs: number) =>
+  const knownBy = (inferences: Inferences) =>
     createKnown<PlacedCall, StoredSpan>(
       { keyOf: ({ key }) => key, sinceMs: ({ item }) => msOf(item.start_time_ns), canBeStored: ({ item }, stampMs) => !inferences.hasNothingOf(item, stampMs), lookUp: (calls) => lookUpCalls(store, calls.map(({ item }) => item)) },
-      { coversFromMs, capacity: settings.rememberedSpans },
+      inferences.stored,
     );
   let inferences = createInferences(store, { capacity: settings.rememberedSpans, coversFromMs: 0, shard });
   const resolve = (call: LlmCall): Resolution => resolveFrom(call, inferences.at);
   const late = createLate({ store, resolve, at: (key) => inferences.at(key) }, settings.rememberedCalls);
   const cardinality = withTextVersions(createCardinality(settings.cardinality ?? DEFAULT_LIMITS));
-  let known = memory(0);
+  let known = knownBy(inferences);
   let waiting = createWaiting();
   const seenVersions = createSeenVersions();
   let batch = numbersAfter({ shard, lastBatch: batchesOf(shard).from_batch });
@@ -195,11 +195,11 @@ export function createIngest(deps: IngestDependencies, settings: IngestSettings)
     batch = found.batch;
     openSlot = Math.max(openSlot, found.openSlot);
     const bornMs = coveredFrom(found, { nowMs, startedMs });
-    known = memory(bornMs);
     cardinality.restore(await loadVersionsSince(store, dayStartMs(nowMs)), nowMs);
 
     waiting = createWaiting();
     inferences = createInferences(store, { capacity: settings.rememberedSpans, coversFromMs: bornMs, shard });
+    known = knownBy(inferences);
     const draft = createDraft();
     const provisional = await loadProvisionalCalls(store, batchesOf(shard), settings.maxWaiting);
     await recallAncestors(provisional.map(({ call }) => call));
@@ -229,10 +229,7 @@ export function createIngest(deps: IngestDependencies, settings: IngestSettings)
     countRoles(draft.calls.values(), tally);
     const revised = draft.earliestSlot();
     const rows = rowsOf({ draft, relatives, contents, tally, batch, versions: seenVersions.due(draft.versionRows(nowMs), nowMs), scoreNames: scoring.takeNewNames() });
-    for (const [key, { stored }] of draft.calls) {
-      known.remember(key, stored);
-      inferences.filed(key, stored);
-    }
+    for (const [key, { stored }] of draft.calls) known.remember(key, stored);
     scoring.remember(draft, nowMs);
     for (const remember of beside.whenDrafted) remember();
     turns.write({

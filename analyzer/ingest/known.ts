@@ -1,6 +1,6 @@
 import { chunksOf } from './chunks.ts';
-import { createCoverage } from './coverage.ts';
-import { createGenerations } from './generations.ts';
+import { createCoverage, type Coverage } from './coverage.ts';
+import { createGenerations, type Generations } from './generations.ts';
 
 /**
  * What is stored already, so that a span or score that is sent again is counted as a duplicate and written once.
@@ -14,13 +14,23 @@ export type Known<Item, Stored> = {
   remember(key: string, stored: Stored): void;
 };
 
+/** What is remembered of what is stored, and since when nothing of it was forgotten. */
+export type Remembered<Stored> = { readonly memory: Pick<Generations<string, Stored>, 'get' | 'set'>; readonly coverage: Coverage };
+
+/**
+ * @param settings.coversFromMs memory is complete from here on: 0 for an empty store, else the moment of the start.
+ * @param settings.capacity items in each of two generations (about 150 bytes each).
+ */
+export function createRemembered<Stored>({ coversFromMs, capacity }: { readonly coversFromMs: number; readonly capacity: number }): Remembered<Stored> {
+  const coverage = createCoverage(coversFromMs);
+  return { coverage, memory: createGenerations(capacity, coverage.rotated) };
+}
+
 /**
  * @param deps.keyOf what makes two items the same.
  * @param deps.sinceMs the earliest moment (ms, the sender's clock) at which the item can have been received.
  * @param deps.canBeStored false: the store has nothing of it but what is remembered. Default: nobody knows.
  * @param deps.lookUp asks the store, at most 2,000 items a call.
- * @param settings.coversFromMs memory is complete from here on: 0 for an empty store, else the moment of the start.
- * @param settings.capacity items in each of two generations (about 150 bytes each).
  */
 export function createKnown<Item, Stored>(
   deps: {
@@ -29,11 +39,8 @@ export function createKnown<Item, Stored>(
     readonly canBeStored?: (item: Item, stampMs: number) => boolean;
     readonly lookUp: (items: readonly Item[]) => Promise<ReadonlyMap<string, Stored>>;
   },
-  settings: { readonly coversFromMs: number; readonly capacity: number },
+  { memory, coverage }: Remembered<Stored>,
 ): Known<Item, Stored> {
-  const coverage = createCoverage(settings.coversFromMs);
-  const memory = createGenerations<string, Stored>(settings.capacity, coverage.rotated);
-
   return {
     async find(items, stampMs) {
       coverage.passed(stampMs);

@@ -1,5 +1,6 @@
 import type { LlmCall } from '../../schemas/call.ts';
 import { LOG_EVENT } from '../dialects/log-events.ts';
+import type { StoredSpan } from './draft.ts';
 import { createGenerations } from './generations.ts';
 import { spanKey, type SpanIdentity } from './identity.ts';
 import type { Twins } from './twins.ts';
@@ -29,7 +30,9 @@ export type SpanNode = {
   childrenScope: string | null | undefined;
   /** Other spans of the same inference. */
   twins: Twins | null;
-  /** As its row says; null before it has one. */
+  /** As its row says; null before it has one, and where the row was not written since the start. */
+  stored: StoredSpan | null;
+  /** The role that its row has; null before it has one. */
   filed: Role | null;
   /** Its row says so, and its twins are not remembered. */
   isForgottenTwin: boolean;
@@ -64,6 +67,8 @@ export type SeenInference = SpanIdentity & Readonly<Tags> & {
 
 export type Nesting = {
   get(key: string): SpanNode | undefined;
+  /** All that are remembered, those that are expected only included; one may come twice. */
+  spans(): Iterable<SpanNode>;
   /** A span has come, or comes again. Answers it, and the span above it, which may not have come. */
   place(key: string, span: Tags & { readonly project: string; readonly trace_id: string; readonly parent_span_id: string | null }, as: { readonly isBarrier: boolean; readonly inference: SeenInference | null }): { readonly node: SpanNode; readonly above: SpanNode | null };
   /** The spans above it that are known, nearest first. */
@@ -143,6 +148,7 @@ export function createNesting(capacity: number, deps: { readonly onBelow: (node:
 
   return {
     get: (key) => spans.get(key),
+    spans: () => spans.values(),
     place(key, span, { isBarrier, inference }) {
       const expected = spans.get(key);
       const node = expected ?? createNode(key);
@@ -180,7 +186,7 @@ export function createNesting(capacity: number, deps: { readonly onBelow: (node:
 }
 
 function createNode(key: string): SpanNode {
-  return { key, parent: null, hasCome: false, isBarrier: false, inference: null, tags: null, below: NOTHING, unparted: 0, childrenScope: undefined, twins: null, filed: null, isForgottenTwin: false, isComplete: false };
+  return { key, parent: null, hasCome: false, isBarrier: false, inference: null, tags: null, below: NOTHING, unparted: 0, childrenScope: undefined, twins: null, stored: null, filed: null, isForgottenTwin: false, isComplete: false };
 }
 
 function tagsOf({ prompt_name, prompt_version, prompt_version_source, prompt_label, prompt_attribution, session_id, user_id }: Tags): Tags | null {

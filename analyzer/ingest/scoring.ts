@@ -5,7 +5,7 @@ import type { Draft, StoredScore } from './draft.ts';
 import { scoreKey, spanKey, type SpanIdentity } from './identity.ts';
 import type { Inferences } from './inferences.ts';
 import { createJoin } from './join.ts';
-import { createKnown } from './known.ts';
+import { createKnown, createRemembered } from './known.ts';
 import type { Tally } from './ledger.ts';
 import type { BatchReading } from './reading.ts';
 import { loadPendingScores, loadScoreNames, loadScores, loadScoresOfCalls, lookUpScores } from './recovery-scores.ts';
@@ -71,7 +71,7 @@ export function createScoring(deps: { readonly store: Store; readonly inferences
           sinceMs: (score) => (settings.isAlone && score.change === 'judgement' ? (join.startedMs(score) ?? 0) : 0),
           lookUp: (scores) => lookUpScores(store, scores),
         },
-        { coversFromMs: bornMs, capacity: settings.rememberedScores },
+        createRemembered({ coversFromMs: bornMs, capacity: settings.rememberedScores }),
       ),
     };
   };

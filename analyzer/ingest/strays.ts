@@ -1,4 +1,5 @@
-import { createGenerations } from './generations.ts';
+import { createGenerations, type Generations } from './generations.ts';
+import { createLibraries } from './libraries.ts';
 import type { Nesting, SeenInference, SpanNode } from './nesting.ts';
 import { couldBeOne, enclose, isWrapper, type TwinFinder } from './twins.ts';
 
@@ -49,20 +50,22 @@ export const BUCKET_MS = 2 * START_APART_MS;
 export const MOST_ALIKE = 64;
 
 /** @param capacity inferences remembered in each of two generations. */
-export function createStrays(capacity: number, { nesting, link, unlink }: Pick<TwinFinder, 'link' | 'unlink'> & { readonly nesting: Pick<Nesting, 'above'> }): Strays {
-  /** Most have one span, and then it is that. */
-  const buckets = createGenerations<number, SpanNode | SpanNode[]>(capacity);
+export function createStrays(capacity: number, { nesting, link, unlink }: Pick<TwinFinder, 'link' | 'unlink'> & { readonly nesting: Pick<Nesting, 'above' | 'spans'> }): Strays {
+  /** Spans that are alike and began together. Most buckets have one span, and then it is that. Undefined until it is first asked, then made of all that is remembered. */
+  let buckets: Buckets | undefined;
   const libraries = createLibraries();
   const unclear = new WeakSet<SpanNode>();
   let pending = new Set<SpanNode>();
 
-  const put = (key: number, node: SpanNode): void => {
-    const bucket = buckets.get(key);
-    if (bucket === undefined) buckets.set(key, node);
-    else if (bucket === node) return;
-    else if (!Array.isArray(bucket)) buckets.set(key, [bucket, node]);
-    else if (bucket.length <= MOST_ALIKE && !bucket.includes(node)) bucket.push(node);
+  const madeBuckets = (): Buckets => {
+    if (buckets !== undefined) return buckets;
+    buckets = createGenerations(capacity);
+    for (const node of nesting.spans()) if (isCandidate(node)) file(buckets, node);
+    return buckets;
   };
+
+  /** Where one library tells of its service, it is no other span's twin. */
+  const isToldBySeveral = (node: SpanNode): boolean => members(node).some(({ inference }) => inference !== null && libraries.areSeveral(inference));
 
   /** The inferences that this one, or a twin of it that is known for certain, could be. Null: more than can be compared. */
   const possibleTwins = (node: SpanNode): ReadonlySet<SpanNode> | null => {
@@ -71,7 +74,7 @@ export function createStrays(capacity: number, { nesting, link, unlink }: Pick<T
       if (!isCandidate(member) || !libraries.areSeveral(member.inference)) continue;
       for (const likeness of likenessesOf(member.inference)) {
         for (const at of bucketsAround(member.inference)) {
-          const bucket = buckets.get(bucketKey(likeness, at));
+          const bucket = madeBuckets().get(bucketKey(likeness, at));
           if (bucket === undefined || bucket === node) continue;
           const alike = Array.isArray(bucket) ? bucket : [bucket];
           if (alike.length > MOST_ALIKE && alike.some(({ inference }) => inference?.scope_name !== member.inference.scope_name)) return null;
@@ -131,15 +134,17 @@ export function createStrays(capacity: number, { nesting, link, unlink }: Pick<T
     see(node) {
       if (!isCandidate(node)) return;
       libraries.see(node.inference);
-      for (const likeness of likenessesOf(node.inference)) put(bucketKey(likeness, bucketOf(node.inference)), node);
+      if (buckets !== undefined) file(buckets, node);
       pending.add(node);
     },
     reconsider: (node) => void pending.add(node),
     decide() {
       if (pending.size === 0) return;
       const about = createAsking();
-      const concerned = new Set<SpanNode>(pending);
-      for (const node of pending) for (const other of node.twins?.stray?.members ?? []) concerned.add(other);
+      const concerned = new Set<SpanNode>();
+      // Of the others none is linked or unclear, and none can be.
+      for (const node of pending) if (isToldBySeveral(node)) concerned.add(node);
+      for (const node of [...concerned]) for (const other of node.twins?.stray?.members ?? []) concerned.add(other);
       // Those that it could be; and those that they could be, of which it may show that they have one of their own.
       const theirs = new Set<SpanNode>();
       for (const node of concerned) for (const other of about(node).possible ?? []) theirs.add(other);
@@ -163,25 +168,17 @@ export function createStrays(capacity: number, { nesting, link, unlink }: Pick<T
   };
 }
 
-const MOST_SERVICES = 10_000;
+type Buckets = Generations<number, SpanNode | SpanNode[]>;
 
-/** Which services are told of by more than one library: where there is but one, which is nearly everywhere, no two spans are one, and nothing is looked up. */
-function createLibraries() {
-  /** By project and service; null: several. */
-  const known = new Map<string, Map<string, string | null>>();
-  let services = 0;
-  return {
-    see({ project, service_name, scope_name }: SeenInference): void {
-      let ofProject = known.get(project);
-      if (ofProject === undefined) known.set(project, (ofProject = new Map()));
-      const before = ofProject.get(service_name);
-      if (before === scope_name || before === null || services >= MOST_SERVICES) return;
-      if (before === undefined) services += 1;
-      ofProject.set(service_name, before === undefined ? scope_name : null);
-    },
-    /** Or it is not known. */
-    areSeveral: ({ project, service_name }: SeenInference): boolean => services >= MOST_SERVICES || known.get(project)?.get(service_name) === null,
-  };
+function file(buckets: Buckets, node: Candidate): void {
+  for (const likeness of likenessesOf(node.inference)) {
+    const key = bucketKey(likeness, bucketOf(node.inference));
+    const bucket = buckets.get(key);
+    if (bucket === undefined) buckets.set(key, node);
+    else if (bucket === node) continue;
+    else if (!Array.isArray(bucket)) buckets.set(key, [bucket, node]);
+    else if (bucket.length <= MOST_ALIKE && !bucket.includes(node)) bucket.push(node);
+  }
 }
 
 type Candidate = SpanNode & { readonly inference: SeenInference };
@@ -217,7 +214,7 @@ function shareLikeness(one: SeenInference, other: SeenInference): boolean {
   return likeness !== null && likeness === likenessOf(other);
 }
 
-/** A number, since every inference has two of these, and texts would be most of what is remembered of it. Spans that share one are compared in full before anything is made of it. */
+/** A number, since an inference has two of these, and texts would be most of what is remembered of it. Spans that share one are compared in full before anything is made of it. */
 function bucketKey(likeness: Likeness, at: number): number {
   let hash = at | 0;
   for (const part of likeness) {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { createKnown } from '../../../analyzer/ingest/known.ts';
+import { createKnown, createRemembered } from '../../../analyzer/ingest/known.ts';
 
 /** Items are named by the moment (ms) at which they began; each is asked for and remembered as it arrives. */
 type Item = { readonly name: string; readonly beganMs: number };
@@ -18,7 +18,7 @@ function memory(settings: { coversFromMs: number; capacity: number }) {
         return new Map(items.flatMap(({ name }) => (stored.has(name) ? [[name, stored.get(name) ?? '']] : [])));
       },
     },
-    settings,
+    createRemembered(settings),
   );
   return {
     asked,
