@@ -10,6 +10,7 @@ import { createLogReader } from './dialects/log-events.ts';
 import { UNREADABLE } from './dialects/structured.ts';
 import { createTagReader, environmentOf, type TagReader } from './dialects/tags.ts';
 import { firstText, text } from './dialects/values.ts';
+import { createGenerations } from './ingest/generations.ts';
 import { finishReason, providerName } from './dialects/vocabulary.ts';
 import { providersResponseId } from './response-ids.ts';
 import type { LabelRules } from './score-values.ts';
@@ -171,7 +172,8 @@ function callOf(context: NormaliseContext, source: SpanSource, dialect: Pick<Dia
   const ttft_ms = ttftMs(inference.ttft, start_ns, duration_ms, flags);
   const stratum_attributes = attributesNamed(settings.stratumAttributes, attributes, resource, flags);
   const { factorAttributes = [], mixAttributes = [] } = settings;
-  return {
+  // Field by field: a literal that spreads others takes as long as the rest of this function.
+  const call: LlmCall = {
     project: context.project,
     trace_id: span.trace_id,
     span_id: span.span_id,
@@ -186,7 +188,11 @@ function callOf(context: NormaliseContext, source: SpanSource, dialect: Pick<Dia
     service_version: firstText(resource, SERVICE_VERSION, flags) ?? '',
     environment: environmentOf(attributes, resource, flags),
     operation: inference.operation,
-    ...prompt,
+    prompt_name: prompt.prompt_name,
+    prompt_version: prompt.prompt_version,
+    prompt_version_source: prompt.prompt_version_source,
+    prompt_label: prompt.prompt_label,
+    prompt_attribution: prompt.prompt_attribution,
     prompt_fingerprint: fingerprintOf(inference.prompt_text, settings.maxTextBytes, flags),
     asker: firstText(attributes, ASKER, flags),
     provider,
@@ -206,17 +212,22 @@ function callOf(context: NormaliseContext, source: SpanSource, dialect: Pick<Dia
     cache_read_tokens: usage.cache_read,
     cache_write_tokens: usage.cache_write,
     reasoning_tokens: usage.reasoning,
-    ...cost,
+    cost_usd: cost.cost_usd,
+    cost_source: cost.cost_source,
     session_id: tags.session(source),
     user_id: hashedUser(tags.user(source)),
     is_empty: inference.operation === 'embeddings' ? null : isEmpty(judged),
     is_format_valid: isFormatValid(judged, inference.asks_json ? 'asks_json' : 'asks_text'),
     stratum_attributes,
-    ...(factorAttributes.length === 0 ? {} : { factor_attributes: attributesNamed(factorAttributes, attributes, resource, flags) }),
-    ...(mixAttributes.length === 0 ? {} : { mix_attributes: attributesNamed(mixAttributes, attributes, resource, flags) }),
-    flags: [...flags],
+    flags: NO_FLAGS,
   };
+  if (factorAttributes.length > 0) call.factor_attributes = attributesNamed(factorAttributes, attributes, resource, flags);
+  if (mixAttributes.length > 0) call.mix_attributes = attributesNamed(mixAttributes, attributes, resource, flags);
+  if (flags.size > 0) call.flags = [...flags];
+  return call;
 }
+
+const NO_FLAGS: readonly string[] = [];
 
 /** The status is OK, and the call ended in an error without a word of output: agno's message is then the error's. */
 const UNTOLD: Inference['error'] = { type: null, message: null };
@@ -261,6 +272,14 @@ function attributesNamed(keys: readonly string[], attributes: Attributes, resour
  * agree; someone who has the id can still find its hash, and a guessable id (an e-mail) can be guessed.
  */
 function hashedUser(id: string | null): string | null {
+  if (id === null) return null;
+  const known = hashedUsers.get(id);
+  if (known !== undefined) return known;
   // Not the start of the whole text, which would be kept for it.
-  return id === null ? null : hash('sha256', id, 'buffer').toString('hex', 0, 8);
+  const hashed = hash('sha256', id, 'buffer').toString('hex', 0, 8);
+  hashedUsers.set(id, hashed);
+  return hashed;
 }
+
+/** One who calls has called just before, mostly: a conversation has several calls, an agent dozens. Ids are of 256 characters at most. */
+const hashedUsers = createGenerations<string, string>(2_000);

@@ -52,9 +52,31 @@ function cellsOf(row: object, columns: readonly string[]): unknown[] | null {
   return at === columns.length ? Object.values(row) : null;
 }
 
+/** Rows that become text together: V8 builds a longer text of pieces, and puts those together once more. */
+const ROWS_AT_ONCE = 20;
+
 /** The elements of a JSON array without its brackets: rows may be set apart by commas as well as by line ends. */
 function listOf(rows: readonly object[]): Buffer {
-  return Buffer.from(wellFormedJson(rows).slice(1, -1));
+  let bytes: Buffer = Buffer.alloc(0);
+  let length = 0;
+  for (let from = 0; from < rows.length; from += ROWS_AT_ONCE) {
+    const json = wellFormedJson(rows.slice(from, from + ROWS_AT_ONCE));
+    // A character takes three bytes at most.
+    if (bytes.length - length < json.length * 3) bytes = grown(bytes, length, json.length * 3 + (json.length * (rows.length - from)) / ROWS_AT_ONCE);
+    const written = bytes.write(json, length);
+    // A comma in the place of the opening bracket; the closing one is overwritten.
+    if (from > 0) bytes[length] = COMMA;
+    length += written - 1;
+  }
+  return bytes.subarray(1, length);
+}
+
+const COMMA = 0x2c;
+
+function grown(bytes: Buffer, length: number, by: number): Buffer {
+  const larger = Buffer.allocUnsafeSlow(Math.ceil(length + by));
+  bytes.copy(larger, 0, 0, length);
+  return larger;
 }
 
 /**

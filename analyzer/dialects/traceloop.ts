@@ -16,26 +16,12 @@ import { isWrapper, wrapper } from './wrapper.ts';
  */
 export const traceloop: Dialect = {
   name: 'traceloop',
-  matches: ({ scope, span: { attributes } }) => SCOPES.some((prefix) => scope.name.startsWith(prefix)) || MARKERS.some((key) => attributes.has(key)),
+  matches: ({ scope, span: { attributes } }) => SCOPE.test(scope.name) || MARKERS.some((key) => attributes.has(key)),
   read,
 };
 
 /** Its instrumentations share their first words with those of OpenTelemetry itself: only names that are Traceloop's alone. */
-const SCOPES = [
-  '@traceloop/',
-  'traceloop.',
-  'opentelemetry.instrumentation.openai.v',
-  'opentelemetry.instrumentation.openai_agents',
-  'opentelemetry.instrumentation.anthropic',
-  'opentelemetry.instrumentation.google_generativeai',
-  'opentelemetry.instrumentation.ollama',
-  'opentelemetry.instrumentation.mistralai',
-  'opentelemetry.instrumentation.groq',
-  'opentelemetry.instrumentation.cohere',
-  'opentelemetry.instrumentation.bedrock',
-  'opentelemetry.instrumentation.crewai',
-  'opentelemetry.instrumentation.llamaindex',
-];
+const SCOPE = /^(?:@traceloop\/|traceloop\.|opentelemetry\.instrumentation\.(?:openai\.v|openai_agents|anthropic|google_generativeai|ollama|mistralai|groq|cohere|bedrock|crewai|llamaindex))/;
 const MARKERS = [
   'traceloop.span.kind',
   'traceloop.workflow.name',

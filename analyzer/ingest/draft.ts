@@ -152,7 +152,7 @@ export function createDraft(): Draft {
       const see = (call: CallFacts, factor: string, value: string): void => {
         const { project, environment } = call;
         const prompt_name = call.prompt_name ?? '';
-        const key = JSON.stringify([project, environment, prompt_name, factor, value]);
+        const key = `${project}\0${environment}\0${prompt_name}\0${factor}\0${value}`;
         const row = rows.get(key);
         if (row === undefined) rows.set(key, { project, environment, prompt_name, factor, value, first_seen_ms: stampMs, last_seen_ms: stampMs, calls: 1 });
         else row.calls += 1;

@@ -45,14 +45,17 @@ export function createTally(): Tally {
 export function entryOf(role: Role, reason: string): { readonly outcome: Outcome; readonly reason: string } {
   switch (role) {
     case 'call':
-      return { outcome: 'stored', reason: 'call' };
+      return CALL;
     case 'duplicate':
-      return { outcome: 'duplicate', reason: 'same_inference' };
+      return SAME_INFERENCE;
     case 'candidate':
     case 'wrapper':
       return { outcome: 'ignored', reason: reason === '' ? 'wrapper' : reason };
   }
 }
+
+const CALL = { outcome: 'stored', reason: 'call' } as const;
+const SAME_INFERENCE = { outcome: 'duplicate', reason: 'same_inference' } as const;
 
 /** @param reason why it is no call by itself. */
 export function signalOf(reason: string): 'traces' | 'logs' {
@@ -60,12 +63,17 @@ export function signalOf(reason: string): 'traces' | 'logs' {
 }
 
 export function countRoles(calls: Iterable<DraftedCall>, tally: Tally): void {
-  for (const { call, stored, former } of calls) {
+  for (const drafted of calls) {
+    const { stored, former } = drafted;
     if (former === stored.role) continue;
-    const count = (role: Role, by: 1 | -1): void => tally.count({ project: call.project, receivedMs: call.received_time_ms, signal: signalOf(stored.reason), ...entryOf(role, stored.reason) }, by);
-    count(stored.role, 1);
-    if (former !== null) count(former, -1);
+    countRole(drafted, stored.role, 1, tally);
+    if (former !== null) countRole(drafted, former, -1, tally);
   }
+}
+
+function countRole({ call, stored }: DraftedCall, role: Role, by: 1 | -1, tally: Tally): void {
+  const { outcome, reason } = entryOf(role, stored.reason);
+  tally.count({ project: call.project, receivedMs: call.received_time_ms, signal: signalOf(stored.reason), outcome, reason }, by);
 }
 
 type Hours = { readonly [Source in CellSource]: Iterable<number> };

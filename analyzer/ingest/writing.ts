@@ -38,7 +38,7 @@ export function rowsOf({ draft, relatives, contents, tally, versions, scoreNames
       ['score_names', scoreNames],
     ],
     ledger: ledgerRows(tally, draft.hours(), batch),
-    flags: [...newFlagsOf(draft)],
+    flags: newFlagsOf(draft),
   };
 }
 
@@ -57,11 +57,14 @@ export async function writeLedger({ store, flagged }: WritesTo, { ledger, flags 
   if (flagged !== undefined) for (const flag of flags) flagged(flag);
 }
 
-function* newFlagsOf({ calls, completed }: Draft): Generator<string> {
+function newFlagsOf({ calls, completed }: Draft): string[] {
+  const flags: string[] = [];
   for (const [key, { call, stored }] of calls) {
-    if (completed.has(key)) yield* call.flags;
-    else if (stored.role === 'call' && call.flags.includes(ATTRIBUTED_LATE)) yield ATTRIBUTED_LATE;
+    if (call.flags.length === 0) continue;
+    if (completed.has(key)) flags.push(...call.flags);
+    else if (stored.role === 'call' && call.flags.includes(ATTRIBUTED_LATE)) flags.push(ATTRIBUTED_LATE);
   }
+  return flags;
 }
 
 /** Waits for all, so that none is still under way when the store is asked what became of them. */

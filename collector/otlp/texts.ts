@@ -11,7 +11,8 @@ import type { Cursor } from './wire.ts';
 const SLOTS = 1024;
 const MAX_BYTES = 64;
 
-type Entry = { readonly text: string; readonly bytes: Uint8Array };
+/** `words`: its bytes, four at a time; `rest`: up to three that are left. */
+type Entry = { readonly text: string; readonly length: number; readonly words: Int32Array; readonly rest: number };
 
 export function createTexts(): { read(cursor: Cursor, field: string): string } {
   const entries: (Entry | undefined)[] = Array.from({ length: SLOTS * 2 }, () => undefined);
@@ -19,7 +20,7 @@ export function createTexts(): { read(cursor: Cursor, field: string): string } {
   const met = new Int32Array(SLOTS);
 
   function read(cursor: Cursor, field: string): string {
-    const { bytes, position, end } = cursor;
+    const { bytes, view, position, end } = cursor;
     const length = bytes[position] ?? 0;
     // Longer texts, and a length of more than one byte, take the plain way; so does anything malformed.
     if (length === 0 || length > MAX_BYTES || position + 1 + length > end) return readText(cursor, field);
@@ -28,19 +29,19 @@ export function createTexts(): { read(cursor: Cursor, field: string): string } {
     const slot = (hash ^ (hash >>> 10)) & (SLOTS - 1);
     // Two places in each slot, so that two texts, met in turns, do not push each other out.
     const newer = entries[slot * 2];
-    if (newer !== undefined && isSame(newer.bytes, bytes, start, length)) {
+    if (newer !== undefined && newer.length === length && isSame(newer, view, start)) {
       cursor.position = start + length;
       return newer.text;
     }
     const older = entries[slot * 2 + 1];
-    if (older !== undefined && isSame(older.bytes, bytes, start, length)) {
+    if (older !== undefined && older.length === length && isSame(older, view, start)) {
       cursor.position = start + length;
       return older.text;
     }
     const text = readText(cursor, field);
     if (met[slot] === hash) {
       entries[slot * 2 + 1] = newer;
-      entries[slot * 2] = { text, bytes: new Uint8Array(bytes.subarray(start, start + length)) };
+      entries[slot * 2] = { text, length, words: wordsOf(view, start, length), rest: restOf(view, start, length) };
     }
     met[slot] = hash;
     return text;
@@ -61,10 +62,19 @@ function hashOf(bytes: Uint8Array, start: number, length: number): number {
   return hash | 0;
 }
 
-function isSame(known: Uint8Array, bytes: Uint8Array, start: number, length: number): boolean {
-  if (known.length !== length) return false;
-  for (let index = 0; index < length; index++) {
-    if (known[index] !== bytes[start + index]) return false;
+function isSame({ words, rest, length }: Entry, view: DataView, start: number): boolean {
+  for (let index = 0; index < words.length; index++) {
+    if (words[index] !== view.getInt32(start + index * 4)) return false;
   }
-  return true;
+  return restOf(view, start, length) === rest;
+}
+
+function wordsOf(view: DataView, start: number, length: number): Int32Array {
+  return Int32Array.from({ length: length >> 2 }, (_, index) => view.getInt32(start + index * 4));
+}
+
+function restOf(view: DataView, start: number, length: number): number {
+  let rest = 0;
+  for (let at = start + (length & ~3); at < start + length; at++) rest = (rest << 8) | view.getUint8(at);
+  return rest;
 }
