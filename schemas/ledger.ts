@@ -4,8 +4,8 @@ import { WRITTEN } from './cells.ts';
  * What readers take for the ledger: what batches have written down themselves, and what was counted from their rows where that was not there.
  *
  * The ledger of a batch is one insert, made when its rows are durable and after the ledgers of all batches before it. When a shard is taken up, rows of
- * batches whose ledger is not there are counted into `recounts`, by batch (analyzer/ingest/recovery.ts). Such a ledger may be lost, or on its way still, for however
- * long. So a recount holds only while the batch's own ledger is not there, and whichever way it goes the batch counts once. Both say the same, since the rows were there before either.
+ * batches whose ledger is not there are counted into `recounts`, by batch (analyzer/ingest/orphans.ts), and counted again when more of them arrive. Such a ledger may be lost, or on its
+ * way still, for however long. So a recount holds only while the batch's own ledger is not there, and whichever way it goes the batch counts once. Both say the same, since the rows were there before either.
  */
 
 /**

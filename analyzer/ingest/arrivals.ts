@@ -1,5 +1,6 @@
 import type { LlmCall } from '../../schemas/call.ts';
 import type { StoredSpan } from './draft.ts';
+import type { Found } from './known.ts';
 import { signalOf, type Tally } from './ledger.ts';
 import type { BatchReading } from './reading.ts';
 
@@ -19,12 +20,12 @@ export type SpanArrival = {
  * A span that comes again with a later end corrects its row: some SDKs export a span while it runs, and again at its end. What is new is
  * counted by what it turns out to be (ledger.ts).
  */
-export function arrivingCalls(placed: BatchReading['calls'], known: ReadonlyMap<string, StoredSpan>, tally: Tally): Map<string, SpanArrival> {
+export function arrivingCalls(placed: BatchReading['calls'], known: ReadonlyMap<string, Found<StoredSpan>>, tally: Tally): Map<string, SpanArrival> {
   const arrivals = new Map<string, SpanArrival>();
   for (const { key, item, stampMs, reason } of placed) {
     const entry = { project: item.project, receivedMs: stampMs, signal: signalOf(reason) };
     const earlier = arrivals.get(key);
-    const stored = earlier?.stored ?? known.get(key);
+    const stored: Found<StoredSpan> | undefined = earlier?.stored ?? known.get(key);
     const lastEnd = earlier?.item.end_time_ns ?? stored?.end_ns;
     if (lastEnd === undefined) {
       arrivals.set(key, { item, stampMs, reason, stored: undefined });
@@ -33,7 +34,13 @@ export function arrivingCalls(placed: BatchReading['calls'], known: ReadonlyMap<
       tally.count({ ...entry, outcome: 'duplicate', reason: 'later_end' });
     } else {
       tally.count({ ...entry, outcome: 'duplicate', reason: 'sent_again' });
+      // It waits in the store, and here nobody waits for it.
+      if (earlier === undefined && stored !== undefined && isLeftWaiting(stored)) arrivals.set(key, { item, stampMs, reason, stored });
     }
   }
   return arrivals;
+}
+
+function isLeftWaiting({ cameLate, slot, role }: Found<StoredSpan>): boolean {
+  return cameLate === true && slot === 0 && (role === 'call' || role === 'candidate');
 }

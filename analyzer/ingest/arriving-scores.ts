@@ -2,6 +2,7 @@ import type { Score } from '../../schemas/score.ts';
 import { isSameScore, mergeScores } from './corrections.ts';
 import type { FiledScore, StoredScore } from './draft.ts';
 import { scoreKey } from './identity.ts';
+import type { Found } from './known.ts';
 import type { Tally } from './ledger.ts';
 import type { BatchReading, Placed } from './reading.ts';
 
@@ -17,13 +18,13 @@ const MAX_REVISION = 60_000;
  */
 export async function arrivingScores(
   { scores, records }: BatchReading,
-  known: ReadonlyMap<string, StoredScore>,
+  known: ReadonlyMap<string, Found<StoredScore>>,
   deps: { readonly load: (scores: readonly Score[]) => Promise<ReadonlyMap<string, FiledScore>>; readonly admit: (score: Score) => Score; readonly tally: Tally },
 ): Promise<Map<string, ArrivingScore>> {
   const { load, admit, tally } = deps;
   const changed = scores.flatMap(({ item }) => {
     const stored = known.get(scoreKey(item));
-    return stored !== undefined && mayChange(item, stored) ? [item] : [];
+    return stored !== undefined && (mayChange(item, stored) || isLeftWaiting(stored)) ? [item] : [];
   });
   const whole: ReadonlyMap<string, FiledScore> = changed.length === 0 ? new Map() : await load(changed);
 
@@ -35,7 +36,10 @@ export async function arrivingScores(
     const outcome = ((): 'new' | 'sent_again' | 'deleted' | 'corrected' | 'corrected_too_often' => {
       if (before === undefined) return stored === undefined ? 'new' : 'sent_again';
       const merged = admit(mergeScores(before, item));
-      if (isSameScore(before, merged)) return 'sent_again';
+      if (isSameScore(before, merged)) {
+        if (stored !== undefined && isLeftWaiting(stored) && !arrivals.has(key)) arrivals.set(key, { score: before, stampMs, stored: whole.get(key) });
+        return 'sent_again';
+      }
       if (stored !== undefined && stored.revision > MAX_REVISION) return 'corrected_too_often';
       arrivals.set(key, { score: merged, stampMs: arrivals.get(key)?.stampMs ?? stampMs, stored: whole.get(key) });
       return merged.is_deleted ? 'deleted' : 'corrected';
@@ -44,6 +48,11 @@ export async function arrivingScores(
     count(tally, { item, stampMs }, { outcome, isRecord: records.has(item), score: arrivals.get(key)?.score ?? item });
   }
   return arrivals;
+}
+
+/** It waits in the store, and here nobody waits for it. */
+function isLeftWaiting({ cameLate, slot }: Found<StoredScore>): boolean {
+  return cameLate === true && slot === 0;
 }
 
 /** Whether it could be something else than what is stored, sent again: then the merge decides. */

@@ -7,6 +7,8 @@ export type Coverage = {
   passed(stampMs: number): void;
   /** The older half of the memory was dropped (generations.ts). */
   rotated(): void;
+  /** Since it began. */
+  hasForgotten(): boolean;
   /** Whether something that can have been received from `sinceMs()` on may be in the store and not in the memory. Of a memory that has everything nothing is asked. */
   isInDoubt(sinceMs: () => number, stampMs: number): boolean;
 };
@@ -19,6 +21,7 @@ export function createCoverage(fromMs: number): Coverage {
   let coversFromMs = fromMs;
   let youngSinceMs = fromMs;
   let latestMs = fromMs;
+  let rotations = 0;
   return {
     passed(stampMs) {
       latestMs = Math.max(latestMs, stampMs);
@@ -26,7 +29,10 @@ export function createCoverage(fromMs: number): Coverage {
     rotated() {
       coversFromMs = youngSinceMs;
       youngSinceMs = latestMs;
+      rotations += 1;
     },
+    // The first drops nothing.
+    hasForgotten: () => rotations > 1,
     isInDoubt(sinceMs, stampMs) {
       if (coversFromMs === 0) return false;
       const ms = sinceMs();

@@ -3,8 +3,9 @@ import type { Store } from '../../schemas/store.ts';
 import { createBygone } from './bygone.ts';
 import { createCoverage } from './coverage.ts';
 import type { StoredSpan } from './draft.ts';
+import { createGenerations } from './generations.ts';
 import { spanKey, type SpanIdentity } from './identity.ts';
-import type { Remembered } from './known.ts';
+import type { Found, Remembered } from './known.ts';
 import { createNesting, kindOf, seenInference, type Role, type SeenInference, type SpanNode } from './nesting.ts';
 import { loadSightings, loadSightingsAlike, loadSightingsOfResponses, loadSightingsOfSessions, type Alike, type AtResponse, type Sighting } from './sightings.ts';
 import { AROUND_STRAYS_S, createStrays } from './strays.ts';
@@ -61,6 +62,8 @@ export function createInferences(store: Store, settings: { readonly capacity: nu
   const sinceStart = createCoverage(coversFromMs);
   const coverage = createCoverage(coversFromMs);
   const bygone = createBygone({ capacity: Math.min(capacity * BYGONE_ENTRIES, MOST_BYGONE), coversFromMs });
+  /** What is stored of spans that have not come since the start. */
+  const storedAlone = createGenerations<string, Found<StoredSpan>>(capacity, coverage.rotated);
   /** Traces that were loaded whole, as long as nothing was forgotten since. */
   let recalled = new Set<string>();
   let changed = new Set<SpanNode>();
@@ -183,10 +186,11 @@ export function createInferences(store: Store, settings: { readonly capacity: nu
     stored: {
       coverage,
       memory: {
-        get: (key) => nodeAt(key)?.stored ?? undefined,
+        get: (key) => nodeAt(key)?.stored ?? storedAlone.get(key),
         set(key, stored) {
           const node = nodeAt(key);
-          if (node === undefined) return;
+          if (node === undefined) return storedAlone.set(key, stored);
+          storedAlone.delete(key);
           node.stored = stored;
           node.filed = stored.role;
           node.isComplete = stored.slot > 0;

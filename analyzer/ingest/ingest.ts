@@ -12,6 +12,7 @@ import { createLate } from './late.ts';
 import { reassign } from './late-flags.ts';
 import { countRoles, createTally, type Tally } from './ledger.ts';
 import type { Normaliser, Relative } from '../normalise.ts';
+import type { Orphans } from './orphans.ts';
 import { gather, readMessage, type PlacedCall, type Reading } from './reading.ts';
 import { loadProvisionalCalls, loadVersionsSince, lookUpCalls, reconcileLedger } from './recovery.ts';
 import { msOf, type ContentOf } from './rows.ts';
@@ -87,9 +88,10 @@ export function createIngest(deps: IngestDependencies, settings: IngestSettings)
   const { store } = turns;
   const { shard = 0 } = settings;
   const isAlone = settings.shard === undefined;
+  let orphans: Orphans | undefined;
   const knownBy = (inferences: Inferences) =>
     createKnown<PlacedCall, StoredSpan>(
-      { keyOf: ({ key }) => key, sinceMs: ({ item }) => msOf(item.start_time_ns), canBeStored: ({ item }, stampMs) => !inferences.hasNothingOf(item, stampMs), lookUp: (calls) => lookUpCalls(store, calls.map(({ item }) => item)) },
+      { keyOf: ({ key }) => key, sinceMs: ({ item }) => msOf(item.start_time_ns), canBeStored: ({ item }, stampMs) => !inferences.hasNothingOf(item, stampMs), lookUp: (calls) => lookUpCalls(store, calls.map(({ item }) => item)), orphaned: orphans?.calls },
       inferences.stored,
     );
   let inferences = createInferences(store, { capacity: settings.rememberedSpans, coversFromMs: 0, shard });
@@ -124,7 +126,6 @@ export function createIngest(deps: IngestDependencies, settings: IngestSettings)
     // 2. Tell new from known. What was sent again is counted; only what is new or better goes on.
     const sent = arrivingCalls(reading.calls, await known.find(reading.calls, nowMs), tally);
     const scores = await scoring.arriving(reading, tally, nowMs);
-
     // 2b. Take spans of which a feature flag was logged afterwards as if they came again.
     const { calls, relatives, spans: reassigned } = await reassign({ store, inferences }, reading.assignments, { calls: sent, relatives: reading.relatives });
 
@@ -192,16 +193,16 @@ export function createIngest(deps: IngestDependencies, settings: IngestSettings)
     await turns.beginAnew();
     seenVersions.reset();
     const found = await reconcileLedger(store, batch);
-    batch = found.batch;
+    ({ batch, orphans } = found);
     openSlot = Math.max(openSlot, found.openSlot);
     const bornMs = coveredFrom(found, { nowMs, startedMs });
     cardinality.restore(await loadVersionsSince(store, dayStartMs(nowMs)), nowMs);
-
     waiting = createWaiting();
     inferences = createInferences(store, { capacity: settings.rememberedSpans, coversFromMs: bornMs, shard });
     known = knownBy(inferences);
     const draft = createDraft();
     const provisional = await loadProvisionalCalls(store, batchesOf(shard), settings.maxWaiting);
+    for (const { call, stored } of provisional) known.remember(spanKey(call), stored);
     await recallAncestors(provisional.map(({ call }) => call));
     await inferences.recallTraces(provisional.map(({ call }) => call));
     // Read back, two may be one that were not known to be: one has inherited by now what both say.
@@ -218,7 +219,7 @@ export function createIngest(deps: IngestDependencies, settings: IngestSettings)
       else draft.completeCall(filing, slotAt(nowMs));
       if (unseen !== null && draft.completed.has(key)) late.expect(unseen, call);
     }
-    await scoring.takeUp(draft, { inferences, bornMs, nowMs });
+    await scoring.takeUp(draft, { inferences, bornMs, nowMs, orphaned: orphans.scores });
     commit(draft, { relatives: [], tally: createTally(), whenDrafted, nowMs });
   };
 
@@ -228,7 +229,7 @@ export function createIngest(deps: IngestDependencies, settings: IngestSettings)
     const { relatives, contents = [], tally, nowMs } = beside;
     countRoles(draft.calls.values(), tally);
     const revised = draft.earliestSlot();
-    const rows = rowsOf({ draft, relatives, contents, tally, batch, versions: seenVersions.due(draft.versionRows(nowMs), nowMs), scoreNames: scoring.takeNewNames() });
+    const rows = rowsOf({ draft, relatives, contents, tally, batch, versions: seenVersions.due(draft.versionRows(nowMs), nowMs), scoreNames: scoring.takeNewNames(), lateHours: orphans?.takeHours() });
     for (const [key, { stored }] of draft.calls) known.remember(key, stored);
     scoring.remember(draft, nowMs);
     for (const remember of beside.whenDrafted) remember();

@@ -76,10 +76,11 @@ function countRole({ call, stored }: DraftedCall, role: Role, by: 1 | -1, tally:
   tally.count({ project: call.project, receivedMs: call.received_time_ms, signal: signalOf(stored.reason), outcome, reason }, by);
 }
 
-type Hours = { readonly [Source in CellSource]: Iterable<number> };
+/** Of event time, s. */
+export type Hours = { readonly [Source in CellSource]: Iterable<number> };
 
 /** The ledger of a batch, to be inserted at once: empty where it counts nothing and wrote nothing. */
-export function ledgerRows(tally: Tally, hours: Hours, batch: BatchNumber): object[] {
+export function ledgerRows(tally: Tally, hours: readonly Hours[], batch: BatchNumber): object[] {
   const { shard, number } = batch;
   const rows = [...tally.rows().map((row) => ({ ...row, shard, last_batch: number })), ...writtenRows(hours, { shard, batch: number })];
   return rows.length === 0 ? [] : [...rows, ownLedgerRow(batch)];
@@ -91,6 +92,6 @@ export function ownLedgerRow({ shard, first, number }: BatchNumber): object {
 }
 
 /** That a batch has written into these hours of event time, s: cells that were made of them before are no more what the rows say (analyzer/roll-up). */
-export function writtenRows(hours: Hours, { shard, batch }: { readonly shard: number; readonly batch: number }): object[] {
-  return (['calls', 'scores'] as const).flatMap((signal) => [...hours[signal]].map((hour) => ({ ...WRITTEN, hour, signal, reason: '', count: 0, shard, last_batch: batch })));
+function writtenRows(hours: readonly Hours[], { shard, batch }: { readonly shard: number; readonly batch: number }): object[] {
+  return (['calls', 'scores'] as const).flatMap((signal) => [...new Set(hours.flatMap((each) => [...each[signal]]))].map((hour) => ({ ...WRITTEN, hour, signal, reason: '', count: 0, shard, last_batch: batch })));
 }

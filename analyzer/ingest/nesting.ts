@@ -3,6 +3,7 @@ import { LOG_EVENT } from '../dialects/log-events.ts';
 import type { StoredSpan } from './draft.ts';
 import { createGenerations } from './generations.ts';
 import { spanKey, type SpanIdentity } from './identity.ts';
+import type { Found } from './known.ts';
 import type { Twins } from './twins.ts';
 
 /**
@@ -31,7 +32,7 @@ export type SpanNode = {
   /** Other spans of the same inference. */
   twins: Twins | null;
   /** As its row says; null before it has one, and where the row was not written since the start. */
-  stored: StoredSpan | null;
+  stored: Found<StoredSpan> | null;
   /** The role that its row has; null before it has one. */
   filed: Role | null;
   /** Its row says so, and its twins are not remembered. */

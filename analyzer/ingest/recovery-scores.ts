@@ -5,21 +5,22 @@ import { chunksOf } from './chunks.ts';
 import type { FiledScore, Place, StoredScore } from './draft.ts';
 import { scoreKey, spanKey, type SpanIdentity } from './identity.ts';
 import type { PendingScore } from './join.ts';
+import type { Found } from './known.ts';
 import type { CallFacts } from './rows.ts';
 import type { ScoreName } from './score-names.ts';
 import { OF_SHARD, type BatchRange } from './shards.ts';
 
 /** What the ingest loop asks the store about scores, and about the calls that they judge. One function, one question (see also recovery.ts). */
 
-export async function lookUpScores(store: Store, scores: readonly Score[]): Promise<Map<string, StoredScore>> {
-  const rows = await store.select<{ project: string; score_id: string } & StoredScore>(
-    `SELECT project, score_id, ${STORED_SCORE_COLUMNS} FROM scores WHERE score_id IN {score_ids:Array(String)} ORDER BY scores.revision DESC LIMIT 1 BY project, score_id`,
+export async function lookUpScores(store: Store, scores: readonly Score[]): Promise<Map<string, Found<StoredScore>>> {
+  const rows = await store.select<{ project: string; score_id: string } & Found<StoredScore>>(
+    `SELECT project, score_id, ${STORED_SCORE_COLUMNS}, batch FROM scores WHERE score_id IN {score_ids:Array(String)} ORDER BY scores.revision DESC LIMIT 1 BY project, score_id`,
     { score_ids: [...new Set(scores.map((score) => score.score_id))] },
   );
   return new Map(rows.map(({ project, score_id, ...stored }) => [scoreKey({ project, score_id }), stored]));
 }
 
-const STORED_SCORE_COLUMNS = `value, bet_value, label, change, deleted_slot, toString(scores.observed_ns) AS observed_ns, scores.revision AS revision, slot, toUnixTimestamp(event_time) AS event_s`;
+export const STORED_SCORE_COLUMNS = `value, bet_value, label, change, deleted_slot, toString(scores.observed_ns) AS observed_ns, scores.revision AS revision, slot, toUnixTimestamp(event_time) AS event_s`;
 
 const SCORE_COLUMNS = `project, score_id, name, data_type, explanation, evaluator, evaluator_kind, error_type, trace_id, span_id, response_id, target_session_id, run_id, flags,
   received_ms AS received_time_ms, ${STORED_SCORE_COLUMNS}`;

@@ -1,23 +1,23 @@
-import { EVENT_HOUR } from '../../schemas/cells.ts';
+import { WRITTEN } from '../../schemas/cells.ts';
 import type { LlmCall } from '../../schemas/call.ts';
-import { OWN_LEDGER } from '../../schemas/ledger.ts';
 import type { Store } from '../../schemas/store.ts';
 import type { SeenVersion } from './cardinality.ts';
 import { chunksOf } from './chunks.ts';
 import type { FiledCall, Stored, StoredSpan } from './draft.ts';
 import { spanKey, type SpanIdentity } from './identity.ts';
-import { ownLedgerRow, writtenRows } from './ledger.ts';
+import type { Found } from './known.ts';
+import { ownLedgerRow } from './ledger.ts';
 import type { Role } from './nesting.ts';
 import type { Relative } from '../normalise.ts';
-import { recount } from './recount.ts';
+import { findOrphans, type Orphans } from './orphans.ts';
 import { batchesOf, numbersAfter, OF_SHARD, type BatchNumber, type BatchRange } from './shards.ts';
 
 /** What the ingest loop asks the store: at its start, after a failed write, and where its memory cannot tell. One function, one question. */
 
-export async function lookUpCalls(store: Store, calls: readonly LlmCall[]): Promise<Map<string, StoredSpan>> {
-  const rows = await store.select<{ project: string; trace_id: string; span_id: string } & StoredSpan>(
+export async function lookUpCalls(store: Store, calls: readonly LlmCall[]): Promise<Map<string, Found<StoredSpan>>> {
+  const rows = await store.select<SpanIdentity & Found<StoredSpan>>(
     // By trace for the index; by span so that a trace of a million spans does not answer with all of them.
-    `SELECT project, trace_id, span_id, toString(c.end_ns) AS end_ns, c.revision AS revision, slot, role, reason, toUnixTimestamp(event_time) AS event_s FROM calls AS c
+    `SELECT project, trace_id, span_id, toString(c.end_ns) AS end_ns, c.revision AS revision, slot, role, reason, toUnixTimestamp(event_time) AS event_s, batch FROM calls AS c
      WHERE trace_id IN {trace_ids:Array(String)} AND span_id IN {span_ids:Array(String)} ORDER BY c.revision DESC LIMIT 1 BY project, trace_id, span_id`,
     { trace_ids: [...new Set(calls.map((call) => call.trace_id))], span_ids: [...new Set(calls.map((call) => call.span_id))] },
   );
@@ -25,31 +25,26 @@ export async function lookUpCalls(store: Store, calls: readonly LlmCall[]): Prom
 }
 
 /**
- * The batch that was being written when the process died, or the store failed, may have rows and no ledger: they are counted now,
- * as received and stored, so that the ledger balances, unless its ledger comes after all (schemas/ledger.ts). Its sender was not answered and sends it again: duplicates.
+ * The batch that was being written when the process died, or the store failed, may have rows and no ledger: they are counted now (orphans.ts), so that the ledger
+ * balances. Its sender was not answered and sends it again: duplicates.
  *
  * `batch`: before the first one from now on. It is written down, so that whoever takes the shard up next has other numbers, though nothing else is seen of these.
  * `openSlot`: nothing may enter a slot before it any more, since it was looked at, or may be at any moment. `lastArrivalMs`: the arrival of what came last,
  * of all that is stored of the shard; 0 where nothing is.
  */
-export async function reconcileLedger(store: Store, { shard, number }: BatchNumber): Promise<{ batch: BatchNumber; openSlot: number; lastArrivalMs: number; isEmpty: boolean }> {
+export async function reconcileLedger(store: Store, { shard, number }: BatchNumber): Promise<{ batch: BatchNumber; openSlot: number; lastArrivalMs: number; isEmpty: boolean; orphans: Orphans }> {
   const range = batchesOf(shard);
-  const [last = { in_ledger: 0, given: 0, in_calls: 0, in_scores: 0, rows: 0, slot: 0, arrival_ms: 0 }] = await store.select<{ in_ledger: number; given: number; in_calls: number; in_scores: number; rows: number; slot: number; arrival_ms: number }>(
-    `SELECT (SELECT max(last_batch) FROM ledger WHERE shard = {shard:UInt16} AND signal != '${OWN_LEDGER.signal}') AS in_ledger, (SELECT max(last_batch) FROM ledger WHERE shard = {shard:UInt16}) AS given, (SELECT max(batch) FROM calls WHERE ${OF_SHARD}) AS in_calls, (SELECT max(batch) FROM scores WHERE ${OF_SHARD}) AS in_scores,
+  const [last = { given: 0, read: 0, counted: 0, in_calls: 0, in_scores: 0, rows: 0, slot: 0, arrival_ms: 0 }] = await store.select<{ given: number; read: number; counted: number; in_calls: number; in_scores: number; rows: number; slot: number; arrival_ms: number }>(
+    `SELECT (SELECT max(last_batch) FROM ledger WHERE shard = {shard:UInt16}) AS given, (SELECT max(last_batch) FROM ledger WHERE shard = {shard:UInt16} AND outcome = 'received') AS read,
+            (SELECT max(last_batch) FROM ledger WHERE shard = {shard:UInt16} AND outcome != '${WRITTEN.outcome}') AS counted, (SELECT max(batch) FROM calls WHERE ${OF_SHARD}) AS in_calls, (SELECT max(batch) FROM scores WHERE ${OF_SHARD}) AS in_scores,
             (SELECT count() FROM calls) + (SELECT count() FROM scores) AS rows, greatest((SELECT max(slot) FROM look_progress), (SELECT max(slot) FROM log_progress WHERE shard = {shard:UInt16})) AS slot,
             greatest((SELECT max(received_ms) FROM calls WHERE ${OF_SHARD}), (SELECT max(received_ms) FROM scores WHERE ${OF_SHARD})) AS arrival_ms`,
     { shard, ...range },
   );
-  const recounted = await recount(store, shard, { lastCounted: last.in_ledger, ...range });
-  const hoursOf = async (table: 'calls' | 'scores'): Promise<number[]> =>
-    (await store.select<{ hour: number }>(`SELECT DISTINCT ${EVENT_HOUR} AS hour FROM ${table} WHERE batch > {batch:UInt64} AND ${OF_SHARD}`, { batch: last.in_ledger, ...range })).map(({ hour }) => hour);
-  const hours = { calls: await hoursOf('calls'), scores: await hoursOf('scores') };
-  const lastBatch = Math.max(last.in_ledger, last.in_calls, last.in_scores);
-  const batch = numbersAfter({ shard, lastBatch: Math.max(number, last.given, lastBatch) });
-  await store.insert('recounts', recounted);
-  // Last: from then on these batches are not looked at again.
-  await store.insert('ledger', [...writtenRows(hours, { shard, batch: lastBatch }), ownLedgerRow(batch)]);
-  return { batch, openSlot: Math.max(1, last.slot), lastArrivalMs: last.arrival_ms, isEmpty: last.rows === 0 };
+  const batch = numbersAfter({ shard, lastBatch: Math.max(number, last.given, last.in_calls, last.in_scores) });
+  const orphans = await findOrphans(store, { shard, range: { from_batch: Math.max(range.from_batch, last.read + 1), to_batch: batch.first }, roleChangesAfter: last.counted });
+  await store.insert('ledger', [ownLedgerRow(batch)]);
+  return { batch, openSlot: Math.max(1, last.slot), lastArrivalMs: last.arrival_ms, isEmpty: last.rows === 0, orphans };
 }
 
 const CALL_COLUMNS = `project, trace_id, span_id, nullIf(parent_span_id, '') AS parent_span_id, toString(start_ns) AS start_time_ns, toString(end_ns) AS end_time_ns,

@@ -5,7 +5,7 @@ import type { Draft, StoredScore } from './draft.ts';
 import { scoreKey, spanKey, type SpanIdentity } from './identity.ts';
 import type { Inferences } from './inferences.ts';
 import { createJoin } from './join.ts';
-import { createKnown, createRemembered } from './known.ts';
+import { createKnown, createRemembered, type Orphaned } from './known.ts';
 import type { Tally } from './ledger.ts';
 import type { BatchReading } from './reading.ts';
 import { loadPendingScores, loadScoreNames, loadScores, loadScoresOfCalls, lookUpScores } from './recovery-scores.ts';
@@ -20,7 +20,7 @@ import { createScoreNames, type ConfiguredType, type ScoreName } from './score-n
  */
 export type Scoring = {
   /** Takes up what the store says, with a new memory; `draft` gets the pending scores whose calls are there. `completed`: calls of this turn. */
-  takeUp(draft: Draft, at: { readonly inferences: Inferences; readonly bornMs: number; readonly nowMs: number }): Promise<void>;
+  takeUp(draft: Draft, at: { readonly inferences: Inferences; readonly bornMs: number; readonly nowMs: number; readonly orphaned: Orphaned<StoredScore> }): Promise<void>;
   /** What a batch brings, told apart from what is known. */
   arriving(reading: BatchReading, tally: Tally, nowMs: number): Promise<Map<string, ArrivingScore>>;
   /**
@@ -56,7 +56,7 @@ export type ScoringSettings = {
 export function createScoring(deps: { readonly store: Store; readonly inferences: Inferences }, settings: ScoringSettings): Scoring {
   const { store } = deps;
   const { slotAt } = settings;
-  const memoryOf = (inferences: Inferences, bornMs: number) => {
+  const memoryOf = (inferences: Inferences, bornMs: number, orphaned?: Orphaned<StoredScore>) => {
     const join = createJoin({ store, inferences }, { capacity: settings.rememberedCalls, waitMs: settings.waitMs });
     return {
       inferences,
@@ -70,6 +70,7 @@ export function createScoring(deps: { readonly store: Store; readonly inferences
           // And where there are other shards, the score that it corrects may have come through another one.
           sinceMs: (score) => (settings.isAlone && score.change === 'judgement' ? (join.startedMs(score) ?? 0) : 0),
           lookUp: (scores) => lookUpScores(store, scores),
+          orphaned,
         },
         createRemembered({ coversFromMs: bornMs, capacity: settings.rememberedScores }),
       ),
@@ -113,8 +114,8 @@ export function createScoring(deps: { readonly store: Store; readonly inferences
   };
 
   return {
-    async takeUp(draft, { inferences, bornMs, nowMs }) {
-      memory = memoryOf(inferences, bornMs);
+    async takeUp(draft, { inferences, bornMs, nowMs, orphaned }) {
+      memory = memoryOf(inferences, bornMs, orphaned);
       const { join, names } = memory;
       names.restore(await loadScoreNames(store));
       const pending = await loadPendingScores(store, batchesOf(settings.shard));

@@ -3,7 +3,7 @@ import type { Store } from '../../schemas/store.ts';
 import { isWorthKeeping } from './ancestry.ts';
 import type { Draft } from './draft.ts';
 import { ATTRIBUTED_LATE } from './late.ts';
-import { ledgerRows, type Tally } from './ledger.ts';
+import { ledgerRows, type Hours, type Tally } from './ledger.ts';
 import type { Relative } from '../normalise.ts';
 import { contentRow, relativeRow, type ContentOf } from './rows.ts';
 import type { ScoreName } from './score-names.ts';
@@ -22,12 +22,14 @@ export type Turn = {
   readonly versions: readonly VersionRow[];
   readonly scoreNames: readonly ScoreName[];
   readonly batch: BatchNumber;
+  /** Those that earlier batches have written into, and did not write down. */
+  readonly lateHours: Hours | undefined;
 };
 
 /** By table. `flags`: to be told. */
 export type TurnRows = { readonly byTable: readonly (readonly [table: string, rows: readonly object[]])[]; readonly ledger: readonly object[]; readonly flags: readonly string[] };
 
-export function rowsOf({ draft, relatives, contents, tally, versions, scoreNames, batch }: Turn): TurnRows {
+export function rowsOf({ draft, relatives, contents, tally, versions, scoreNames, batch, lateHours }: Turn): TurnRows {
   return {
     byTable: [
       ['calls', draft.callRows(batch.number)],
@@ -37,7 +39,7 @@ export function rowsOf({ draft, relatives, contents, tally, versions, scoreNames
       ['contents', contents.map(contentRow)],
       ['score_names', scoreNames],
     ],
-    ledger: ledgerRows(tally, draft.hours(), batch),
+    ledger: ledgerRows(tally, [draft.hours(), ...(lateHours === undefined ? [] : [lateHours])], batch),
     flags: newFlagsOf(draft),
   };
 }

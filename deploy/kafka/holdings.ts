@@ -3,7 +3,7 @@ import { later } from './later.ts';
 /**
  * The shards that this process has. Each is opened from the store by the first who needs it, some time after it was given to us: whoever had it before may still be
  * writing what no rebalance waits for. Where that was this process itself, which has come back to the group under another name, the end of what is under
- * way is waited for, however long that takes: rows that came after the shard was taken up would be told as duplicates of what nobody counted.
+ * way is waited for, however long that takes: rows that come after the shard was taken up may be in slots that were looked at before.
  */
 export type Holdings<Opened> = {
   /** What is open, or opens it. Rejects as that does, and the next who asks tries anew. */

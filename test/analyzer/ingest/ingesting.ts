@@ -129,15 +129,15 @@ export function failing(store: Store) {
 }
 
 /** A store that holds the next insert into a table back, as if it were on its way for long, until it is told to let it arrive. */
-export function holding(store: Store, table: string) {
-  let isNext = false;
+export function holding(store: Store) {
+  let next: string | null = null;
   let arrive: (() => Promise<void>) | null = null;
   let heldBack = (): void => undefined;
   const through: Store = {
     ...store,
     insert(into, rows) {
-      if (!isNext || into !== table || rows.length === 0) return store.insert(into, rows);
-      isNext = false;
+      if (into !== next || rows.length === 0) return store.insert(into, rows);
+      next = null;
       return new Promise((resolve, reject) => {
         arrive = () => store.insert(into, rows).then(resolve, reject);
         heldBack();
@@ -147,16 +147,40 @@ export function holding(store: Store, table: string) {
   return {
     through,
     /** Resolves when the insert is held back. */
-    hold(): Promise<void> {
-      isNext = true;
+    hold(table: string): Promise<void> {
+      next = table;
       return new Promise((resolve) => (heldBack = resolve));
     },
     /** What is held back, if anything is, arrives; or nothing is held back any more. */
     async release(): Promise<void> {
-      isNext = false;
+      next = null;
       const arriving = arrive;
       arrive = null;
       await arriving?.();
+    },
+  };
+}
+
+/**
+ * A loop writes the messages as far as the first of these tables; the inserts into all of them stay on their way, and it does not hear of their end. By then its shard may be another's, so
+ * it may not begin another one (deploy/kafka/lease.ts) unless `goesOn`.
+ */
+export async function overtaken(on: Pick<Ingesting, 'store' | 'start'>, settings: Settings, { tables, messages, goesOn = false }: { readonly tables: readonly string[]; readonly messages: readonly LogMessage[]; readonly goesOn?: boolean }) {
+  let store: Store = on.store;
+  const holds = tables.map((table) => {
+    const { through, hold, release } = holding(store);
+    store = through;
+    return { table, hold, release };
+  });
+  let mayWrite = true;
+  const ingest = await on.start(settings, ARRIVED_MS, { ...store, insert: (into, rows) => (mayWrite || rows.length === 0 ? store.insert(into, rows) : Promise.reject(new RetryableError("the shard may be another's"))) });
+  const [held] = holds.map(({ table, hold }) => hold(table));
+  await Promise.race([held, ingest.write(messages).catch(() => undefined)]);
+  mayWrite = goesOn;
+  return {
+    /** What was held back of this table arrives; default: of the first one. */
+    async release(of = tables[0]): Promise<void> {
+      for (const { table, release } of holds) if (table === of) await release();
     },
   };
 }

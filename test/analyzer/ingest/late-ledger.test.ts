@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { RetryableError } from '../../../schemas/errors.ts';
 import type { LogMessage } from '../../../schemas/log.ts';
 import type { Store } from '../../../schemas/store.ts';
-import { agent, ARRIVED_MS, expectExactLedger, holding, id, inference, judgement, logs, openIngesting, TAGS, traces, wrapper, type Ingesting, type Ledger, type MessageIngest } from './ingesting.ts';
+import { agent, ARRIVED_MS, expectExactLedger, holding, id, inference, judgement, logs, openIngesting, overtaken, TAGS, traces, wrapper, type Ingesting, type Ledger, type MessageIngest } from './ingesting.ts';
 
 /**
  * An owner of a shard is thought dead while an insert of it is on its way; another one takes the shard up and gets the same messages again, since their offset
@@ -25,18 +25,6 @@ beforeEach(async () => {
 /** A call, one that stands aside for it, and a score. */
 const request: LogMessage[] = [traces([inference(1, TAGS, { parent_span_id: id(2) }), agent(2, TAGS)], ARRIVED_MS + 1_000), logs([judgement(1, 0.5)], ARRIVED_MS + 1_000)];
 
-/** Writes the messages as far as `table`, whose insert stays on its way. From then on it may not write any more (deploy/kafka/lease.ts). */
-async function overtaken(table: string, messages = request) {
-  const { through, hold, release } = holding(on.store, table);
-  let mayWrite = true;
-  const ingest = await on.start(settings, ARRIVED_MS, { ...through, insert: (into, rows) => (mayWrite || rows.length === 0 ? through.insert(into, rows) : Promise.reject(new RetryableError("the shard may be another's"))) });
-  const held = hold();
-  // It never hears of the end, or hears that it may not go on.
-  await Promise.race([held, ingest.write(messages).catch(() => undefined)]);
-  mayWrite = false;
-  return { release };
-}
-
 const takeUp = (through: Store = on.store): Promise<MessageIngest> => on.start(settings, LATER_MS, through);
 
 /** Everything stored once; `again`: how often it was received after it had been counted. */
@@ -47,7 +35,7 @@ async function expectOnce({ again }: { readonly again: number }): Promise<Ledger
 }
 
 it('a ledger that arrives after the batch was made good from its rows: before the messages come again', async () => {
-  const { release } = await overtaken('ledger');
+  const { release } = await overtaken(on, settings, { tables: ['ledger'], messages: request });
   const ingest = await takeUp();
   await release();
   await expectOnce({ again: 0 });
@@ -56,7 +44,7 @@ it('a ledger that arrives after the batch was made good from its rows: before th
 });
 
 it('a ledger that arrives after the messages have come again', async () => {
-  const { release } = await overtaken('ledger');
+  const { release } = await overtaken(on, settings, { tables: ['ledger'], messages: request });
   const ingest = await takeUp();
   await ingest.write(request);
   const made = await expectOnce({ again: 1 });
@@ -65,7 +53,7 @@ it('a ledger that arrives after the messages have come again', async () => {
 });
 
 it('a ledger that arrives after two others have taken the shard up, and written', async () => {
-  const { release } = await overtaken('ledger');
+  const { release } = await overtaken(on, settings, { tables: ['ledger'], messages: request });
   await (await takeUp()).write(request);
   await (await takeUp()).write(request);
   await expectOnce({ again: 2 });
@@ -76,7 +64,7 @@ it('a ledger that arrives after two others have taken the shard up, and written'
 });
 
 it('a ledger that never arrives', async () => {
-  await overtaken('ledger');
+  await overtaken(on, settings, { tables: ['ledger'], messages: request });
   const ingest = await takeUp();
   await expectOnce({ again: 0 });
   await ingest.write(request);
@@ -86,7 +74,7 @@ it('a ledger that never arrives', async () => {
 });
 
 it('a ledger whose insert the client gave up, and the server had only begun', async () => {
-  const { through, hold, release } = holding(on.store, 'ledger');
+  const { through, hold, release } = holding(on.store);
   let isGivenUp = false;
   const impatient: Store = {
     ...through,
@@ -101,7 +89,7 @@ it('a ledger whose insert the client gave up, and the server had only begun', as
   };
   const ingest = await on.start(settings, ARRIVED_MS, impatient);
   isGivenUp = true;
-  const held = hold();
+  const held = hold('ledger');
   await expect(ingest.write(request)).rejects.toBeInstanceOf(RetryableError);
   await held;
   await ingest.write(request);
@@ -111,9 +99,9 @@ it('a ledger whose insert the client gave up, and the server had only begun', as
 });
 
 it('what another one made good of the same batch arrives after it was made good', async () => {
-  await overtaken('ledger');
-  const { through, hold, release } = holding(on.store, 'recounts');
-  const held = hold();
+  await overtaken(on, settings, { tables: ['ledger'], messages: request });
+  const { through, hold, release } = holding(on.store);
+  const held = hold('recounts');
   const second = takeUp(through);
   await held;
   await (await takeUp()).write(request);
@@ -124,7 +112,7 @@ it('what another one made good of the same batch arrives after it was made good'
 });
 
 it('is made good again where whoever did it ended before it was done', async () => {
-  const { release } = await overtaken('ledger');
+  const { release } = await overtaken(on, settings, { tables: ['ledger'], messages: request });
   const cut: Store = { ...on.store, insert: (table, rows) => (table === 'ledger' ? Promise.reject(new RetryableError('the process died')) : on.store.insert(table, rows)) };
   await expect(takeUp(cut)).rejects.toThrow('the process died');
   await takeUp();
@@ -134,7 +122,7 @@ it('is made good again where whoever did it ended before it was done', async () 
 });
 
 it('is made good again after a merge left fewer of its rows: the fuller count stays', async () => {
-  const { through, hold } = holding(on.store, 'ledger');
+  const { through, hold } = holding(on.store);
   let landed = (): void => undefined;
   const told: Store = {
     ...through,
@@ -144,7 +132,7 @@ it('is made good again after a merge left fewer of its rows: the fuller count st
     },
   };
   const ingest = await on.start(settings, ARRIVED_MS, told);
-  const held = hold();
+  const held = hold('ledger');
   const waits = ingest.write([traces([inference(1, {}, { parent_span_id: id(2) }), inference(3, TAGS)], ARRIVED_MS + 1_000)]);
   await Promise.race([held, waits]);
   // The next batch completes what waited; its ledger is not sent before the one that is on its way has arrived.
@@ -158,10 +146,10 @@ it('is made good again after a merge left fewer of its rows: the fuller count st
 });
 
 it('rows that arrive after they were written again, where neither batch has a ledger', async () => {
-  const { release } = await overtaken('calls');
-  const { through, hold } = holding(on.store, 'ledger');
+  const { release } = await overtaken(on, settings, { tables: ['calls'], messages: request });
+  const { through, hold } = holding(on.store);
   const ingest = await takeUp(through);
-  const held = hold();
+  const held = hold('ledger');
   await Promise.race([held, ingest.write(request)]);
   await release();
   await takeUp();
@@ -170,7 +158,7 @@ it('rows that arrive after they were written again, where neither batch has a le
 
 it('rows that arrive after somebody took the shard up who ended before anything was written', async () => {
   const calls = request.slice(0, 1);
-  const { release } = await overtaken('calls', calls);
+  const { release } = await overtaken(on, settings, { tables: ['calls'], messages: calls });
   await takeUp();
   await release();
   await (await takeUp()).write(calls);
@@ -178,10 +166,10 @@ it('rows that arrive after somebody took the shard up who ended before anything 
 });
 
 it('the ledger of a batch that has no rows, so that its number is not known to who comes after', async () => {
-  const { release } = await overtaken('ledger', [traces([wrapper(8)], ARRIVED_MS + 1_000)]);
-  const { through, hold } = holding(on.store, 'ledger');
+  const { release } = await overtaken(on, settings, { tables: ['ledger'], messages: [traces([wrapper(8)], ARRIVED_MS + 1_000)] });
+  const { through, hold } = holding(on.store);
   const ingest = await takeUp(through);
-  const held = hold();
+  const held = hold('ledger');
   await Promise.race([held, ingest.write(request)]);
   await takeUp();
   await expectOnce({ again: 0 });
