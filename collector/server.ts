@@ -8,8 +8,7 @@ import type { Log } from '../schemas/log.ts';
 import { createAdmission, discardBody, OVERLOADED, readBody, refuseByHeaders } from './admission.ts';
 import type { AdmissionSettings, Refusal } from './admission.ts';
 import type { Answer, Intake, ReadHeader, Taken } from './intake.ts';
-import { decode } from './otlp/decode.ts';
-import { otlpIntake, type Look } from './otlp/intake.ts';
+import { otlpIntake } from './otlp/intake.ts';
 import { restIntake } from './rest/intake.ts';
 import { createStamps } from './stamps.ts';
 
@@ -22,8 +21,6 @@ export type CollectorDependencies = {
   readonly clock: Clock;
   /** The project that a request's key belongs to, or why it is refused (401, 403). Called before the body is read. */
   readonly project: (header: ReadHeader) => ProjectAnswer | Promise<ProjectAnswer>;
-  /** How OTLP is looked at. Default: `decode`. */
-  readonly look?: Look;
   /** Told of every failure that is nobody's input: it is answered 503, and somebody has to look at it. */
   readonly onError: (error: unknown) => void;
 };
@@ -68,7 +65,6 @@ export function createCollector(deps: CollectorDependencies, overrides: Partial<
   const settings: CollectorSettings = { ...COLLECTOR_DEFAULTS, ...overrides };
   const admission = createAdmission(settings);
   const stamps = createStamps(deps.clock);
-  const look = deps.look ?? decode;
   const refused = new Map<string, { status: number; reason: string; requests: number }>();
   let acceptedRequests = 0;
   let ignoredRequests = 0;
@@ -107,7 +103,7 @@ export function createCollector(deps: CollectorDependencies, overrides: Partial<
       const body = await readBody(chunksOf(context), { contentEncoding, ticket }, settings);
       if (!Buffer.isBuffer(body)) return refuse(intake, body);
 
-      // 3. Decode, or skim. A body that cannot be read is 400 and is not appended: its sender is told, and nothing is counted twice.
+      // 3. Skim. A body that cannot be read is 400 and is not appended: its sender is told, and nothing is counted twice.
       let taken: Taken | Refusal;
       try {
         taken = intake.read(body, project);
@@ -157,7 +153,7 @@ export function createCollector(deps: CollectorDependencies, overrides: Partial<
 
   const app = new Hono<CollectorEnvironment>();
   app.use('*', async (context, next) => {
-    const intake = intakeOf(context, look);
+    const intake = intakeOf(context);
     if (intake === null) return next();
     if (crossOrigin === null) return answer(intake, context);
     // Answers the preflight itself, before any key is asked for: a browser sends none with it.
@@ -175,10 +171,10 @@ export function createCollector(deps: CollectorDependencies, overrides: Partial<
 }
 
 /** First that takes the path. */
-function intakeOf(context: Context<CollectorEnvironment>, look: Look): Intake | null {
+function intakeOf(context: Context<CollectorEnvironment>): Intake | null {
   const { path, method } = context.req;
   const header: ReadHeader = (name) => context.req.header(name);
-  return otlpIntake(path, header, look) ?? restIntake({ path, method, header });
+  return otlpIntake(path, header) ?? restIntake({ path, method, header });
 }
 
 /** The body in chunks. Leaving the iteration early does not tear the connection down, so a refusal can still be sent. */

@@ -1,7 +1,6 @@
 import { Hono } from 'hono';
 import type { CollectorEnvironment } from '../collector/server.ts';
 import type { Access } from '../api/access/access.ts';
-import { skim } from '../collector/otlp/skim.ts';
 import type { Config } from '../schemas/config.ts';
 import type { Log } from '../schemas/log.ts';
 import type { Store } from '../schemas/store.ts';
@@ -60,7 +59,7 @@ export function startCollectorRole(config: Config, deps: ServerDependencies): Pr
     const log = openLog(kafka, config, undo);
     const presence = createPresence(kafka.client);
     undo.push(() => presence.close());
-    const collector = createCollectorFor({ log, access, look: skim }, config, deps);
+    const collector = createCollectorFor({ log, access }, config, deps);
     const app = new Hono<CollectorEnvironment>();
     app.use('*', refuseOwnSpans, tracedRequests(deps.tracer));
     app.route('/', operations.probes);

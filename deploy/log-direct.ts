@@ -6,9 +6,10 @@ import { parkedIdOf, type Parking } from '../schemas/parking.ts';
 /**
  * The log of the embedded mode: a message goes straight to the analyzer, and an append resolves when the store has it.
  *
- * Two batches are under way: one is drafted while the other is written (analyzer/ingest/turns.ts). The messages that arrive meanwhile are read and become
- * the next one, so batches grow with the load and a single message waits for nothing. A batch that fails for good is taken apart, so that one bad message fails alone, and is parked. Where
- * one after another fails, it is not the messages: then they are refused for now, until one is stored.
+ * Two batches are under way: one is read and drafted while the other is written (analyzer/ingest/turns.ts). The messages that arrive meanwhile become the next one, so batches grow
+ * with the load and a single message waits for nothing; they wait as bytes, since what they are read into is ten times as large, and would be copied by the collector of garbage while it
+ * waits. A batch that fails for good is taken apart, so that one bad message fails alone, and is parked. Where one after another fails, it is not the messages: then they are refused for
+ * now, until one is stored.
  */
 export type DirectLogSettings = {
   /** Bytes that may wait, beyond which an append is refused with RetryableError. */
@@ -24,13 +25,14 @@ const GATHERING_SHARE = 0.1;
 /** Messages in a row that may be parked. */
 const MOST_PARKED_IN_A_ROW = 10;
 
-/** Who takes what comes out of the log: `read` when a message arrives, `write` when its batch has its turn, `parking` what cannot be written. */
+/** Who takes what comes out of the log: `read` and `write` a batch when it has its turn, `parking` what cannot be read or written. */
 export type Consumer<Reading> = { readonly read: (message: LogMessage) => Reading; readonly write: (batch: readonly Reading[]) => Promise<unknown>; readonly parking: Parking };
 
-type Waiting<Reading> = { readonly message: LogMessage; readonly records: number; readonly reading: Reading; readonly bytes: number; readonly resolve: () => void; readonly reject: (error: unknown) => void };
+type Waiting = { readonly message: LogMessage; readonly bytes: number; readonly resolve: () => void; readonly reject: (error: unknown) => void };
+type Read<Reading> = Waiting & { readonly reading: Reading };
 
 export function createDirectLog<Reading extends { readonly received: number }>({ read, write, parking }: Consumer<Reading>, settings: DirectLogSettings): Log {
-  const queue: Waiting<Reading>[] = [];
+  const queue: Waiting[] = [];
   let pendingBytes = 0;
   let pendingMessages = 0;
   /** Batches that are drafted or written. */
@@ -41,20 +43,35 @@ export function createDirectLog<Reading extends { readonly received: number }>({
   let parkedInARow = 0;
 
   /** Parks the message, and answers what its sender is told. */
-  const park = async ({ message, records }: Pick<Waiting<Reading>, 'message' | 'records'>, { message: reason }: PermanentError): Promise<Error> => {
+  const park = async (message: LogMessage, records: number, { message: reason }: PermanentError): Promise<Error> => {
     await parking.park(message, { records, reason });
     // What the store said is for whoever runs it.
     return new PermanentError(`it cannot be stored and was parked as ${parkedIdOf(message)}`);
   };
-  const parkUnlessMany = async (waiting: Waiting<Reading>, error: PermanentError): Promise<Error> => {
+  const parkUnlessMany = async ({ message, reading }: Read<Reading>, error: PermanentError): Promise<Error> => {
     if (parkedInARow >= MOST_PARKED_IN_A_ROW) return new RetryableError(`the store refuses one message after another: ${error.message}`);
-    const told = await park(waiting, error);
+    const told = await park(message, reading.received, error);
     parkedInARow += 1;
     return told;
   };
 
+  /** Those that can be read. `unread`: resolve when the others are parked and their senders told. */
+  const readAll = (batch: readonly Waiting[]): { readonly readable: readonly Read<Reading>[]; readonly unread: readonly Promise<void>[] } => {
+    const readable: Read<Reading>[] = [];
+    const unread: Promise<void>[] = [];
+    for (const waiting of batch) {
+      try {
+        readable.push({ ...waiting, reading: read(waiting.message) });
+      } catch (error) {
+        const told = error instanceof PermanentError ? park(waiting.message, 0, error) : Promise.resolve(error);
+        unread.push(told.then(waiting.reject, waiting.reject));
+      }
+    }
+    return { readable, unread };
+  };
+
   /** `before`: what is under way; a batch that was not tried because something of that failed is tried again when all of it is over. */
-  const settle = async (batch: readonly Waiting<Reading>[], before?: readonly Promise<void>[]): Promise<void> => {
+  const settle = async (batch: readonly Read<Reading>[], before?: readonly Promise<void>[]): Promise<void> => {
     try {
       await write(batch.map(({ reading }) => reading));
       parkedInARow = 0;
@@ -75,7 +92,7 @@ export function createDirectLog<Reading extends { readonly received: number }>({
     }
   };
 
-  const nextBatch = (): Waiting<Reading>[] => {
+  const nextBatch = (): Waiting[] => {
     let bytes = 0;
     let length = 0;
     for (const waiting of queue) {
@@ -89,7 +106,9 @@ export function createDirectLog<Reading extends { readonly received: number }>({
   const begin = async (): Promise<void> => {
     const batch = nextBatch();
     const begun = performance.now();
-    const settled = settle(batch, [...underWay]);
+    const { readable, unread } = readAll(batch);
+    const written = settle(readable, [...underWay]);
+    const settled = unread.length === 0 ? written : Promise.all([written, ...unread]).then(() => undefined);
     underWay.add(settled);
     await settled;
     underWay.delete(settled);
@@ -119,16 +138,10 @@ export function createDirectLog<Reading extends { readonly received: number }>({
       if (pendingBytes > 0 && pendingBytes + bytes > settings.maxPendingBytes) {
         throw new RetryableError(`the store is behind: ${pendingBytes} bytes wait to be written`, { retryAfterSeconds: 2 });
       }
-      let reading: Reading;
-      try {
-        reading = read(message);
-      } catch (error) {
-        throw error instanceof PermanentError ? await park({ message, records: 0 }, error) : error;
-      }
       pendingBytes += bytes;
       pendingMessages += 1;
       await new Promise<void>((resolve, reject) => {
-        queue.push({ message, records: reading.received, reading, bytes, resolve, reject });
+        queue.push({ message, bytes, resolve, reject });
         if (underWay.size === 0 && gathering === null) void begin();
         else gather(0);
       });

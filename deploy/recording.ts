@@ -2,6 +2,7 @@ import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { createGunzip } from 'node:zlib';
 import { decode } from '../collector/otlp/decode.ts';
+import { jsonToProtobuf } from '../collector/otlp/json-to-protobuf.ts';
 import { PermanentError } from '../schemas/errors.ts';
 import { handOver, type LogMessage } from '../schemas/log.ts';
 import type { Decoded } from '../schemas/otlp.ts';
@@ -82,9 +83,12 @@ export async function openRecording(paths: readonly string[], project: string): 
           if (signal === null && body.includes('"resourceMetrics"')) continue;
           if (signal === null) throw new PermanentError(`${path}, line ${number}: is no OTLP/JSON export request (no resourceSpans, no resourceLogs)`);
           try {
-            const decoded = decode({ signal, encoding: 'json', body });
+            // By way of protobuf, which takes a quarter less. What is odd is left to the decoder of JSON, which has words for it.
+            const protobuf = jsonToProtobuf({ signal, body });
+            const request = protobuf === null ? ({ signal, encoding: 'json', body } as const) : ({ signal, encoding: 'protobuf', body: protobuf } as const);
+            const decoded = decode(request);
             clockMs = Math.max(clockMs, newestMs(decoded));
-            yield { signal, project, received_ms: clockMs, encoding: 'json', body, decoded: handOver(decoded) };
+            yield { ...request, project, received_ms: clockMs, decoded: handOver(decoded) };
           } catch (error) {
             if (error instanceof PermanentError) throw new PermanentError(`${path}, line ${number}: ${error.message}`, { cause: error });
             throw error;

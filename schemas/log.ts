@@ -13,7 +13,7 @@ export type LogMessage = {
   readonly received_ms: number;
   readonly encoding: 'protobuf' | 'json';
   readonly body: Uint8Array;
-  /** The decoded body, where the collector in the same process has it already; else the analyzer decodes `body`. */
+  /** The decoded body, where whoever made the message has it already (a replay); else the analyzer decodes `body`. */
   readonly decoded?: HandedOver<Decoded>;
 };
 

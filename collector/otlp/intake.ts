@@ -1,9 +1,7 @@
-import { handOver, type LogMessage } from '../../schemas/log.ts';
-import type { Decoded } from '../../schemas/otlp.ts';
 import type { Refusal } from '../admission.ts';
 import type { Intake, ReadHeader } from '../intake.ts';
 import { failure, JSON_TEXT, PROTOBUF, success, type Wire } from './answer.ts';
-import type { Counted } from './skim.ts';
+import { skim } from './skim.ts';
 
 /**
  * OTLP/HTTP: POST …/v1/traces, …/v1/logs and …/v1/metrics under any path prefix, because the SDKs of Langfuse, LangSmith,
@@ -17,11 +15,8 @@ const WIRES: ReadonlyMap<string, Wire> = new Map([
   ['application/json', JSON_TEXT],
 ]);
 
-/** How a body is looked at: `decode` where the analyzer is in this process and wants what was decoded, `skim` where it is forwarded. Throws PermanentError. */
-export type Look = (request: Pick<LogMessage, 'signal' | 'encoding' | 'body'>) => Counted | Decoded;
-
 /** Null where the path is not OTLP's. */
-export function otlpIntake(path: string, header: ReadHeader, look: Look): Intake | null {
+export function otlpIntake(path: string, header: ReadHeader): Intake | null {
   const signal = OTLP_PATH.exec(path)?.[1] ?? null;
   const declared = wireOf(header);
   const common = {
@@ -41,9 +36,9 @@ export function otlpIntake(path: string, header: ReadHeader, look: Look): Intake
     read(body) {
       const wire = declared ?? sniff(body);
       const request = { signal, encoding: wire.encoding, body } as const;
-      const seen = look(request);
+      const seen = skim(request);
       // Spans that were refused travel along to the ledger.
-      const message = 'groups' in seen ? { ...request, decoded: handOver(seen) } : seen.protobuf === undefined ? request : ({ ...request, encoding: 'protobuf', body: seen.protobuf } as const);
+      const message = seen.protobuf === undefined ? request : ({ ...request, encoding: 'protobuf', body: seen.protobuf } as const);
       const { received } = seen;
       return { message: received === 0 ? null : message, answer: success(wire, seen), unstorable: (reason) => success(wire, { signal, received, rejected: new Map([[reason, received]]) }) };
     },

@@ -6,7 +6,7 @@ import { jsonToProtobuf } from './json-to-protobuf.ts';
 import { FIXED32, FIXED64, LENGTH, MAX_DEPTH, MAX_ELEMENTS, VARINT } from './wire.ts';
 
 /**
- * What a collector that only forwards has to know of a request: whether it can be read, how many spans or records it has, and which of
+ * What a collector has to know of a request: whether it can be read, how many spans or records it has, and which of
  * them are refused. It walks over every field of the protobuf and makes nothing of it, at a fourteenth of what decoding costs.
  *
  * Whatever it does not know for certain it leaves to the decoder: fields of another wire type, groups, lengths past the end. So it cannot judge otherwise than the decoder, whose words the sender gets; `test/collector/otlp/skim.test.ts` holds the two against each other.
@@ -16,8 +16,8 @@ export type Counted = Pick<Decoded, 'signal' | 'received' | 'rejected'> & {
   readonly protobuf?: Uint8Array;
 };
 
-/** Like `decode`, with the same errors; what had to be decoded to be counted is handed on as it was decoded. Throws PermanentError. */
-export function skim(request: Pick<LogMessage, 'signal' | 'encoding' | 'body'>): Counted | Decoded {
+/** Counts what `decode` would read, with the same errors. Throws PermanentError. */
+export function skim(request: Pick<LogMessage, 'signal' | 'encoding' | 'body'>): Counted {
   if (request.encoding === 'protobuf') return count(request.signal, request.body) ?? decode(request);
   const protobuf = jsonToProtobuf(request);
   const counted = protobuf === null ? null : count(request.signal, protobuf);

@@ -1,8 +1,6 @@
 import { PermanentError } from '../../schemas/errors.ts';
-import { handOver } from '../../schemas/log.ts';
 import type { Refusal } from '../admission.ts';
 import type { Answer, Intake, ReadHeader, Taken } from '../intake.ts';
-import { decode } from '../otlp/decode.ts';
 import { vendors } from './index.ts';
 import { logsRequestOf } from './record.ts';
 import type { Route, Vendor } from './route.ts';
@@ -32,8 +30,7 @@ function intakeAt(vendor: Vendor, route: Route, { groups, mediaType }: { readonl
       if (reading.kind === 'text') return { message: null, answer: { status: 200, headers: { 'content-type': 'text/plain; charset=utf-8' }, body: Buffer.from(reading.text) } };
       const answer = json(reading.status, reading.answer);
       if (reading.scores.length === 0) return { message: null, answer };
-      const encoded = { signal: 'logs', encoding: 'protobuf', body: logsRequestOf(reading.scores) } as const;
-      return { message: { ...encoded, decoded: handOver(decode(encoded)) }, answer };
+      return { message: { signal: 'logs', encoding: 'protobuf', body: logsRequestOf(reading.scores) }, answer };
     },
     refuse: ({ status, message }, headers) => json(status, vendor.refusal(status, message.slice(0, 1024)), headers),
   };

@@ -5,6 +5,7 @@ import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-grpc';
 import { logs, tracing } from '@opentelemetry/sdk-node';
 import { afterEach, describe, expect, it } from 'vitest';
 import { startGrpc, type GrpcReceiver } from '../../collector/grpc.ts';
+import { decode } from '../../collector/otlp/decode.ts';
 import { createCollector, type CollectorDependencies } from '../../collector/server.ts';
 import { RetryableError } from '../../schemas/errors.ts';
 import type { LogMessage } from '../../schemas/log.ts';
@@ -52,7 +53,7 @@ describe('OTLP/gRPC', () => {
     records.getLogger('judge').emit({ eventName: 'gen_ai.evaluation.result', context: trace.setSpan(context.active(), span) });
     span.end();
     await Promise.all([spans.shutdown(), records.shutdown()]);
-    expect(grpc.taken.map(({ signal, encoding, decoded }) => `${signal} ${encoding} ${decoded?.()?.received}`)).toEqual(expect.arrayContaining(['logs protobuf 1', 'traces protobuf 1']));
+    expect(grpc.taken.map((message) => `${message.signal} ${message.encoding} ${decode(message).received}`)).toEqual(expect.arrayContaining(['logs protobuf 1', 'traces protobuf 1']));
   });
 
   it('answers what is refused with a google.rpc.Status', async () => {

@@ -195,7 +195,7 @@ describe('direct log', () => {
     expect(parked).toHaveLength(11);
   });
 
-  it('reads a message when it arrives, while the batch before it is being written, and parks alone what cannot be read', async () => {
+  it('reads a batch when it has its turn, and parks alone what cannot be read', async () => {
     const gate = gated();
     const parking = lot();
     const seen: number[] = [];
@@ -216,13 +216,18 @@ describe('direct log', () => {
     await expect(log.append(sized(13))).rejects.toThrow(/^it cannot be stored and was parked as prk_[0-9a-f]{20}$/);
     expect(parking.parked).toEqual([{ bytes: 13, records: 0, reason: 'unlucky' }]);
     expect(seen).toEqual([1, 2]);
-    expect(gate.batches.length).toBe(1);
-    expect(log.pending()).toEqual({ messages: 2, bytes: 3 });
+    expect(gate.batches.map((batch) => batch.length)).toEqual([1, 1]);
+    const waiting = log.append(sized(3));
+    await new Promise(setImmediate);
+    expect(seen).toEqual([1, 2]);
     gate.next();
     await first;
-    await vi.waitFor(() => expect(gate.batches.length).toBe(2));
+    await vi.waitFor(() => expect(seen).toEqual([1, 2, 3]));
     gate.next();
     await second;
+    gate.next();
+    await waiting;
+    expect(log.pending()).toEqual({ messages: 0, bytes: 0 });
   });
 
   it('is not stopped by a failure: what comes after it is taken', async () => {
