@@ -144,7 +144,7 @@ export function createStrays(capacity: number, { nesting, link, unlink }: Pick<T
       const concerned = new Set<SpanNode>();
       // Of the others none is linked or unclear, and none can be.
       for (const node of pending) if (isToldBySeveral(node)) concerned.add(node);
-      for (const node of [...concerned]) for (const other of node.twins?.stray?.members ?? []) concerned.add(other);
+      for (const node of pending) for (const other of node.twins?.stray?.members ?? []) concerned.add(other);
       // Those that it could be; and those that they could be, of which it may show that they have one of their own.
       const theirs = new Set<SpanNode>();
       for (const node of concerned) for (const other of about(node).possible ?? []) theirs.add(other);
