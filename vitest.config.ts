@@ -7,16 +7,17 @@ import { scratchDirectory } from './test/scratch.ts';
 const scratch = scratchDirectory();
 if (scratch !== null) process.env['TMPDIR'] = scratch;
 
-/** Of functions alone: nothing of theirs outlives a test, so they share processes, and load what they test once. */
-const FUNCTIONS = ['test/analyzer/*.test.ts', 'test/analyzer/inspection/*.test.ts', 'test/collector/**/*.test.ts', 'test/statistics/*.test.ts'];
+/** Of functions, and of stores that each file opens and closes: nothing of theirs outlives a file, so they share processes, and load what they test once. By itself a file takes half a second of processor time for that. */
+const SHARED = ['test/analyzer/**/*.test.ts', 'test/api/**/*.test.ts', 'test/collector/**/*.test.ts', 'test/statistics/*.test.ts'];
 
 export default defineConfig({
   test: {
     projects: [
-      { extends: true, test: { name: 'functions', include: FUNCTIONS, isolate: false } },
-      // These open stores, listen and start programs: each file has a process.
-      { extends: true, test: { name: 'processes', include: ['test/**/*.test.ts'], exclude: FUNCTIONS, globalSetup: ['test/global-setup.ts'] } },
+      { extends: true, test: { name: 'shared', include: SHARED, isolate: false } },
+      // These start programs, and stop them in any way: each file has a process.
+      { extends: true, test: { name: 'processes', include: ['test/**/*.test.ts'], exclude: SHARED } },
     ],
+    globalSetup: ['test/global-setup.ts'],
     // chDB crashes when its native engine is loaded into a worker thread.
     pool: 'forks',
     // By default one core is left free, which on two cores halves the speed; and a good part of the tests wait, for brokers, pages and processes.

@@ -1,5 +1,6 @@
 import { createRoute, z, type OpenAPIHono } from '@hono/zod-openapi';
-import { Alert, AlertEvent, NEWEST_TRANSITION } from '../schemas/alert.ts';
+import { Alert, AlertEvent, alertIn, NEWEST_TRANSITION } from '../schemas/alert.ts';
+import { PermanentError } from '../schemas/errors.ts';
 import { compileMatchers, labelsOf } from '../schemas/matcher.ts';
 import { actorOf } from './access/identity.ts';
 import type { ApiDeps } from './app.ts';
@@ -7,6 +8,7 @@ import { limitOf } from './parameters.ts';
 import { MOST_SILENCES, shownSilence, Silence } from './silences.ts';
 import { readTold, Told } from './told.ts';
 import { shownRollback, ShownRollback } from './rollbacks/shown.ts';
+import { createTellUnreadable, type Unreadable } from './unreadable.ts';
 import type { VersionEvents } from './version-events.ts';
 import { notFoundResponse, Problem, ProblemError, problemResponses } from './problem.ts';
 
@@ -76,10 +78,12 @@ export function registerAlerts(app: OpenAPIHono, deps: ApiDeps, versions: Versio
     return { ...alert, ...(await versions.complete(alert)) };
   };
 
+  const tellUnreadable = createTellUnreadable(deps);
   app.openapi(listRoute, async (context) => {
     const { state, limit } = context.req.valid('query');
     const { alerts, unreadable } = await readAlerts(deps, { state, limit: limit ?? 100 });
-    return context.json({ alerts: await versions.completeAll(deps.settings.project, alerts), unreadable }, 200);
+    tellUnreadable(unreadable, context.req);
+    return context.json({ alerts: await versions.completeAll(deps.settings.project, alerts), unreadable: unreadable.length }, 200);
   });
 
   app.openapi(oneRoute, async (context) => {
@@ -107,18 +111,21 @@ export function registerAlerts(app: OpenAPIHono, deps: ApiDeps, versions: Versio
 /** Where nobody is named, it was a person all the same. */
 const SOMEBODY = 'somebody';
 
-export async function readAlerts({ store, settings }: ApiDeps, filter: { state?: string | undefined; limit: number }): Promise<{ alerts: Alert[]; unreadable: number }> {
-  const rows = await store.select<{ last_state: Alert['state']; last_body: string }>(
-    `SELECT argMax(state, ${NEWEST_TRANSITION}) AS last_state, argMax(body, ${NEWEST_TRANSITION}) AS last_body, min(at_ms) AS raised_ms
+export async function readAlerts({ store, settings }: ApiDeps, filter: { state?: string | undefined; limit: number }): Promise<{ alerts: Alert[]; unreadable: Unreadable[] }> {
+  const rows = await store.select<{ alert_id: string; last_state: Alert['state']; last_body: string }>(
+    `SELECT alert_id, argMax(state, ${NEWEST_TRANSITION}) AS last_state, argMax(body, ${NEWEST_TRANSITION}) AS last_body, min(at_ms) AS raised_ms
      FROM alert_transitions WHERE project = {project:String} GROUP BY alert_id
      ${filter.state === undefined ? '' : 'HAVING last_state = {state:String}'} ORDER BY raised_ms DESC, alert_id LIMIT {limit:UInt32}`,
     { project: settings.project, limit: filter.limit, ...(filter.state === undefined ? {} : { state: filter.state }) },
   );
-  const alerts = rows.flatMap((row) => {
-    const alert = alertOf(row.last_body);
-    return alert === null ? [] : [{ ...alert, state: row.last_state }];
+  const unreadable: Unreadable[] = [];
+  const alerts = rows.flatMap(({ alert_id, last_state, last_body }) => {
+    const alert = alertIn(last_body);
+    if (alert !== null) return [{ ...alert, state: last_state }];
+    unreadable.push({ id: alert_id, error: new PermanentError(`the body of alert ${alert_id} is not culprit.alert/1`) });
+    return [];
   });
-  return { alerts, unreadable: rows.length - alerts.length };
+  return { alerts, unreadable };
 }
 
 /** Throws ProblemError 404 where the project has no such alert. */
@@ -129,19 +136,11 @@ export async function readAlert({ store, settings, silences, rollbacks, clock }:
     { project: settings.project, id: alertId },
   );
   const last = rows.at(-1);
-  const alert = last === undefined ? null : alertOf(last.body);
+  const alert = last === undefined ? null : alertIn(last.body);
   if (last === undefined || alert === null) throw new ProblemError(404, `There is no alert ${JSON.stringify(alertId)}; GET /v1/alerts lists them.`);
   const transitions = rows.map(({ sequence, state, event, at_ms, who, reason }) => ({ sequence, state, event, at_ms, by: who, reason }));
   const labels = labelsOf(alert);
   const [listed, told, rolled] = await Promise.all([silences.list(settings.project, MOST_SILENCES), readTold(store, rows.map(({ transition_id }) => transition_id), clock()), rollbacks.ofAlert(settings.project, alertId)]);
   const silencing = listed.filter(({ state, matchers }) => state === 'active' && compileMatchers(matchers)(labels));
   return { ...alert, state: last.state, comparison_id: last.comparison_id, transitions, silences: silencing.map(shownSilence), rollbacks: rolled.map(shownRollback), can_roll_back: last.state !== 'resolved' && rollbacks.refusal(alert) === null, told };
-}
-
-function alertOf(body: string): Alert | null {
-  try {
-    return Alert.parse(JSON.parse(body));
-  } catch {
-    return null;
-  }
 }

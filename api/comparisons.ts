@@ -1,4 +1,5 @@
 import { createRoute, z, type OpenAPIHono } from '@hono/zod-openapi';
+import { asError, PermanentError } from '../schemas/errors.ts';
 import { ComparisonName, ComparisonSettings, Evidence, isSetAside } from '../schemas/evidence.ts';
 import type { ApiDeps } from './app.ts';
 import { readEvidence } from './evidence.ts';
@@ -6,6 +7,7 @@ import { limitOf, NameText } from './parameters.ts';
 import { notFoundResponse, ProblemError, problemResponses } from './problem.ts';
 import type { MetricVerdict } from './metric-verdicts.ts';
 import { MetricResult, type ReadResults } from './results.ts';
+import { createTellUnreadable, type Unreadable } from './unreadable.ts';
 import { Verdict } from './verdict.ts';
 
 export const Comparison = ComparisonName.extend({
@@ -34,7 +36,10 @@ const listRoute = createRoute({
   path: '/v1/comparisons',
   summary: 'Comparisons, newest first',
   request: { query: z.strictObject({ prompt: NameText.optional(), environment: NameText.optional(), state: z.enum(['open', 'closed']).optional(), limit: limitOf({ fallback: 100, maximum: 500 }) }) },
-  responses: json(z.object({ comparisons: z.array(Comparison) }), 'Each with its evidence at the last look.'),
+  responses: json(
+    z.object({ comparisons: z.array(Comparison), unreadable: z.number().int().openapi({ description: 'comparisons whose stored settings cannot be read, which are left out; none is expected' }) }),
+    'Each with its evidence at the last look.',
+  ),
 });
 const oneRoute = createRoute({
   method: 'get',
@@ -58,9 +63,12 @@ const looksRoute = createRoute({
   responses: { ...json(z.object({ looks: z.array(Look), total: z.number().int() }), 'Thinned evenly to `limit` looks; the last and the highest are always among them.'), ...notFoundResponse },
 });
 export function registerComparisons(app: OpenAPIHono, deps: ApiDeps, readResults: ReadResults): void {
+  const tellUnreadable = createTellUnreadable(deps);
   app.openapi(listRoute, async (context) => {
     const query = context.req.valid('query');
-    return context.json({ comparisons: await readComparisons(deps, { ...query, limit: query.limit ?? 100 }) }, 200);
+    const { found, unreadable } = await lookUp(deps, { ...query, limit: query.limit ?? 100 });
+    tellUnreadable(unreadable, context.req);
+    return context.json({ comparisons: found.map(({ comparison }) => comparison), unreadable: unreadable.length }, 200);
   });
 
   app.openapi(oneRoute, async (context) => {
@@ -119,9 +127,10 @@ type LookRow = { comparison_id: string; last_e_value: number; peak_e_value: numb
 
 export type Found = { comparison: Comparison; settings: ComparisonSettings };
 
-/** Throws ProblemError 404 where the project has no such comparison. */
+/** Throws ProblemError 404 where the project has no such comparison, PermanentError where its settings cannot be read. */
 export async function readComparison(deps: ApiDeps, comparisonId: string): Promise<Found> {
-  const [found] = await findComparisons(deps, { id: comparisonId, limit: 1 });
+  const { found: [found], unreadable: [unreadable] } = await lookUp(deps, { id: comparisonId, limit: 1 });
+  if (unreadable !== undefined) throw unreadable.error;
   if (found === undefined) throw new ProblemError(404, `There is no comparison ${JSON.stringify(comparisonId)}; GET /v1/comparisons lists them.`);
   return found;
 }
@@ -136,7 +145,12 @@ type ComparisonFilter = {
   among?: readonly { readonly prompt: string; readonly candidate: string }[];
 };
 
-export async function findComparisons({ store, settings }: Pick<ApiDeps, 'store' | 'settings'>, filter: ComparisonFilter): Promise<Found[]> {
+/** Those that can be read: what is wrong with one must not keep the others from being shown. */
+export async function findComparisons(deps: Pick<ApiDeps, 'store' | 'settings'>, filter: ComparisonFilter): Promise<Found[]> {
+  return (await lookUp(deps, filter)).found;
+}
+
+async function lookUp({ store, settings }: Pick<ApiDeps, 'store' | 'settings'>, filter: ComparisonFilter): Promise<{ found: Found[]; unreadable: Unreadable[] }> {
   // Watches over models, which have no prompt, are read by id.
   const conditions = ['project = {project:String}', filter.id === undefined ? `prompt_name != '' AND factor != 'unknown'` : 'true'];
   const columns = { id: 'comparison_id', prompt: 'prompt_name', environment: 'environment', state: 'state', candidate: 'candidate', baseline: 'baseline', factor: 'factor' } as const;
@@ -156,7 +170,7 @@ export async function findComparisons({ store, settings }: Pick<ApiDeps, 'store'
      FROM comparisons FINAL WHERE ${conditions.join(' AND ')} ORDER BY opened_ms DESC, comparison_id ${newest} LIMIT {limit:UInt32}`,
     parameters,
   );
-  if (rows.length === 0) return [];
+  if (rows.length === 0) return { found: [], unreadable: [] };
   const ids = rows.map((row) => row.comparison_id);
   const [looks, alerts] = await Promise.all([
     store.select<LookRow>(
@@ -173,9 +187,16 @@ export async function findComparisons({ store, settings }: Pick<ApiDeps, 'store'
   ]);
   const lookOf = new Map(looks.map((look) => [look.comparison_id, look]));
   const alertOf = new Map(alerts.map((alert) => [alert.comparison_id, alert]));
-  return rows.map((row) => {
-    // Written by the analyzer with this very schema, frozen when the comparison opened.
-    const frozen = ComparisonSettings.parse(JSON.parse(row.settings));
+  const unreadable: Unreadable[] = [];
+  const found = rows.flatMap((row): Found[] => {
+    let frozen: ComparisonSettings;
+    try {
+      // Written by the analyzer with this very schema, frozen when the comparison opened.
+      frozen = ComparisonSettings.parse(JSON.parse(row.settings));
+    } catch (cause) {
+      unreadable.push({ id: row.comparison_id, error: new PermanentError(`the settings of comparison ${row.comparison_id} cannot be read: ${asError(cause).message}`, { cause }) });
+      return [];
+    }
     const look = lookOf.get(row.comparison_id);
     const alert = alertOf.get(row.comparison_id);
     const alert_id = alert?.last_alert_id ?? null;
@@ -202,6 +223,7 @@ export async function findComparisons({ store, settings }: Pick<ApiDeps, 'store'
       verdict: alert?.is_accusation === 1 ? 'regressed' : look === undefined && !isSetAside(row) ? 'no_data' : 'undecided',
       alert_id,
     };
-    return { comparison, settings: frozen };
+    return [{ comparison, settings: frozen }];
   });
+  return { found, unreadable };
 }

@@ -9,6 +9,7 @@ import { createDirectLog } from './log-direct.ts';
 import { startLookThread } from './look-thread.ts';
 import { migrateFor } from './migrate.ts';
 import { createIngestFor, createRollUpFor, createSelfWatchFor, ROLL_UP_MS, SELF_WATCH_MS } from './pipeline.ts';
+import { passes } from './roles/analyzer.ts';
 import { startApi } from './roles/api.ts';
 import { createCollectorFor } from './roles/collector.ts';
 import { createStoreParking, parkingLimitsOf } from './parking-store.ts';
@@ -76,7 +77,7 @@ export async function startServer(config: Config, deps: ServerDependencies): Pro
     // 6. The clock: what waited long enough becomes complete, then slots close and are looked at.
     const tick = async (): Promise<void> => {
       const watermarkMs = collector.watermark();
-      await ingest.advance(watermarkMs);
+      if (!(await passes(ingest, watermarkMs))) return;
       api.announce(await traced(deps.tracer, 'look', {}, () => look.advance(watermarkMs)));
       lookedMs = watermarkMs;
       api.tellArrived();

@@ -115,3 +115,19 @@ export function transitionRow(alert: Alert, { comparison_id, ...step }: { readon
 
 /** SQL: what the newest transition of an alert has most of. Of two with one number both stand; an alert that is resolved stays so. */
 export const NEWEST_TRANSITION = `(state = 'resolved', sequence, at_ms, transition_id)`;
+
+/** SQL, for rows of one alert: its newest transition, and the newest of its bodies that is JSON. What is wrong with one row must not keep the look from all others. */
+export const NEWEST_READABLE = [
+  ...['transition_id', 'sequence', 'at_ms', 'reason', 'state'].map((column) => `argMax(${column}, ${NEWEST_TRANSITION}) AS last_${column}`),
+  `argMaxIf(body, ${NEWEST_TRANSITION}, isValidJSON(body)) AS last_body`,
+].join(', ');
+export type NewestReadable = { readonly last_transition_id: string; readonly last_sequence: number; readonly last_at_ms: number; readonly last_reason: string; readonly last_state: Alert['state']; readonly last_body: string };
+
+/** The alert that a stored body is; null: it is none. */
+export function alertIn(body: string): Alert | null {
+  try {
+    return Alert.parse(JSON.parse(body));
+  } catch {
+    return null;
+  }
+}

@@ -11,7 +11,10 @@ import type { Store } from '../../schemas/store.ts';
 export type Turns = {
   /** The store as drafts see it. */
   readonly store: Store;
-  /** Runs `draft` after those before it. Resolves with its result when all that was given to `write` until its end is durable. */
+  /**
+   * Runs `draft` after those before it. Resolves with its result when all that was given to `write` until its end is durable. Where it gave nothing itself and
+   * something before it failed, it fails with AfterFailureError.
+   */
   take<Result>(draft: () => Promise<Result>): Promise<Result>;
   /**
    * For a draft: runs `rows` when the rows given before are durable, and `ledger` when these are and the ledger given before: a ledger is only there where all
@@ -55,7 +58,11 @@ export function createTurns(store: Store): Turns {
     },
     // Not an async function, which would keep the draft, and with it all that was read, until its rows are durable.
     take(draft) {
-      const drafted = drafting.then(async () => ({ result: await draft(), durable: last.durable }));
+      const drafted = drafting.then(async () => {
+        const before = last;
+        const result = await draft();
+        return { result, durable: last === before ? last.durable.catch(afterFailure) : last.durable };
+      });
       drafting = drafted.catch(doubt);
       return drafted.then(({ result, durable }) => durable.then(() => result));
     },

@@ -1,4 +1,4 @@
-import { Alert, NEWEST_TRANSITION, transitionRow } from '../../schemas/alert.ts';
+import { alertIn, NEWEST_READABLE, transitionRow, type Alert, type NewestReadable } from '../../schemas/alert.ts';
 import { ComparisonSettings, type Evidence, type Stratum } from '../../schemas/evidence.ts';
 import { PermanentError } from '../../schemas/errors.ts';
 import type { Store } from '../../schemas/store.ts';
@@ -167,14 +167,18 @@ export async function loadStrata(
 
 export type AlertState = { readonly alert: Alert; readonly transition_id: string; readonly sequence: number; readonly at_ms: number };
 
-/** The newest transition of each comparison's alert. */
+/** The newest transition of each comparison's alert; without those of which no body can be read. */
 export async function loadAlertStates(store: Store, comparison_ids: readonly string[]): Promise<Map<string, AlertState>> {
-  const rows = await store.select<{ comparison_id: string; transition_id: string; sequence: number; at_ms: number; body: string }>(
-    `SELECT comparison_id, transition_id, sequence, at_ms, body FROM alert_transitions WHERE comparison_id IN {comparison_ids:Array(String)}
-     ORDER BY ${NEWEST_TRANSITION} DESC LIMIT 1 BY comparison_id`,
+  const rows = await store.select<NewestReadable & { comparison_id: string }>(
+    `SELECT comparison_id, ${NEWEST_READABLE} FROM alert_transitions WHERE comparison_id IN {comparison_ids:Array(String)} GROUP BY comparison_id`,
     { comparison_ids },
   );
-  return new Map(rows.map(({ comparison_id, body, ...row }) => [comparison_id, { alert: Alert.parse(JSON.parse(body)), ...row }]));
+  const states = new Map<string, AlertState>();
+  for (const row of rows) {
+    const alert = alertIn(row.last_body);
+    if (alert !== null) states.set(row.comparison_id, { alert: { ...alert, state: row.last_state }, transition_id: row.last_transition_id, sequence: row.last_sequence, at_ms: row.last_at_ms });
+  }
+  return states;
 }
 
 /** A comparison's evidence as it was after a slot, with all that is needed to recompute it. */

@@ -1,4 +1,4 @@
-import { Alert, NEWEST_TRANSITION, transitionRow } from '../../schemas/alert.ts';
+import { alertIn, NEWEST_READABLE, transitionRow, type Alert, type NewestReadable } from '../../schemas/alert.ts';
 import type { Store } from '../../schemas/store.ts';
 import { CAUSE, causeIdOf, selfAlertOf, type Fault, type FaultKind } from './fault.ts';
 
@@ -76,12 +76,15 @@ export function createSelfWatch(deps: { readonly store: Store }, settings: SelfW
 
 type Step = { readonly alert: Alert; readonly cause: string; readonly sequence: number; readonly reason: string };
 
-/** The alerts of causes as they are, of each cause the newest first. */
+/** The alerts of causes as they are, of each cause the newest first; without those of which no body can be read. */
 async function loadStates(store: Store): Promise<State[]> {
-  const rows = await store.select<Omit<State, 'alert'> & { body: string }>(
-    `SELECT comparison_id AS cause, sequence, at_ms, reason, body FROM alert_transitions WHERE startsWith(comparison_id, {cause:String})
-     ORDER BY ${NEWEST_TRANSITION} DESC LIMIT 1 BY alert_id`,
+  const rows = await store.select<NewestReadable & { cause: string }>(
+    `SELECT any(comparison_id) AS cause, ${NEWEST_READABLE} FROM alert_transitions WHERE startsWith(comparison_id, {cause:String}) GROUP BY alert_id`,
     { cause: `${CAUSE}_` },
   );
-  return rows.map(({ body, ...state }) => ({ ...state, alert: Alert.parse(JSON.parse(body)) })).sort((one, other) => (one.alert.raised_at < other.alert.raised_at ? 1 : one.alert.raised_at > other.alert.raised_at ? -1 : 0));
+  const states = rows.flatMap(({ cause, last_sequence, last_at_ms, last_reason, last_state, last_body }): State[] => {
+    const alert = alertIn(last_body);
+    return alert === null ? [] : [{ cause, sequence: last_sequence, at_ms: last_at_ms, reason: last_reason, alert: { ...alert, state: last_state } }];
+  });
+  return states.sort((one, other) => (one.alert.raised_at < other.alert.raised_at ? 1 : one.alert.raised_at > other.alert.raised_at ? -1 : 0));
 }

@@ -1,4 +1,4 @@
-import { Alert } from '../../schemas/alert.ts';
+import { alertIn } from '../../schemas/alert.ts';
 import { labelsOf } from '../../schemas/matcher.ts';
 import { WebhookEvent } from '../../schemas/webhook.ts';
 import type { ActiveSilence, Routing } from '../routing.ts';
@@ -63,7 +63,7 @@ export function createReader(sink: Sink, { journal, routing, silences }: ReaderD
       const { transition_id, alert_id, at_ms } = transition;
       const stands = standing.get(alert_id);
       const read = messageOf(transition);
-      const current = stands === undefined ? null : alertOf(stands.body);
+      const current = stands === undefined ? null : alertIn(stands.body);
       if (read === null || current === null) {
         due.push({ transition, message: null, group: transition_id, attempts, last_ms });
         continue;
@@ -96,16 +96,8 @@ export function createReader(sink: Sink, { journal, routing, silences }: ReaderD
   }
 }
 
-function alertOf(body: string): Alert | null {
-  try {
-    return Alert.parse(JSON.parse(body));
-  } catch {
-    return null;
-  }
-}
-
 function messageOf({ transition_id, event, at_ms, who, reason, body }: AlertTransition): Message | null {
   const type = WebhookEvent.safeParse(`alert.${event}`);
-  const alert = alertOf(body);
+  const alert = alertIn(body);
   return type.success && alert !== null ? { id: transition_id, type: type.data, timestamp: new Date(at_ms).toISOString(), alert, who, reason, escalated_after_s: null } : null;
 }

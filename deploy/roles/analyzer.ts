@@ -1,5 +1,6 @@
 import { loadPassed, loadPassedOf, recordPassed } from '../../analyzer/ingest/shards.ts';
 import type { Ingest } from '../../analyzer/ingest/ingest.ts';
+import { AfterFailureError } from '../../analyzer/ingest/turns.ts';
 import type { Flagged } from '../../analyzer/ingest/writing.ts';
 import { slotOf, slotStartMs } from '../../analyzer/slots.ts';
 import type { Config } from '../../schemas/config.ts';
@@ -38,6 +39,17 @@ export async function openIngestShard(given: Store, inserts: SharedInserts, conf
   };
 }
 
+/** Advances an ingest loop. False: what it was writing could not be written, which is told where that was tried; the next tick takes up what there is. */
+export async function passes(ingest: Pick<Ingest, 'advance'>, nowMs: number): Promise<boolean> {
+  try {
+    await ingest.advance(nowMs);
+    return true;
+  } catch (error) {
+    if (error instanceof AfterFailureError) return false;
+    throw error;
+  }
+}
+
 /** Who has this shard looks at closed slots. Two that both think so do no harm: all that is concluded has derived ids, and comes to the same. */
 export const LOOKS = 0;
 
@@ -67,7 +79,7 @@ export function createTick({ store, consumer, shards, startLook }: TickDeps, { w
       [...passed].map(async ([number, passedMs]) => {
         if (!consumer.owned().includes(number)) return;
         const shard = await consumer.shard(number);
-        await shard.advance(passedMs);
+        if (!(await passes(shard, passedMs))) return;
         const slot = slotOf(passedMs);
         if (slot > (recorded.get(number) ?? 0)) slots.push({ shard: number, slot });
       }),

@@ -207,6 +207,22 @@ describe('the verdict for rollout controllers', () => {
   });
 });
 
+describe('what is stored and cannot be read', () => {
+  test('is left out of all comparisons, counted, told once to whoever runs the server, and no other is missing', async () => {
+    const before = await get('/v1/comparisons');
+    const [row] = await api.store.select<object>('SELECT * FROM comparisons FINAL WHERE comparison_id = {id:String}', { id: refund.comparisonId });
+    for (const [id, settings] of [['cmp_torn', '{'], ['cmp_odd', '{"alpha":"much"}']]) await api.store.insert('comparisons', [{ ...row, comparison_id: id, candidate: 'torn', settings }]);
+    for (let asked = 0; asked < 2; asked += 1) expect(await get('/v1/comparisons')).toEqual({ comparisons: before.comparisons, unreadable: 2 });
+    expect(api.failures.splice(0).map(String).sort()).toEqual([expect.stringContaining('the settings of comparison cmp_odd cannot be read: '), expect.stringContaining('the settings of comparison cmp_torn cannot be read: ')]);
+    // Who asks for it by its name is told that it is there.
+    await get('/v1/comparisons/cmp_torn', 500);
+    expect(api.failures.splice(0)).toHaveLength(1);
+    for (const page of ['/v1/prompts', '/v1/prompts/refund-agent', '/v1/verdict?prompt=refund-agent&candidate=torn']) await get(page);
+    expect((await api.app.request('/metrics')).status).toBe(200);
+    await api.store.command(`DELETE FROM comparisons WHERE candidate = 'torn'`);
+  });
+});
+
 describe('alerts', () => {
   test('a person acknowledges, then resolves with a reason that is kept', async () => {
     const { alerts } = await get('/v1/alerts?state=open');
@@ -232,6 +248,8 @@ describe('alerts', () => {
   test('a stored body that is no alert is counted, not shown', async () => {
     await api.store.insert('alert_transitions', [{ transition_id: 't', alert_id: 'broken', sequence: 1, project: 'default', comparison_id: '', state: 'open', at_ms: nowMs, reason: '', body: '{' }]);
     expect(await get('/v1/alerts?state=open')).toEqual({ alerts: [], unreadable: 1 });
+    expect(await get('/v1/alerts?state=open')).toMatchObject({ unreadable: 1 });
+    expect(api.failures.splice(0).map(String)).toEqual([expect.stringContaining('the body of alert broken is not culprit.alert/1')]);
     await get('/v1/alerts/broken', 404);
   });
 });

@@ -33,6 +33,9 @@ const LATENCY = `toInt32(round(8 * log2(greatest((end_ns - start_ns) / 1e6, 0.00
 /** Named, here and of calls, because the engine takes 10 ms to think about a column list of forty, each time. */
 const SCORE_COLUMNS = 'slot, project, environment, prompt_name, prompt_version, request_model, provider, stratum_attributes, name, data_type, bet_value, flags, deleted_slot, session_id, score_id, call_trace_id, call_span_id, call_start_ns';
 
+/** As one tuple: grouped and sorted by nine columns, twice, the engine took 20 ms more to think about each of the two questions. */
+const SERIES = ['slot', 'project', 'environment', 'prompt_name', 'version', 'request_model', 'provider', 'route', 'metric'] as const;
+
 const NEARLY_ALL = 0.9;
 
 /** Calls of an hour whose units are told apart, some 100 bytes each. */
@@ -48,7 +51,6 @@ export async function selectPulse(store: Store, range: PulseRange, of: PulseOf =
   const samples = samplesOf(await selectBusiest(store, { from: hour, to: range.to }), mostCalls);
   const parameters = { project: '', environment: '', by: '', of: '', ...of, ...range, hour, sampled: samples.map(({ prompt }) => prompt), every: samples.map(({ every }) => every) };
   const isSampled = samples.length === 0 ? '' : `AND ${SAMPLED}`;
-  const keys = 'slot, project, environment, prompt_name, version, request_model, provider, route, metric';
   const calls = `
     SELECT slot, project, environment, assumeNotNull(prompt_name) AS prompt_name, assumeNotNull(prompt_version) AS version, coalesce(calls.request_model, '') AS request_model, provider, route,
            arrayJoin(arrayFilter(reading -> reading.2 IS NOT NULL, [
@@ -75,9 +77,9 @@ export async function selectPulse(store: Store, range: PulseRange, of: PulseOf =
           ORDER BY slot, call_start_ns, call_trace_id, call_span_id, score_id LIMIT 1 BY ${UNIT_OF_HOUR('call_trace_id', 'name')}) AS scores`;
   const counted = (readings: string): Promise<Pulse[]> =>
     store.select<Pulse>(
-      `SELECT ${keys}, groupArray(bin) AS bins, groupArray(units) AS counts
-       FROM (SELECT ${keys}, bin, toUInt32(count()) AS units FROM (${readings}) GROUP BY ${keys}, bin ORDER BY ${keys}, bin)
-       GROUP BY ${keys} ORDER BY ${keys}`,
+      `SELECT ${SERIES.map((name, index) => `series.${index + 1} AS ${name}`).join(', ')}, groupArray(bin) AS bins, groupArray(units) AS counts
+       FROM (SELECT series, bin, toUInt32(count()) AS units FROM (SELECT (${SERIES.join(', ')}) AS series, bin FROM (${readings})) GROUP BY series, bin ORDER BY series, bin)
+       GROUP BY series ORDER BY series`,
       parameters,
     );
   return (await Promise.all([counted(calls), counted(scores)])).flat();

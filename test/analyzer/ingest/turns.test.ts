@@ -128,6 +128,17 @@ it.each<[string, (turns: Turns) => Promise<unknown>]>([
   expect(turns.isInDoubt()).toBe(true);
 });
 
+it('a turn that writes nothing waits for what is being written, and does not take its failure for its own', async () => {
+  const { turns, settle, take } = stage();
+  const a = take('a');
+  const b = watched(turns.take(() => Promise.resolve('b')));
+  await soon();
+  expect(await stateOf(b)).toBe('under way');
+  await settle('rows a', broken);
+  expect(await stateOf(a)).toBe(broken);
+  expect(await stateOf(b)).toBeInstanceOf(AfterFailureError);
+});
+
 it('is idle when nothing is drafted or written, whatever became of it', async () => {
   const { turns, settle, take } = stage();
   const a = take('a');

@@ -43,9 +43,9 @@ beforeAll(async () => {
   const lines = [...linesOf(traffic, callsOf(traffic, SEED)), ...linesOf(other, callsOf(other, SEED + 1))];
   const timeOf = (line: string): number => Number(/"(?:endTimeUnixNano|timeUnixNano)":"(\d+)"/.exec(line)?.[1]);
   await ingest(on.store, lines.sort((left, right) => timeOf(left) - timeOf(right)));
-  await run(() => on.store, [MENDED]);
+  await run(() => on.store, [MENDED], { pace: [] });
   halfway = await conclusionsOf(on.store);
-  await run(() => on.store, [MINUTES], MENDED);
+  await run(() => on.store, [MINUTES], { fromMinute: MENDED, pace: [] });
   undisturbed = await conclusionsOf(on.store);
   await forgetLooks(on.store);
 });
@@ -63,17 +63,27 @@ const failingAt = (fails: (parameters: Readonly<Record<string, unknown>>) => boo
 /** Whether a question is about a prompt, by itself or with others. */
 const isAbout = ({ prompt_name, prompt_names }: Readonly<Record<string, unknown>>, name: string): boolean => prompt_name === name || (Array.isArray(prompt_names) && prompt_names.includes(name));
 
-/** Looks every half minute where something fails, as a server does, else every four, and begins anew at the given minutes. `storeAt`: as it is at a minute. */
-async function run(storeAt: (minute: () => number) => Store, untilMinutes: readonly number[], fromMinute = 0): Promise<{ events: LookEvent[]; failures: { minute: number; message: string }[] }> {
+/** Minutes from which on, and until which, a look is advanced by so many minutes; else by as many as it reads at once. */
+type Pace = readonly (readonly [from: number, to: number, step: number])[];
+const AT_ONCE = 10;
+/** As a server does where something fails. */
+const CLOSE: Pace = [[FAILS_FROM - 2, FAILS_TO, 0.5], [FAILS_TO, MENDED, 4], [60, 62, 0.5]];
+
+function after(minute: number, pace: Pace): number {
+  const step = pace.find(([from, to]) => minute >= from && minute < to)?.[2] ?? AT_ONCE;
+  return Math.min(minute + step, ...pace.map(([from]) => from).filter((from) => from > minute));
+}
+
+/** Looks until a minute, and begins anew at it where there is another. `storeAt`: as it is at a minute. */
+async function run(storeAt: (minute: () => number) => Store, untilMinutes: readonly number[], { fromMinute = 0, pace = CLOSE }: { fromMinute?: number; pace?: Pace } = {}): Promise<{ events: LookEvent[]; failures: { minute: number; message: string }[] }> {
   const events: LookEvent[] = [];
   const failures: { minute: number; message: string }[] = [];
   let minute = fromMinute;
   for (const until of untilMinutes) {
-    const look = lookOver(storeAt(() => minute), {}, 20);
+    const look = lookOver(storeAt(() => minute), {}, 2 * AT_ONCE);
     await look.start();
     while (minute < until) {
-      const isClose = (minute >= 28 && minute < FAILS_TO) || (minute >= 58 && minute < 62);
-      minute = Math.min(until, minute + (isClose ? 0.5 : 4));
+      minute = Math.min(until, after(minute, pace));
       try {
         events.push(...(await look.advance(atMinute(minute))));
       } catch (error) {
@@ -102,7 +112,7 @@ describe('a prompt that cannot be asked about', () => {
     // It is told meanwhile, and no longer when it is over.
     expect(await verdict('v2')).toMatchObject({ verdict: 'undecided', reason: 'set aside until 2026-06-01T09:00Z, as it cannot be asked about: memory limit exceeded' });
     expect(await faults(40)).toMatchObject([{ state: 'open', metric: 'set_aside', prompt: 'refund-agent', summary: expect.stringContaining('refund-agent is not watched'), advice: expect.stringContaining('memory limit exceeded') }]);
-    events.push(...(await run(refundFails, [MINUTES], 40)).events);
+    events.push(...(await run(refundFails, [MINUTES], { fromMinute: 40 })).events);
     expect((await verdict('v2')).reason).not.toContain('set aside');
     expect(await faults(MINUTES)).toEqual([]);
     // 1. Two minutes in which all is held up, as it may be the store.
@@ -132,7 +142,7 @@ describe('a prompt that cannot be asked about', () => {
     await forgetLooks(on.store);
     await run(refundFails, [...some([26, 35], 1), 40]);
     await faults(40);
-    await run(refundFails, [...some([45, 61], 1), MINUTES], 40);
+    await run(refundFails, [...some([45, 61], 1), MINUTES], { fromMinute: 40 });
     await faults(MINUTES);
     expect(await conclusionsOf(on.store)).toEqual(expected);
   });
@@ -209,10 +219,10 @@ describe('what is nobody\'s alone', () => {
 });
 
 it('a comparison that cannot be read is closed as undecided when the look begins, and all others go on', async () => {
-  await run(() => on.store, [28]);
+  await run(() => on.store, [28], { pace: [] });
   const [kept] = await on.store.select<{ comparison_id: string }>("SELECT * FROM comparisons FINAL WHERE prompt_name = 'refund-agent' AND candidate = 'v2'");
   await on.store.insert('comparisons', [{ ...kept, snapshot: '{"form":2', slot: slotAt(28) }]);
-  const { failures } = await run(() => on.store, [32, MENDED], 28);
+  const { failures } = await run(() => on.store, [32, MENDED], { fromMinute: 28, pace: [] });
   expect(failures).toEqual([]);
   expect(await verdict('v2')).toMatchObject({ verdict: 'undecided', reason: expect.stringMatching(/^closed undecided: set aside for good, as what was kept of it cannot be read: /) });
   expect(await faults(MENDED)).toMatchObject([{ metric: 'set_aside', prompt: 'refund-agent', advice: expect.stringContaining(String(kept?.comparison_id)) }]);

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { DEFAULT_LIMITS } from '../../../analyzer/ingest/cardinality.ts';
+import { CAUSE } from '../../../analyzer/self/fault.ts';
 import { faultKinds } from '../../../analyzer/self/index.ts';
 import { createSelfWatch, type SelfWatch } from '../../../analyzer/self/self-watch.ts';
 import { slotOf } from '../../../analyzer/slots.ts';
@@ -125,4 +126,12 @@ it('what a person resolved is raised again after a day, where it is still so, an
   const [again] = await alertsAt(watch(), ARRIVED_MS + 25 * HOUR_MS);
   expect(again).toMatchObject({ state: 'open', metric: 'ledger' });
   expect(again?.id).not.toBe(alert?.id);
+});
+
+it('an alert whose body cannot be read keeps no other from being raised', async () => {
+  await on.fresh();
+  await on.store.insert('ledger', [ledgerRow(1)]);
+  await on.store.insert('alert_transitions', [{ transition_id: 't', alert_id: 'torn', sequence: 1, project: 'default', comparison_id: `${CAUSE}_torn`, state: 'open', at_ms: ARRIVED_MS, reason: '', body: '{' }]);
+  expect(await alertsAt(watch(), ARRIVED_MS)).toMatchObject([{ metric: 'ledger', state: 'open' }]);
+  expect(await alertsAt(watch(), ARRIVED_MS + 1_000)).toEqual([]);
 });
