@@ -23,11 +23,11 @@ describe.each([
   it.each(['calls', 'ledger'])('is put off by a write of %s that fails', async (table) => {
     await on.fresh();
     const { through, plan } = failing(on.store);
-    const way = holding(through, table);
+    const way = holding(through);
     const ingest = await on.start({}, ARRIVED_MS, way.through);
     await ingest.write([orphan()]);
     Object.assign(plan, { table, when: 'before', times: 1 });
-    const held = way.hold();
+    const held = way.hold(table);
     const both = Promise.allSettled([ingest.write([call()]), passes(ingest, atMs)]);
     await held;
     await way.release();
