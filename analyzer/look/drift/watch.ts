@@ -9,6 +9,7 @@ import { bySlot, type PromptKey } from '../observations.ts';
 import { merged, selectPulse, selectResponseModel, type Pulse } from './pulse.ts';
 import { createPulseMemory, HALF_HOUR, UNSETTLED } from './pulse-memory.ts';
 import type { MetricPolicy } from '../references.ts';
+import { groupBy } from '../../statistics/group-by.ts';
 import { slotOf, slotStartMs, SLOTS_PER_DAY, SLOTS_PER_HOUR } from '../../slots.ts';
 
 /**
@@ -212,17 +213,28 @@ export function createDriftWatch(deps: { readonly store: Store; readonly rows: L
       const { open: stored, unreadable } = await loadDetectors(store);
       await settings.giveUp(unreadable);
       const states = await loadAlertStates(store, stored.flatMap(({ snapshot }) => (snapshot.alarm_id === null ? [] : [snapshot.alarm_id])));
+      // By place, as the memory has it, and as it was learnt; nearly all have learnt at the same half hour.
+      const readHour = async (slot: number): Promise<Map<string, { name: string; pulse: Pulse }[]>> => {
+        const pulses = await selectPulse(store, { from: Math.max(1, slot - SLOTS_PER_HOUR), to: Math.max(1, slot - UNSETTLED) });
+        return groupBy(pulses.flatMap((pulse) => placesOf(pulse).map((place) => ({ name: detectorName(place), pulse }))), ({ name }) => name);
+      };
+      const hours = new Map<number, ReturnType<typeof readHour>>();
       for (const { identity, snapshot } of stored) {
         const { alarm_id } = snapshot;
         const detector = restoreDetector(identity, snapshot, alarm_id === null ? null : createAlertRecord(rows, alarm_id, states.get(alarm_id) ?? null));
         const learnt = snapshot.reference_slot;
-        if (learnt !== null) learn(detector, await selectPulse(store, { from: Math.max(1, learnt - SLOTS_PER_HOUR), to: Math.max(1, learnt - UNSETTLED) }, placeOf(detector)), settings.metricPolicy);
-        detectors.set(detectorName(placeOf(detector)), detector);
+        const name = detectorName(placeOf(detector));
+        if (learnt !== null) {
+          const hour = hours.get(learnt) ?? readHour(learnt);
+          hours.set(learnt, hour);
+          learn(detector, (await hour).get(name)?.map(({ pulse }) => pulse) ?? [], settings.metricPolicy);
+        }
+        detectors.set(name, detector);
       }
       if (next === null) return;
-      // From an hour before the half hour that ends next on, a few slots at a time: a busy fleet has many readings.
-      for (let from = Math.ceil(next / HALF_HOUR) * HALF_HOUR - SLOTS_PER_HOUR; from < next; from += UNSETTLED) {
-        const range = { from: Math.max(1, from), to: Math.min(from + UNSETTLED, next) };
+      // From an hour before the half hour that ends next on.
+      for (let from = Math.ceil(next / HALF_HOUR) * HALF_HOUR - SLOTS_PER_HOUR; from < next; from += HALF_HOUR) {
+        const range = { from: Math.max(1, from), to: Math.min(from + HALF_HOUR, next) };
         for (const [slot, pulses] of bySlot(await selectPulse(store, range))) memory.record(slot, pulses);
       }
     },
