@@ -42,6 +42,7 @@ export function createRemembered<Stored>({ coversFromMs, capacity }: { readonly 
  * @param deps.sinceMs the earliest moment (ms, the sender's clock) at which the item can have been received.
  * @param deps.canBeStored false: the store has nothing of it but what is remembered. Default: nobody knows.
  * @param deps.lookUp asks the store, at most 2,000 items a call.
+ * @param deps.orphaned where what is found is one of these, and not known, they are counted before anything else is told.
  */
 export function createKnown<Item, Stored>(
   deps: {
@@ -80,8 +81,8 @@ export function createKnown<Item, Stored>(
         areLate ||= orphaned?.isOne(stored) === true;
       }
     }
-    // When something was forgotten nobody knows any more what was written by whom; but then what an earlier owner left was read again long ago.
-    // Anew, since what was not there, or not asked for, may be one of them.
+    // When something was forgotten nobody knows any more what was written by whom; but then what an earlier owner left was read again long ago. Else anew, since what
+    // was not there, or not asked for, may be one of them.
     return orphaned !== undefined && areLate && !coverage.hasForgotten() && (await takeLate(orphaned)) ? find(items, stampMs) : found;
   };
   return { find, remember: (key, stored) => memory.set(key, stored) };
