@@ -72,6 +72,8 @@ export function createDirectLog<Reading extends { readonly received: number }>({
 
   /** `before`: what is under way; a batch that was not tried because something of that failed is tried again when all of it is over. */
   const settle = async (batch: readonly Read<Reading>[], before?: readonly Promise<void>[]): Promise<void> => {
+    // Of a batch of which nothing can be read nothing is stored.
+    if (batch.length === 0) return;
     try {
       await write(batch.map(({ reading }) => reading));
       parkedInARow = 0;

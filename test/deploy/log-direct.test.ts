@@ -195,6 +195,22 @@ describe('direct log', () => {
     expect(parked).toHaveLength(11);
   });
 
+  it('takes a message that cannot be read for no sign that the store is well', async () => {
+    const { parking, parked } = lot();
+    const unreadable = (message: LogMessage): Read => {
+      if (message.body.byteLength === 17) throw new PermanentError('unreadable');
+      return read(message);
+    };
+    const write = async (messages: readonly Read[]): Promise<void> => {
+      if (messages.length > 0) throw new PermanentError('no such table');
+    };
+    const log = createDirectLog({ read: unreadable, write, parking }, SETTINGS);
+    for (let sent = 0; sent < 10; sent += 1) await expect(log.append(sized(11))).rejects.toBeInstanceOf(PermanentError);
+    await expect(log.append(sized(17))).rejects.toBeInstanceOf(PermanentError);
+    await expect(log.append(sized(11))).rejects.toBeInstanceOf(RetryableError);
+    expect(parked.map(({ bytes }) => bytes)).toEqual([...Array.from({ length: 10 }, () => 11), 17]);
+  });
+
   it('reads a batch when it has its turn, and parks alone what cannot be read', async () => {
     const gate = gated();
     const parking = lot();
