@@ -1,6 +1,6 @@
 import type { LlmCall } from '../../schemas/call.ts';
 import type { StoredSpan } from './draft.ts';
-import type { Found } from './known.ts';
+import { isLeftWaiting, type Found } from './known.ts';
 import { signalOf, type Tally } from './ledger.ts';
 import type { BatchReading } from './reading.ts';
 
@@ -34,13 +34,8 @@ export function arrivingCalls(placed: BatchReading['calls'], known: ReadonlyMap<
       tally.count({ ...entry, outcome: 'duplicate', reason: 'later_end' });
     } else {
       tally.count({ ...entry, outcome: 'duplicate', reason: 'sent_again' });
-      // It waits in the store, and here nobody waits for it.
-      if (earlier === undefined && stored !== undefined && isLeftWaiting(stored)) arrivals.set(key, { item, stampMs, reason, stored });
+      if (earlier === undefined && stored !== undefined && isLeftWaiting(stored) && (stored.role === 'call' || stored.role === 'candidate')) arrivals.set(key, { item, stampMs, reason, stored });
     }
   }
   return arrivals;
-}
-
-function isLeftWaiting({ cameLate, slot, role }: Found<StoredSpan>): boolean {
-  return cameLate === true && slot === 0 && (role === 'call' || role === 'candidate');
 }

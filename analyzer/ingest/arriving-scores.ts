@@ -2,7 +2,7 @@ import type { Score } from '../../schemas/score.ts';
 import { isSameScore, mergeScores } from './corrections.ts';
 import type { FiledScore, StoredScore } from './draft.ts';
 import { scoreKey } from './identity.ts';
-import type { Found } from './known.ts';
+import { isLeftWaiting, type Found } from './known.ts';
 import type { Tally } from './ledger.ts';
 import type { BatchReading, Placed } from './reading.ts';
 
@@ -48,11 +48,6 @@ export async function arrivingScores(
     count(tally, { item, stampMs }, { outcome, isRecord: records.has(item), score: arrivals.get(key)?.score ?? item });
   }
   return arrivals;
-}
-
-/** It waits in the store, and here nobody waits for it. */
-function isLeftWaiting({ cameLate, slot }: Found<StoredScore>): boolean {
-  return cameLate === true && slot === 0;
 }
 
 /** Whether it could be something else than what is stored, sent again: then the merge decides. */

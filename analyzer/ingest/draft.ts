@@ -5,7 +5,7 @@ import { LIMIT_FLAGS, OVER_LIMIT } from './cardinality.ts';
 import { scoreKey } from './identity.ts';
 import type { Role } from './nesting.ts';
 import { callEventSeconds, callRow, factsOf, scoreEventSeconds, scoreRow, type CallFacts } from './rows.ts';
-import type { VersionRow } from './seen-versions.ts';
+import { versionKey, type VersionRow } from './seen-versions.ts';
 
 /**
  * What one turn of the ingest loop is about to write: one row for each span and score that it touches.
@@ -152,7 +152,7 @@ export function createDraft(): Draft {
       const see = (call: CallFacts, factor: string, value: string): void => {
         const { project, environment } = call;
         const prompt_name = call.prompt_name ?? '';
-        const key = `${project}\0${environment}\0${prompt_name}\0${factor}\0${value}`;
+        const key = versionKey({ project, environment, prompt_name, factor, value });
         const row = rows.get(key);
         if (row === undefined) rows.set(key, { project, environment, prompt_name, factor, value, first_seen_ms: stampMs, last_seen_ms: stampMs, calls: 1 });
         else row.calls += 1;

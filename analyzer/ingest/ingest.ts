@@ -126,6 +126,7 @@ export function createIngest(deps: IngestDependencies, settings: IngestSettings)
     // 2. Tell new from known. What was sent again is counted; only what is new or better goes on.
     const sent = arrivingCalls(reading.calls, await known.find(reading.calls, nowMs), tally);
     const scores = await scoring.arriving(reading, tally, nowMs);
+
     // 2b. Take spans of which a feature flag was logged afterwards as if they came again.
     const { calls, relatives, spans: reassigned } = await reassign({ store, inferences }, reading.assignments, { calls: sent, relatives: reading.relatives });
 
@@ -197,6 +198,7 @@ export function createIngest(deps: IngestDependencies, settings: IngestSettings)
     openSlot = Math.max(openSlot, found.openSlot);
     const bornMs = coveredFrom(found, { nowMs, startedMs });
     cardinality.restore(await loadVersionsSince(store, dayStartMs(nowMs)), nowMs);
+
     waiting = createWaiting();
     inferences = createInferences(store, { capacity: settings.rememberedSpans, coversFromMs: bornMs, shard });
     known = knownBy(inferences);

@@ -17,6 +17,11 @@ export type Known<Item, Stored> = {
 /** `batch`: that brought it, where the store was asked. `cameLate`: its row was not there yet when the shard was taken up, so nobody waits for what it lacks. */
 export type Found<Stored> = Stored & { readonly batch?: number; readonly cameLate?: true };
 
+/** It waits in the store, and here nobody waits for it. */
+export function isLeftWaiting({ cameLate, slot }: Found<{ readonly slot: number }>): boolean {
+  return cameLate === true && slot === 0;
+}
+
 /** Rows of batches that an earlier owner of the shard has left without a ledger (orphans.ts). `found`: when it was taken up; they are known from the beginning. */
 export type Orphaned<Stored> = {
   readonly found: ReadonlyMap<string, Found<Stored>>;

@@ -13,6 +13,11 @@ export type VersionRow = {
   readonly calls: number;
 };
 
+/** What makes two rows tell of one version. Lengths in front, since a name may hold whatever would part it from the next. */
+export function versionKey({ project, environment, prompt_name, factor, value }: Pick<VersionRow, 'project' | 'environment' | 'prompt_name' | 'factor' | 'value'>): string {
+  return `${project.length} ${environment.length} ${prompt_name.length} ${factor.length} ${project}${environment}${prompt_name}${factor}${value}`;
+}
+
 export type SeenVersions = {
   /** Takes what a batch saw. Returns the rows to write now: none, mostly. */
   due(rows: readonly VersionRow[], nowMs: number): readonly VersionRow[];
@@ -32,7 +37,7 @@ export function createSeenVersions(): SeenVersions {
     due(rows, nowMs) {
       let hasNew = false;
       for (const row of rows) {
-        const key = JSON.stringify([row.project, row.environment, row.prompt_name, row.factor, row.value]);
+        const key = versionKey(row);
         const before = gathered.get(key);
         const { first_seen_ms = row.first_seen_ms, calls = 0 } = before ?? {};
         gathered.set(key, { ...row, first_seen_ms: Math.min(first_seen_ms, row.first_seen_ms), calls: calls + row.calls });

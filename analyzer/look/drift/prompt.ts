@@ -15,7 +15,7 @@ import { mixOf, withMix } from '../mix.ts';
 import { bySlot, promptId, type PromptKey } from '../observations.ts';
 import { promptDriftAlertOf, type RecentChange } from './prompt-alert.ts';
 import { merged, selectPulse, type Pulse } from './pulse.ts';
-import { HALF_HOUR, UNSETTLED } from './pulse-memory.ts';
+import { HALF_HOUR, selectHourBefore, UNSETTLED } from './pulse-memory.ts';
 import type { MetricPolicy } from '../references.ts';
 import { SLOT_MS, slotOf, slotStartMs, SLOTS_PER_DAY, SLOTS_PER_HOUR } from '../../slots.ts';
 import { addRatio, advanceDrift, driftEvidence, driftHeadline, noDrift, type DriftState } from '../../statistics/drift.ts';
@@ -209,8 +209,6 @@ export function createPromptDrift(deps: { readonly store: Store; readonly rows: 
     return told({ ...alert, state: 'resolved', resolved_at: new Date(slotStartMs(slot + 1)).toISOString() }, 'back to what it was: no sign of it for an hour');
   };
 
-  const readHour = (slot: number): Promise<Pulse[]> => selectPulse(store, { from: Math.max(1, slot - SLOTS_PER_HOUR), to: Math.max(1, slot - UNSETTLED) });
-
   const feed = (slot: number, pulse: readonly Pulse[]): void => {
     if (slot % HALF_HOUR === 0) {
       const isDue = isDueAt(slot);
@@ -243,15 +241,15 @@ export function createPromptDrift(deps: { readonly store: Store; readonly rows: 
       const states = await loadAlertStates(store, alarms.map(({ comparison_id }) => comparison_id));
       const hour = Math.floor((next - 1) / HALF_HOUR) * HALF_HOUR;
       const full = Math.floor(hour / SLOTS_PER_HOUR) * SLOTS_PER_HOUR;
-      learn(full, await readHour(full), () => true);
-      if (hour % SLOTS_PER_HOUR !== 0) learn(hour, await readHour(hour), isDueAt(hour));
+      learn(full, await selectHourBefore(store, full), () => true);
+      if (hour % SLOTS_PER_HOUR !== 0) learn(hour, await selectHourBefore(store, hour), isDueAt(hour));
       for (const { comparison_id, slot, reference_slot, ...prompt } of alarms) {
         const state = states.get(comparison_id) ?? null;
         const one = watched.get(promptId(prompt));
         if (one === undefined || state === null) continue;
         one.record = { comparison_id, of: createAlertRecord(rows, comparison_id, state) };
         one.crossed_slot = slot;
-        if (isOpen(one) && reference_slot !== one.reference_slot) learn(reference_slot, await readHour(reference_slot), (other) => other === one);
+        if (isOpen(one) && reference_slot !== one.reference_slot) learn(reference_slot, await selectHourBefore(store, reference_slot), (other) => other === one);
       }
       const from = Math.min(...[...watched.values()].map(({ since_slot }) => since_slot));
       if (!Number.isFinite(from)) return;

@@ -1,5 +1,6 @@
 import { seriesName } from './series.ts';
-import type { Place, Pulse } from './pulse.ts';
+import { selectPulse, type Place, type Pulse } from './pulse.ts';
+import type { Store } from '../../../schemas/store.ts';
 import { SLOTS_PER_HOUR } from '../../slots.ts';
 
 /**
@@ -18,6 +19,11 @@ export type PulseMemory = {
 export const HALF_HOUR = SLOTS_PER_HOUR / 2;
 /** Slots. */
 export const UNSETTLED = 10;
+/** What `hourBefore` of a memory says of everything, from the store and slot by slot: where there is no memory yet. */
+export function selectHourBefore(store: Store, slot: number): Promise<Pulse[]> {
+  return selectPulse(store, { from: Math.max(1, slot - SLOTS_PER_HOUR), to: Math.max(1, slot - UNSETTLED) });
+}
+
 /** Series in one half hour; only a route that is different in every call makes so many, and none of those would be a reference. */
 const MOST_SERIES = 100_000;
 

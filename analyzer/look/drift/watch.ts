@@ -7,7 +7,7 @@ import { accused, driftAlertOf, findDrift, saysWho, type Bystander } from './ale
 import { loadAlertStates, loadDetectors, type AlertState, type LookRows, type UnreadableComparison } from '../look-store.ts';
 import { bySlot, type PromptKey } from '../observations.ts';
 import { merged, selectPulse, selectResponseModel, type Pulse } from './pulse.ts';
-import { createPulseMemory, HALF_HOUR, UNSETTLED } from './pulse-memory.ts';
+import { createPulseMemory, HALF_HOUR, selectHourBefore } from './pulse-memory.ts';
 import type { MetricPolicy } from '../references.ts';
 import { groupBy } from '../../statistics/group-by.ts';
 import { slotOf, slotStartMs, SLOTS_PER_DAY, SLOTS_PER_HOUR } from '../../slots.ts';
@@ -215,7 +215,7 @@ export function createDriftWatch(deps: { readonly store: Store; readonly rows: L
       const states = await loadAlertStates(store, stored.flatMap(({ snapshot }) => (snapshot.alarm_id === null ? [] : [snapshot.alarm_id])));
       // By place, as the memory has it, and as it was learnt; nearly all have learnt at the same half hour.
       const readHour = async (slot: number): Promise<Map<string, { name: string; pulse: Pulse }[]>> => {
-        const pulses = await selectPulse(store, { from: Math.max(1, slot - SLOTS_PER_HOUR), to: Math.max(1, slot - UNSETTLED) });
+        const pulses = await selectHourBefore(store, slot);
         return groupBy(pulses.flatMap((pulse) => placesOf(pulse).map((place) => ({ name: detectorName(place), pulse }))), ({ name }) => name);
       };
       const hours = new Map<number, ReturnType<typeof readHour>>();

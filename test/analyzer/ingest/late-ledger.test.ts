@@ -1,76 +1,57 @@
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { RetryableError } from '../../../schemas/errors.ts';
-import type { LogMessage } from '../../../schemas/log.ts';
 import type { Store } from '../../../schemas/store.ts';
-import { agent, ARRIVED_MS, expectExactLedger, holding, id, inference, judgement, logs, openIngesting, overtaken, TAGS, traces, wrapper, type Ingesting, type Ledger, type MessageIngest } from './ingesting.ts';
+import { begin, expectOnce, request, settings, takeUp } from './changing-hands.ts';
+import { ARRIVED_MS, expectExactLedger, holding, id, inference, openIngesting, overtaken, TAGS, traces, wrapper, type Ingesting } from './ingesting.ts';
 
 /**
  * An owner of a shard is thought dead while an insert of it is on its way; another one takes the shard up and gets the same messages again, since their offset
  * was not committed. When the insert arrives after all, everything has been counted once.
  */
-const SHARD = 3;
-const settings = { shard: SHARD };
-const LATER_MS = ARRIVED_MS + 20_000;
-
 let on: Ingesting;
 beforeAll(async () => {
   on = await openIngesting();
 });
 afterAll(() => on.close());
-/** What the shard had before. */
-beforeEach(async () => {
-  await (await on.fresh(settings)).write([traces([inference(9, TAGS)])]);
-});
-
-/** A call, one that stands aside for it, and a score. */
-const request: LogMessage[] = [traces([inference(1, TAGS, { parent_span_id: id(2) }), agent(2, TAGS)], ARRIVED_MS + 1_000), logs([judgement(1, 0.5)], ARRIVED_MS + 1_000)];
-
-const takeUp = (through: Store = on.store): Promise<MessageIngest> => on.start(settings, LATER_MS, through);
-
-/** Everything stored once; `again`: how often it was received after it had been counted. */
-async function expectOnce({ again }: { readonly again: number }): Promise<Ledger> {
-  const ledger = await expectExactLedger(on);
-  expect(ledger).toMatchObject({ received: 4 + 3 * again, stored: 3, ignored: 1, duplicate: 3 * again, rejected: 0, waiting: 0 });
-  return ledger;
-}
+beforeEach(() => begin(on));
 
 it('a ledger that arrives after the batch was made good from its rows: before the messages come again', async () => {
   const { release } = await overtaken(on, settings, { tables: ['ledger'], messages: request });
-  const ingest = await takeUp();
+  const ingest = await takeUp(on);
   await release();
-  await expectOnce({ again: 0 });
+  await expectOnce(on, { again: 0 });
   await ingest.write(request);
-  await expectOnce({ again: 1 });
+  await expectOnce(on, { again: 1 });
 });
 
 it('a ledger that arrives after the messages have come again', async () => {
   const { release } = await overtaken(on, settings, { tables: ['ledger'], messages: request });
-  const ingest = await takeUp();
+  const ingest = await takeUp(on);
   await ingest.write(request);
-  const made = await expectOnce({ again: 1 });
+  const made = await expectOnce(on, { again: 1 });
   await release();
-  expect(await expectOnce({ again: 1 })).toEqual(made);
+  expect(await expectOnce(on, { again: 1 })).toEqual(made);
 });
 
 it('a ledger that arrives after two others have taken the shard up, and written', async () => {
   const { release } = await overtaken(on, settings, { tables: ['ledger'], messages: request });
-  await (await takeUp()).write(request);
-  await (await takeUp()).write(request);
-  await expectOnce({ again: 2 });
+  await (await takeUp(on)).write(request);
+  await (await takeUp(on)).write(request);
+  await expectOnce(on, { again: 2 });
   await release();
-  await expectOnce({ again: 2 });
-  await takeUp();
-  await expectOnce({ again: 2 });
+  await expectOnce(on, { again: 2 });
+  await takeUp(on);
+  await expectOnce(on, { again: 2 });
 });
 
 it('a ledger that never arrives', async () => {
   await overtaken(on, settings, { tables: ['ledger'], messages: request });
-  const ingest = await takeUp();
-  await expectOnce({ again: 0 });
+  const ingest = await takeUp(on);
+  await expectOnce(on, { again: 0 });
   await ingest.write(request);
-  await expectOnce({ again: 1 });
+  await expectOnce(on, { again: 1 });
   await on.store.command('OPTIMIZE TABLE ledger FINAL');
-  await expectOnce({ again: 1 });
+  await expectOnce(on, { again: 1 });
 });
 
 it('a ledger whose insert the client gave up, and the server had only begun', async () => {
@@ -93,32 +74,32 @@ it('a ledger whose insert the client gave up, and the server had only begun', as
   await expect(ingest.write(request)).rejects.toBeInstanceOf(RetryableError);
   await held;
   await ingest.write(request);
-  await expectOnce({ again: 1 });
+  await expectOnce(on, { again: 1 });
   await release();
-  await expectOnce({ again: 1 });
+  await expectOnce(on, { again: 1 });
 });
 
 it('what another one made good of the same batch arrives after it was made good', async () => {
   await overtaken(on, settings, { tables: ['ledger'], messages: request });
   const { through, hold, release } = holding(on.store);
   const held = hold('recounts');
-  const second = takeUp(through);
+  const second = takeUp(on, through);
   await held;
-  await (await takeUp()).write(request);
-  await expectOnce({ again: 1 });
+  await (await takeUp(on)).write(request);
+  await expectOnce(on, { again: 1 });
   await release();
   await second;
-  await expectOnce({ again: 1 });
+  await expectOnce(on, { again: 1 });
 });
 
 it('is made good again where whoever did it ended before it was done', async () => {
   const { release } = await overtaken(on, settings, { tables: ['ledger'], messages: request });
   const cut: Store = { ...on.store, insert: (table, rows) => (table === 'ledger' ? Promise.reject(new RetryableError('the process died')) : on.store.insert(table, rows)) };
-  await expect(takeUp(cut)).rejects.toThrow('the process died');
-  await takeUp();
-  await expectOnce({ again: 0 });
+  await expect(takeUp(on, cut)).rejects.toThrow('the process died');
+  await takeUp(on);
+  await expectOnce(on, { again: 0 });
   await release();
-  await expectOnce({ again: 0 });
+  await expectOnce(on, { again: 0 });
 });
 
 it('is made good again after a merge left fewer of its rows: the fuller count stays', async () => {
@@ -139,40 +120,40 @@ it('is made good again after a merge left fewer of its rows: the fuller count st
   const completed = new Promise<void>((resolve) => (landed = resolve));
   await Promise.race([completed, ingest.write([traces([wrapper(2, TAGS)], ARRIVED_MS + 2_000)])]);
   const cut: Store = { ...on.store, insert: (table, rows) => (table === 'ledger' ? Promise.reject(new RetryableError('the process died')) : on.store.insert(table, rows)) };
-  await expect(takeUp(cut)).rejects.toThrow('the process died');
+  await expect(takeUp(on, cut)).rejects.toThrow('the process died');
   await on.store.command('OPTIMIZE TABLE calls FINAL');
-  await takeUp();
+  await takeUp(on);
   expect(await expectExactLedger(on)).toMatchObject({ received: 3, stored: 3 });
 });
 
 it('rows that arrive after they were written again, where neither batch has a ledger', async () => {
   const { release } = await overtaken(on, settings, { tables: ['calls'], messages: request });
   const { through, hold } = holding(on.store);
-  const ingest = await takeUp(through);
+  const ingest = await takeUp(on, through);
   const held = hold('ledger');
   await Promise.race([held, ingest.write(request)]);
   await release();
-  await takeUp();
-  await expectOnce({ again: 0 });
+  await takeUp(on);
+  await expectOnce(on, { again: 0 });
 });
 
 it('rows that arrive after somebody took the shard up who ended before anything was written', async () => {
   const calls = request.slice(0, 1);
   const { release } = await overtaken(on, settings, { tables: ['calls'], messages: calls });
-  await takeUp();
+  await takeUp(on);
   await release();
-  await (await takeUp()).write(calls);
+  await (await takeUp(on)).write(calls);
   expect(await expectExactLedger(on)).toMatchObject({ received: 5, stored: 2, ignored: 1, duplicate: 2 });
 });
 
 it('the ledger of a batch that has no rows, so that its number is not known to who comes after', async () => {
   const { release } = await overtaken(on, settings, { tables: ['ledger'], messages: [traces([wrapper(8)], ARRIVED_MS + 1_000)] });
   const { through, hold } = holding(on.store);
-  const ingest = await takeUp(through);
+  const ingest = await takeUp(on, through);
   const held = hold('ledger');
   await Promise.race([held, ingest.write(request)]);
-  await takeUp();
-  await expectOnce({ again: 0 });
+  await takeUp(on);
+  await expectOnce(on, { again: 0 });
   await release();
   expect(await expectExactLedger(on)).toMatchObject({ received: 5, stored: 3, ignored: 2 });
 });
