@@ -5,10 +5,6 @@
 //
 // CommonJS, because this setting counts only before the first asynchronous file read, and loading a module is one.
 'use strict';
-// The old generation is collected when it has grown by so many percent, where V8 would let it grow up to fourfold: it is the bulk of what a server under load takes
-// (BENCHMARKS.md, ingest). This one does count from inside the process, so in containers as well. A collector remembers nothing, and with it would
-// collect for every few bodies of requests: twice the processor time.
-if (process.argv[2] !== 'collector') require('node:v8').setFlagsFromString('--heap-growing-percent=70');
 // The engine's statements run on libuv's thread pool; with its 4 threads, slow SELECTs would hold up file reads (deploy/store-embedded.ts).
 process.env.UV_THREADPOOL_SIZE ??= '16';
 // Sources run as they are; what `npm run build` made is JavaScript and needs no loader.
