@@ -48,12 +48,12 @@ export function createSelfWatch(deps: { readonly store: Store }, settings: SelfW
   };
 
   const look = async (nowMs: number): Promise<SelfEvent[]> => {
-    const states = await loadStates(store);
+    const [states, ...faults] = await Promise.all([loadStates(store), ...settings.kinds.map((kind) => kind.find({ store, nowMs, startedMs: settings.startedMs, project: settings.project }))]);
     const steps: (Step | null)[] = [];
-    for (const kind of settings.kinds) {
+    for (const [index, kind] of settings.kinds.entries()) {
       // 1. What is wrong now. A cause that has no open alert gets one.
       const found = new Set<string>();
-      for (const fault of await kind.find({ store, nowMs, startedMs: settings.startedMs, project: settings.project })) {
+      for (const fault of faults[index] ?? []) {
         const cause = causeIdOf(kind, fault);
         found.add(cause);
         goneSince.delete(cause);
