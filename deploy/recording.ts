@@ -14,10 +14,19 @@ import type { Decoded } from '../schemas/otlp.ts';
  * The arrival clock of a recording is the running maximum over its lines of the greatest end or record time in the line.
  */
 export type Recording = {
-  /** Messages in order. Throws PermanentError naming file and line where a line cannot be read. */
+  /** Requests in order. Throws PermanentError naming file and line where a line is none. */
+  requests(): AsyncGenerator<RecordedRequest>;
+  /** Requests as messages, each read at once. Throws as both do. */
   messages(): AsyncGenerator<LogMessage>;
   /** Bytes read so far, of all files. */
   progress(): { readonly read: number; readonly total: number };
+};
+
+/** A request that waits for its turn as bytes, since what it is read into is ten times as large. */
+export type RecordedRequest = {
+  readonly bytes: number;
+  /** To be called once, in the order of requests, which moves the arrival clock. Throws PermanentError naming file and line. */
+  read(): LogMessage;
 };
 
 const MAX_LINE_BYTES = 64 * 1024 * 1024;
@@ -74,27 +83,42 @@ export async function openRecording(paths: readonly string[], project: string): 
     }
   }
 
-  return {
-    async *messages() {
-      for (const path of paths) {
-        for await (const { body, number } of lines(path)) {
-          const signal = body.includes('"resourceSpans"') ? 'traces' : body.includes('"resourceLogs"') ? 'logs' : null;
-          // The exporter writes metrics to the same file where it is told to.
-          if (signal === null && body.includes('"resourceMetrics"')) continue;
-          if (signal === null) throw new PermanentError(`${path}, line ${number}: is no OTLP/JSON export request (no resourceSpans, no resourceLogs)`);
-          try {
-            // By way of protobuf, which takes a quarter less. What is odd is left to the decoder of JSON, which has words for it.
-            const protobuf = jsonToProtobuf({ signal, body });
-            const request = protobuf === null ? ({ signal, encoding: 'json', body } as const) : ({ signal, encoding: 'protobuf', body: protobuf } as const);
-            const decoded = decode(request);
-            clockMs = Math.max(clockMs, newestMs(decoded));
-            yield { ...request, project, received_ms: clockMs, decoded: handOver(decoded) };
-          } catch (error) {
-            if (error instanceof PermanentError) throw new PermanentError(`${path}, line ${number}: ${error.message}`, { cause: error });
-            throw error;
-          }
+  /** By way of protobuf, which takes a quarter less. What is odd is left to the decoder of JSON, which has words for it. */
+  const requestIn = ({ body, number }: { body: Buffer; number: number }, path: string): RecordedRequest | null => {
+    const signal = body.includes('"resourceSpans"') ? 'traces' : body.includes('"resourceLogs"') ? 'logs' : null;
+    // The exporter writes metrics to the same file where it is told to.
+    if (signal === null && body.includes('"resourceMetrics"')) return null;
+    if (signal === null) throw new PermanentError(`${path}, line ${number}: is no OTLP/JSON export request (no resourceSpans, no resourceLogs)`);
+    const protobuf = jsonToProtobuf({ signal, body });
+    const request = protobuf === null ? ({ signal, encoding: 'json', body } as const) : ({ signal, encoding: 'protobuf', body: protobuf } as const);
+    return {
+      bytes: request.body.byteLength,
+      read() {
+        try {
+          const decoded = decode(request);
+          clockMs = Math.max(clockMs, newestMs(decoded));
+          return { ...request, project, received_ms: clockMs, decoded: handOver(decoded) };
+        } catch (error) {
+          if (error instanceof PermanentError) throw new PermanentError(`${path}, line ${number}: ${error.message}`, { cause: error });
+          throw error;
         }
+      },
+    };
+  };
+
+  async function* requests(): AsyncGenerator<RecordedRequest> {
+    for (const path of paths) {
+      for await (const line of lines(path)) {
+        const request = requestIn(line, path);
+        if (request !== null) yield request;
       }
+    }
+  }
+
+  return {
+    requests,
+    async *messages() {
+      for await (const request of requests()) yield request.read();
     },
     progress: () => ({ read, total }),
   };

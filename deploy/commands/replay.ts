@@ -1,14 +1,14 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Reading } from '../../analyzer/ingest/reading.ts';
+import type { BatchSummary } from '../../analyzer/ingest/ingest.ts';
 import { SLOT_MS } from '../../analyzer/slots.ts';
 import { loadEvidence } from '../../analyzer/look/look-store.ts';
 import type { Alert } from '../../schemas/alert.ts';
 import type { Config } from '../../schemas/config.ts';
 import { endlessRetention, migrate } from '../migrate.ts';
 import { createIngestFor, createLookFor, createSelfWatchFor } from '../pipeline.ts';
-import { openRecording } from '../recording.ts';
+import { openRecording, type RecordedRequest } from '../recording.ts';
 import { openEmbeddedStore } from '../store-embedded.ts';
 
 /**
@@ -28,16 +28,16 @@ export type ReplayRequest = {
 
 export type ReplaySummary = { readonly received: number; readonly calls: number; readonly scores: number; readonly alerts: number; readonly seconds: number };
 
-/** Records in one write. */
-const BATCH_RECORDS = 16_000;
+/** Of requests in one write, as protobuf: some 10,000 calls of a KB. */
+const BATCH_BYTES = 10 * 1024 * 1024;
 /** What may become of slots before they are looked at, whichever is first: a look costs the same for few rows as for many. The results do not depend on it. */
-const RECORDS_PER_LOOK = 48_000;
+const RECORDS_PER_LOOK = 110_000;
 const SLOTS_PER_LOOK = 480;
 /** After the end nothing more arrives: sessions end (180 s by default), windows close (eight minutes). */
 const WINDOW_SLOTS = 20;
 
 export async function replay(request: ReplayRequest, clock: () => number): Promise<ReplaySummary> {
-  const begun = clock();
+  const startedMs = clock();
   const { config } = request;
   const recording = await openRecording(request.files, config.project);
   const directory = await mkdtemp(join(tmpdir(), 'culprit-replay-'));
@@ -56,6 +56,7 @@ export async function replay(request: ReplayRequest, clock: () => number): Promi
     let summary = { received: 0, calls: 0, scores: 0, alerts: 0 };
     let lookedMs = 0;
     let recordsUnseen = 0;
+    let endMs = 0;
     const look = async (nowMs: number): Promise<void> => {
       for (const event of await looks.advance(nowMs)) {
         if (event.kind !== 'alert') continue;
@@ -84,43 +85,54 @@ export async function replay(request: ReplayRequest, clock: () => number): Promi
       // A failure is met at the next await of it.
       looking.catch(() => undefined);
     };
-    const write = async (batch: readonly Reading[]): Promise<void> => {
-      const firstMs = batch[0]?.stampMs ?? 0;
-      // Calls that waited long enough before this batch arrived are complete before it.
-      if (recordsUnseen >= RECORDS_PER_LOOK || firstMs - lookedMs >= SLOTS_PER_LOOK * SLOT_MS) await advance(firstMs);
-      else await ingest.advance(firstMs);
-      const written = await ingest.write(batch);
-      recordsUnseen += written.received;
+    /** One batch is drafted while the one before it is written (ingest/turns.ts). */
+    const underWay: Promise<void>[] = [];
+    const count = async (advanced: Promise<void>, writing: Promise<BatchSummary>): Promise<void> => {
+      const [, written] = await Promise.all([advanced, writing]);
       summary = { ...summary, received: summary.received + written.received, calls: summary.calls + written.calls, scores: summary.scores + written.scores };
       const { read, total } = recording.progress();
       request.onProgress({ share: total === 0 ? 1 : read / total, calls: summary.calls });
     };
-
-    // While one batch is written the next one is read.
-    let writing: Promise<void> = Promise.resolve();
-    let batch: Reading[] = [];
-    let records = 0;
-    let endMs = 0;
-    for await (const message of recording.messages()) {
-      const reading = ingest.read(message);
-      batch.push(reading);
-      records += reading.received;
-      endMs = message.received_ms;
-      if (records < BATCH_RECORDS) continue;
-      const full = batch;
-      await writing;
-      writing = write(full);
-      // A failure is met at the next await of it; a line that cannot be read may come before.
+    const write = async (requests: readonly RecordedRequest[]): Promise<void> => {
+      if (underWay.length > 1) await underWay.shift();
+      const batch = requests.map((request) => ingest.read(request.read()));
+      const firstMs = batch[0]?.stampMs ?? 0;
+      endMs = batch.at(-1)?.stampMs ?? endMs;
+      const isLookDue = recordsUnseen >= RECORDS_PER_LOOK || firstMs - lookedMs >= SLOTS_PER_LOOK * SLOT_MS;
+      if (isLookDue) {
+        await Promise.all(underWay.splice(0));
+        await advance(firstMs);
+      }
+      recordsUnseen += batch.reduce((records, { received }) => records + received, 0);
+      // Calls that waited long enough before this batch arrived are complete before it.
+      const writing = count(isLookDue ? Promise.resolve() : ingest.advance(firstMs), ingest.write(batch));
+      // A failure is met at the next await of it.
       writing.catch(() => undefined);
+      underWay.push(writing);
+    };
+
+    // While one batch waits for its turn the lines of the next one are taken from the file.
+    let begun: Promise<void> = Promise.resolve();
+    let batch: RecordedRequest[] = [];
+    let bytes = 0;
+    for await (const request of recording.requests()) {
+      batch.push(request);
+      bytes += request.bytes;
+      if (bytes < BATCH_BYTES) continue;
+      await begun;
+      begun = write(batch);
+      // As above; a line that is no request may come before.
+      begun.catch(() => undefined);
       batch = [];
-      records = 0;
+      bytes = 0;
     }
-    await writing;
+    await begun;
     await write(batch);
+    await Promise.all(underWay);
     await advance(endMs + config.resolve_wait_s * 1000);
     await advance(endMs + (config.resolve_wait_s + config.session_window_s) * 1000 + (WINDOW_SLOTS + 1) * SLOT_MS);
     await settled();
-    return { ...summary, seconds: (clock() - begun) / 1000 };
+    return { ...summary, seconds: (clock() - startedMs) / 1000 };
   } finally {
     await looking.catch(() => undefined);
     await store.close();

@@ -1,6 +1,6 @@
 /**
- * A recording through the whole pipeline in event time: `node --import tsx test/bench/replay.ts [calls] [seed] [rounds]` writes six hours
- * of four prompts, half of the calls judged, with a canary of one prompt in the second half that answers worse, then runs
+ * A recording through the whole pipeline in event time: `node --import tsx test/bench/replay.ts [calls] [seed] [rounds] [judged]` writes six hours
+ * of four prompts, half of the calls judged (or that share), with a canary of one prompt in the second half that answers worse, then runs
  * `culprit replay --json` over it. Prints one JSON line; fails unless every call was read and every round printed the same bytes.
  */
 import { createWriteStream } from 'node:fs';
@@ -16,10 +16,10 @@ import { cpuSecondsOf, machineTimes, memoryOf, spawnBinary } from './rig/server.
 const calls = Number(process.argv[2] ?? 120_000);
 const seed = Number(process.argv[3] ?? 1);
 const rounds = Number(process.argv[4] ?? 3);
+const judgedShare = Number(process.argv[5] ?? 0.5);
 
 const HOURS = 6;
 const LINE_MS = 10_000;
-const JUDGED_SHARE = 0.5;
 const CANARY_SHARE = 0.1;
 const JUDGE_DELAY_MS = 4_000;
 const PROMPTS = ['refund-agent', 'order-status', 'summarise-ticket', 'route-question'] as const;
@@ -49,7 +49,7 @@ async function writeRecording(path: string): Promise<void> {
       const span = spanOf({ prompt: session.prompt, version: session.version, model: session.model, startMs, durationMs, isError: random() < 0.01, sessionId: session.id }, random);
       spans.push(span);
       const quality = Math.min(1, Math.max(0, (session.version === 'v2' ? 0.72 : 0.86) + 0.2 * (random() + random() - 1)));
-      if (random() < JUDGED_SHARE) judgements.push({ span, atMs: startMs + durationMs + JUDGE_DELAY_MS, quality });
+      if (random() < judgedShare) judgements.push({ span, atMs: startMs + durationMs + JUDGE_DELAY_MS, quality });
     }
     for (const request of [tracesOf(spans), judgementsOf(judgements)]) if (!file.write(`${JSON.stringify(request)}\n`)) await once(file, 'drain');
   }
