@@ -79,7 +79,7 @@ export function startAnalyzerRole(config: Config, deps: ServerDependencies): Pro
     const { createTick, LOOKS, openIngestShard } = await import('./roles/analyzer.ts');
     const { shareInserts } = await import('./roles/shared-inserts.ts');
     const { createRollUpFor, createSelfWatchFor, ROLL_UP_MS, SELF_WATCH_MS } = await import('./pipeline.ts');
-    const { startLookThread } = await import('./look-thread.ts');
+    const { createLooking, startLookThread } = await import('./look-thread.ts');
     const { metrics, ...operations } = createOperations('analyzer', config);
     const operationsUrl = await operations.listen(undo);
     const store = await openStore(config, metrics, undo);
@@ -106,8 +106,9 @@ export function startAnalyzerRole(config: Config, deps: ServerDependencies): Pro
     );
     const running = consumer;
     undo.push(() => running.close());
-    const ticks = createTick({ store, consumer: running, shards: topics.shards, startLook: () => startLookThread(store, config) }, deps);
-    undo.push(() => ticks.close());
+    const look = createLooking(() => startLookThread(store, config));
+    undo.push(() => look.close());
+    const ticks = createTick({ store, consumer: running, shards: topics.shards, look }, deps);
     const ticking = repeat(ticks.tick, { everyMs: TICK_MS, onError: (error) => deps.warn('the clock of the log stands still, and is tried again', error) });
     undo.push(() => ticking.close());
     const selfWatch = createSelfWatchFor(store, config, deps.clock());

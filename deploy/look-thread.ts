@@ -9,6 +9,7 @@ import type { JsonStore } from './json-rows.ts';
  * (it crashes in a worker): the worker asks for what it reads and writes, and gets rows as the engine wrote them, which it parses itself: a slot of heavy traffic is 70 MB.
  */
 export type LookThread = {
+  /** Rejects with what failed; at once where the thread has ended. */
   advance(watermarkMs: number): Promise<readonly LookEvent[]>;
   /** Whether it can be asked again after a failure: the thread is still there. */
   isRunning(): boolean;
@@ -22,6 +23,7 @@ export type StoreRequest = { readonly kind: 'store'; readonly id: number } & (
 export type FromLook = StoreRequest | { readonly kind: 'started' } | { readonly kind: 'advanced'; readonly events: readonly LookEvent[] } | { readonly kind: 'failed'; readonly message: string };
 export type ToLook = { readonly kind: 'advance'; readonly watermarkMs: number } | { readonly kind: 'answer'; readonly id: number; /** A JSON array in UTF-8; null: it was no question. */ readonly rows: Uint8Array | null } | { readonly kind: 'refusal'; readonly id: number; readonly message: string };
 
+/** Rejects with what kept it from taking up what is in the store; then no thread is left. */
 export async function startLookThread(store: JsonStore, config: Config): Promise<LookThread> {
   // Secrets are not its business.
   const worker = new Worker(new URL('./worker.mjs', import.meta.url), { argv: ['./look-worker'], workerData: { ...config, webhooks: [], sinks: [], registries: [], hooks: [], access: { ...config.access, keys: [], oidc: undefined } } satisfies Config });
@@ -66,24 +68,57 @@ export async function startLookThread(store: JsonStore, config: Config): Promise
         return;
     }
   });
-  let isRunning = true;
+  /** Why the thread is no more. */
+  let ended: Error | null = null;
   const end = (error: Error): void => {
-    isRunning = false;
+    ended ??= error;
     fail(error);
   };
   worker.on('error', (error) => end(asError(error)));
   worker.on('exit', (code) => end(new Error(`the look thread ended (exit ${code})`)));
-  await started;
+  const close = async (): Promise<void> => void (await worker.terminate());
+  try {
+    await started;
+  } catch (error) {
+    await close();
+    throw error;
+  }
 
   return {
-    advance(watermarkMs) {
+    async advance(watermarkMs) {
+      if (ended !== null) throw ended;
       const advanced = wait();
       send({ kind: 'advance', watermarkMs });
       return advanced;
     },
-    isRunning: () => isRunning,
+    isRunning: () => ended === null,
+    close,
+  };
+}
+
+/** A look whose thread is begun when it is first asked, and anew where something has ended it (memory, mostly): what was concluded is in the store, and it goes on from there. */
+export type Looking = {
+  /** Begins the thread, if there is none. Rejects as that does, and the next who asks tries anew. */
+  start(): Promise<void>;
+  /** Rejects with what failed. */
+  advance(watermarkMs: number): Promise<readonly LookEvent[]>;
+  /** Ends the thread, if there is one. Asked again after that, it begins another. */
+  close(): Promise<void>;
+};
+
+export function createLooking(startThread: () => Promise<LookThread>): Looking {
+  let thread: LookThread | null = null;
+  const running = async (): Promise<LookThread> => {
+    if (thread?.isRunning() !== true) thread = await startThread();
+    return thread;
+  };
+  return {
+    start: async () => void (await running()),
+    advance: async (watermarkMs) => (await running()).advance(watermarkMs),
     async close() {
-      await worker.terminate();
+      const closing = thread;
+      thread = null;
+      await closing?.close();
     },
   };
 }

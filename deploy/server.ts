@@ -6,7 +6,7 @@ import { createAccessFor, refuseOpenNetwork } from './access.ts';
 import { claimDirectory } from './data-directory.ts';
 import { listen, listenGrpc } from './listen.ts';
 import { createDirectLog } from './log-direct.ts';
-import { startLookThread } from './look-thread.ts';
+import { createLooking, startLookThread } from './look-thread.ts';
 import { migrateFor } from './migrate.ts';
 import { createIngestFor, createRollUpFor, createSelfWatchFor, ROLL_UP_MS, SELF_WATCH_MS } from './pipeline.ts';
 import { passes } from './roles/analyzer.ts';
@@ -46,8 +46,9 @@ export async function startServer(config: Config, deps: ServerDependencies): Pro
     // 3. What an earlier process left is taken up before anything new comes in.
     const ingest = createIngestFor(store, config, undefined, { flagged: metrics.countFlags() });
     await ingest.start(deps.clock());
-    const look = await startLookThread(store, config);
+    const look = createLooking(() => startLookThread(store, config));
     undo.push(() => look.close());
+    await look.start();
 
     // 4. The API, and who is told of what happens.
     let lookedMs: number | null = null;

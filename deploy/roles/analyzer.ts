@@ -7,7 +7,7 @@ import type { Config } from '../../schemas/config.ts';
 import type { LogMessage } from '../../schemas/log.ts';
 import type { Store } from '../../schemas/store.ts';
 import type { LogConsumer, MayWrite, Shard } from '../kafka/consumer.ts';
-import type { LookThread } from '../look-thread.ts';
+import type { Looking } from '../look-thread.ts';
 import { traced } from '../operations/tracing.ts';
 import { createIngestFor } from '../pipeline.ts';
 import type { SharedInserts } from './shared-inserts.ts';
@@ -57,19 +57,12 @@ export type TickDeps = {
   readonly store: Store;
   readonly consumer: LogConsumer<IngestShard>;
   readonly shards: number;
-  readonly startLook: () => Promise<LookThread>;
+  readonly look: Pick<Looking, 'advance' | 'close'>;
 };
 
 /** One tick of the arrival clock, over all shards that are here. */
-export function createTick({ store, consumer, shards, startLook }: TickDeps, { warn, tracer }: Pick<ServerDependencies, 'warn' | 'tracer'>) {
+export function createTick({ store, consumer, shards, look }: TickDeps, { warn, tracer }: Pick<ServerDependencies, 'warn' | 'tracer'>) {
   const recorded = new Map<number, number>();
-  let look: LookThread | null = null;
-
-  const closeLook = async (): Promise<void> => {
-    const closing = look;
-    look = null;
-    await closing?.close();
-  };
 
   /** What waited long enough becomes complete; then the slots before may close, as far as this shard is concerned. */
   const advance = async (): Promise<void> => {
@@ -92,18 +85,15 @@ export function createTick({ store, consumer, shards, startLook }: TickDeps, { w
   return {
     async tick(): Promise<void> {
       await advance();
-      if (!consumer.owned().includes(LOOKS)) return closeLook();
+      if (!consumer.owned().includes(LOOKS)) return look.close();
       const slot = await loadPassed(store, shards);
       if (slot === null) return;
       try {
-        const running = (look ??= await startLook());
-        await traced(tracer, 'look', {}, () => running.advance(slotStartMs(slot)));
+        await traced(tracer, 'look', {}, () => look.advance(slotStartMs(slot)));
       } catch (error) {
+        // It goes on from the store by itself, and knows what failed before.
         warn('a look failed and is tried again', error);
-        // One that is there goes on from the store by itself, and knows what failed before; a thread that ended is begun anew.
-        if (look?.isRunning() !== true) await closeLook();
       }
     },
-    close: closeLook,
   };
 }

@@ -56,16 +56,14 @@ export function createFleet(time: VirtualTime, { broker, store, topics }: { read
     );
     parts.consumer = consumer;
     parts.undo.push(() => consumer.close());
-    const startLook = async () => ({
+    const look = {
       advance: async (untilMs: number) => {
         store.looked(slotOf(untilMs));
         return [];
       },
-      isRunning: () => true,
       close: async () => undefined,
-    });
-    const ticks = createTick({ store: store.store, consumer, shards: topics.shards, startLook }, { warn });
-    parts.undo.push(() => ticks.close());
+    };
+    const ticks = createTick({ store: store.store, consumer, shards: topics.shards, look }, { warn });
     const ticking = repeat(ticks.tick, { everyMs: TICK_MS, onError: warn });
     parts.undo.push(() => ticking.close());
   };
