@@ -1,6 +1,6 @@
 import type { ProjectSummary } from '../analyzer/ingest/draft.ts';
 import { SLOT_MS } from '../analyzer/slots.ts';
-import { Alert } from '../schemas/alert.ts';
+import { alertIn } from '../schemas/alert.ts';
 import type { Clock } from '../schemas/clock.ts';
 import { LEDGER } from '../schemas/ledger.ts';
 import type { Store } from '../schemas/store.ts';
@@ -30,7 +30,9 @@ export function createNews(store: Store, clock: Clock): News {
         store.select<{ project: string; stored: number }>(`SELECT project, sum(count) AS stored FROM ${LEDGER} WHERE outcome IN ('stored', 'duplicate', 'ignored') AND hour >= {since_s:UInt32} GROUP BY project`, { since_s: Math.floor(nowMs / 1000) - 2 * HOUR_S }),
       ]);
       const known = told;
-      const concluded: Concluded[] = known === null ? [] : transitions.filter(({ transition_id }) => !known.has(transition_id)).reverse().map(({ body }) => ({ kind: 'alert', alert: Alert.parse(JSON.parse(body)) }));
+      const unheard = known === null ? [] : transitions.filter(({ transition_id }) => !known.has(transition_id)).reverse();
+      // One that cannot be read must not keep what comes after it from being told.
+      const concluded: Concluded[] = unheard.flatMap(({ body }) => alertIn(body) ?? []).map((alert) => ({ kind: 'alert', alert }));
       told = new Set(transitions.map(({ transition_id }) => transition_id));
       const slot = progress?.slot ?? 0;
       if (slot > slotBefore && slotBefore > 0) for (const { project } of ledger) concluded.push({ kind: 'look', project, slot: slot - 1, comparisons: [] });

@@ -1,4 +1,4 @@
-import { Alert, NEWEST_TRANSITION, transitionRow } from '../../schemas/alert.ts';
+import { alertIn, NEWEST_TRANSITION, transitionRow, type Alert } from '../../schemas/alert.ts';
 import type { Store } from '../../schemas/store.ts';
 import type { Rollback, RollbackState } from './records.ts';
 import { CONFIRMED_BY_PERSON } from './rules.ts';
@@ -52,9 +52,6 @@ export function createAlertReader(store: Store) {
 }
 
 function standingOf({ last_state, last_body, last_sequence, comparison_id }: Row): Standing | null {
-  try {
-    return { alert: { ...Alert.parse(JSON.parse(last_body)), state: last_state }, comparison_id, sequence: last_sequence };
-  } catch {
-    return null;
-  }
+  const alert = alertIn(last_body);
+  return alert === null ? null : { alert: { ...alert, state: last_state }, comparison_id, sequence: last_sequence };
 }
