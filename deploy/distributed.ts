@@ -22,7 +22,7 @@ import { watchStore } from './operations/store-metrics.ts';
 import { refuseOwnSpans, traced, tracedRequests } from './operations/tracing.ts';
 import type { IngestShard } from './roles/analyzer.ts';
 import { createCollectorFor } from './roles/collector.ts';
-import { createUndo, repeat, type RunningServer, type ServerDependencies } from './running.ts';
+import { repeat, startInOrder, type createUndo, type RunningServer, type ServerDependencies } from './running.ts';
 import { createNews } from './store-news.ts';
 import { openServerStore, type ServerStore } from './store-server.ts';
 
@@ -39,19 +39,8 @@ const APPEND_WAIT_MS = 8_000;
 /** Batches that are read and written at the same time, of different partitions. */
 const CONCURRENT_BATCHES = 8;
 
-/** What a role needs is opened in order; where one step fails, those before it are undone. */
-async function startRole<Result>(start: (undo: ReturnType<typeof createUndo>) => Promise<Result>): Promise<Result> {
-  const undo = createUndo();
-  try {
-    return await start(undo);
-  } catch (error) {
-    await undo.unwind();
-    throw error;
-  }
-}
-
 export function startCollectorRole(config: Config, deps: ServerDependencies): Promise<RunningServer> {
-  return startRole(async (undo) => {
+  return startInOrder(async (undo) => {
     const { metrics, ...operations } = createOperations('collector', config);
     const operationsUrl = await operations.listen(undo);
     const access = await openAccess(config.clickhouse.url === undefined ? KEYS_OF_THE_CONFIGURATION : await openStore(config, metrics, undo), config, deps, undo);
@@ -75,7 +64,7 @@ export function startCollectorRole(config: Config, deps: ServerDependencies): Pr
 }
 
 export function startAnalyzerRole(config: Config, deps: ServerDependencies): Promise<Pick<RunningServer, 'operations' | 'close'>> {
-  return startRole(async (undo) => {
+  return startInOrder(async (undo) => {
     const { createTick, LOOKS, openIngestShard } = await import('./roles/analyzer.ts');
     const { shareInserts } = await import('./roles/shared-inserts.ts');
     const { createRollUpFor, createSelfWatchFor, ROLL_UP_MS, SELF_WATCH_MS } = await import('./pipeline.ts');
@@ -126,7 +115,7 @@ export function startAnalyzerRole(config: Config, deps: ServerDependencies): Pro
 }
 
 export function startApiRole(config: Config, deps: ServerDependencies): Promise<RunningServer> {
-  return startRole(async (undo) => {
+  return startInOrder(async (undo) => {
     const { startApi } = await import('./roles/api.ts');
     const { metrics, ...operations } = createOperations('api', config);
     const operationsUrl = await operations.listen(undo);

@@ -1,5 +1,6 @@
 import type { Tracer } from '@opentelemetry/api';
 import type { Clock, RandomSource } from '../schemas/clock.ts';
+import { asError } from '../schemas/errors.ts';
 
 /** What a process of Culprit needs from where it runs. */
 export type ServerDependencies = {
@@ -22,15 +23,37 @@ export type RunningServer = {
   close(): Promise<void>;
 };
 
-/** What has to be undone at the end, or where a start fails half way: last first. */
+/** What has to be undone at the end, or where a start fails half way: last first. One that fails keeps no other from being undone. */
 export function createUndo() {
   const steps: (() => Promise<unknown> | void)[] = [];
   return {
     push: (step: () => Promise<unknown> | void): void => void steps.push(step),
+    /** Throws what failed when all is undone. */
     async unwind(): Promise<void> {
-      for (const step of steps.splice(0).reverse()) await step();
+      const failures: unknown[] = [];
+      for (const step of steps.splice(0).reverse()) {
+        try {
+          await step();
+        } catch (error) {
+          failures.push(error);
+        }
+      }
+      if (failures.length > 1) throw new AggregateError(failures, `the end failed: ${failures.map((failure) => asError(failure).message).join('; ')}`);
+      if (failures.length === 1) throw failures[0];
     },
   };
+}
+
+/** What is started is opened in order; where one step fails, those before it are undone, and it is what is thrown. */
+export async function startInOrder<Result>(start: (undo: ReturnType<typeof createUndo>) => Promise<Result>): Promise<Result> {
+  const undo = createUndo();
+  try {
+    return await start(undo);
+  } catch (error) {
+    // What fails here as well would stand in front of the reason.
+    await undo.unwind().catch(() => undefined);
+    throw error;
+  }
 }
 
 /** Runs `work` again and again, never twice at once; what it throws is told, and it is tried again at the next time. */

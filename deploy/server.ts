@@ -13,7 +13,7 @@ import { passes } from './roles/analyzer.ts';
 import { startApi } from './roles/api.ts';
 import { createCollectorFor } from './roles/collector.ts';
 import { createStoreParking, parkingLimitsOf } from './parking-store.ts';
-import { createUndo, repeat, type RunningServer, type ServerDependencies } from './running.ts';
+import { repeat, startInOrder, type RunningServer, type ServerDependencies } from './running.ts';
 import { createOperations } from './operations/operations.ts';
 import { watchStore } from './operations/store-metrics.ts';
 import { refuseOwnSpans, traced, tracedRequests } from './operations/tracing.ts';
@@ -26,14 +26,13 @@ const TICK_MS = 500;
 const ACCESS_MS = 2_000;
 const MAX_BATCH_BYTES = 8 * 1024 * 1024;
 
-export async function startServer(config: Config, deps: ServerDependencies): Promise<RunningServer> {
-  // 1. The directory is ours alone; whoever has it says so.
-  const claim = claimDirectory(config.data);
-  const undo = createUndo();
-  undo.push(() => claim.release());
-  const operations = createOperations('culprit', config);
-  const { metrics } = operations;
-  try {
+export function startServer(config: Config, deps: ServerDependencies): Promise<RunningServer> {
+  return startInOrder(async (undo) => {
+    // 1. The directory is ours alone; whoever has it says so.
+    const claim = claimDirectory(config.data);
+    undo.push(() => claim.release());
+    const operations = createOperations('culprit', config);
+    const { metrics } = operations;
     const operationsUrl = await operations.listen(undo);
     // 2. The store, with the schema that this code knows.
     const store = metrics.measured(await openEmbeddedStore({ directory: join(config.data, 'store') }));
@@ -107,8 +106,5 @@ export async function startServer(config: Config, deps: ServerDependencies): Pro
     watchStore(metrics.registry, { store, clock: deps.clock }, [...config.webhooks, ...config.sinks].map(({ name }) => name));
     operations.started({ store: () => store.select('SELECT 1 AS one') }, undo);
     return { url: listener.url, grpc: grpc.address, operations: operationsUrl, close: undo.unwind };
-  } catch (error) {
-    await undo.unwind();
-    throw error;
-  }
+  });
 }
