@@ -89,8 +89,8 @@ export function refuseByHeaders(headers: { contentLength: string | undefined; co
 }
 
 /**
- * The whole body, decompressed, or why not. Never keeps more than `maxBodyBytes`, and stops reading at the first chunk
- * past a bound.
+ * The whole body, decompressed, or why not. Never keeps more than `maxBodyBytes`, beside what was read of a gzip body to see whether it is small,
+ * and stops reading at the first chunk past a bound.
  */
 export async function readBody(
   chunks: AsyncIterable<Uint8Array>,
@@ -114,10 +114,12 @@ export async function readBody(
     if (request.contentEncoding === 'gzip') {
       const begunBytes = await takeFrom(rest, begun, request.ticket);
       if (begunBytes === null) return OVERLOADED;
-      request.ticket.shrink(begunBytes);
       if (begunBytes <= AT_ONCE_BYTES && sentBytes <= maxBodyBytes) {
         const body = gunzipAtOnce(Buffer.concat(begun, begunBytes), maxBodyBytes);
-        if (body !== null) return request.ticket.grow(body.length) ? body : OVERLOADED;
+        if (body !== null) {
+          request.ticket.shrink(begunBytes);
+          return request.ticket.grow(body.length) ? body : OVERLOADED;
+        }
       }
     }
   } catch (error) {
@@ -128,7 +130,7 @@ export async function readBody(
   const kept: Uint8Array[] = [];
   let keptBytes = 0;
   try {
-    for await (const chunk of decompressed(joined(begun, rest), request.contentEncoding)) {
+    for await (const chunk of decompressed(joined(begun, rest, request.ticket), request.contentEncoding)) {
       keptBytes += chunk.length;
       if (keptBytes > maxBodyBytes) return tooLarge(maxBodyBytes, 'decompressed');
       if (!request.ticket.grow(chunk.length)) return OVERLOADED;
@@ -169,8 +171,12 @@ function gunzipAtOnce(sent: Buffer, maxBodyBytes: number): Buffer | null {
   }
 }
 
-async function* joined(begun: readonly Uint8Array[], rest: AsyncGenerator<Uint8Array>): AsyncGenerator<Uint8Array> {
-  yield* begun;
+/** What was begun counts until it is handed on, and is let go then. */
+async function* joined(begun: Uint8Array[], rest: AsyncGenerator<Uint8Array>, ticket: Ticket): AsyncGenerator<Uint8Array> {
+  for (let chunk = begun.shift(); chunk !== undefined; chunk = begun.shift()) {
+    ticket.shrink(chunk.length);
+    yield chunk;
+  }
   yield* rest;
 }
 

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { randomBytes } from 'node:crypto';
 import { deflateSync, gzipSync } from 'node:zlib';
 import { createAdmission, discardBody, readBody, refuseByHeaders } from '../../collector/admission.ts';
 
@@ -70,9 +71,30 @@ describe('readBody', () => {
     const before = process.memoryUsage().arrayBuffers;
     expect(await readBody(chunks, { contentEncoding: 'gzip', ticket }, { maxBodyBytes: 64 * MIB })).toMatchObject({ status: 413, message: expect.stringContaining('decompressed') });
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(80 * MIB);
-    expect(admission.load().bytes).toBeLessThanOrEqual(64 * MIB);
+    // Beside what is inflated counts what was read, and still waited for it.
+    expect(admission.load().bytes).toBeLessThanOrEqual(64 * MIB + 256 * 1024 + member.length);
     // The source was left with most of its members unread: a few are buffered on the way.
     expect(taken.chunks).toBeLessThan(30);
+  });
+
+  it('counts what was read of a large gzip body and waits to be inflated', async () => {
+    const { ticket, admission } = open();
+    const sent = gzipSync(randomBytes(400_000), { level: 0 });
+    const pieces = Array.from({ length: Math.ceil(sent.length / 10_000) }, (_, at) => sent.subarray(at * 10_000, (at + 1) * 10_000));
+    /** Before each piece of the body that is kept. */
+    const counted: number[] = [];
+    const { chunks, taken } = source(pieces);
+    const observed = {
+      ...ticket,
+      grow(bytes: number) {
+        if (taken.chunks * 10_000 > 256 * 1024) counted.push(admission.load().bytes);
+        return ticket.grow(bytes);
+      },
+    };
+    expect(await readBody(chunks, { contentEncoding: 'gzip', ticket: observed }, { maxBodyBytes: MIB })).toHaveLength(400_000);
+    // Of 256 KiB that were read before it was known to be large, most still wait when the first piece is inflated.
+    expect(Math.min(...counted)).toBeGreaterThan(128 * 1024);
+    expect(admission.load().bytes).toBe(400_000);
   });
 
   it('refuses gzip that is cut off, or is none', async () => {
