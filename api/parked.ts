@@ -15,7 +15,7 @@ const Parked = z
     changed_ms: z.number().openapi({ description: 'when it was parked or replayed' }),
     records: z.number().int().openapi({ description: 'spans or log records in it' }),
     bytes: z.number().int(),
-    is_whole: z.boolean().openapi({ description: 'false: it was too large to be kept, so it cannot be replayed' }),
+    is_whole: z.boolean().openapi({ description: 'false: its body was not kept (content is not stored, or there was no room for it), so it cannot be replayed' }),
     reason: z.string(),
   })
   .openapi('Parked');
@@ -37,7 +37,7 @@ const replayRoute = createRoute({
   request: { params: id, body: { required: true, content: { 'application/json': { schema: z.strictObject({}) } } } },
   responses: {
     200: { description: 'It is stored.', content: { 'application/json': { schema: Parked } } },
-    409: { description: 'It was replayed before, was too large to be kept, or still cannot be stored.', content: { 'application/problem+json': { schema: Problem } } },
+    409: { description: 'It was replayed before, its body was not kept, or it still cannot be stored.', content: { 'application/problem+json': { schema: Problem } } },
     ...problemResponses,
     ...notFoundResponse,
   },
@@ -61,7 +61,7 @@ export function registerParked(app: OpenAPIHono, { store, clock, settings, repla
     if (row === undefined) throw new ProblemError(404, `No message ${JSON.stringify(parked_id)} is parked; GET /v1/parked lists them.`);
     const { encoding, body, ...parked } = row;
     if (parked.state === 'replayed') throw new ProblemError(409, 'It was replayed already.');
-    if (!parked.is_whole) throw new ProblemError(409, 'It was too large to be kept.');
+    if (!parked.is_whole) throw new ProblemError(409, 'Its body was not kept: that takes content: stored, and room for it.');
     try {
       await replay({ project, signal: parked.signal, encoding, received_ms: clock(), body: Buffer.from(body, 'base64') });
     } catch (error) {

@@ -20,7 +20,7 @@ export const parkedFault: FaultKind = {
       allowed: 0,
       sinceMs: first_ms,
       summary: `${messages === 1 ? 'a message' : `${messages.toLocaleString('en-US')} messages`} could not be stored and ${messages === 1 ? 'is' : 'are'} kept aside`,
-      advice: `Their senders were told and do not send them again. The last one: ${last_reason.slice(0, 300).toWellFormed()}. Once that is mended (mostly by an update), take them again with "culprit parked --replay"; they are kept as long as message content is (retention.content_days).`,
+      advice: `Their senders were told and do not send them again. The last one: ${last_reason.slice(0, 300).toWellFormed()}. Once that is mended (mostly by an update), take them again with "culprit parked --replay": those whose bodies are kept, which takes content: stored, and for as long as message content is (retention.content_days).`,
       examples: noExamples,
     }));
   },

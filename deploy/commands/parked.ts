@@ -16,7 +16,7 @@ export async function runParked(invocation: Invocation): Promise<number> {
   const waiting = parked.filter(({ state }) => state === 'parked');
   if (flags['--replay'] === undefined) {
     for (const { id, signal, received_ms, records, bytes, is_whole, reason } of waiting) {
-      console.log(`${id}  ${new Date(received_ms).toISOString()}  ${signal}, ${records} records, ${bytes} bytes${is_whole ? '' : ', too large to be kept'}\n    ${reason}`);
+      console.log(`${id}  ${new Date(received_ms).toISOString()}  ${signal}, ${records} records, ${bytes} bytes${is_whole ? '' : ', its body was not kept'}\n    ${reason}`);
     }
     console.log(waiting.length === 0 ? 'Nothing is parked.' : `${waiting.length} parked; take them again with culprit parked --replay [ID…]`);
     return 0;

@@ -85,7 +85,7 @@ function auditLine({ running, audits }) {
 
 function parkedLine(parked) {
   if (parked.messages === 0) return null;
-  return h('p', { class: 'notice' }, h('b', null, counted(parked.messages, 'message')), ` with ${counted(parked.records, 'record')} could not be stored and ${parked.messages === 1 ? 'is' : 'are'} kept aside, to be taken again once the fault is mended: `, h('a', { href: '/v1/parked' }, 'why'), ', ', h('code', null, 'culprit parked'), '.');
+  return h('p', { class: 'notice' }, h('b', null, counted(parked.messages, 'message')), ` with ${counted(parked.records, 'record')} could not be stored and ${parked.messages === 1 ? 'is' : 'are'} kept aside: `, h('a', { href: '/v1/parked' }, 'why'), ', ', h('code', null, 'culprit parked'), '.');
 }
 
 function stackedBar(ledger) {
