@@ -2,7 +2,7 @@ import type { LogMessage } from '../schemas/log.ts';
 import type { Refusal } from './admission.ts';
 
 /**
- * One kind of request that the collector takes. `server.ts` has the steps, the same for all: admit, read, decode, stamp,
+ * One kind of request that the collector takes. `server.ts` has the steps, the same for all: admit, read, skim, stamp,
  * append, answer. An intake says how a body becomes a message of the log, and how its senders are answered.
  */
 export type Intake = {

@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto';
 import type { LogMessage } from './log.ts';
 
 /**
- * Where messages go that can never be stored: a table when embedded, a dead-letter topic beside Kafka. Without it such a message would be
- * sent again for ever (a sender that gets 503), or stop a partition.
+ * Where messages go, when embedded, that can never be stored: a table. Without it such a message would be sent again for ever, by a sender that gets 503.
+ * (Beside Kafka, where it would stop a partition, there is a topic: deploy/kafka/parking.ts.)
  */
 export interface Parking {
   /**
