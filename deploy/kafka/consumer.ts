@@ -237,26 +237,32 @@ export async function startConsumer<Opened extends Shard>(deps: ConsumerDeps<Ope
     started.on(started.events.CRASH, ({ payload }) => {
       warn('the consumer of the log ended and is started again', payload.error);
       // Some failures it comes back from by itself; after the others it would be silent for ever.
-      if (!payload.restart && !isClosed) setTimeout(() => void restart(started), RESTART_MS).unref();
+      if (!payload.restart && !isClosed) restartLater(started);
     });
     await started.connect();
     await started.subscribe({ topics: [topics.spans, topics.logs], fromBeginning: true });
     await started.run({ autoCommit: false, eachBatchAutoResolve: false, partitionsConsumedConcurrently: settings.concurrency, eachBatch: takeBatch });
   };
-  const restart = async (crashed: Consumer): Promise<void> => {
-    if (isClosed || consumer !== crashed) return;
+  const beginAnew = async (ended: Consumer): Promise<void> => {
+    if (isClosed || consumer !== ended) return;
     try {
-      await crashed.disconnect();
-      await start();
+      await ended.disconnect();
+      if (!isClosed) await start();
+      // Told to end meanwhile.
+      if (isClosed) await consumer.disconnect();
     } catch (error) {
       warn('the consumer of the log could not be started, and is tried again', error);
-      setTimeout(() => void restart(consumer ?? crashed), RESTART_MS).unref();
+      restartLater(consumer);
     }
   };
+  /** One after another: of two at once each would begin one, and both would be members of the group. */
+  let restarting: Promise<void> = Promise.resolve();
+  const restart = (ended: Consumer): void => void (restarting = restarting.then(() => beginAnew(ended)));
+  const restartLater = (ended: Consumer): void => void setTimeout(() => restart(ended), RESTART_MS).unref();
   await start();
   const watch = onClockSetBack(clock, elapsed, () => {
     warn('the clock was set back: the consumer of the log is started again');
-    if (consumer !== null) void restart(consumer);
+    if (consumer !== null) restart(consumer);
   });
 
   return {

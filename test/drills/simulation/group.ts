@@ -18,6 +18,8 @@ export type Group = {
   commit(request: CommitRequest): void;
   /** -1 where nothing was committed. */
   committed(topic: string, partition: number): string;
+  /** How many there are whose session has not run out. */
+  members(): number;
   /** How many rebalances came to their end. */
   generations(): number;
   /** The broker was away: nobody's session ran meanwhile. */
@@ -149,6 +151,7 @@ export function createGroup(time: VirtualTime, nextId: () => string, onAssigned:
       for (const { topic, partitions } of topics) for (const { partition, offset } of partitions) offsets.set(`${topic}/${partition}`, offset);
     },
     committed: (topic, partition) => offsets.get(`${topic}/${partition}`) ?? '-1',
+    members: () => members.size,
     generations: () => generation,
     cameBack() {
       for (const member of members.values()) member.heardMs = time.now();
