@@ -32,3 +32,24 @@ test('slices say where it is worse, and a mix what would be left of it', { timeo
   expect(text).toContain('Other traffic: app.language=de 10 % → 60 %');
   expect(text).toContain('explains it: with the earlier mix worse by 0.004 (-0.02 to 0.03), as it was by 0.15');
 });
+
+test('of two metrics that were chosen one after the other the later one stays, though the other is read for longer', { timeout: 60_000 }, async () => {
+  const page = await pages.open(`/alerts/${alertId}`, { shows: '.pick' });
+  let answer = (): void => undefined;
+  const held = new Promise<void>((resolve) => (answer = resolve));
+  await page.route('**/series?metric=latency', async (route) => {
+    await held;
+    await route.continue();
+  });
+  const asked = page.waitForRequest('**/series?metric=latency');
+  await page.locator('.pick', { hasText: 'Latency' }).click();
+  await asked;
+  const drawn = page.waitForResponse('**/series?metric=error_rate');
+  await page.locator('.pick', { hasText: 'Error rate' }).click();
+  await drawn;
+  const late = page.waitForResponse('**/series?metric=latency');
+  answer();
+  await (await late).finished();
+  await page.evaluate('new Promise((painted) => requestAnimationFrame(() => requestAnimationFrame(painted)))');
+  expect(await page.locator('.pick[aria-pressed=true]').textContent()).toBe('Error rate');
+});

@@ -29,6 +29,9 @@ const announcement = document.getElementById('announcement');
 let choice = {};
 /** Rises with every navigation, so that a slow answer for an older one is dropped. */
 let visit = 0;
+/** Readings of a view that were begun, and the latest that is shown: one that was begun before it is dropped as well. */
+let begun = 0;
+let shown = 0;
 
 function viewOf(path) {
   for (const view of views) {
@@ -45,6 +48,8 @@ function viewOf(path) {
 
 async function show({ isNew }) {
   const mine = isNew ? (visit += 1) : visit;
+  const reading = (begun += 1);
+  const isOvertaken = () => mine !== visit || reading < shown;
   const found = viewOf(location.pathname);
   if (isNew) {
     choice = {};
@@ -58,10 +63,11 @@ async function show({ isNew }) {
   try {
     const nowMs = Date.now();
     const data = await found.view.load({ ...found.parameters, query: new URLSearchParams(location.search), choice, nowMs });
-    if (mine !== visit) return;
+    if (isOvertaken()) return;
+    shown = reading;
     replace(found.view.render(data, { nowMs, choose: (chosen) => { Object.assign(choice, chosen); return show({ isNew: false }); }, reload: () => show({ isNew: false }) }), isNew);
   } catch (error) {
-    if (mine !== visit) return;
+    if (isOvertaken()) return;
     // A redraw that failed keeps what is on the screen: old figures are better than none, and the status says that they are old.
     if (!isNew && main.querySelector('h1') !== null) return;
     replace({
