@@ -12,7 +12,7 @@ export const KafkaSettings = z.strictObject({
     .strictObject({
       spans: topicName.default('otlp_spans').describe('Topic of spans, as the OpenTelemetry Collector names it.'),
       logs: topicName.default('otlp_logs').describe('Topic of log records: scores, feature flags, events of coding agents. As many partitions as that of spans.'),
-      parked: topicName.default('culprit_parked').describe('Topic of messages that cannot be read, each with the reason.'),
+      parked: topicName.default('culprit_parked').describe('Topic of messages that cannot be read or stored, each with the reason.'),
       duties: topicName.default('culprit_duties').describe('Topic without messages: who owns its partition delivers alerts.'),
       create: z.boolean().default(true).describe('Whether topics that are missing are created at the start.'),
       partitions: z.number().int().min(1).max(4096).default(12).describe('Partitions of topics that are created: at most so many analyzers share the work.'),

@@ -2,7 +2,7 @@ import type { Decoded } from './otlp.ts';
 
 /**
  * The log: the durable queue between collector and analyzer. Kafka when distributed, a direct hand-over when embedded.
- * A message is one OTLP export request as it came (plain protobuf or JSON, already decompressed), with the stamp of its
+ * A message is one OTLP export request, already decompressed, as it came or as the protobuf that was made of its JSON, with the stamp of its
  * arrival, which decides the slot of everything in it (the arrival clock).
  */
 export type LogMessage = {
@@ -29,7 +29,7 @@ export function handOver<Value>(value: Value): HandedOver<Value> {
   };
 }
 
-/** What became of a message, known at once when embedded: null from a log that only queues. */
+/** The collector's end of the log. */
 export interface Log {
   /**
    * Resolves when the message is durable (embedded: when the store has its rows).

@@ -44,7 +44,7 @@ export function createRollbackDesk(
       const identity = rollbackIdentity({ ...alert, prompt: alert.prompt }, hook);
       const before = await records.one(identity.rollback_id);
       if (before !== null && !(action === 'confirm' ? mayConfirm : mayVeto)(before)) throw new ProblemError(409, `It is too late for that: the rollback is ${before.last.state.replaceAll('_', ' ')}.`);
-      // A person's word begins a new series of attempts, with the same key.
+      // A person's word begins a new series of attempts; with another key, where one was answered or has failed (owner.ts).
       await records.append(identity, before?.last ?? null, { state: action === 'confirm' ? 'confirmed' : 'vetoed', at_ms: clock(), who, reason, attempt: 0 });
       onDecision(alert);
       // The owner may have begun at this very moment (owner.ts).

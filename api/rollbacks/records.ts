@@ -25,7 +25,7 @@ export type RollbackIdentity = {
 export type Rollback = { readonly identity: RollbackIdentity; readonly steps: readonly Step[]; readonly last: Step };
 type Row = RollbackIdentity & Step;
 
-/** Also the idempotency key of all that is asked for it. */
+/** Its id is the idempotency key of what is asked for it, and the beginning of that of what a person has made again (owner.ts). */
 export function rollbackIdentity(alert: Alert & { readonly prompt: string }, { name, kind }: Pick<Hook, 'name' | 'kind'>): RollbackIdentity {
   const rollback_id = derivedId('rbk', JSON.stringify([alert.id, name]));
   return { rollback_id, project: alert.project, environment: alert.environment, prompt_name: alert.prompt, alert_id: alert.id, hook: name, kind, candidate: alert.culprit.value, baseline: alert.culprit.baseline };

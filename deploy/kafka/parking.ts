@@ -2,7 +2,7 @@ import { RetryableError } from '../../schemas/errors.ts';
 import type { IncomingRecord } from './records.ts';
 import type { Sender } from './sender.ts';
 
-/** Where messages go that no attempt will ever read, so that those behind them can go on. They can be replayed from there. */
+/** Where messages go that no attempt will ever read or store, so that those behind them can go on. They can be replayed from there. */
 export type Parking = { park(record: IncomingRecord, at: { readonly topic: string; readonly partition: number; readonly offset: string; readonly reason: string }): Promise<void> };
 
 const MAX_REASON_CHARACTERS = 1_000;
@@ -22,7 +22,7 @@ export function createTopicParking(sender: Sender, topic: string): Parking {
         ]);
       } catch (error) {
         // What is not parked must not be passed over, whatever stands in the way.
-        throw new RetryableError(`a message of ${source} that cannot be read could not be parked in ${topic}`, { cause: error });
+        throw new RetryableError(`a message of ${source} that cannot be read or stored could not be parked in ${topic}`, { cause: error });
       }
     },
   };

@@ -127,7 +127,7 @@ export function createMetrics(role: Role): Metrics {
       for (const flag of Object.keys(CALL_FLAGS)) counter.inc({ flag }, 0);
       return (flag) => counter.inc({ flag: Object.hasOwn(CALL_FLAGS, flag) ? flag : 'other' });
     },
-    parked: counterOf('culprit_messages_parked_total', 'Messages that went to the topic of those that cannot be read'),
+    parked: counterOf('culprit_messages_parked_total', 'Messages that went to the topic of those that cannot be read or stored'),
     missed: counterOf('culprit_messages_missed_total', 'Messages that the broker deleted, by the retention of the topic, before they were read'),
   };
 
