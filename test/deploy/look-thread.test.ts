@@ -1,7 +1,11 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { Worker } from 'node:worker_threads';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { JsonStore } from '../../deploy/json-rows.ts';
 import { createLooking, startLookThread } from '../../deploy/look-thread.ts';
+import { startServer } from '../../deploy/server.ts';
 import { ConfigFile, type Config } from '../../schemas/config.ts';
 
 /** The thread of the look when it ends: that it cannot begin, or that something ends it (memory, mostly). */
@@ -46,5 +50,18 @@ describe('the thread of the look', () => {
     expect(threads).toHaveLength(2);
     await look.close();
     expect(threads.map(({ threadId }) => threadId)).toEqual([ENDED, ENDED]);
+  });
+
+  it('that ended in a server is begun anew by its clock, and the server ends when it is told to', { timeout: 60_000 }, async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'culprit-look-thread-'));
+    const warned: string[] = [];
+    const server = await startServer({ ...CONFIG, data: directory, port: 0, grpc: false }, { clock: Date.now, random: Math.random, warn: (message) => void warned.push(message) });
+    await threads[0]?.terminate();
+    await vi.waitFor(() => expect(threads).toHaveLength(2), { timeout: 20_000, interval: 50 });
+    await server.close();
+    expect(threads.map(({ threadId }) => threadId)).toEqual([ENDED, ENDED]);
+    // What was under way when it ended is told, if anything was.
+    expect(new Set(warned).size).toBeLessThanOrEqual(1);
+    await rm(directory, { recursive: true, force: true });
   });
 });
