@@ -1,7 +1,7 @@
 import { AfterFailureError } from '../analyzer/ingest/turns.ts';
 import { PermanentError, RetryableError } from '../schemas/errors.ts';
 import type { Log, LogMessage } from '../schemas/log.ts';
-import { parkedIdOf, type Parking } from '../schemas/parking.ts';
+import { createRefusals, parkedIdOf, type Parking } from '../schemas/parking.ts';
 
 /**
  * The log of the embedded mode: a message goes straight to the analyzer, and an append resolves when the store has it.
@@ -22,9 +22,6 @@ const MOST_UNDER_WAY = 2;
 const LONGEST_GATHERING_MS = 50;
 const GATHERING_SHARE = 0.1;
 
-/** Messages in a row that may be parked. */
-const MOST_PARKED_IN_A_ROW = 10;
-
 /** Who takes what comes out of the log: `read` and `write` a batch when it has its turn, `parking` what cannot be read or written. */
 export type Consumer<Reading> = { readonly read: (message: LogMessage) => Reading; readonly write: (batch: readonly Reading[]) => Promise<unknown>; readonly parking: Parking };
 
@@ -40,19 +37,13 @@ export function createDirectLog<Reading extends { readonly received: number }>({
   /** Until the next batch begins. */
   let gathering: Promise<void> | null = null;
   let isClosed = false;
-  let parkedInARow = 0;
+  const refusals = createRefusals();
 
   /** Parks the message, and answers what its sender is told. */
   const park = async (message: LogMessage, records: number, { message: reason }: PermanentError): Promise<Error> => {
     await parking.park(message, { records, reason });
     // What the store said is for whoever runs it.
     return new PermanentError(`it cannot be stored and was parked as ${parkedIdOf(message)}`);
-  };
-  const parkUnlessMany = async ({ message, reading }: Read<Reading>, error: PermanentError): Promise<Error> => {
-    if (parkedInARow >= MOST_PARKED_IN_A_ROW) return new RetryableError(`the store refuses one message after another: ${error.message}`);
-    const told = await park(message, reading.received, error);
-    parkedInARow += 1;
-    return told;
   };
 
   /** Those that can be read. `unread`: resolve when the others are parked and their senders told. */
@@ -70,13 +61,19 @@ export function createDirectLog<Reading extends { readonly received: number }>({
     return { readable, unread };
   };
 
+  /** What senders are told of a failure; a message that the store refuses for good is parked first. */
+  const parkUnlessMany = async ([only]: readonly Read<Reading>[], error: unknown): Promise<Error> => {
+    const refusal = refusals.judge(error);
+    return only === undefined ? refusal : park(only.message, only.reading.received, refusal);
+  };
+
   /** `before`: what is under way; a batch that was not tried because something of that failed is tried again when all of it is over. */
   const settle = async (batch: readonly Read<Reading>[], before?: readonly Promise<void>[]): Promise<void> => {
     // Of a batch of which nothing can be read nothing is stored.
     if (batch.length === 0) return;
     try {
       await write(batch.map(({ reading }) => reading));
-      parkedInARow = 0;
+      refusals.taken();
       for (const { resolve } of batch) resolve();
     } catch (error) {
       if (error instanceof AfterFailureError && before !== undefined) {
@@ -88,8 +85,7 @@ export function createDirectLog<Reading extends { readonly received: number }>({
         for (const single of batch) await settle([single]);
         return;
       }
-      const [only] = batch;
-      const told = error instanceof PermanentError && only !== undefined ? await parkUnlessMany(only, error).catch((failure: unknown) => failure) : error;
+      const told = await parkUnlessMany(batch, error).catch((failure: unknown) => failure);
       for (const { reject } of batch) reject(told);
     }
   };

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { PermanentError, RetryableError } from './errors.ts';
 import type { LogMessage } from './log.ts';
 
 /**
@@ -12,6 +13,28 @@ export interface Parking {
    */
   park(message: LogMessage, why: { /** Spans or log records in it, 0 where it cannot be read. */ readonly records: number; readonly reason: string }): Promise<void>;
 }
+
+/** What the store refuses for good is parked; where it refuses one message after another it is not the messages, and nothing more is parked until it takes one. */
+export type Refusals = {
+  taken(): void;
+  /** Why the store will never take this one message. Throws any other error, and RetryableError where it is one of many. */
+  judge(error: unknown): PermanentError;
+};
+
+export function createRefusals(): Refusals {
+  let inARow = 0;
+  return {
+    taken: () => void (inARow = 0),
+    judge(error) {
+      if (!(error instanceof PermanentError)) throw error;
+      inARow += 1;
+      if (inARow > MOST_PARKED_IN_A_ROW) throw new RetryableError(`the store refuses one message after another: ${error.message}`, { cause: error });
+      return error;
+    },
+  };
+}
+
+const MOST_PARKED_IN_A_ROW = 10;
 
 /** In the ledger. */
 export const UNSTORABLE = 'unstorable';

@@ -3,6 +3,7 @@ import type { Reading } from '../../analyzer/ingest/reading.ts';
 import type { Clock } from '../../schemas/clock.ts';
 import { asError, PermanentError, RetryableError } from '../../schemas/errors.ts';
 import type { LogMessage } from '../../schemas/log.ts';
+import { createRefusals } from '../../schemas/parking.ts';
 import type { PartitionLag } from '../operations/metrics.ts';
 import { onClockSetBack } from './clock-steps.ts';
 import { createHoldings } from './holdings.ts';
@@ -96,6 +97,7 @@ export async function startConsumer<Opened extends Shard>(deps: ConsumerDeps<Ope
   let consumer: Consumer | null = null;
   let isClosed = false;
   let taking: Promise<void> = Promise.resolve();
+  const refusals = createRefusals();
 
   const shards = createHoldings<Opened>({ open: (number, isHeld) => deps.openShard(number, () => mayWrite(number, isHeld)), idle: (opened) => opened.idle() }, { graceMs: TAKE_OVER_GRACE_MS });
   const shardOf = async (number: number): Promise<Opened> => {
@@ -195,14 +197,13 @@ export async function startConsumer<Opened extends Shard>(deps: ConsumerDeps<Ope
     }
     try {
       await persist('writing a batch', () => shard.write(readings.map(({ reading }) => reading)));
+      refusals.taken();
     } catch (error) {
       if (!(error instanceof PermanentError)) throw error;
       // Taken apart, so that one bad message fails alone.
       for (const { record, reading } of readings) {
-        await persist('writing a message', () => shard.write([reading])).catch((alone: unknown) => {
-          if (alone instanceof PermanentError) return park(record, alone);
-          throw alone;
-        });
+        const refusal = await persist('writing a message', () => shard.write([reading]).then(refusals.taken, refusals.judge));
+        if (refusal instanceof PermanentError) await park(record, refusal);
       }
     }
   };
