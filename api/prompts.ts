@@ -22,6 +22,7 @@ const Prompt = z
     first_seen_ms: z.number(),
     last_seen_ms: z.number(),
     versions: z.array(PromptVersion).openapi({ description: 'in the window, newest first; at most 50' }),
+    version_count: z.number().int().openapi({ description: 'of all versions in the window' }),
     models: z.array(z.string()),
     calls_over_time: z.array(z.number().int()).openapi({ description: 'calls in each step of the window (an hour where most of it is rolled up), oldest first' }),
     comparisons: z.array(Comparison).openapi({ description: 'open ones, newest first' }),
@@ -71,7 +72,9 @@ const oneRoute = createRoute({
             from_ms: z.number(),
             to_ms: z.number(),
             step_seconds: z.number(),
-            versions: z.array(VersionDetail),
+            calls: z.number().int().openapi({ description: 'of all versions in the window' }),
+            version_count: z.number().int(),
+            versions: z.array(VersionDetail).openapi({ description: 'newest first; at most 12' }),
             comparisons: z.array(Comparison),
             rolled_up: RolledUp,
           }),
@@ -133,7 +136,9 @@ export function registerPrompts(app: OpenAPIHono, deps: ApiDeps): void {
     }
     const where = 'project = {project:String} AND environment = {environment:String} AND prompt_name = {name:String} AND event_time >= {from_s:UInt32} AND event_time <= {to_s:UInt32}';
     const parameters = { project: settings.project, environment, name, from_s, to_s };
-    const seen = here.filter((row) => row.environment === environment).map(({ version, calls, first_seen_ms, last_seen_ms }) => ({ version, calls, first_seen_ms, last_seen_ms }));
+    const ofEnvironment = here.filter((row) => row.environment === environment);
+    const whole = { calls: ofEnvironment[0]?.all_calls ?? 0, version_count: ofEnvironment[0]?.all_versions ?? 0 };
+    const seen = ofEnvironment.map(({ version, calls, first_seen_ms, last_seen_ms }) => ({ version, calls, first_seen_ms, last_seen_ms }));
     // The part of the window that has calls, so that two hours of traffic are not three points of a day.
     const begun_s = Math.max(from_s, seen.reduce((least, row) => Math.min(least, row.first_seen_ms / 1000), to_s));
     const step_seconds = stepFor(Math.max(1, Math.min(to_s, clock() / 1000) - begun_s), 32);
@@ -155,7 +160,7 @@ export function registerPrompts(app: OpenAPIHono, deps: ApiDeps): void {
         series: seriesOf(own.filter((row) => row.bucket_s > 0)),
       };
     });
-    return context.json({ name, environment, environments, from_ms: from_s * 1000, to_ms: to_s * 1000, step_seconds, versions, comparisons, rolled_up: hours.told }, 200);
+    return context.json({ name, environment, environments, from_ms: from_s * 1000, to_ms: to_s * 1000, step_seconds, ...whole, versions, comparisons, rolled_up: hours.told }, 200);
   });
 }
 

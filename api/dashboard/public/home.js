@@ -103,7 +103,7 @@ function versionShares(prompt) {
       x += width;
       return bar;
     })),
-    h('span', null, named.map((version, index) => [index === 0 ? null : ', ', h('b', { class: `tone-${tones[index]}` }, versionName(version.version)), h('small', null, ` ${percent(version.calls / Math.max(1, prompt.calls)).replace('.0', '')}`)]), prompt.versions.length > 3 ? h('small', null, ` and ${prompt.versions.length - 3} more`) : null));
+    h('span', null, named.map((version, index) => [index === 0 ? null : ', ', h('b', { class: `tone-${tones[index]}` }, versionName(version.version)), h('small', null, ` ${percent(version.calls / Math.max(1, prompt.calls)).replace('.0', '')}`)]), prompt.version_count > named.length ? h('small', null, ` and ${count(prompt.version_count - named.length)} more`) : null));
 }
 
 function stateOf(prompt) {

@@ -1,0 +1,35 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { z } from 'zod';
+import { openApi, type TestApi } from './server.ts';
+import { callRow } from './rows.ts';
+
+const nowMs = Date.parse('2026-06-01T10:00:00Z');
+const VERSIONS = 70;
+const CALLS_OF_EACH = 3;
+let api: TestApi;
+
+beforeAll(async () => {
+  api = await openApi({}, nowMs);
+  const calls = Array.from({ length: VERSIONS * CALLS_OF_EACH }, (_, index) => callRow({ at_ms: nowMs - 3_600_000 + index * 1000, id: `call ${index}`, prompt: 'built-often', version: `build-${index % VERSIONS}` }));
+  await api.store.insert('calls', [...calls, { ...callRow({ at_ms: nowMs - 60_000, id: 'elsewhere', prompt: 'built-often', version: 'build-0' }), environment: 'staging' }]);
+});
+afterAll(() => api.close());
+
+const Answer = z.object({ versions: z.array(z.object({ version: z.string() })) }).loose();
+const ask = async (path: string): Promise<unknown> => (await api.app.request(path)).json();
+
+// The page once added up the twelve versions that it shows, and told 12 calls of a prompt that had 3,000.
+test('a prompt with more versions than are listed says how many calls and versions it has', async () => {
+  const one = Answer.parse(await ask('/v1/prompts/built-often'));
+  expect(one).toMatchObject({ environment: 'production', calls: VERSIONS * CALLS_OF_EACH, version_count: VERSIONS });
+  expect(one.versions).toHaveLength(12);
+
+  const { prompts } = z.object({ prompts: z.array(Answer) }).parse(await ask('/v1/prompts?environment=production'));
+  expect(prompts).toMatchObject([{ name: 'built-often', calls: VERSIONS * CALLS_OF_EACH, version_count: VERSIONS }]);
+  expect(prompts[0]?.versions).toHaveLength(50);
+});
+
+test('an environment without calls in the window has none', async () => {
+  expect(await ask('/v1/prompts/built-often?environment=nowhere')).toMatchObject({ calls: 0, version_count: 0, versions: [] });
+  expect(await ask('/v1/prompts/built-often?environment=staging')).toMatchObject({ calls: 1, version_count: 1 });
+});
