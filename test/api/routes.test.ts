@@ -37,3 +37,9 @@ describe('what nobody answers', () => {
     expect((await ask('POST', path)).detail).toContain('OTLP is sent to /v1/traces and /v1/logs.');
   });
 });
+
+test('a parameter that is missing is said to be missing', async () => {
+  const response = await api.app.request('/v1/verdict?prompt=refund-agent');
+  expect(response.status).toBe(400);
+  expect(await response.json()).toMatchObject({ detail: 'candidate: is missing: expected string', errors: [{ path: 'candidate', message: 'is missing: expected string', fix: 'Add `candidate` (query); /openapi.json describes it.' }] });
+});
