@@ -2,7 +2,7 @@ import { createRoute, z, type OpenAPIHono } from '@hono/zod-openapi';
 import { callMetrics } from '../schemas/call-metrics.ts';
 import { HOUR_S } from '../schemas/cells.ts';
 import type { ApiDeps } from './app.ts';
-import { Comparison, readComparisons } from './comparisons.ts';
+import { Comparison, countOpenComparisons, readComparisons } from './comparisons.ts';
 import { readHours, RolledUp } from './hours.ts';
 import { coveredIn, measureCalls, measureLabels, measureScores, MetricSummary, stepFor, type Measured, type Selection } from './metrics.ts';
 import { readOverview, readVersions } from './overview.ts';
@@ -25,7 +25,7 @@ const Prompt = z
     version_count: z.number().int().openapi({ description: 'of all versions in the window' }),
     models: z.array(z.string()),
     calls_over_time: z.array(z.number().int()).openapi({ description: 'calls in each step of the window (an hour where most of it is rolled up), oldest first' }),
-    comparisons: z.array(Comparison).openapi({ description: 'open ones, newest first' }),
+    comparisons: z.array(Comparison).openapi({ description: 'open ones, newest first; at most ten, and those that were alerted on before others' }),
   })
   .openapi('Prompt');
 
@@ -39,7 +39,7 @@ const listRoute = createRoute({
       description: 'Without `from`, the last 24 hours. One entry for each prompt and environment.',
       content: {
         'application/json': {
-          schema: z.object({ from_ms: z.number(), to_ms: z.number(), step_seconds: z.number(), prompts: z.array(Prompt), unattributed_calls: z.number().int().openapi({ description: 'calls that name no prompt' }), rolled_up: RolledUp }),
+          schema: z.object({ from_ms: z.number(), to_ms: z.number(), step_seconds: z.number(), prompts: z.array(Prompt), open_comparisons: z.number().int().openapi({ description: 'of all prompts' }), unattributed_calls: z.number().int().openapi({ description: 'calls that name no prompt' }), rolled_up: RolledUp }),
         },
       },
     },
@@ -86,6 +86,8 @@ const oneRoute = createRoute({
   },
 });
 
+/** Open ones of a prompt that are listed; a page shows one. */
+const COMPARISONS_OF_EACH = 10;
 /** Versions shown side by side; the rest are in the list of /v1/prompts. */
 const maxVersions = 12;
 
@@ -101,9 +103,10 @@ export function registerPrompts(app: OpenAPIHono, deps: ApiDeps): void {
     const hours = await readHours(store, { from_s, to_s });
     const step = Math.max(stepFor(to_s - from_s, 150), (hours.told?.hours ?? 0) < HOURS_THAT_TELL ? 0 : HOUR_S);
     const covered = coveredIn({ hours, stepSeconds: step }, 'calls');
-    const [{ prompts: rows, unattributed }, comparisons] = await Promise.all([
+    const [{ prompts: rows, unattributed }, comparisons, open] = await Promise.all([
       readOverview(store, { project: settings.project, environment: query.environment, from_s, to_s, step, limit: query.limit ?? 200, covered }),
-      readComparisons(deps, { state: 'open', environment: query.environment, limit: 500 }),
+      readComparisons(deps, { state: 'open', environment: query.environment, ofEachPrompt: COMPARISONS_OF_EACH, limit: 1_000 }),
+      countOpenComparisons(deps, query.environment),
     ]);
     const firstBucket = Math.floor(from_s / step);
     const lastBucket = Math.min(Math.floor(to_s / step), Math.floor(clock() / 1000 / step));
@@ -112,9 +115,9 @@ export function registerPrompts(app: OpenAPIHono, deps: ApiDeps): void {
       models: row.models.filter((model) => model !== ''),
       versions: versions.map(([version, calls, first_seen_ms, last_seen_ms]) => ({ version, calls, first_seen_ms, last_seen_ms })),
       calls_over_time: Array.from({ length: Math.max(0, lastBucket - firstBucket + 1) }, (_, index) => buckets[String(firstBucket + index)] ?? 0),
-      comparisons: comparisons.filter((comparison) => comparison.prompt === row.name && comparison.environment === row.environment),
+      comparisons: comparisons.filter((comparison) => comparison.prompt === row.name && comparison.environment === row.environment).toSorted((one, other) => other.opened_ms - one.opened_ms),
     }));
-    return context.json({ from_ms: from_s * 1000, to_ms: to_s * 1000, step_seconds: step, prompts, unattributed_calls: unattributed, rolled_up: covered === null ? null : hours.told }, 200);
+    return context.json({ from_ms: from_s * 1000, to_ms: to_s * 1000, step_seconds: step, prompts, open_comparisons: open, unattributed_calls: unattributed, rolled_up: covered === null ? null : hours.told }, 200);
   });
 
   app.openapi(oneRoute, async (context) => {

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { z } from 'zod';
 import { openApi, type TestApi } from './server.ts';
 import { callRow } from './rows.ts';
+import { randomFrom, seedRollout, twoHoursTo, worseRollout } from './traffic.ts';
 
 const nowMs = Date.parse('2026-06-01T10:00:00Z');
 const VERSIONS = 70;
@@ -15,7 +16,7 @@ beforeAll(async () => {
 });
 afterAll(() => api.close());
 
-const Answer = z.object({ versions: z.array(z.object({ version: z.string() })) }).loose();
+const Answer = z.object({ name: z.string(), versions: z.array(z.object({ version: z.string() })), comparisons: z.array(z.unknown()) }).loose();
 const ask = async (path: string): Promise<unknown> => (await api.app.request(path)).json();
 
 // The page once added up the twelve versions that it shows, and told 12 calls of a prompt that had 3,000.
@@ -32,4 +33,18 @@ test('a prompt with more versions than are listed says how many calls and versio
 test('an environment without calls in the window has none', async () => {
   expect(await ask('/v1/prompts/built-often?environment=nowhere')).toMatchObject({ calls: 0, version_count: 0, versions: [] });
   expect(await ask('/v1/prompts/built-often?environment=staging')).toMatchObject({ calls: 1, version_count: 1 });
+});
+
+// A sender that puts an id where the version belongs opens a thousand comparisons. They were all that was listed, and the overview called a prompt steady that was alerted on.
+test('a prompt with very many open comparisons hides those of no other', async () => {
+  const { alertId } = await seedRollout(api.store, worseRollout(nowMs), twoHoursTo(nowMs), randomFrom(3));
+  const [row] = await api.store.select<{ settings: string }>("SELECT * FROM comparisons FINAL WHERE prompt_name = 'refund-agent'");
+  const opened = Array.from({ length: 1_200 }, (_, index) => ({ ...row, comparison_id: `cmp_${index}`, prompt_name: 'built-often', candidate: `build-${index}`, opened_ms: nowMs - 60_000 + index }));
+  await api.store.insert('comparisons', opened);
+
+  const { prompts, open_comparisons } = z.object({ prompts: z.array(Answer), open_comparisons: z.number() }).parse(await ask('/v1/prompts'));
+  expect(open_comparisons).toBe(1_201);
+  expect(prompts.find(({ name }) => name === 'refund-agent')?.comparisons).toMatchObject([{ alert_id: alertId, candidate: 'v2' }]);
+  expect(prompts.find(({ name }) => name === 'built-often')?.comparisons).toHaveLength(10);
+  expect(await (await api.app.request('/metrics')).text()).toContain('culprit_comparison_regressed{environment="production",prompt="refund-agent",factor="prompt_version",baseline="v1",candidate="v2"} 1');
 });
