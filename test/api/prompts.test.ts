@@ -48,3 +48,10 @@ test('a prompt with very many open comparisons hides those of no other', async (
   expect(prompts.find(({ name }) => name === 'built-often')?.comparisons).toHaveLength(10);
   expect(await (await api.app.request('/metrics')).text()).toContain('culprit_comparison_regressed{environment="production",prompt="refund-agent",factor="prompt_version",baseline="v1",candidate="v2"} 1');
 });
+
+// The data page told the 2,000 calls of such a sender as calls that name several prompts.
+test('calls past the limit of versions are told apart from those that name several prompts', async () => {
+  const filed = { ...callRow({ at_ms: nowMs - 1000, id: 'filed', prompt: 'built-often', version: '(other)' }), prompt_attribution: 'ambiguous' };
+  await api.store.insert('calls', [{ ...filed, flags: ['version_over_limit'] }, { ...filed, span_id: 'ab'.repeat(8), flags: [] }]);
+  expect(await ask('/v1/quality')).toMatchObject({ ambiguous: 1, over_limit: 1 });
+});
