@@ -7,7 +7,7 @@ import { callRow } from './rows.ts';
 import { openApi } from './server.ts';
 import { randomFrom, seedRollout, twoHoursTo, worseRollout } from './traffic.ts';
 
-/** The overview in a real browser: a prompt that was paged for, a newer ticket, and a prompt with a version for every call. */
+/** The overview, and what it leads to, in a real browser: a prompt that was paged for, a newer ticket, and a prompt with a version for every call. */
 const VERSIONS = 3_000;
 const pages = withPages(async () => {
   const nowMs = Math.floor(Date.now() / 1000) * 1000;
@@ -41,4 +41,11 @@ test.each([1280, 360])('name, state and errors are seen without scrolling, %i wi
     expect((box?.x ?? 1e9) + (box?.width ?? 0)).toBeLessThanOrEqual(width);
   }
   expect(await page.locator('.prompts .state.bad').textContent()).toContain('regressed');
+});
+
+test('an environment without calls leads to the one that has them', { timeout: 60_000 }, async () => {
+  const page = await pages.open('/prompts/refund-agent?environment=prod');
+  expect(await page.textContent('.lead')).toMatch(/^prod · 0 calls/);
+  await page.click('nav[aria-label=Environment] >> text=production');
+  await page.waitForSelector('.versions');
 });

@@ -82,7 +82,8 @@ export function renderPrompt({ prompt, windowMs, found, metric, matrix, asked, e
 }
 
 function environmentLinks(prompt, windowMs) {
-  if (prompt.environments.length < 2) return null;
+  // The address may name one where nothing of the prompt was seen; then the one that has calls is a click away.
+  if (prompt.environments.length < 2 && prompt.environments.includes(prompt.environment)) return null;
   return h('nav', { class: 'segments', 'aria-label': 'Environment' }, prompt.environments.map((environment) => link(`/prompts/${encodeURIComponent(prompt.name)}?environment=${encodeURIComponent(environment)}&window=${windowMs}`, { 'aria-current': environment === prompt.environment ? 'true' : null }, environment)));
 }
 
