@@ -119,6 +119,14 @@ const SMALL = limited(/^/, 256);
 /** First that fits. A push to GitHub may name thousands of files; other webhooks, whose senders are not known yet, hold a prompt at most. */
 const BODY_LIMITS = [limited(/^\/v1\/(versions|hooks\/github)$/, 16 * 1024), limited(/^\/v1\/hooks\//, 1024)];
 
+/** Methods of paths that both the collector, which stands before, and the API answer. */
+const COLLECTED: ReadonlyMap<string, readonly string[]> = new Map([['/v1/scores', ['POST']]]);
+
+/** Methods that something answers at this path. */
+function methodsAt(app: OpenAPIHono, path: string): string[] {
+  return ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'].filter((method) => app.router.match(method, path)[0].some(([[, route]]) => route.method === method) || COLLECTED.get(path)?.includes(method) === true);
+}
+
 /** The API and the page. Read-only but for what people do to alerts. Mount it last: it answers every path that nobody else does. */
 export function createApi(deps: ApiDeps): OpenAPIHono {
   const app = new OpenAPIHono({ defaultHook: validationHook });
@@ -173,7 +181,12 @@ export function createApi(deps: ApiDeps): OpenAPIHono {
     const { method, path } = context.req;
     // Somebody at the address bar.
     if (method === 'GET' && !path.startsWith('/v1/') && context.req.header('accept')?.includes('text/html') === true) return pageShell(404);
-    return problemResponse(404, `There is nothing at ${path.slice(0, 200)}; /openapi.json lists the resources.`);
+    const named = path.slice(0, 200);
+    // What an exporter sends whose endpoint was taken as it stands, without the path of the signal.
+    const otlp = method === 'POST' && !path.startsWith('/v1/') ? ' OTLP is sent to /v1/traces and /v1/logs.' : '';
+    const methods = methodsAt(app, path);
+    if (methods.length > 0) return problemResponse(405, `${named} takes ${methods.join(', ')}, not ${method}.${otlp}`, undefined, { allow: methods.join(', ') });
+    return problemResponse(404, `There is nothing at ${named}; /openapi.json lists the resources.${otlp}`);
   });
   app.onError((error, context) => {
     if (error instanceof HTTPException) {

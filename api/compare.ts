@@ -139,6 +139,7 @@ function caveatsOf({ factor, metric, units, compared }: Said): string[] {
 }
 
 function saysOf(effect: ShownEffect | undefined, { a, b, metric, units }: { a: string; b: string; metric: string; units: { a: number; b: number } }): string {
+  if (units.a === 0 && units.b === 0) return `No ${metric} of ${a} or ${b} was measured here.`;
   if (units.a === 0 || units.b === 0) return `Nothing of ${units.a === 0 ? a : b} was measured here.`;
   if (effect === undefined) return `${a} and ${b} never had calls of the same kind at the same time, so nothing is compared; each by itself is shown.`;
   const { kind, low, high } = effect;

@@ -139,10 +139,23 @@ export async function readComparisons(deps: ApiDeps, filter: ComparisonFilter): 
   return (await findComparisons(deps, filter)).map((found) => found.comparison);
 }
 
+/** Of prompts: watches over models have none. */
+const OF_PROMPTS = `prompt_name != '' AND factor != 'unknown'`;
+
+export async function countOpenComparisons({ store, settings }: Pick<ApiDeps, 'store' | 'settings'>, environment: string | undefined): Promise<number> {
+  const [row] = await store.select<{ open: number }>(
+    `SELECT count() AS open FROM comparisons FINAL WHERE project = {project:String} AND ${OF_PROMPTS} AND state = 'open' ${environment === undefined ? '' : 'AND environment = {environment:String}'}`,
+    { project: settings.project, ...(environment === undefined ? {} : { environment }) },
+  );
+  return row?.open ?? 0;
+}
+
 type ComparisonFilter = {
   id?: string; candidate?: string | undefined; baseline?: string | undefined; factor?: string | undefined; prompt?: string | undefined; environment?: string | undefined; state?: string | undefined; limit: number;
   /** The newest of each environment, prompt, candidate and baseline, of these candidates only. */
   among?: readonly { readonly prompt: string; readonly candidate: string }[];
+  /** As many of each prompt and environment, those that were alerted on first: a prompt whose every call is a version has a thousand, and would leave no room for the others. */
+  ofEachPrompt?: number;
 };
 
 /** Those that can be read: what is wrong with one must not keep the others from being shown. */
@@ -152,7 +165,7 @@ export async function findComparisons(deps: Pick<ApiDeps, 'store' | 'settings'>,
 
 async function lookUp({ store, settings }: Pick<ApiDeps, 'store' | 'settings'>, filter: ComparisonFilter): Promise<{ found: Found[]; unreadable: Unreadable[] }> {
   // Watches over models, which have no prompt, are read by id.
-  const conditions = ['project = {project:String}', filter.id === undefined ? `prompt_name != '' AND factor != 'unknown'` : 'true'];
+  const conditions = ['project = {project:String}', filter.id === undefined ? OF_PROMPTS : 'true'];
   const columns = { id: 'comparison_id', prompt: 'prompt_name', environment: 'environment', state: 'state', candidate: 'candidate', baseline: 'baseline', factor: 'factor' } as const;
   const parameters: Record<string, unknown> = { project: settings.project, limit: filter.limit };
   for (const name of ['id', 'prompt', 'environment', 'state', 'candidate', 'baseline', 'factor'] as const) {
@@ -165,9 +178,12 @@ async function lookUp({ store, settings }: Pick<ApiDeps, 'store' | 'settings'>, 
     Object.assign(parameters, { prompts: filter.among.map(({ prompt }) => prompt), candidates: filter.among.map(({ candidate }) => candidate) });
   }
   const newest = filter.among === undefined ? '' : 'LIMIT 1 BY environment, prompt_name, factor, candidate, baseline';
+  const alertedFirst = filter.ofEachPrompt === undefined ? '' : 'comparison_id IN (SELECT comparison_id FROM alert_transitions WHERE project = {project:String}) DESC,';
+  const ofEachPrompt = filter.ofEachPrompt === undefined ? '' : 'LIMIT {of_each:UInt32} BY environment, prompt_name';
+  if (filter.ofEachPrompt !== undefined) parameters['of_each'] = filter.ofEachPrompt;
   const rows = await store.select<ComparisonRow>(
     `SELECT comparison_id, project, environment, prompt_name, factor, baseline, candidate, epoch, opened_ms, state, reason, settings
-     FROM comparisons FINAL WHERE ${conditions.join(' AND ')} ORDER BY opened_ms DESC, comparison_id ${newest} LIMIT {limit:UInt32}`,
+     FROM comparisons FINAL WHERE ${conditions.join(' AND ')} ORDER BY ${alertedFirst} opened_ms DESC, comparison_id ${newest} ${ofEachPrompt} LIMIT {limit:UInt32}`,
     parameters,
   );
   if (rows.length === 0) return { found: [], unreadable: [] };

@@ -13,8 +13,9 @@ export type PromptTraffic = {
   latency_p95_ms: number | null;
   first_seen_ms: number;
   last_seen_ms: number;
-  /** [version, calls, first_seen_ms, last_seen_ms], newest first. */
+  /** [version, calls, first_seen_ms, last_seen_ms], newest first, 50 at most. */
   versions: [string, number, number, number][];
+  version_count: number;
   models: string[];
   /** Calls by number of the step since 1970. */
   buckets: Record<string, number>;
@@ -23,7 +24,7 @@ export type PromptTraffic = {
 type Order = { readonly project: string; readonly environment: string | undefined; readonly from_s: number; readonly to_s: number; readonly step: number; readonly limit: number; readonly covered: Covered | null };
 
 const VERSIONS = 'arraySlice(arraySort(v -> (-v.3, v.1), groupArray((version, part_calls, first_ms, last_ms))), 1, 50) AS versions';
-const WHOLE = `name, environment, sum(part_calls) AS calls, sum(errors) / calls AS error_rate, min(first_ms) AS first_seen_ms, max(last_ms) AS last_seen_ms, ${VERSIONS},
+const WHOLE = `name, environment, sum(part_calls) AS calls, count() AS version_count, sum(errors) / calls AS error_rate, min(first_ms) AS first_seen_ms, max(last_ms) AS last_seen_ms, ${VERSIONS},
   arraySlice(arraySort(groupUniqArrayArray(part_models)), 1, 20) AS models, sumMap(part_buckets) AS buckets`;
 const BUSIEST = 'GROUP BY name, environment ORDER BY calls DESC, name, environment LIMIT {limit:UInt32}';
 const LATENCY = 'latency';
@@ -82,7 +83,16 @@ async function fromCells(store: Store, covered: Covered, where: string, paramete
   };
 }
 
-export type VersionTraffic = { environment: string; version: string; calls: number; first_seen_ms: number; last_seen_ms: number };
+export type VersionTraffic = {
+  environment: string;
+  version: string;
+  calls: number;
+  first_seen_ms: number;
+  last_seen_ms: number;
+  /** Of the prompt in this environment, over all its versions, and how many these are. */
+  all_calls: number;
+  all_versions: number;
+};
 
 /** The newest versions of a prompt in each environment, busiest environment first: which one is shown is known only when all are. */
 export async function readVersions(store: Store, { covered, most, ...parameters }: { readonly project: string; readonly name: string; readonly from_s: number; readonly to_s: number; readonly most: number; readonly covered: Covered | null }): Promise<VersionTraffic[]> {
@@ -94,8 +104,8 @@ export async function readVersions(store: Store, { covered, most, ...parameters 
       ? [ofRows(where)]
       : [`SELECT environment, prompt_version AS version, toUInt64(n) AS n, first_s, last_s FROM cells WHERE ${covered.cells} AND cells.name = '${OF_ALL_CALLS}' AND n > 0 AND ${where}`, ...(covered.rows === null ? [] : [ofRows(`${where} AND ${covered.rows}`)])];
   return store.select<VersionTraffic>(
-    `SELECT environment, version, sum(n) AS calls, min(first_s) * 1000 AS first_seen_ms, max(last_s) * 1000 AS last_seen_ms, sum(calls) OVER (PARTITION BY environment) AS all
-     FROM (${parts.join(' UNION ALL ')}) GROUP BY environment, version ORDER BY all DESC, environment, first_seen_ms DESC, version LIMIT ${most} BY environment LIMIT ${50 * most}`,
+    `SELECT environment, version, sum(n) AS calls, min(first_s) * 1000 AS first_seen_ms, max(last_s) * 1000 AS last_seen_ms, sum(calls) OVER (PARTITION BY environment) AS all_calls, count() OVER (PARTITION BY environment) AS all_versions
+     FROM (${parts.join(' UNION ALL ')}) GROUP BY environment, version ORDER BY all_calls DESC, environment, first_seen_ms DESC, version LIMIT ${most} BY environment LIMIT ${50 * most}`,
     { ...parameters, ...covered?.parameters },
   );
 }

@@ -6,6 +6,7 @@ import { problemResponse } from './problem.ts';
 const assets: Readonly<Record<string, string>> = {
   'style.css': 'text/css; charset=utf-8',
   'alert.css': 'text/css; charset=utf-8',
+  'prompts.css': 'text/css; charset=utf-8',
   'analyst.css': 'text/css; charset=utf-8',
   'login.css': 'text/css; charset=utf-8',
   'icon.svg': 'image/svg+xml',

@@ -64,11 +64,11 @@ export const notFoundResponse = {
 /** The default hook of every validated route. Hono's hook hands over zod's issues; `target` is query, param or json. */
 export function validationHook(result: { success: boolean; target: string; error?: { issues: readonly z.core.$ZodIssue[] } }, _context: Context): Response | undefined {
   if (result.success) return undefined;
-  const errors = validationFaults(result.error?.issues ?? []).slice(0, 20).map(({ path: steps, message, unknownKeys }) => {
+  const errors = validationFaults(result.error?.issues ?? []).slice(0, 20).map(({ path: steps, message, isMissing, unknownKeys }) => {
     const unknown = unknownKeys.map((key) => key.slice(0, 80)).join(', ');
     const path = unknown || steps.map(String).join('.').slice(0, 200) || result.target;
     return unknown === ''
-      ? { path, message, fix: `Correct \`${path}\` (${result.target}); /openapi.json describes it.` }
+      ? { path, message, fix: `${isMissing ? 'Add' : 'Correct'} \`${path}\` (${result.target}); /openapi.json describes it.` }
       : { path, message: 'There is no such parameter.', fix: `Remove \`${path}\` or correct its spelling; /openapi.json lists the parameters.` };
   });
   return problemResponse(400, errors.map((error) => `${error.path}: ${error.message}`).join('; ') || 'The request does not fit.', errors);

@@ -3,8 +3,9 @@ import { Gauge, Registry } from 'prom-client';
 import type { ApiDeps } from './app.ts';
 import { readComparisons } from './comparisons.ts';
 
-/** Comparisons as Prometheus gauges, for rollout controllers and dashboards that ask Prometheus: the newest, as many as can be read in one go. Behind them what the process tells of itself. */
+/** Comparisons as Prometheus gauges, for rollout controllers and dashboards that ask Prometheus: those that were alerted on, then the newest, as many as can be read in one go. Behind them what the process tells of itself. */
 const MOST_COMPARISONS = 200;
+const MOST_OF_EACH_PROMPT = 20;
 
 const LABELS = ['environment', 'prompt', 'factor', 'baseline', 'candidate'] as const;
 
@@ -16,7 +17,7 @@ export function registerPrometheus(app: OpenAPIHono, deps: ApiDeps): void {
     const metricEValue = gauge('culprit_comparison_metric_e_value', 'Evidence of one metric by itself', [...LABELS, 'metric']);
     const threshold = gauge('culprit_comparison_threshold', '1/alpha', LABELS);
     const regressed = gauge('culprit_comparison_regressed', '1 where an alert says that the candidate is worse, else 0', LABELS);
-    for (const { environment, prompt, factor, baseline, candidate, ...comparison } of await readComparisons(deps, { state: 'open', limit: MOST_COMPARISONS })) {
+    for (const { environment, prompt, factor, baseline, candidate, ...comparison } of await readComparisons(deps, { state: 'open', ofEachPrompt: MOST_OF_EACH_PROMPT, limit: MOST_COMPARISONS })) {
       const labels = { environment, prompt, factor, baseline, candidate };
       eValue.set(labels, comparison.e_value ?? 1);
       threshold.set(labels, comparison.threshold);

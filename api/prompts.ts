@@ -2,7 +2,7 @@ import { createRoute, z, type OpenAPIHono } from '@hono/zod-openapi';
 import { callMetrics } from '../schemas/call-metrics.ts';
 import { HOUR_S } from '../schemas/cells.ts';
 import type { ApiDeps } from './app.ts';
-import { Comparison, readComparisons } from './comparisons.ts';
+import { Comparison, countOpenComparisons, readComparisons } from './comparisons.ts';
 import { readHours, RolledUp } from './hours.ts';
 import { coveredIn, measureCalls, measureLabels, measureScores, MetricSummary, stepFor, type Measured, type Selection } from './metrics.ts';
 import { readOverview, readVersions } from './overview.ts';
@@ -22,9 +22,10 @@ const Prompt = z
     first_seen_ms: z.number(),
     last_seen_ms: z.number(),
     versions: z.array(PromptVersion).openapi({ description: 'in the window, newest first; at most 50' }),
+    version_count: z.number().int().openapi({ description: 'of all versions in the window' }),
     models: z.array(z.string()),
     calls_over_time: z.array(z.number().int()).openapi({ description: 'calls in each step of the window (an hour where most of it is rolled up), oldest first' }),
-    comparisons: z.array(Comparison).openapi({ description: 'open ones, newest first' }),
+    comparisons: z.array(Comparison).openapi({ description: 'open ones, newest first; at most ten, and those that were alerted on before others' }),
   })
   .openapi('Prompt');
 
@@ -38,7 +39,7 @@ const listRoute = createRoute({
       description: 'Without `from`, the last 24 hours. One entry for each prompt and environment.',
       content: {
         'application/json': {
-          schema: z.object({ from_ms: z.number(), to_ms: z.number(), step_seconds: z.number(), prompts: z.array(Prompt), unattributed_calls: z.number().int().openapi({ description: 'calls that name no prompt' }), rolled_up: RolledUp }),
+          schema: z.object({ from_ms: z.number(), to_ms: z.number(), step_seconds: z.number(), prompts: z.array(Prompt), open_comparisons: z.number().int().openapi({ description: 'of all prompts' }), unattributed_calls: z.number().int().openapi({ description: 'calls that name no prompt' }), rolled_up: RolledUp }),
         },
       },
     },
@@ -71,7 +72,9 @@ const oneRoute = createRoute({
             from_ms: z.number(),
             to_ms: z.number(),
             step_seconds: z.number(),
-            versions: z.array(VersionDetail),
+            calls: z.number().int().openapi({ description: 'of all versions in the window' }),
+            version_count: z.number().int(),
+            versions: z.array(VersionDetail).openapi({ description: 'newest first; at most 12' }),
             comparisons: z.array(Comparison),
             rolled_up: RolledUp,
           }),
@@ -83,6 +86,8 @@ const oneRoute = createRoute({
   },
 });
 
+/** Open ones of a prompt that are listed; a page shows one. */
+const COMPARISONS_OF_EACH = 10;
 /** Versions shown side by side; the rest are in the list of /v1/prompts. */
 const maxVersions = 12;
 
@@ -98,9 +103,10 @@ export function registerPrompts(app: OpenAPIHono, deps: ApiDeps): void {
     const hours = await readHours(store, { from_s, to_s });
     const step = Math.max(stepFor(to_s - from_s, 150), (hours.told?.hours ?? 0) < HOURS_THAT_TELL ? 0 : HOUR_S);
     const covered = coveredIn({ hours, stepSeconds: step }, 'calls');
-    const [{ prompts: rows, unattributed }, comparisons] = await Promise.all([
+    const [{ prompts: rows, unattributed }, comparisons, open] = await Promise.all([
       readOverview(store, { project: settings.project, environment: query.environment, from_s, to_s, step, limit: query.limit ?? 200, covered }),
-      readComparisons(deps, { state: 'open', environment: query.environment, limit: 500 }),
+      readComparisons(deps, { state: 'open', environment: query.environment, ofEachPrompt: COMPARISONS_OF_EACH, limit: 1_000 }),
+      countOpenComparisons(deps, query.environment),
     ]);
     const firstBucket = Math.floor(from_s / step);
     const lastBucket = Math.min(Math.floor(to_s / step), Math.floor(clock() / 1000 / step));
@@ -109,9 +115,9 @@ export function registerPrompts(app: OpenAPIHono, deps: ApiDeps): void {
       models: row.models.filter((model) => model !== ''),
       versions: versions.map(([version, calls, first_seen_ms, last_seen_ms]) => ({ version, calls, first_seen_ms, last_seen_ms })),
       calls_over_time: Array.from({ length: Math.max(0, lastBucket - firstBucket + 1) }, (_, index) => buckets[String(firstBucket + index)] ?? 0),
-      comparisons: comparisons.filter((comparison) => comparison.prompt === row.name && comparison.environment === row.environment),
+      comparisons: comparisons.filter((comparison) => comparison.prompt === row.name && comparison.environment === row.environment).toSorted((one, other) => other.opened_ms - one.opened_ms),
     }));
-    return context.json({ from_ms: from_s * 1000, to_ms: to_s * 1000, step_seconds: step, prompts, unattributed_calls: unattributed, rolled_up: covered === null ? null : hours.told }, 200);
+    return context.json({ from_ms: from_s * 1000, to_ms: to_s * 1000, step_seconds: step, prompts, open_comparisons: open, unattributed_calls: unattributed, rolled_up: covered === null ? null : hours.told }, 200);
   });
 
   app.openapi(oneRoute, async (context) => {
@@ -133,7 +139,9 @@ export function registerPrompts(app: OpenAPIHono, deps: ApiDeps): void {
     }
     const where = 'project = {project:String} AND environment = {environment:String} AND prompt_name = {name:String} AND event_time >= {from_s:UInt32} AND event_time <= {to_s:UInt32}';
     const parameters = { project: settings.project, environment, name, from_s, to_s };
-    const seen = here.filter((row) => row.environment === environment).map(({ version, calls, first_seen_ms, last_seen_ms }) => ({ version, calls, first_seen_ms, last_seen_ms }));
+    const ofEnvironment = here.filter((row) => row.environment === environment);
+    const whole = { calls: ofEnvironment[0]?.all_calls ?? 0, version_count: ofEnvironment[0]?.all_versions ?? 0 };
+    const seen = ofEnvironment.map(({ version, calls, first_seen_ms, last_seen_ms }) => ({ version, calls, first_seen_ms, last_seen_ms }));
     // The part of the window that has calls, so that two hours of traffic are not three points of a day.
     const begun_s = Math.max(from_s, seen.reduce((least, row) => Math.min(least, row.first_seen_ms / 1000), to_s));
     const step_seconds = stepFor(Math.max(1, Math.min(to_s, clock() / 1000) - begun_s), 32);
@@ -155,7 +163,7 @@ export function registerPrompts(app: OpenAPIHono, deps: ApiDeps): void {
         series: seriesOf(own.filter((row) => row.bucket_s > 0)),
       };
     });
-    return context.json({ name, environment, environments, from_ms: from_s * 1000, to_ms: to_s * 1000, step_seconds, versions, comparisons, rolled_up: hours.told }, 200);
+    return context.json({ name, environment, environments, from_ms: from_s * 1000, to_ms: to_s * 1000, step_seconds, ...whole, versions, comparisons, rolled_up: hours.told }, 200);
   });
 }
 

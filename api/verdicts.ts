@@ -159,7 +159,7 @@ function judgementOf(found: Found, results: readonly MetricVerdict[], { metric, 
   const forecast = verdict !== 'undecided' || shown === undefined || settingsOfShown === undefined ? null : forecastOf(settingsOfShown, shown.seen, found);
   return {
     verdict,
-    reason: (verdict === 'undecided' && !isAside ? (guard?.reason ?? misfit) : undefined) ?? reasonOf(verdict, { comparison, shown, forecast }),
+    reason: strangeMetric(metric, results) ?? (verdict === 'undecided' && !isAside ? (guard?.reason ?? misfit) : undefined) ?? reasonOf(verdict, { comparison, shown, forecast }),
     e_value: metric === undefined ? comparison.e_value : (comparison.metrics[metric] ?? null),
     threshold: comparison.threshold,
     metric: shown?.name ?? metric ?? null,
@@ -172,6 +172,12 @@ function judgementOf(found: Found, results: readonly MetricVerdict[], { metric, 
     waits_for: isOpen ? waiting : [],
     expected_at: isOpen && guard === undefined && misfit === undefined ? expectedAt(comparison, results.filter(({ name }) => waiting.includes(name))) : null,
   };
+}
+
+/** A name that is misspelt would otherwise wait for data for ever. */
+function strangeMetric(metric: string | undefined, results: readonly MetricVerdict[]): string | undefined {
+  if (metric === undefined || results.some(({ name }) => name === metric)) return undefined;
+  return `${metric} is not among the metrics of this comparison, which were fixed when it opened: ${results.map(({ name }) => name).join(', ')}`;
 }
 
 /** Those that are not proved to be no worse yet: of the named ones, else of all that are bet on and have data. */

@@ -20,9 +20,15 @@ export function serverOf({ config, flags, environment }: Pick<Invocation, 'confi
   return serverAt(typeof named === 'string' ? named : publicUrlOf(config), environment['CULPRIT_API_KEY']);
 }
 
+/** Without the slash at its end. Throws PermanentError where the scheme is missing, which is easily forgotten. */
+export function serverAddress(text: string): string {
+  if (!/^https?:\/\/./i.test(text) || !URL.canParse(text)) throw new PermanentError(`${text} is no address of a server; write it in full, like http://127.0.0.1:4318`);
+  return text.replace(/\/+$/, '');
+}
+
 /** @param hint what to do where it cannot be reached. */
 export function serverAt(address: string, key: string | undefined, hint = 'start one (culprit), or name another with --server'): AskedServer {
-  const url = address.replace(/\/+$/, '');
+  const url = serverAddress(address);
   const send: AskedServer['send'] = async (path, request = {}) => {
     const headers = new Headers(request.headers);
     if (key) headers.set('authorization', `Bearer ${key}`);

@@ -4,6 +4,8 @@ export type ValidationFault = {
   /** Where in the value; empty: the value as a whole. */
   readonly path: readonly PropertyKey[];
   readonly message: string;
+  /** Whether nothing stands there, and something has to. */
+  readonly isMissing: boolean;
   /** Keys that the schema does not know; empty for every other fault. */
   readonly unknownKeys: readonly string[];
 };
@@ -15,8 +17,13 @@ type Issue = z.core.$ZodIssue;
  * the alternative says that the value comes nearest to, or, where it is of none of their kinds, which kinds they are.
  */
 export function validationFaults(issues: readonly Issue[]): ValidationFault[] {
-  return issues.flatMap((issue) => named(issue)).map((issue) => ({ path: issue.path, message: issue.message, unknownKeys: issue.code === 'unrecognized_keys' ? issue.keys : [] }));
+  return issues.flatMap((issue) => named(issue)).map((issue) => {
+    const isMissing = issue.message.endsWith(MISSING);
+    return { path: issue.path, message: isMissing ? issue.message.slice(0, -MISSING.length).replace(/^Invalid input: /, 'is missing: ') : issue.message, isMissing, unknownKeys: issue.code === 'unrecognized_keys' ? issue.keys : [] };
+  });
 }
+
+const MISSING = ', received undefined';
 
 function named(issue: Issue): Issue[] {
   if (issue.code === 'invalid_key') return issue.issues.map((inner) => ({ ...inner, path: issue.path }));
@@ -45,6 +52,6 @@ function kindWanted(faults: readonly Issue[]): string | null {
 
 /** How many of its keys are too many or missing. */
 function strangeness(faults: readonly Issue[]): number {
-  const counts = faults.map((fault) => (fault.code === 'unrecognized_keys' ? fault.keys.length : fault.code === 'invalid_type' && fault.message.endsWith('received undefined') ? 1 : 0));
+  const counts = faults.map((fault) => (fault.code === 'unrecognized_keys' ? fault.keys.length : fault.code === 'invalid_type' && fault.message.endsWith(MISSING) ? 1 : 0));
   return counts.reduce<number>((sum, count) => sum + count, 0);
 }

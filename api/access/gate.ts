@@ -104,7 +104,7 @@ export function createGate(deps: GateDeps): Gate {
     const response = await apiOf(identity.project).fetch(context.req.raw, { ...bindings, identity, note });
 
     // 4. What was done is written down before anybody is told that it was done.
-    if (isWrite && needed !== 'read' && response.status !== 404) {
+    if (isWrite && needed !== 'read' && response.status !== 404 && response.status !== 405) {
       const result = response.ok ? 'done' : response.status < 500 ? 'refused' : 'failed';
       await access.audit({ actor: identity, action: actionOf(method, path), target: note.target ?? targetOf(path), result, detail: note.detail ?? '' });
     }

@@ -1,3 +1,4 @@
+import { serverAddress } from '../asking.ts';
 import { examineDirectory } from '../doctor/embedded.ts';
 import type { Finding } from '../doctor/finding.ts';
 import { examineServer } from '../doctor/server.ts';
@@ -16,14 +17,14 @@ export async function runDoctor({ config, flags, environment }: Invocation): Pro
   const key = environment['CULPRIT_API_KEY'];
   const isDistributed = config.kafka.brokers.length > 0 || config.clickhouse.url !== undefined;
   if (typeof named === 'string') {
-    findings.push(...(await examineServer(named, { key, clock: Date.now })));
+    findings.push(...(await examineServer(serverAddress(named), { key, clock: Date.now, config })));
   } else if (isDistributed) {
     if (config.kafka.brokers.length > 0) findings.push(...(await (await import('../doctor/kafka.ts')).examineKafka(config)));
     if (config.clickhouse.url !== undefined) findings.push(...(await (await import('../doctor/clickhouse.ts')).examineClickHouse(config, Date.now)));
   } else {
     const directory = await examineDirectory(config, Date.now());
     findings.push(...directory.findings);
-    if (directory.isHeld) findings.push(...(await examineServer(publicUrlOf(config), { key, clock: Date.now })));
+    if (directory.isHeld) findings.push(...(await examineServer(publicUrlOf(config), { key, clock: Date.now, config })));
   }
   const isWrong = findings.some(({ state }) => state === 'wrong');
   if (flags['--json'] === true) console.log(JSON.stringify({ ok: !isWrong, findings }, null, 2));

@@ -1,7 +1,9 @@
 import { z } from 'zod';
 import type { Clock } from '../../schemas/clock.ts';
+import type { Config } from '../../schemas/config.ts';
 import { VERSION } from '../version.ts';
 import { clockFinding, ok, saidBy, watch, wrong, type Finding } from './finding.ts';
+import { examineNames } from './names.ts';
 import { behindFinding, ledgerOf, parkedFinding } from './store.ts';
 
 /** A running server, through its API. */
@@ -11,12 +13,13 @@ const Status = z.object({ now_ms: z.number(), version: z.string(), behind_ms: z.
 const Ledger = z.object({ difference: z.number(), parked: z.object({ messages: z.number() }) });
 const Sinks = z.object({ sinks: z.array(z.object({ name: z.string(), state: z.string(), waiting: z.number(), last_problem: z.string().nullable() })) });
 
-/** @param key of a project, with the scope `read`. */
-export async function examineServer(base: string, { key, clock }: { readonly key: string | undefined; readonly clock: Clock }): Promise<Finding[]> {
+/** @param key of a project, with the scope `read`. `config`: whose names of metrics and prompts are looked for in what came. */
+export async function examineServer(base: string, { key, clock, config }: { readonly key: string | undefined; readonly clock: Clock; readonly config: Pick<Config, 'metrics' | 'prompts'> }): Promise<Finding[]> {
   const check = `server ${base}`;
-  const get = (path: string): Promise<Response> => fetch(new URL(path, base), { headers: key ? { authorization: `Bearer ${key}` } : {}, redirect: 'error', signal: AbortSignal.timeout(ANSWERED_MS) });
-  const read = async <Schema extends z.ZodType>(path: string, schema: Schema): Promise<z.output<Schema>> => {
-    const response = await get(path);
+  const get = (path: string, request: RequestInit = {}): Promise<Response> =>
+    fetch(new URL(path, base), { ...request, headers: { ...(key ? { authorization: `Bearer ${key}` } : {}), 'content-type': 'application/json' }, redirect: 'error', signal: AbortSignal.timeout(ANSWERED_MS) });
+  const read = async <Schema extends z.ZodType>(path: string, schema: Schema, request?: RequestInit): Promise<z.output<Schema>> => {
+    const response = await get(path, request);
     if (!response.ok) throw new Error(`${path} answered ${response.status}`);
     return schema.parse(await response.json());
   };
@@ -45,6 +48,7 @@ export async function examineServer(base: string, { key, clock }: { readonly key
       else if (last_problem !== null) findings.push(wrong(sink, `${last_problem}; ${waiting} transitions wait`, 'docs/RUNBOOK.md#culpritsinkfailing'));
       else findings.push(ok(sink, `${waiting} transitions wait`));
     }
+    findings.push(...(await examineNames(config, (sql) => read('/v1/query', z.unknown(), { method: 'POST', body: JSON.stringify({ sql }) }))));
   } catch (error) {
     findings.push(wrong(check, saidBy(error), 'see its log'));
   }

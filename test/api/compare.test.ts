@@ -67,6 +67,7 @@ describe('any two on demand', () => {
   it('refuses what is no question, and says so where nothing is known', async () => {
     expect(await ask('/v1/compare?prompt=router&a=v1&b=v1')).toMatchObject({ status: 400, body: { detail: 'b: is what a is; name two different ones' } });
     expect(await ask('/v1/compare?prompt=router&factor=period&a=yesterday&b=today')).toMatchObject({ status: 400, body: { detail: 'a: is no period' } });
+    expect((await ask('/v1/compare?prompt=router&a=v1&b=v2&metric=latnecy')).body).toMatchObject({ effects: [], says: 'No latnecy of v1 or v2 was measured here.' });
     expect((await ask("/v1/compare?prompt=router&a=v1&b=v9')--&metric=latency")).body).toMatchObject({ effects: [], b: null, says: "Nothing of v9')-- was measured here." });
   });
 });

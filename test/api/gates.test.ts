@@ -38,6 +38,11 @@ afterAll(async () => {
 const post = (path: string, metadata: object): Promise<Response> =>
   fetch(url + path, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ name: 'checkout', namespace: 'shop', phase: 'Progressing', checksum: '85d557f47b', buildId: 'new in some version', metadata }) });
 
+it('a verdict on a metric that the comparison does not have names those that it has', async () => {
+  const answer = await (await fetch(`${url}/v1/verdict?prompt=refund-agent&candidate=v2&metric=eror_rate`)).json();
+  expect(answer).toMatchObject({ verdict: 'no_data', metric: 'eror_rate', reason: expect.stringMatching(/^eror_rate is not among the metrics of this comparison, which were fixed when it opened: .*\berror_rate\b/) });
+});
+
 describe("Flagger's webhooks", () => {
   it.each([
     ['gate', { prompt: 'refund-agent', candidate: 'v2' }, 409, 'regressed'],

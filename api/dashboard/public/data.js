@@ -44,6 +44,7 @@ function qualitySection(quality, scores) {
     ['Without a prompt name', share(quality.unnamed), 'nothing is compared there', quality.unnamed],
     ['Without a version', share(quality.unversioned), 'their versions cannot be told apart', quality.unversioned],
     ['Naming several prompts', share(quality.ambiguous), 'kept, and compared with nothing', quality.ambiguous],
+    ['Past the limit of versions', share(quality.over_limit), 'filed under (other), and compared with nothing', quality.over_limit],
     ['Without the model that answered', share(quality.without_model), 'of calls that succeeded', quality.without_model],
     ['Ended after they arrived', share(quality.clock_ahead), 'the clock of their sender is ahead', quality.clock_ahead],
     ['Scores without a target', judged === 0 ? '–' : percent(scores.pending / judged), 'wait for what they judge', scores.pending],

@@ -29,8 +29,9 @@ export function percent(share) {
 }
 
 function milliseconds(ms) {
-  if (Math.abs(ms) >= 60_000) return `${fixed(ms / 60_000, 1)}${narrow}min`;
-  if (Math.abs(ms) >= 1000) return `${fixed(ms / 1000, 2)}${narrow}s`;
+  // The unit of what is shown: 999.7 ms is 1.00 s, not 1000 ms.
+  if (Math.abs(ms) >= 59_995) return `${fixed(ms / 60_000, 1)}${narrow}min`;
+  if (Math.abs(ms) >= 999.5) return `${fixed(ms / 1000, 2)}${narrow}s`;
   return `${fixed(ms, 0)}${narrow}ms`;
 }
 

@@ -1,7 +1,7 @@
 import { chip, endSilence, headline, isFault, measured } from './alert.js';
 import { sparkline } from './chart.js';
 import { h, link, s, scrolling, stamp } from './element.js';
-import { change, count, counted, duration, odds, percent, quantity, versionName } from './format.js';
+import { change, count, counted, duration, odds, percent, quantity, tick, versionName } from './format.js';
 import { firstRun, firstSpan } from './first-run.js';
 import { readJson } from './request.js';
 import { readSilences, silenceList } from './silence.js';
@@ -15,14 +15,17 @@ export async function loadHome({ choice }) {
   // A page that was empty shows the first call itself, so that one sees what was understood of it.
   if (isEmpty) choice.wasEmpty = true;
   const [ledger, status, latest] = await Promise.all([isEmpty ? readJson('/v1/ledger') : null, isEmpty ? readJson('/v1/status') : null, !isEmpty && choice.wasEmpty ? readJson('/v1/calls?limit=1') : null]);
-  return { alerts: [...open, ...acknowledged], overview, isEmpty, ledger, status, first: latest?.calls[0] ?? null };
+  return { alerts: [...open.toSorted(pagesFirst), ...acknowledged.toSorted(pagesFirst)], overview, isEmpty, ledger, status, first: latest?.calls[0] ?? null };
 }
+
+/** Newest first otherwise, as the API lists them. */
+const pagesFirst = (one, other) => Number(other.severity === 'page') - Number(one.severity === 'page');
 
 export function renderHome({ alerts, overview, isEmpty, ledger, status, first }, { nowMs }) {
   if (isEmpty) return { title: 'Waiting for the first span', node: firstRun({ ledger, status, nowMs }) };
   const open = alerts.filter((alert) => alert.state === 'open');
   const title = open.length === 0 ? (alerts.length === 0 ? 'No open alerts' : `No open alerts, ${alerts.length} acknowledged`) : open.length === 1 ? '1 open alert' : `${open.length} open alerts`;
-  const watched = overview.prompts.flatMap((prompt) => prompt.comparisons).length;
+  const watched = overview.open_comparisons;
   return {
     title: open.length === 0 ? 'Overview' : title,
     node: h('div', { class: 'home' },
@@ -103,7 +106,7 @@ function versionShares(prompt) {
       x += width;
       return bar;
     })),
-    h('span', null, named.map((version, index) => [index === 0 ? null : ', ', h('b', { class: `tone-${tones[index]}` }, versionName(version.version)), h('small', null, ` ${percent(version.calls / Math.max(1, prompt.calls)).replace('.0', '')}`)]), prompt.versions.length > 3 ? h('small', null, ` and ${prompt.versions.length - 3} more`) : null));
+    h('span', null, named.map((version, index) => [index === 0 ? null : ', ', h('b', { class: `tone-${tones[index]}` }, versionName(version.version)), h('small', null, ` ${tick(percent(version.calls / Math.max(1, prompt.calls)))}`)]), prompt.version_count > named.length ? h('small', null, ` and ${count(prompt.version_count - named.length)} more`) : null));
 }
 
 function stateOf(prompt) {

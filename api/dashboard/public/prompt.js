@@ -56,7 +56,7 @@ export function renderPrompt({ prompt, windowMs, found, metric, matrix, asked, e
     title: prompt.name,
     node: h('div', { class: 'prompt' },
       h('div', { class: 'top' },
-        h('div', null, h('p', { class: 'crumb' }, link('/', null, 'Prompts')), h('h1', { tabindex: '-1' }, prompt.name), h('p', { class: 'lead' }, prompt.environment, ` · ${counted(prompt.versions.reduce((sum, version) => sum + version.calls, 0), 'call')} in the last ${windows.find(([, ms]) => ms === windowMs)?.[0] ?? duration(windowMs)}`)),
+        h('div', null, h('p', { class: 'crumb' }, link('/', null, 'Prompts')), h('h1', { tabindex: '-1' }, prompt.name), h('p', { class: 'lead' }, prompt.environment, ` · ${counted(prompt.calls, 'call')} in the last ${windows.find(([, ms]) => ms === windowMs)?.[0] ?? duration(windowMs)}`)),
         h('div', { class: 'filters' }, environmentLinks(prompt, windowMs), windowLinks(prompt, windowMs))),
       prompt.versions.some(({ version }) => isFingerprint(version)) ? h('p', { class: 'notice' }, 'Its version is unknown: nobody named one, and the fingerprint of its text stands for it. Set ', h('code', null, 'gen_ai.prompt.version'), ' on its spans.') : null,
       rollouts.map((rollout) => rolloutSection(rollout, { nowMs, reload })),
@@ -71,7 +71,7 @@ export function renderPrompt({ prompt, windowMs, found, metric, matrix, asked, e
           versionTable(versions, names, nowMs)),
         matrixSection({ matrix, metric: asked, names, onChoose: (name) => choose({ matrix: name }) }),
         prompt.versions.length < 2 ? null : h('p', null, link(`/compare?${new URLSearchParams({ prompt: prompt.name, environment: prompt.environment, a: prompt.versions[1].version, b: prompt.versions[0].version, metric: asked })}`, null, 'Compare any two versions, models or periods')),
-        older.length === 0 ? null : h('p', { class: 'mute' }, 'Earlier: ', older.map((version, index) => `${index === 0 ? '' : ', '}${versionName(version.version)} (${counted(version.calls, 'call')})`)),
+        older.length === 0 ? null : h('p', { class: 'mute' }, 'Earlier: ', older.map((version, index) => `${index === 0 ? '' : ', '}${versionName(version.version)} (${counted(version.calls, 'call')})`), prompt.version_count > prompt.versions.length ? `, and ${count(prompt.version_count - prompt.versions.length)} more` : null),
         h('section', null,
           h('h2', null, 'Over time ', h('small', null, '95 % bands; latency and other amounts: median, shaded up to the 95th percentile')),
           h('div', { class: 'multiples' }, names.filter((name) => !zeros.includes(name)).map((name) => multiple(name, { prompt, versions }))),
@@ -82,7 +82,8 @@ export function renderPrompt({ prompt, windowMs, found, metric, matrix, asked, e
 }
 
 function environmentLinks(prompt, windowMs) {
-  if (prompt.environments.length < 2) return null;
+  // The address may name one where nothing of the prompt was seen; then the one that has calls is a click away.
+  if (prompt.environments.length < 2 && prompt.environments.includes(prompt.environment)) return null;
   return h('nav', { class: 'segments', 'aria-label': 'Environment' }, prompt.environments.map((environment) => link(`/prompts/${encodeURIComponent(prompt.name)}?environment=${encodeURIComponent(environment)}&window=${windowMs}`, { 'aria-current': environment === prompt.environment ? 'true' : null }, environment)));
 }
 

@@ -59,7 +59,8 @@ describe('POST /v1/scores', () => {
 
   it.each([
     [{ name: 'quality', trace_id: TRACE }, 'value: says nothing; set value, label or error_type'],
-    [{}, 'name: Invalid input: expected string, received undefined'],
+    [{}, 'name: is missing: expected string'],
+    [undefined, 'body: is missing: expected array or object'],
     [{ ...score, value: 'good' }, 'value: Invalid input: expected number or boolean, received string'],
     [{ scores: [score, { ...score, time: 'monday' }] }, 'scores.1.time: Invalid ISO datetime'],
     [7, 'body: Invalid input: expected array or object, received number'],

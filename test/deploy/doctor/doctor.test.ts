@@ -2,6 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { clockFinding, roomFinding } from '../../../deploy/doctor/finding.ts';
+import { namesFindings } from '../../../deploy/doctor/names.ts';
 import { openEmbeddedStore } from '../../../deploy/store-embedded.ts';
 import { culprit } from '../../built.ts';
 import { createServers, post, tracesBody } from '../server-process.ts';
@@ -33,12 +34,15 @@ describe('culprit doctor, embedded', { timeout: 60_000 }, () => {
     const server = await servers.start(data);
     const port = new URL(server.url).port;
     await post(server.url, tracesBody([{ trace_id: 'a'.repeat(32), span_id: 'a'.repeat(16) }], Date.now()));
-    const running = await culprit(['doctor', '--data', data, '--port', port]);
+    const file = join(await servers.directory(), 'culprit.yaml');
+    writeFileSync(file, 'metrics: { eror_rate: { severity: ticket } }\n');
+    const running = await culprit(['doctor', '--data', data, '--port', port, '--config', file]);
     expect(running.code).toBe(0);
     expect(lines(running.output).every((line) => /^(ok   |watch)  [^:]+.*: /.test(line))).toBe(true);
     expect(running.output).toContain(`ok     lock: process ${server.child.pid} runs on it`);
     expect(running.output).toContain(`ok     server ${server.url}: is ready`);
     expect(running.output).toContain('ok     ledger: balances');
+    expect(running.output).toContain('watch  metrics.eror_rate: no score of that name came in the last 7 days → did you mean error_rate?');
     expect(await server.stop()).toEqual({ code: 0, signal: null });
 
     const ended = await examined(['--data', data]);
@@ -104,6 +108,13 @@ describe('culprit doctor, of things that are not there', { timeout: 60_000 }, ()
     expect(output + server.output).not.toContain('hunter2');
   });
 
+  it.each(['127.0.0.1:4318', 'localhost:4318', 'http://'])('says of %s that it is no address', async (address) => {
+    for (const command of [['doctor', '--server'], ['verdict', '--prompt', 'a', '--candidate', 'b', '--server'], ['keys', 'list', '--server'], ['traffic']]) {
+      const { output } = await culprit([...command, address]);
+      expect(output, command[0]).toContain(`${address} is no address of a server; write it in full, like http://127.0.0.1:4318`);
+    }
+  });
+
   it('asks for a key where the server wants one', async () => {
     const data = await servers.directory();
     expect((await culprit(['keys', 'create', '--data', data, '--name', 'mine', '--scopes', 'read'])).code).toBe(0);
@@ -115,6 +126,21 @@ describe('culprit doctor, of things that are not there', { timeout: 60_000 }, ()
 });
 
 describe('judgements', () => {
+  it('of names in the configuration that nobody sends', () => {
+    const named = { metrics: { latnecy: {}, latency: {}, quality: {}, brand_new_judge: {} }, prompts: { 'support/*': { metrics: { qualty: {} } }, 'refund-agnet': {}, refund: {}, 'checkout/*': {} } };
+    const found = namesFindings(named, { scores: ['quality'], prompts: ['support/answer', 'refund-agent'] });
+    expect(found.map(({ check, state, fix }) => [check, state, fix])).toEqual([
+      ['metrics.latnecy', 'watch', 'did you mean latency?'],
+      ['metrics.brand_new_judge', 'watch', 'correct its spelling, or leave it for what is still to come'],
+      ['prompts.support/*.metrics.qualty', 'watch', 'did you mean quality?'],
+      ['prompts.refund-agnet', 'watch', 'did you mean refund-agent?'],
+      ['prompts.refund', 'watch', 'correct its spelling, or leave it for what is still to come'],
+      ['prompts.checkout/*', 'watch', 'correct its spelling, or leave it for what is still to come'],
+    ]);
+    expect(namesFindings(named, { scores: [], prompts: [] })).toEqual([]);
+    expect(namesFindings({ metrics: { latency: {} }, prompts: { 'refund-*': {} } }, { scores: [], prompts: ['refund-agent'] })).toMatchObject([{ state: 'ok' }]);
+  });
+
   it('of room on a disk', () => {
     const judged = (freeGiB: number, totalGiB: number) => roomFinding('disk', { freeBytes: freeGiB * 2 ** 30, totalBytes: totalGiB * 2 ** 30 }).state;
     expect([judged(50, 100), judged(9, 100), judged(0.5, 2), judged(0, 0)]).toEqual(['ok', 'watch', 'wrong', 'wrong']);
