@@ -40,6 +40,11 @@ export const ConfigFile = z
     grpc: z.boolean().default(true).describe('Whether OTLP/gRPC is taken, too.'),
     grpc_port: z.number().int().min(0).max(65_535).optional().describe('Port for OTLP/gRPC. 0: any free one. Default: one below `port`, so 4317.'),
     public_url: z.url({ protocol: /^https?$/, error: 'is not an http(s) URL; write it in full, like https://culprit.example.com' }).optional().describe('How people reach this server; links in alerts begin with it. Default: http://HOST:PORT.'),
+    allowed_origins: z
+      .array(z.string().refine((text) => URL.canParse(text) && /^https?:$/.test(new URL(text).protocol) && new URL(text).origin === text, 'is no origin; write scheme and host only, like https://app.example.com'))
+      .max(100)
+      .default([])
+      .describe('Origins whose pages may send telemetry from the browser (CORS), like https://app.example.com. What a page holds everybody can read: give it a key of scope ingest at most.'),
     trace_url: z
       .string()
       .max(2000)

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { verify } from '../../analyzer/statistics/verify.ts';
-import { PermanentError } from '../../schemas/errors.ts';
+import { asError, PermanentError } from '../../schemas/errors.ts';
 import { Evidence } from '../../schemas/evidence.ts';
 import type { Invocation } from '../main.ts';
 
@@ -25,7 +25,7 @@ function readEvidence(path: string): Evidence {
   try {
     text = readFileSync(path, 'utf8');
   } catch (cause) {
-    throw new PermanentError(`${path}: cannot be read`, { cause });
+    throw new PermanentError(`${path}: cannot be read (${asError(cause).message})`, { cause });
   }
   let json: unknown;
   try {

@@ -8,6 +8,6 @@ import type { ServerDependencies } from '../running.ts';
 export function createCollectorFor({ log, access }: { readonly log: Log; readonly access: Access }, config: Config, deps: ServerDependencies): Collector {
   return createCollector(
     { log, clock: deps.clock, project: access.ingest, onError: (error) => deps.warn('a request could not be taken', error) },
-    { maxBodyBytes: config.limits.body_bytes, maxInFlightBytes: config.limits.in_flight_bytes, maxInFlightRequests: config.limits.in_flight_requests },
+    { maxBodyBytes: config.limits.body_bytes, maxInFlightBytes: config.limits.in_flight_bytes, maxInFlightRequests: config.limits.in_flight_requests, allowedOrigins: config.allowed_origins },
   );
 }

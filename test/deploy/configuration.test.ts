@@ -53,7 +53,7 @@ describe('precedence', () => {
   });
 
   it.each(SETTINGS.map((setting) => [setting.key, setting] as const))('reads %s in all three ways', (_, { path, flag, variable, key, node }) => {
-    const special: Record<string, string | string[]> = { public_url: 'https://culprit.example.com', 'access.trusted_proxies': ['10.0.0.0/8', '::1'], 'clickhouse.url': 'https://clickhouse.example.com:8443', trace_url: 'https://viewer.example.com/trace/{trace_id}', 'clickhouse.database': 'culprit' };
+    const special: Record<string, string | string[]> = { public_url: 'https://culprit.example.com', 'access.trusted_proxies': ['10.0.0.0/8', '::1'], allowed_origins: ['https://app.example.com', 'http://localhost:3000'], 'clickhouse.url': 'https://clickhouse.example.com:8443', trace_url: 'https://viewer.example.com/trace/{trace_id}', 'clickhouse.database': 'culprit' };
     const value = special[key] ?? (key.startsWith('kafka.topics.') && node.type === 'string' ? 'a.topic_of-mine' : undefined) ?? node.enum?.[0] ?? { integer: 2048, number: 0.25, boolean: true, array: ['x.y', 'z'], string: 'some text' }[String(node.type)];
     const text = Array.isArray(value) ? value.join(',') : String(value);
     const written = path.reduceRight<unknown>((inner, name) => ({ [name]: inner }), value);

@@ -51,6 +51,14 @@ describe('the server, as a process', { timeout: 60_000 }, () => {
     await events.body?.cancel().catch(() => undefined);
   });
 
+  it('takes what a page of a named origin sends, and lets no other page send', async () => {
+    const server = await servers.start(await servers.directory(), ['--allowed-origins', 'https://app.example.com']);
+    const allowedTo = async (origin: string) =>
+      (await fetch(`${server.url}/v1/traces`, { method: 'OPTIONS', headers: { origin, 'access-control-request-method': 'POST', 'access-control-request-headers': 'content-type' } })).headers.get('access-control-allow-origin');
+    expect(await allowedTo('https://app.example.com')).toBe('https://app.example.com');
+    expect(await allowedTo('https://other.example.com')).toBeNull();
+  });
+
   it('refuses the port and the data directory of a running server, which is not disturbed, and takes them once it is gone', async () => {
     const data = await servers.directory();
     const first = await servers.start(data);
