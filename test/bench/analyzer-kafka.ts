@@ -23,7 +23,7 @@ import { percentile, rounded, until } from './rig/load.ts';
 import { cpuSecondsOf, machineTimes, memoryOf, spawnBinary } from './rig/server.ts';
 import { createSpanBody, SPANS_IN_BODY } from './rig/spans.ts';
 
-const spans = Number(process.argv[2] ?? 100_000);
+const spans = Number(process.argv[2] ?? 300_000);
 const rate = Number(process.argv[3] ?? 5_000);
 const SPANS_BEFORE = 5_000;
 const WARM_UP_SECONDS = 15;
