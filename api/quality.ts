@@ -1,4 +1,5 @@
 import { createRoute, z, type OpenAPIHono } from '@hono/zod-openapi';
+import { LIMIT_FLAGS } from '../schemas/call-flags.ts';
 import type { ApiDeps } from './app.ts';
 import { TimeMs, windowOf } from './parameters.ts';
 import { problemResponses } from './problem.ts';
@@ -36,7 +37,7 @@ export function registerQuality(app: OpenAPIHono, { store, clock, settings }: Ap
     const { from_s, to_s } = windowOf(context.req.valid('query'), clock(), settings.defaultWindowMs);
     const late = 'toFloat64(received_ms) - toFloat64(end_ns) / 1e6';
     // Of these the attribution is ambiguous, too (analyzer/ingest/cardinality.ts).
-    const beyond = "hasAny(flags, ['prompt_over_limit', 'version_over_limit', 'project_over_limit'])";
+    const beyond = 'hasAny(flags, {limit_flags:Array(String)})';
     const rows = await store.select<Row>(
       `SELECT service, dialect, sum(part) AS calls, sum(no_name) AS unnamed, sum(no_version) AS unversioned, sum(several) AS ambiguous, sum(beyond) AS over_limit, sum(no_model) AS without_model, sum(early) AS ahead,
          quantileMerge(0.95)(lateness) AS lateness_p95_ms, quantilesMerge(0.5, 0.95, 0.99)(latenesses) OVER () AS overall FROM
@@ -45,7 +46,7 @@ export function registerQuality(app: OpenAPIHono, { store, clock, settings }: Ap
             quantileState(0.95)(${late}) AS lateness, quantilesState(0.5, 0.95, 0.99)(${late}) AS latenesses
           FROM calls FINAL WHERE project = {project:String} AND role = 'call' AND event_time >= {from_s:UInt32} AND event_time <= {to_s:UInt32} GROUP BY service, dialect)
        GROUP BY service, dialect, latenesses ORDER BY calls DESC, service, dialect LIMIT 1000`,
-      { project: settings.project, from_s, to_s },
+      { project: settings.project, from_s, to_s, limit_flags: LIMIT_FLAGS },
     );
     const total = (name: 'calls' | 'unnamed' | 'unversioned' | 'ambiguous' | 'over_limit' | 'without_model' | 'ahead'): number => rows.reduce((sum, row) => sum + row[name], 0);
     const [p50 = null, p95 = null, p99 = null] = rows[0]?.overall ?? [];

@@ -20,3 +20,7 @@ export const CALL_FLAGS = {
   version_over_limit: 'too many versions of its prompt: it is filed under (other)',
   project_over_limit: 'too many versions in the project today: it is filed under (other)',
 } as const;
+
+/** What of a call was past its limit (analyzer/ingest/cardinality.ts). Also the `value` of rows of `versions` that tell of it. */
+export const LIMIT_FLAGS = ['prompt_over_limit', 'version_over_limit', 'project_over_limit'] as const;
+export type LimitFlag = (typeof LIMIT_FLAGS)[number];

@@ -1,3 +1,4 @@
+import type { LimitFlag } from '../../schemas/call-flags.ts';
 import type { LlmCall } from '../../schemas/call.ts';
 
 /**
@@ -23,9 +24,7 @@ export type Cardinality = {
 export type SeenVersion = { readonly project: string; readonly prompt_name: string; readonly prompt_version: string; readonly factor?: string };
 
 export const OTHER = '(other)';
-/** What of a call was past its limit: a flag of the call, and the `value` of rows of `versions` whose factor is OVER_LIMIT. */
-export const LIMIT_FLAGS = ['prompt_over_limit', 'version_over_limit', 'project_over_limit'] as const;
-export type LimitFlag = (typeof LIMIT_FLAGS)[number];
+/** The factor of rows of `versions` that tell of what was past its limit. */
 export const OVER_LIMIT = 'over_limit';
 export const DEFAULT_LIMITS: CardinalityLimits = { promptsPerProject: 10_000, versionsPerPrompt: 1_000, versionsPerProject: 100_000 };
 

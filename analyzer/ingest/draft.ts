@@ -1,7 +1,8 @@
+import { LIMIT_FLAGS } from '../../schemas/call-flags.ts';
 import type { LlmCall } from '../../schemas/call.ts';
 import { hourOf } from '../../schemas/cells.ts';
 import type { Score } from '../../schemas/score.ts';
-import { LIMIT_FLAGS, OVER_LIMIT } from './cardinality.ts';
+import { OVER_LIMIT } from './cardinality.ts';
 import { scoreKey } from './identity.ts';
 import type { Role } from './nesting.ts';
 import { callEventSeconds, callRow, factsOf, scoreEventSeconds, scoreRow, type CallFacts } from './rows.ts';

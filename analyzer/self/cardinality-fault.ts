@@ -1,6 +1,7 @@
 import type { Alert } from '../../schemas/alert.ts';
+import type { LimitFlag } from '../../schemas/call-flags.ts';
 import type { Store } from '../../schemas/store.ts';
-import { OVER_LIMIT, type CardinalityLimits, type LimitFlag } from '../ingest/cardinality.ts';
+import { OVER_LIMIT, type CardinalityLimits } from '../ingest/cardinality.ts';
 import type { FaultKind } from './fault.ts';
 
 /**

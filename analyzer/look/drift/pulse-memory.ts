@@ -19,6 +19,7 @@ export type PulseMemory = {
 export const HALF_HOUR = SLOTS_PER_HOUR / 2;
 /** Slots. */
 export const UNSETTLED = 10;
+
 /** What `hourBefore` of a memory says of everything, from the store and slot by slot: where there is no memory yet. */
 export function selectHourBefore(store: Store, slot: number): Promise<Pulse[]> {
   return selectPulse(store, { from: Math.max(1, slot - SLOTS_PER_HOUR), to: Math.max(1, slot - UNSETTLED) });

@@ -27,11 +27,9 @@ const main = document.getElementById('main');
 const announcement = document.getElementById('announcement');
 /** What was chosen in the view that is shown; forgotten when one leaves it. */
 let choice = {};
-/** Rises with every navigation, so that a slow answer for an older one is dropped. */
-let visit = 0;
-/** Readings of a view that were begun, and the latest that is shown: one that was begun before it is dropped as well. */
+/** Readings of views that were begun, and the latest that is shown, or that a navigation began: a slow answer of one that was begun before it is dropped. */
 let begun = 0;
-let shown = 0;
+let current = 0;
 
 function viewOf(path) {
   for (const view of views) {
@@ -47,11 +45,11 @@ function viewOf(path) {
 }
 
 async function show({ isNew }) {
-  const mine = isNew ? (visit += 1) : visit;
   const reading = (begun += 1);
-  const isOvertaken = () => mine !== visit || reading < shown;
+  const isOvertaken = () => reading < current;
   const found = viewOf(location.pathname);
   if (isNew) {
+    current = reading;
     choice = {};
     main.setAttribute('aria-busy', 'true');
     main.replaceChildren(h('p', { class: 'loading' }, 'Loading…'));
@@ -64,7 +62,7 @@ async function show({ isNew }) {
     const nowMs = Date.now();
     const data = await found.view.load({ ...found.parameters, query: new URLSearchParams(location.search), choice, nowMs });
     if (isOvertaken()) return;
-    shown = reading;
+    current = reading;
     replace(found.view.render(data, { nowMs, choose: (chosen) => { Object.assign(choice, chosen); return show({ isNew: false }); }, reload: () => show({ isNew: false }) }), isNew);
   } catch (error) {
     if (isOvertaken()) return;
