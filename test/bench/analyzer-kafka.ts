@@ -48,13 +48,13 @@ const append = async (receivedMs = Date.now()): Promise<void> => {
 };
 const startAnalyzer = () => spawnBinary(['analyzer', '--log-level', 'error', '--kafka-brokers', broker.address, '--clickhouse-url', url], 'inherit');
 const backlogMs = (spans / rate) * 1000;
-const beganMs = Date.now() - backlogMs - 60_000;
+const beganMs = Math.round(Date.now() - backlogMs - 60_000);
 const firstAnalyzer = startAnalyzer();
 while (appended < SPANS_BEFORE) await append(beganMs);
 await untilStored(appended);
 firstAnalyzer.kill('SIGTERM');
 await once(firstAnalyzer, 'exit');
-while (appended < SPANS_BEFORE + spans) await Promise.all(Array.from({ length: 8 }, () => append(beganMs + 30_000 + ((appended - SPANS_BEFORE) / spans) * backlogMs)));
+while (appended < SPANS_BEFORE + spans) await Promise.all(Array.from({ length: 8 }, () => append(Math.round(beganMs + 30_000 + ((appended - SPANS_BEFORE) / spans) * backlogMs))));
 const analyzer = startAnalyzer();
 try {
   await said(analyzer.stdout, /is running/);
