@@ -1,9 +1,8 @@
 import { createAccess, type Access } from '../api/access/access.ts';
 import type { Clock } from '../schemas/clock.ts';
-import type { Config } from '../schemas/config.ts';
+import { publicUrlOf, type Config } from '../schemas/config.ts';
 import { PermanentError } from '../schemas/errors.ts';
 import type { Store } from '../schemas/store.ts';
-import { publicUrlOf } from './pipeline.ts';
 
 const LOOPBACK = new Set(['127.0.0.1', '::1', 'localhost']);
 

@@ -1,6 +1,6 @@
+import { publicUrlOf } from '../schemas/config.ts';
 import { PermanentError } from '../schemas/errors.ts';
 import type { Invocation } from './main.ts';
-import { publicUrlOf } from './pipeline.ts';
 
 /** A running server as commands ask it: its data directory is locked, so everything goes through its API, with the key in CULPRIT_API_KEY. */
 export type AskedServer = {

@@ -15,16 +15,13 @@ import { createPresence } from './kafka/presence.ts';
 import { openSender } from './kafka/sender.ts';
 import { prepareTopics } from './kafka/topics.ts';
 import { listen, listenGrpc } from './listen.ts';
-import { migrateBesideOthers } from './migrate.ts';
 import { createOperations } from './operations/operations.ts';
 import type { Metrics } from './operations/metrics.ts';
-import { watchStore } from './operations/store-metrics.ts';
 import { refuseOwnSpans, traced, tracedRequests } from './operations/tracing.ts';
 import type { IngestShard } from './roles/analyzer.ts';
 import { createCollectorFor } from './roles/collector.ts';
 import { repeat, startInOrder, type createUndo, type RunningServer, type ServerDependencies } from './running.ts';
-import { createNews } from './store-news.ts';
-import { openServerStore, type ServerStore } from './store-server.ts';
+import type { ServerStore } from './store-server.ts';
 
 /**
  * One role in a process, over Kafka and a ClickHouse server; any number of each. `server.ts` has all of them in one process. What only one role needs is loaded by it:
@@ -117,6 +114,8 @@ export function startAnalyzerRole(config: Config, deps: ServerDependencies): Pro
 export function startApiRole(config: Config, deps: ServerDependencies): Promise<RunningServer> {
   return startInOrder(async (undo) => {
     const { startApi } = await import('./roles/api.ts');
+    const { createNews } = await import('./store-news.ts');
+    const { watchStore } = await import('./operations/store-metrics.ts');
     const { metrics, ...operations } = createOperations('api', config);
     const operationsUrl = await operations.listen(undo);
     const store = await openStore(config, metrics, undo);
@@ -205,6 +204,8 @@ function counted(parking: Parking, metrics: Metrics): Parking {
 }
 
 async function openStore(config: Config, metrics: Metrics, undo: ReturnType<typeof createUndo>): Promise<ServerStore> {
+  const { openServerStore } = await import('./store-server.ts');
+  const { migrateBesideOthers } = await import('./migrate.ts');
   const store = metrics.measured(openServerStore(config.clickhouse));
   undo.push(() => store.close());
   const { url, username, database, cluster = null } = config.clickhouse;

@@ -3,9 +3,8 @@ import { serve, type ServerType } from '@hono/node-server';
 import type { Hono } from 'hono';
 import { startGrpc } from '../collector/grpc.ts';
 import type { CollectorEnvironment } from '../collector/server.ts';
-import type { Config } from '../schemas/config.ts';
+import { publicUrlOf, type Config } from '../schemas/config.ts';
 import { PermanentError } from '../schemas/errors.ts';
-import { publicUrlOf } from './pipeline.ts';
 
 /** What gRPC holds before admission sees it is at most the product. The OpenTelemetry Collector takes 4 MiB a message. */
 const GRPC_MESSAGE_BYTES = 16 * 1024 * 1024;

@@ -5,7 +5,7 @@ import { faultKinds } from '../analyzer/self/index.ts';
 import { createRollUp, DEFAULT_ROLL_UP, type RollUp } from '../analyzer/roll-up/roll-up.ts';
 import { createSelfWatch, type SelfWatch } from '../analyzer/self/self-watch.ts';
 import { decode } from '../collector/otlp/decode.ts';
-import type { Config } from '../schemas/config.ts';
+import { publicUrlOf, type Config } from '../schemas/config.ts';
 import { metricSettingsFor, promptSettingsFor, scoreTypeFor } from '../schemas/metric-settings.ts';
 import type { Store } from '../schemas/store.ts';
 import { createNormaliserFor } from './normaliser.ts';
@@ -62,10 +62,4 @@ export function createSelfWatchFor(store: Store, config: Config, startedMs: numb
 
 export function createRollUpFor(store: Store, { retention }: Pick<Config, 'retention'>, deps: Pick<ServerDependencies, 'clock' | 'random'>): RollUp {
   return createRollUp({ store, ...deps }, { ...DEFAULT_ROLL_UP, rowsDays: retention.calls_days, cellsDays: retention.cells_days });
-}
-
-/** How people reach this server; links in alerts begin with it. */
-export function publicUrlOf(config: Pick<Config, 'host' | 'port' | 'public_url'>): string {
-  const host = config.host.includes(':') ? `[${config.host}]` : config.host;
-  return (config.public_url ?? `http://${host}:${config.port}`).replace(/\/+$/, '');
 }

@@ -128,3 +128,9 @@ export const ConfigFile = z
 
 /** The settings as the program has them: validated, defaults filled in, secrets read. Never log it whole: it holds secrets. */
 export type Config = Omit<z.output<typeof ConfigFile>, 'webhooks' | 'sinks' | 'registries'> & { webhooks: readonly Webhook[]; sinks: readonly SinkSettings[]; registries: readonly Registry[] };
+
+/** How people reach this server; links in alerts begin with it. */
+export function publicUrlOf(config: Pick<Config, 'host' | 'port' | 'public_url'>): string {
+  const host = config.host.includes(':') ? `[${config.host}]` : config.host;
+  return (config.public_url ?? `http://${host}:${config.port}`).replace(/\/+$/, '');
+}

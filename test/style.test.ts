@@ -74,6 +74,20 @@ function directionViolations(files: readonly Source[]): Violations {
   });
 }
 
+/** All files and packages that are loaded with these: what they import, what that imports, and so on. A type is not loaded, and an `import()` not until it is called. */
+function loadedWith(paths: readonly string[]): ReadonlySet<string> {
+  const loaded = new Set(paths);
+  for (const path of loaded) {
+    const source = code.find((one) => one.path === path);
+    if (source === undefined) continue;
+    for (const [, names = '', specifier = ''] of withoutComments(source.text).join('\n').matchAll(/^(?:import|export) (?!type\b)(?:([^;'"]+?) from )?'([^'\n]+)'/gm)) {
+      if (/^\{(\s*type [^,}]+,?)+\s*\}$/.test(names)) continue;
+      loaded.add(specifier.startsWith('.') ? normalize(join(dirname(path), specifier)).split(sep).join('/') : specifier);
+    }
+  }
+  return loaded;
+}
+
 describe('style', () => {
   it('sees the sources', () => {
     expect(sources.map(({ path }) => path)).toContain('schemas/errors.ts');
@@ -90,6 +104,14 @@ describe('style', () => {
     expect(directionViolations([fake('api/sinks/x.ts', "const a = await import('../../analyzer/run.ts');")])).toHaveLength(1);
     expect(directionViolations([fake('api/x.ts', "import { a } from '../analyzer/statistics/curve.ts';")])).toEqual([]);
     expect(directionViolations([fake('collector/x.ts', "import { Kafka } from 'kafkajs';")])).toHaveLength(1);
+  });
+
+  it('loads neither the analyzer nor the pages into a collector, whose memory is small by that', () => {
+    const loaded = loadedWith(['deploy/main.ts', 'deploy/commands/roles.ts']);
+    expect([...loaded]).toEqual(expect.arrayContaining(['deploy/roles/collector.ts', 'collector/server.ts', 'deploy/kafka/sender.ts', '@platformatic/kafka']));
+    // Which shards there are is one small file.
+    const others = [...loaded].filter((path) => /^(analyzer|api)\//.test(path) && !/^(analyzer\/ingest\/shards|api\/(access\/\w+|problem))\.ts$/.test(path));
+    expect([...others, ...['@clickhouse/client', 'chdb', '@node-rs/argon2', '@pydantic/genai-prices'].filter((name) => loaded.has(name))]).toEqual([]);
   });
 
   it('has no default exports, but for configuration files of tools', () => {

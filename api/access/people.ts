@@ -1,4 +1,3 @@
-import { hash, verify as isPasswordOf } from '@node-rs/argon2';
 import type { Role } from '../../schemas/access.ts';
 import type { Clock } from '../../schemas/clock.ts';
 import { ProblemError } from '../problem.ts';
@@ -30,6 +29,10 @@ const MAX_AT_ONCE = 4;
 /** The algorithm of the library is argon2id where none is named. */
 const OPTIONS = { memoryCost: 65_536, timeCost: 3, parallelism: 4 } as const;
 
+/** Loaded with the first password: a collector never sees one, and does without its 4 MB. */
+const hashOf = async (password: string): Promise<string> => (await import('@node-rs/argon2')).hash(password, OPTIONS);
+const isPasswordOf = async (password_hash: string, password: string): Promise<boolean> => (await import('@node-rs/argon2')).verify(password_hash, password);
+
 export function createPeople({ clock, records }: { readonly clock: Clock; readonly records: Records }): People {
   let verifying = 0;
   /** Of a password that nobody has. */
@@ -53,7 +56,7 @@ export function createPeople({ clock, records }: { readonly clock: Clock; readon
     if (verifying >= MAX_AT_ONCE) throw new ProblemError(503, 'Too many people are logging in at this moment; try again.');
     verifying += 1;
     try {
-      decoy ??= hash('nobody has this password', OPTIONS);
+      decoy ??= hashOf('nobody has this password');
       const found = active(name);
       const isRight = await isPasswordOf(found?.body.password_hash ?? (await decoy), password);
       return isRight && found !== null;
@@ -67,19 +70,19 @@ export function createPeople({ clock, records }: { readonly clock: Clock; readon
     find: active,
     async add({ name, role, project, password }, by) {
       if (active(name) !== null) throw new ProblemError(409, `There is somebody called ${JSON.stringify(name)} already.`);
-      const password_hash = await hash(password, OPTIONS);
+      const password_hash = await hashOf(password);
       await records.write('person', name, { state: 'active', by, body: { role, project, password_hash, password_ms: clock() } });
       return shown(existing(name));
     },
     async changePassword(name, { password, by }) {
       existing(name);
-      await setPassword(name, { password_hash: await hash(password, OPTIONS), by });
+      await setPassword(name, { password_hash: await hashOf(password), by });
       return shown(existing(name));
     },
     async changeOwnPassword(name, { old, password }) {
       const before = existing(name);
       if (!(await verify(name, old))) return false;
-      const password_hash = await hash(password, OPTIONS);
+      const password_hash = await hashOf(password);
       // Another process may have done it.
       await records.refresh();
       if (existing(name).at_ms !== before.at_ms) return false;

@@ -1,9 +1,9 @@
 import type { z } from 'zod';
+import { publicUrlOf } from '../../schemas/config.ts';
 import { PermanentError } from '../../schemas/errors.ts';
 import { refusalOf, serverAt } from '../asking.ts';
 import { claimDirectory, DirectoryInUse, type DirectoryClaim } from '../data-directory.ts';
 import type { Invocation } from '../main.ts';
-import { publicUrlOf } from '../pipeline.ts';
 
 /**
  * Where a command administers Culprit: at a server that runs, through its API, or in the data directory of one that does not, through the

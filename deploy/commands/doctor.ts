@@ -1,9 +1,9 @@
+import { publicUrlOf } from '../../schemas/config.ts';
 import { serverAddress } from '../asking.ts';
 import { examineDirectory } from '../doctor/embedded.ts';
 import type { Finding } from '../doctor/finding.ts';
 import { examineServer } from '../doctor/server.ts';
 import type { Invocation } from '../main.ts';
-import { publicUrlOf } from '../pipeline.ts';
 
 /**
  * `culprit doctor`: looks at everything that this configuration stands on, and says what is wrong and what mends it. It changes nothing. Which mode it is,
