@@ -30,16 +30,18 @@ export function refuseFiles(sql: string): void {
  *
  * One JSON text for all of them, handed over as bytes: 3 µs of this thread for such a row, where the client's way, which encodes
  * row by row and copies the whole statement, takes 6 to 7.
+ *
+ * @param into is written over, where it is large enough; then `values` lie in it.
  */
-export function bodyOf(rows: readonly object[]): { format: 'JSONCompactEachRow'; columns: string[]; values: Buffer } | { format: 'JSONEachRow'; values: Buffer } {
+export function bodyOf(rows: readonly object[], into: Buffer = NO_BYTES): { format: 'JSONCompactEachRow'; columns: string[]; values: Buffer } | { format: 'JSONEachRow'; values: Buffer } {
   const columns = Object.keys(rows[0] ?? {});
   const values: unknown[][] = [];
   for (const row of rows) {
     const cells = cellsOf(row, columns);
-    if (cells === null) return { format: 'JSONEachRow', values: listOf(rows) };
+    if (cells === null) return { format: 'JSONEachRow', values: listOf(rows, into) };
     values.push(cells);
   }
-  return { format: 'JSONCompactEachRow', columns, values: listOf(values) };
+  return { format: 'JSONCompactEachRow', columns, values: listOf(values, into) };
 }
 
 /** The row's values, if its own keys are these columns, in their order; else null. A list of keys for each row would be a third of the work. */
@@ -52,12 +54,14 @@ function cellsOf(row: object, columns: readonly string[]): unknown[] | null {
   return at === columns.length ? Object.values(row) : null;
 }
 
+const NO_BYTES = Buffer.alloc(0);
+
 /** Rows that become text together: V8 builds a longer text of pieces, and puts those together once more. */
 const ROWS_AT_ONCE = 20;
 
 /** The elements of a JSON array without its brackets: rows may be set apart by commas as well as by line ends. */
-function listOf(rows: readonly object[]): Buffer {
-  let bytes: Buffer = Buffer.alloc(0);
+function listOf(rows: readonly object[], into: Buffer): Buffer {
+  let bytes = into;
   let length = 0;
   for (let from = 0; from < rows.length; from += ROWS_AT_ONCE) {
     const json = wellFormedJson(rows.slice(from, from + ROWS_AT_ONCE));

@@ -181,6 +181,23 @@ export function storeContract(name: string, open: () => Promise<{ store: JsonSto
       expect(await store.select(`SELECT count() AS rows, uniqExact(caller, row) AS distinct FROM ${into}`)).toEqual([{ rows: 1000, distinct: 1000 }]);
     });
 
+    it('keeps inserts of all sizes apart, and those that fail out', async () => {
+      const into = await table('round UInt8, caller UInt16, text String');
+      const textOf = (caller: number): string => `${caller} `.repeat(1 + (caller % 50));
+      const rowsOf = (caller: number): number => 1 + ((caller * 37) % 200);
+      for (const round of [1, 2]) {
+        await Promise.all(
+          Array.from({ length: 40 }, async (_, caller) => {
+            const rows = Array.from({ length: rowsOf(caller) }, () => ({ round, caller, text: textOf(caller) }));
+            if (caller % 7 === 6) await expect(store.insert(into, [...rows, { round, caller, nothing: 1 }])).rejects.toBeInstanceOf(PermanentError);
+            else await store.insert(into, rows);
+          }),
+        );
+      }
+      const found = await store.select<{ caller: number }>(`SELECT caller, text, countIf(round = 1) AS first, countIf(round = 2) AS second FROM ${into} GROUP BY caller, text ORDER BY caller`);
+      expect(found).toEqual(Array.from({ length: 40 }, (_, caller) => ({ caller, text: textOf(caller), first: rowsOf(caller), second: rowsOf(caller) })).filter(({ caller }) => caller % 7 !== 6));
+    });
+
     it('takes 50,000 rows in one insert', async () => {
       const into = await table('id UInt32, text String');
       await store.insert(into, Array.from({ length: 50_000 }, (_, id) => ({ id, text: `row ${id} `.repeat(20) })));

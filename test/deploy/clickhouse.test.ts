@@ -18,4 +18,14 @@ describe('the body of an insert', () => {
     expect(body).toEqual({ format: 'JSONEachRow' });
     expect(JSON.parse(`[${String(values)}]`)).toEqual([{ id: 'a', slot: 1 }, second]);
   });
+
+  it('lies in the memory that it is given, where that is large enough', () => {
+    const into = Buffer.alloc(1_000, '?');
+    const rows = Array.from({ length: 45 }, (_, slot) => ({ id: `ä${slot}`, slot }));
+    const { values } = bodyOf(rows, into);
+    expect(values.buffer).toBe(into.buffer);
+    expect(values).toEqual(bodyOf(rows).values);
+    const many = Array.from({ length: 450 }, (_, slot) => ({ id: `ä${slot}`, slot }));
+    expect(bodyOf(many, into).values).toEqual(bodyOf(many).values);
+  });
 });
