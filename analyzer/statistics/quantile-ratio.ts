@@ -7,7 +7,7 @@
  * q is a quantile of the frozen reference. c moves in steps of one bin (9 %); bounds are the first rejected ones outside, so
  * they are wide by up to one bin and never narrow.
  */
-import { valueOf } from './badness.ts';
+import { multipleOf, valueOf } from './badness.ts';
 import { logZ } from './curve.ts';
 import { CONFIDENCE, type Effect } from './effect.ts';
 import { quantileBin } from './reference.ts';
@@ -36,7 +36,7 @@ export const quantileRatioOf = (metric: Metric, strata: readonly Cells[], kind: 
   const accepted = nearestAccepted(nearest, isRejected);
   const bound = (direction: 1 | -1): number | null => {
     if (accepted === null) return null;
-    for (let step = accepted + direction; Math.abs(step) <= LARGEST_STEP; step += direction) if (isRejected(step)) return 2 ** (step / 8);
+    for (let step = accepted + direction; Math.abs(step) <= LARGEST_STEP; step += direction) if (isRejected(step)) return multipleOf(step);
     return null;
   };
   const low = bound(-1);

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { standardDeviation } from 'simple-statistics';
 import { describe, expect, it } from 'vitest';
-import { badnessFunctions, binOf, valueOf, ZERO_BIN } from '../../analyzer/statistics/badness.ts';
+import { badnessFunctions, binOf, multipleOf, valueOf, ZERO_BIN } from '../../analyzer/statistics/badness.ts';
 import { deviation, midRank, quantileBin, referenceOf, referenceOfCells, referenceUnits, shareAbove } from '../../analyzer/statistics/reference.ts';
 import type { Metric, Scale } from '../../analyzer/statistics/types.ts';
 
@@ -27,6 +27,12 @@ describe('bins', () => {
     expect(binOf(toxicity, 1)).toBe(50);
     expect(binOf(latency, 1024)).toBe(80);
     expect(binOf(latency, 1)).toBe(0);
+  });
+
+  it('are eight an octave, each exactly twice the one eight below, whatever computes them', () => {
+    for (let bins = -8_000; bins < 8_184; bins += 1) expect(multipleOf(bins + 8)).toBe(2 * multipleOf(bins));
+    for (let bins = -80; bins <= 80; bins += 1) expect(Math.abs(multipleOf(bins) / Math.exp((bins / 8) * Math.LN2) - 1)).toBeLessThan(1e-14);
+    expect([multipleOf(-1_000_000), multipleOf(9_000)]).toEqual([0, Number.POSITIVE_INFINITY]);
   });
 
   it('take any number, and fit Int16', () => {

@@ -39,10 +39,13 @@ const feed = (comparison: Comparison, from: number, to: number): void => {
   for (const [at, { calls, scores }] of slots.slice(from, to).entries()) comparison.feed(FIRST_SLOT + from + at + 1, calls, scores, new Map());
 };
 
-it('what an earlier version kept is, bit by bit, what is kept now', () => {
+/** It was kept when a power was rounded as Node.js before 24 does, one or two units in the last place away from what it is now. */
+const toTwelveDigits = (value: unknown): unknown => JSON.parse(JSON.stringify(value), (_, inner: unknown) => (typeof inner === 'number' ? Number(inner.toPrecision(12)) : inner));
+
+it('what an earlier version kept is, but for the last digits, what is kept now', () => {
   const now = new Comparison(identity, { ...opening, policy });
   feed(now, 0, KEPT_SLOTS);
-  expect(inCurrentForm(kept)).toEqual(JSON.parse(JSON.stringify(now.snapshot())));
+  expect(toTwelveDigits(inCurrentForm(kept))).toEqual(toTwelveDigits(now.snapshot()));
   expect(inCurrentForm(JSON.parse(JSON.stringify(now.snapshot())))).toEqual(JSON.parse(JSON.stringify(now.snapshot())));
 });
 
@@ -52,8 +55,8 @@ it('a comparison that an earlier version kept goes on as one that was never dist
   const taken = new Comparison(identity, { settings: opening.settings, schedule: [], policy }, inCurrentForm(kept));
   for (const [at, { calls, scores }] of slots.slice(0, KEPT_SLOTS).entries()) taken.refill(FIRST_SLOT + at + 1, calls, scores);
   feed(taken, KEPT_SLOTS, slots.length);
-  expect(taken.snapshot()).toEqual(undisturbed.snapshot());
-  expect(taken.evidence()).toEqual(undisturbed.evidence());
+  expect(toTwelveDigits(taken.snapshot())).toEqual(toTwelveDigits(undisturbed.snapshot()));
+  expect(toTwelveDigits(taken.evidence())).toEqual(toTwelveDigits(undisturbed.evidence()));
 });
 
 it('what is in no form that this version knows is refused, whatever it lacks', () => {
