@@ -51,7 +51,7 @@ export const valueOf = (scale: Scale, bin: number): number => {
 };
 
 /** 2^(k/8), correctly rounded. */
-const EIGHTHS = [1, 1.0905077326652577, 1.189207115002721, 1.2968395546510096, 1.4142135623730951, 1.5422108254079407, 1.681792830507429, 1.8340080864093424];
+const EIGHTHS = [1, 1.0905077326652577, 1.189207115002721, 1.2968395546510096, Math.SQRT2, 1.5422108254079407, 1.681792830507429, 1.8340080864093424];
 
 /** 2^(bins/8), of whole bins. Of a table, since `**` rounds otherwise in Node.js before 24: evidence is the same, bit by bit, whichever computes it. */
 export const multipleOf = (bins: number): number => {
