@@ -1,6 +1,6 @@
 /**
- * OTLP/HTTP in, Kafka out: `node --import tsx test/bench/collector-kafka.ts [seconds] [rounds]` starts a broker and collectors, and sends to one after the other
- * as fast as it takes, in rounds, so that whatever else the machine does meets all of them. 100 spans of 1.5 KB a request, 16 connections, acks=all, answered after
+ * OTLP/HTTP in, Kafka out: `node --import tsx test/bench/collector-kafka.ts [seconds] [rounds] [spans/s]` starts a broker and collectors, and sends to one after the other
+ * as fast as it takes (or so many a second), in rounds, so that whatever else the machine does meets all of them. 100 spans of 1.5 KB a request, 16 connections, acks=all, answered after
  * the ack. Prints a JSON line for each collector and each form of the body (medians of the rounds), and ratios to the OpenTelemetry Collector in its synchronous mode where
  * CULPRIT_OTELCOL names the binary of one. Fails when Kafka has less than what was acknowledged.
  *
@@ -22,6 +22,7 @@ import { createSpanBody } from './rig/spans.ts';
 
 const seconds = Number(process.argv[2] ?? 4);
 const rounds = Number(process.argv[3] ?? 3);
+const rate = process.argv[4] === undefined ? null : Number(process.argv[4]);
 const CONNECTIONS = 16;
 
 type Contestant = { readonly name: string; readonly compression: 'none' | 'lz4'; readonly topic: string; readonly url: string; readonly pid: number; close(): Promise<void> };
@@ -104,7 +105,7 @@ async function startPeer(compression: Contestant['compression']): Promise<Contes
 async function run(one: Contestant, how: { readonly body: Body; readonly forSeconds: number }): Promise<Run> {
   const before = { cpu: cpuSecondsOf(one.pid), machine: machineTimes() };
   const end = performance.now() + how.forSeconds * 1_000;
-  const load = await sendLoad({ url: one.url, connections: CONNECTIONS, isDone: () => performance.now() >= end, spansPerSecond: null, body: how.body });
+  const load = await sendLoad({ url: one.url, connections: CONNECTIONS, isDone: () => performance.now() >= end, spansPerSecond: rate, body: how.body });
   const { busy, all } = machineTimes();
   const strange = Object.keys(load.statuses).filter((status) => status !== '200');
   if (strange.length > 0) console.error(`${one.name} answered ${JSON.stringify(load.statuses)}`);

@@ -49,12 +49,21 @@ it('what an earlier version kept is, but for the last digits, what is kept now',
   expect(inCurrentForm(JSON.parse(JSON.stringify(now.snapshot())))).toEqual(JSON.parse(JSON.stringify(now.snapshot())));
 });
 
-it('a comparison that an earlier version kept goes on as one that was never disturbed', () => {
+it('a comparison that an earlier version kept goes on as one that was never disturbed; one that this version kept, bit by bit', () => {
   const undisturbed = new Comparison(identity, { ...opening, policy });
-  feed(undisturbed, 0, slots.length);
-  const taken = new Comparison(identity, { settings: opening.settings, schedule: [], policy }, inCurrentForm(kept));
-  for (const [at, { calls, scores }] of slots.slice(0, KEPT_SLOTS).entries()) taken.refill(FIRST_SLOT + at + 1, calls, scores);
-  feed(taken, KEPT_SLOTS, slots.length);
+  feed(undisturbed, 0, KEPT_SLOTS);
+  const ofNow = JSON.parse(JSON.stringify(undisturbed.snapshot()));
+  feed(undisturbed, KEPT_SLOTS, slots.length);
+  const goneOn = (snapshot: Parameters<typeof inCurrentForm>[0]): Comparison => {
+    const comparison = new Comparison(identity, { settings: opening.settings, schedule: [], policy }, inCurrentForm(snapshot));
+    for (const [at, { calls, scores }] of slots.slice(0, KEPT_SLOTS).entries()) comparison.refill(FIRST_SLOT + at + 1, calls, scores);
+    feed(comparison, KEPT_SLOTS, slots.length);
+    return comparison;
+  };
+  const exact = goneOn(ofNow);
+  expect(exact.snapshot()).toEqual(undisturbed.snapshot());
+  expect(exact.evidence()).toEqual(undisturbed.evidence());
+  const taken = goneOn(kept);
   expect(toTwelveDigits(taken.snapshot())).toEqual(toTwelveDigits(undisturbed.snapshot()));
   expect(toTwelveDigits(taken.evidence())).toEqual(toTwelveDigits(undisturbed.evidence()));
 });
