@@ -86,12 +86,21 @@ describe('versions', () => {
 });
 
 describe('culprit versions push', () => {
-  const git = (...args: string[]): string => execFileSync('git', ['-C', repository, '-c', 'user.name=Mira', '-c', 'user.email=mira@shop.example', '-c', 'commit.gpgsign=false', ...args], { encoding: 'utf8' });
+  // Git knows seconds: a minute lies between two commits, whatever the machine makes of it.
+  let commitMs = nowMs;
+  const git = (...args: string[]): string => {
+    const date = new Date((commitMs += 60_000)).toISOString();
+    const env = { ...process.env, GIT_AUTHOR_DATE: date, GIT_COMMITTER_DATE: date };
+    return execFileSync('git', ['-C', repository, '-c', 'user.name=Mira', '-c', 'user.email=mira@shop.example', '-c', 'commit.gpgsign=false', ...args], { encoding: 'utf8', env });
+  };
   const push = (...args: string[]) => culprit(['versions', 'push', '--server', url, ...args], { cwd: repository });
 
-  it('tells commit, author, owner and what changed', { timeout: 60_000 }, async () => {
+  beforeAll(() => {
     git('init', '-q', '-b', 'main');
     git('remote', 'add', 'origin', 'git@github.com:shop/backend.git');
+  });
+
+  it('tells commit, author, owner and what changed', { timeout: 60_000 }, async () => {
     mkdirSync(join(repository, 'prompts/support'), { recursive: true });
     writeFileSync(join(repository, 'CODEOWNERS'), '* @shop/everybody\n/prompts/ @shop/prompts # all of them\n/prompts/support/ @shop/support @mira\n');
     writeFileSync(join(repository, 'prompts/refund.md'), 'Be brief.\n');
