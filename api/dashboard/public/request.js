@@ -1,11 +1,25 @@
 import { h } from './element.js';
 
+let isLoggingOut = false;
+
+/** Whatever is refused meanwhile does not lead back here, where the next person would land. */
+export async function logOut() {
+  isLoggingOut = true;
+  try {
+    await fetch('/logout', { method: 'POST', redirect: 'manual' });
+    location.assign('/login');
+  } catch (error) {
+    isLoggingOut = false;
+    throw error;
+  }
+}
+
 /** Reads and acts through the API. A refusal is an Error whose message is the problem's detail. */
 async function answerOf(response) {
   const body = await response.json().catch(() => null);
   if (response.ok) return body;
   // The login is over: back here after the next one.
-  if (response.status === 401) location.assign(`/login?next=${encodeURIComponent(location.pathname + location.search)}`);
+  if (response.status === 401 && !isLoggingOut) location.assign(`/login?next=${encodeURIComponent(location.pathname + location.search)}`);
   const error = new Error(body?.detail ?? `the server answered ${response.status}`);
   error.status = response.status;
   throw error;

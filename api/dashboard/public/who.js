@@ -1,6 +1,6 @@
 import { h } from './element.js';
 import { askPassword } from './password.js';
-import { act, readJson } from './request.js';
+import { act, logOut, readJson } from './request.js';
 
 /** Who is logged in, in the bar: name, project, the own password where there is one, and the way out. Nothing where nobody has to say who they are. */
 export async function showWho(place) {
@@ -19,9 +19,4 @@ export async function showWho(place) {
 async function changeProject(project) {
   await act('/v1/me/project', { project });
   location.assign('/');
-}
-
-async function logOut() {
-  await fetch('/logout', { method: 'POST', redirect: 'manual' });
-  location.assign('/login');
 }
