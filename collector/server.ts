@@ -9,6 +9,7 @@ import { createAdmission, discardBody, OVERLOADED, readBody, refuseByHeaders } f
 import type { AdmissionSettings, Refusal } from './admission.ts';
 import type { Answer, Intake, ReadHeader, Taken } from './intake.ts';
 import { otlpIntake } from './otlp/intake.ts';
+import { release } from './release.ts';
 import { restIntake } from './rest/intake.ts';
 import { createStamps } from './stamps.ts';
 
@@ -119,6 +120,8 @@ export function createCollector(deps: CollectorDependencies, overrides: Partial<
         const stamp = stamps.take();
         try {
           await deps.log.append({ ...taken.message, project, received_ms: stamp.received_ms });
+          // JSON of which protobuf was made.
+          if (taken.message.body !== body) release(body);
         } catch (error) {
           // It was parked, and the ledger has it: whoever sent it must not send it again.
           if (error instanceof PermanentError) return taken.unstorable?.(error.message) ?? refuse(intake, { status: 400, reason: 'unstorable', message: error.message }, body);

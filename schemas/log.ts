@@ -32,7 +32,7 @@ export function handOver<Value>(value: Value): HandedOver<Value> {
 /** The collector's end of the log. */
 export interface Log {
   /**
-   * Resolves when the message is durable (embedded: when the store has its rows).
+   * Resolves when the message is durable (embedded: when the store has its rows). The body belongs to the log from now on: its memory may be given back at any time.
    * Throws RetryableError when it cannot be taken now (store down, disk full, queue full): the message was not taken.
    * Throws PermanentError when it can never be stored: it is parked (parking.ts), and must not be sent again.
    */

@@ -1,6 +1,7 @@
 import { decode } from '../../collector/otlp/decode.ts';
 import { encodeRequest } from '../../collector/otlp/protobuf-encode.ts';
 import { splitRequest } from '../../collector/otlp/split.ts';
+import { release } from '../../collector/release.ts';
 import { PermanentError, RetryableError } from '../../schemas/errors.ts';
 import type { Log, LogMessage } from '../../schemas/log.ts';
 import { createPlacement, headersOf, type OutgoingRecord } from './records.ts';
@@ -72,7 +73,10 @@ export function createKafkaLog(sender: Sender, topics: Topics, settings: KafkaLo
     pendingBytes += bytes;
     pendingMessages += 1;
     try {
-      await sender.send(message.signal === 'traces' ? topics.spans : topics.logs, cut(message));
+      const records = cut(message);
+      const { body, encoding } = message;
+      if (encoding === 'protobuf' && records.every(({ value }) => value.buffer !== body.buffer)) release(body);
+      await sender.send(message.signal === 'traces' ? topics.spans : topics.logs, records);
     } finally {
       pendingBytes -= bytes;
       pendingMessages -= 1;
