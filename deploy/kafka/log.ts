@@ -75,6 +75,7 @@ export function createKafkaLog(sender: Sender, topics: Topics, settings: KafkaLo
     try {
       const records = cut(message);
       const { body, encoding } = message;
+      // JSON that was not made into protobuf is still looked at, for the words of a refusal.
       if (encoding === 'protobuf' && records.every(({ value }) => value.buffer !== body.buffer)) release(body);
       await sender.send(message.signal === 'traces' ? topics.spans : topics.logs, records);
     } finally {

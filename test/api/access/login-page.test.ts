@@ -97,6 +97,7 @@ describe('the login page', { timeout: 90_000 }, () => {
     })`);
     await page.getByRole('button', { name: 'Log out' }).click();
     await page.waitForURL('**/login');
+    expect(complaints).toEqual([expect.stringContaining('401')]);
     await context.close();
   });
 
