@@ -1,7 +1,8 @@
 import { isUtf8 } from 'node:buffer';
 import type { LogMessage } from '../../schemas/log.ts';
+import { expected, learn, writeHead, type Head, type Heads } from './json-heads.ts';
 import { readBase64, readBoolean, readDouble, readId, readInteger, readText, readTime, skipScalar } from './json-values.ts';
-import { CLOSE_BRACE, CLOSE_BRACKET, COLON, COMMA, LETTER_N, OPEN_BRACE, OPEN_BRACKET, QUOTE, closeLength, endOfPlain, peek, skipWord, take, type Walk } from './json-walk.ts';
+import { CLOSE_BRACE, CLOSE_BRACKET, COLON, COMMA, LETTER_N, OPEN_BRACE, OPEN_BRACKET, QUOTE, closeLength, endOfPlain, goesOnWith, peek, skipWord, take, wordsOf, type Walk } from './json-walk.ts';
 import { FIXED64, LENGTH, MAX_DEPTH, MAX_ELEMENTS, VARINT } from './wire.ts';
 
 /**
@@ -13,10 +14,15 @@ import { FIXED64, LENGTH, MAX_DEPTH, MAX_ELEMENTS, VARINT } from './wire.ts';
  */
 export function jsonToProtobuf({ signal, body }: Pick<LogMessage, 'signal' | 'body'>): Uint8Array | null {
   if (!isUtf8(body)) return null;
-  // No value takes more bytes in protobuf than in JSON, its name included.
-  if (body.byteLength > scratch.byteLength && body.byteLength <= LARGEST_SCRATCH_BYTES) scratch = Buffer.allocUnsafeSlow(body.byteLength);
-  const out = body.byteLength <= scratch.byteLength ? scratch : Buffer.allocUnsafeSlow(body.byteLength);
-  const walk: Walk = { json: Buffer.from(body.buffer, body.byteOffset, body.byteLength), at: 0, out, end: 0, budget: MAX_ELEMENTS, items: 0 };
+  // No value takes more bytes in protobuf than in JSON, its name included; it is written four bytes at a time.
+  const most = body.byteLength + WORD_BYTES;
+  if (most > scratch.byteLength && most <= LARGEST_SCRATCH_BYTES) scratch = Buffer.allocUnsafeSlow(most);
+  const out = most <= scratch.byteLength ? scratch : Buffer.allocUnsafeSlow(most);
+  const { buffer, byteOffset, byteLength } = body;
+  const walk: Walk = {
+    json: Buffer.from(buffer, byteOffset, byteLength), words: new DataView(buffer, byteOffset, byteLength), at: 0,
+    out, outWords: new DataView(out.buffer, out.byteOffset, out.byteLength), end: 0, budget: MAX_ELEMENTS, items: 0, lessons: MOST_LESSONS,
+  };
   const isWhole = readObject(walk, REQUESTS[signal], 0) && peek(walk) === -1;
   return isWhole && walk.items > 0 ? Uint8Array.prototype.slice.call(out, 0, walk.end) : null;
 }
@@ -24,10 +30,12 @@ export function jsonToProtobuf({ signal, body }: Pick<LogMessage, 'signal' | 'bo
 /** Written into by one request after the other, none of which waits for anything meanwhile: what is handed out is a copy, of half the size as a rule. */
 let scratch = Buffer.allocUnsafeSlow(64 * 1024);
 const LARGEST_SCRATCH_BYTES = 1024 * 1024;
+const WORD_BYTES = 4;
+const MOST_LESSONS = 32;
 
 type Scalar = 'text' | 'base64' | 'trace_id' | 'span_id' | 'time' | 'enum' | 'int64' | 'double' | 'bool';
-/** `spelled`: its name as it stands in nearly all JSON, with the quote and the colon behind it. `follower`: the field that came after it the last time. */
-type Field = { readonly name: Uint8Array; readonly spelled: Uint8Array; follower: Field | null; readonly number: number; readonly tag: number; readonly type: Scalar | 'message' | 'list'; readonly message: Message | null };
+/** `spelled`: its name as it stands in nearly all JSON, with the quote and the colon behind it. `follower`: the field that came after it the last time. `heads`: of a list of attributes. */
+type Field = { readonly name: Uint8Array; readonly spelled: Int32Array; follower: Field | null; readonly number: number; readonly tag: number; readonly type: Scalar | 'message' | 'list'; readonly message: Message | null; readonly heads: Heads<Field> };
 /** `byLength`: its fields by the length of their names. `first`: the one that came first the last time. `kind`: of an AnyValue one field at most is set; every value below `nests` is one deeper; an `item` is what is counted. */
 type Message = { byLength: readonly (readonly Field[] | undefined)[]; first: Field | null; readonly kind: 'plain' | 'oneof' | 'nests' | 'item' };
 type Fields = Readonly<Record<string, readonly [number, Scalar] | readonly [number, 'message' | 'list', Message]>>;
@@ -37,7 +45,7 @@ const WIRE: Readonly<Record<Field['type'], number>> = { text: LENGTH, base64: LE
 function message(fields: Fields, kind: Message['kind'] = 'plain'): Message {
   const byLength: Field[][] = [];
   for (const [name, [number, type, inner = null]] of Object.entries(fields)) {
-    (byLength[name.length] ??= []).push({ name: Buffer.from(name), spelled: Buffer.from(`${name}":`), follower: null, number, tag: (number << 3) | WIRE[type], type, message: inner });
+    (byLength[name.length] ??= []).push({ name: Buffer.from(name), spelled: wordsOf(Buffer.from(`${name}":`)), follower: null, number, tag: (number << 3) | WIRE[type], type, message: inner, heads: { first: null, length: 0 } });
   }
   return { byLength, first: null, kind };
 }
@@ -131,8 +139,45 @@ function readField(walk: Walk, field: Field, depth: number): boolean {
     case 'message':
       return field.message !== null && readNested(walk, field.tag, field.message, depth);
     case 'list':
-      return field.message !== null && readList(walk, field.tag, field.message, depth);
+      return field.message === keyValue ? readAttributes(walk, field, depth) : field.message !== null && readList(walk, field.tag, field.message, depth);
   }
+}
+
+/** A list of KeyValues. */
+function readAttributes(walk: Walk, { tag, heads }: Field, depth: number): boolean {
+  if (!take(walk, OPEN_BRACKET)) return false;
+  if (take(walk, CLOSE_BRACKET)) return true;
+  let before: Head<Field> | null = null;
+  for (;;) {
+    if (--walk.budget < 0) return false;
+    const { at, end } = walk;
+    const head: Head<Field> | null = expected(walk, heads, before);
+    if (head !== null && readBehind(walk, head, depth)) {
+      before = head;
+    } else {
+      // Something is odd about the value. What nests is not read a second time, which would take twice as long at each depth.
+      if (head !== null && head.value.message !== null) return false;
+      walk.at = at;
+      walk.end = end;
+      if (!readNested(walk, tag, keyValue, depth)) return false;
+      if (head === null) before = learn(walk, at, tag, heads, before, valueNamed) ?? before;
+    }
+    if (take(walk, CLOSE_BRACKET)) return true;
+    if (!take(walk, COMMA)) return false;
+  }
+}
+
+/** The head, and what comes behind it: the value, and the end of both messages. */
+function readBehind(walk: Walk, head: Head<Field>, depth: number): boolean {
+  const start = walk.end + 2;
+  writeHead(walk, head);
+  const valueStart = walk.end;
+  return readField(walk, head.value, depth) && take(walk, CLOSE_BRACE) && take(walk, CLOSE_BRACE) && closeLength(walk, valueStart, walk.end) && closeLength(walk, start, walk.end);
+}
+
+function valueNamed(name: string): Field | null {
+  const bytes = Buffer.from(name, 'latin1');
+  return fieldNamed(bytes, anyValue, 0, bytes.length);
 }
 
 function readList(walk: Walk, tag: number, element: Message, depth: number): boolean {
@@ -152,10 +197,10 @@ function readNested(walk: Walk, tag: number, message: Message, depth: number): b
   return readObject(walk, message, message.kind === 'nests' ? depth + 1 : depth) && closeLength(walk, start, walk.end);
 }
 
-function isSpelled(walk: Walk, { spelled }: Field): boolean {
-  const { json, at } = walk;
-  for (let index = 0; index < spelled.length; index += 1) if (json[at + index] !== spelled[index]) return false;
-  walk.at = at + spelled.length;
+function isSpelled(walk: Walk, { name, spelled }: Field): boolean {
+  const length = name.length + 2;
+  if (!goesOnWith(walk, spelled, length)) return false;
+  walk.at += length;
   return true;
 }
 

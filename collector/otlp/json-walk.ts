@@ -1,15 +1,20 @@
 /** A request in JSON that is being written as protobuf (json-to-protobuf.ts): where both stand, and the steps that all values are made of. */
 export type Walk = {
   readonly json: Buffer;
+  /** The same bytes, to be read four at a time. */
+  readonly words: DataView;
   /** What is to be read next. */
   at: number;
   readonly out: Buffer;
+  readonly outWords: DataView;
   /** Where the next byte goes. */
   end: number;
   /** How many repeated elements may still come (wire.ts). */
   budget: number;
   /** Spans or log records so far. */
   items: number;
+  /** How many beginnings of attributes may still be learned (json-heads.ts), which takes longer than to read them. */
+  lessons: number;
 };
 
 export const [QUOTE, BACKSLASH, COMMA, COLON, MINUS, POINT, ZERO, NINE] = [0x22, 0x5c, 0x2c, 0x3a, 0x2d, 0x2e, 0x30, 0x39];
@@ -43,6 +48,19 @@ export function endOfPlain(walk: Walk): number {
     if (byte === BACKSLASH || byte < SPACE) return -1;
   }
   return -1;
+}
+
+/** Bytes four at a time, of which the last are their last. There are at least four. */
+export function wordsOf(bytes: Buffer): Int32Array {
+  return Int32Array.from({ length: Math.ceil(bytes.length / 4) }, (_, index) => bytes.readInt32LE(Math.min(index * 4, bytes.length - 4)));
+}
+
+/** Whether these bytes, as `wordsOf` has them, come next. */
+export function goesOnWith({ at, words: json }: Walk, words: Int32Array, length: number): boolean {
+  if (at + length > json.byteLength) return false;
+  const whole = words.length - 1;
+  for (let index = 0; index < whole; index += 1) if (json.getInt32(at + index * 4, true) !== words[index]) return false;
+  return json.getInt32(at + length - 4, true) === words[whole];
 }
 
 export function skipWord(walk: Walk, word: string): boolean {

@@ -93,6 +93,42 @@ describe('OTLP/JSON to protobuf', () => {
     );
   });
 
+  it('says the same of attributes that begin as others did before, whatever comes behind', () => {
+    // Few keys in whatever order, so that most lists go on as one before, or nearly.
+    const value = fc.oneof(
+      fc.constantFrom('{"stringValue":"openai"}', '{"stringValue":""}', '{"stringValue":"a\\"b"}', '{"stringValue":null}', '{"stringValue":"a","intValue":1}', '{"stringValue":"a","new":1}', '{ "stringValue":"a"}', '{}', 'null'),
+      fc.constantFrom('{"intValue":7}', '{"intValue":"-7"}', '{"doubleValue":0.5}', '{"doubleValue":"NaN"}', '{"boolValue":true}', '{"bytesValue":"AP8="}', '{"intValue":1.5}', '{"stringValue":"a"'),
+      fc.constantFrom('{"arrayValue":{"values":[{"stringValue":"stop"}]}}', '{"arrayValue":{"values":[]},"new":1}', '{"kvlistValue":{"values":[{"key":"a","value":{"stringValue":"b"}},{"key":"b"}]}}', '{"arrayValue":null}'),
+      fc.string({ maxLength: 200 }).map((text) => JSON.stringify({ stringValue: text })),
+    );
+    const member = fc.tuple(fc.constantFrom('a', 'gen_ai.request.model', 'gen_ai.response.model', 'größe', 'k'.repeat(101), ''), value, fc.constantFrom('', '', '', ' ', ',"new":1', ',"key":"b"'));
+    const list = fc.array(member, { maxLength: 6 }).map((members) => members.map(([key, of, end]) => `{"key":"${key}","value":${of}${end}}`).join());
+    let taken = 0;
+    fc.assert(
+      fc.property(fc.array(list, { minLength: 1, maxLength: 4 }), (lists) => {
+        const spans = lists.map((attributes) => `{"traceId":"${SPAN.traceId}","spanId":"${SPAN.spanId}","attributes":[${attributes}],"events":[{"attributes":[${attributes}]}]}`);
+        if (expectTheSame('traces', request(spans.join())) !== null) taken += 1;
+      }),
+      { seed: SEED, numRuns: 3_000 },
+    );
+    expect(taken).toBeGreaterThan(300);
+  });
+
+  it('reads spans of more attributes than are remembered', () => {
+    const names = Array.from({ length: 400 }, (_, index) => `key.${index}`);
+    const wide = (keys: readonly string[]): string => spanWith(`"attributes":[${keys.map((key) => `{"key":"${key}","value":{"stringValue":"of ${key}"}}`).join()}]`);
+    for (const keys of [names, names.toReversed(), names.slice(100), names.filter((_, index) => index % 7 === 0), names]) expect(expectTheSame('traces', wide(keys))).not.toBeNull();
+  });
+
+  it('reads what nests and is odd at every depth once', () => {
+    const depth = 60;
+    const odd = attribute(`${'{"kvlistValue":{"values":[{"key":"k","value":'.repeat(depth)}{"stringValue":"a"}${',"new":{}}]}}'.repeat(depth)}`);
+    // What one of these leaves to the decoder at the innermost is not read again at each depth around it: 2 to the power of 60 times.
+    for (let time = 0; time < 3; time += 1) expect(jsonToProtobuf({ signal: 'traces', body: Buffer.from(odd) })).toBeNull();
+    expect(jsonToProtobuf({ signal: 'traces', body: Buffer.from(odd.replaceAll(',"new":{}', ''))})).not.toBeNull();
+    expect(jsonToProtobuf({ signal: 'traces', body: Buffer.from(odd) })).toBeNull();
+  });
+
   it.each([
     ['text with every escape', attribute(String.raw`{"stringValue":"a\"b\\c\/d\b\f\n\r\té\u0007€😀ünï"}`)],
     ['text of every length of its length', spanWith(`"attributes":[${[0, 1, 32, 33, 127, 128, 129, 16_383, 16_384, 40_000].map((length) => `{"key":"${'k'.repeat(length)}","value":{"stringValue":"\\n${'x'.repeat(length)}"}}`).join()}]`)],
