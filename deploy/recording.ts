@@ -3,6 +3,7 @@ import { stat } from 'node:fs/promises';
 import { createGunzip } from 'node:zlib';
 import { decode } from '../collector/otlp/decode.ts';
 import { jsonToProtobuf } from '../collector/otlp/json-to-protobuf.ts';
+import { release } from '../collector/release.ts';
 import { PermanentError } from '../schemas/errors.ts';
 import { handOver, type LogMessage } from '../schemas/log.ts';
 import type { Decoded } from '../schemas/otlp.ts';
@@ -45,7 +46,7 @@ export async function openRecording(paths: readonly string[], project: string): 
   let read = 0;
   let clockMs = 0;
 
-  /** Lines as bytes: they go to the decoder as they are, and a text made in between would be made for nothing. */
+  /** Lines as bytes, each until the next is asked for: they go to the decoder as they are, and a text made in between would be made for nothing. */
   async function* lines(path: string): AsyncGenerator<{ body: Buffer; number: number }> {
     const file = createReadStream(path, { highWaterMark: 1024 * 1024 });
     file.on('data', (chunk) => (read += chunk.length));
@@ -71,8 +72,10 @@ export async function openRecording(paths: readonly string[], project: string): 
           from = end + 1;
           if (!isBlank(body)) yield { body, number };
         }
-        begun.push(bytes.subarray(from));
+        begun.push(Buffer.from(bytes.subarray(from)));
         begunBytes += bytes.length - from;
+        // All of it was given out, and is copied or done with by whoever asks for the next line. What gunzip gives may be its own.
+        if (unpacked === file) release(bytes);
         if (begunBytes > MAX_LINE_BYTES) throw new PermanentError(`${path}, line ${number + 1}: is longer than 64 MiB`);
       }
       const last = finish(Buffer.alloc(0));
@@ -90,7 +93,7 @@ export async function openRecording(paths: readonly string[], project: string): 
     if (signal === null && body.includes('"resourceMetrics"')) return null;
     if (signal === null) throw new PermanentError(`${path}, line ${number}: is no OTLP/JSON export request (no resourceSpans, no resourceLogs)`);
     const protobuf = jsonToProtobuf({ signal, body });
-    const request = protobuf === null ? ({ signal, encoding: 'json', body } as const) : ({ signal, encoding: 'protobuf', body: protobuf } as const);
+    const request = protobuf === null ? ({ signal, encoding: 'json', body: Buffer.from(body) } as const) : ({ signal, encoding: 'protobuf', body: protobuf } as const);
     return {
       bytes: request.body.byteLength,
       read() {
