@@ -11,6 +11,7 @@ import {
   type ServerInterceptor,
   type ServiceDefinition,
 } from '@grpc/grpc-js';
+import { authorityOf } from '../schemas/config.ts';
 import { PermanentError } from '../schemas/errors.ts';
 import { statusOf, withRetryDelay } from './otlp/answer.ts';
 
@@ -54,7 +55,7 @@ export async function startGrpc(handle: (path: string, request: RequestInit) => 
   });
   for (const { service, path } of SIGNALS) server.addService(exportOf(service), { Export: exporter(handle, path) });
   const port = await new Promise<number>((resolve, reject) => {
-    server.bindAsync(`${settings.host.includes(':') ? `[${settings.host}]` : settings.host}:${settings.port}`, ServerCredentials.createInsecure(), (error, bound) => {
+    server.bindAsync(authorityOf(settings), ServerCredentials.createInsecure(), (error, bound) => {
       if (error === null) resolve(bound);
       else reject(new PermanentError(`port ${settings.port} on ${settings.host}, for OTLP/gRPC, cannot be had: stop the program that has it, or give Culprit another (--grpc-port), or none (--grpc=false)`, { cause: error }));
     });

@@ -3,7 +3,7 @@ import { serve, type ServerType } from '@hono/node-server';
 import type { Hono } from 'hono';
 import { startGrpc } from '../collector/grpc.ts';
 import type { CollectorEnvironment } from '../collector/server.ts';
-import { publicUrlOf, type Config } from '../schemas/config.ts';
+import { authorityOf, publicUrlOf, type Config } from '../schemas/config.ts';
 import { PermanentError } from '../schemas/errors.ts';
 
 /** What gRPC holds before admission sees it is at most the product. The OpenTelemetry Collector takes 4 MiB a message. */
@@ -60,5 +60,5 @@ export async function listenGrpc(collector: Hono<CollectorEnvironment>, config: 
     maxMessageBytes: Math.min(config.limits.body_bytes, GRPC_MESSAGE_BYTES),
     maxArriving: GRPC_ARRIVING,
   });
-  return { address: `${config.host}:${receiver.port}`, close: receiver.close };
+  return { address: authorityOf({ host: config.host, port: receiver.port }), close: receiver.close };
 }

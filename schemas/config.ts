@@ -129,8 +129,12 @@ export const ConfigFile = z
 /** The settings as the program has them: validated, defaults filled in, secrets read. Never log it whole: it holds secrets. */
 export type Config = Omit<z.output<typeof ConfigFile>, 'webhooks' | 'sinks' | 'registries'> & { webhooks: readonly Webhook[]; sinks: readonly SinkSettings[]; registries: readonly Registry[] };
 
+/** HOST:PORT as it stands in a URL: the colons of an IPv6 address are in brackets (RFC 3986). */
+export function authorityOf({ host, port }: Pick<Config, 'host' | 'port'>): string {
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
+
 /** How people reach this server; links in alerts begin with it. */
 export function publicUrlOf(config: Pick<Config, 'host' | 'port' | 'public_url'>): string {
-  const host = config.host.includes(':') ? `[${config.host}]` : config.host;
-  return (config.public_url ?? `http://${host}:${config.port}`).replace(/\/+$/, '');
+  return (config.public_url ?? `http://${authorityOf(config)}`).replace(/\/+$/, '');
 }

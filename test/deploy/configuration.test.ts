@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { loadConfiguration, type CommandFlags, type Loaded, type Sources } from '../../deploy/configuration.ts';
 import { SETTINGS, settingsHelp } from '../../deploy/settings.ts';
-import { ConfigFile } from '../../schemas/config.ts';
+import { authorityOf, ConfigFile, publicUrlOf } from '../../schemas/config.ts';
 import { metricSettingsFor, promptSettingsFor, scoreLabelsFor, scoreTypeFor } from '../../schemas/metric-settings.ts';
 import { PermanentError } from '../../schemas/errors.ts';
 
@@ -263,4 +263,11 @@ describe('metric settings', () => {
       { numRuns: 2000 },
     );
   });
+});
+
+it('tells where it listens so that it can be copied, IPv6 too', () => {
+  expect(authorityOf({ host: '::1', port: 4317 })).toBe('[::1]:4317');
+  expect(authorityOf({ host: '127.0.0.1', port: 4317 })).toBe('127.0.0.1:4317');
+  expect(publicUrlOf({ host: '::', port: 4318 })).toBe('http://[::]:4318');
+  expect(publicUrlOf({ host: '::', port: 4318, public_url: 'https://culprit.example/' })).toBe('https://culprit.example');
 });
