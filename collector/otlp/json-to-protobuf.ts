@@ -2,8 +2,9 @@ import { isUtf8 } from 'node:buffer';
 import type { LogMessage } from '../../schemas/log.ts';
 import { expected, learn, writeHead, type Head, type Heads } from './json-heads.ts';
 import { readBase64, readBoolean, readDouble, readId, readInteger, readText, readTime, skipScalar } from './json-values.ts';
-import { CLOSE_BRACE, CLOSE_BRACKET, COLON, COMMA, LETTER_N, OPEN_BRACE, OPEN_BRACKET, QUOTE, closeLength, endOfPlain, goesOnWith, peek, skipWord, take, wordsOf, type Walk } from './json-walk.ts';
+import { CLOSE_BRACE, CLOSE_BRACKET, COLON, COMMA, LETTER_N, OPEN_BRACE, OPEN_BRACKET, QUOTE, closeLength, endOfPlain, goesOnWith, peek, skipWord, take, type Walk } from './json-walk.ts';
 import { FIXED64, LENGTH, MAX_DEPTH, MAX_ELEMENTS, VARINT } from './wire.ts';
+import { viewOf, wordsOf, type Words } from './words.ts';
 
 /**
  * A request in OTLP/JSON as the same request in protobuf, in one walk over its bytes, with no object and hardly a string between them: a collector that only
@@ -18,11 +19,8 @@ export function jsonToProtobuf({ signal, body }: Pick<LogMessage, 'signal' | 'bo
   const most = body.byteLength + WORD_BYTES;
   if (most > scratch.byteLength && most <= LARGEST_SCRATCH_BYTES) scratch = Buffer.allocUnsafeSlow(most);
   const out = most <= scratch.byteLength ? scratch : Buffer.allocUnsafeSlow(most);
-  const { buffer, byteOffset, byteLength } = body;
-  const walk: Walk = {
-    json: Buffer.from(buffer, byteOffset, byteLength), words: new DataView(buffer, byteOffset, byteLength), at: 0,
-    out, outWords: new DataView(out.buffer, out.byteOffset, out.byteLength), end: 0, budget: MAX_ELEMENTS, items: 0, lessons: MOST_LESSONS,
-  };
+  const json = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
+  const walk: Walk = { json, words: viewOf(json), at: 0, out, outWords: viewOf(out), end: 0, budget: MAX_ELEMENTS, items: 0, lessons: MOST_LESSONS };
   const isWhole = readObject(walk, REQUESTS[signal], 0) && peek(walk) === -1;
   return isWhole && walk.items > 0 ? Uint8Array.prototype.slice.call(out, 0, walk.end) : null;
 }
@@ -35,7 +33,7 @@ const MOST_LESSONS = 32;
 
 type Scalar = 'text' | 'base64' | 'trace_id' | 'span_id' | 'time' | 'enum' | 'int64' | 'double' | 'bool';
 /** `spelled`: its name as it stands in nearly all JSON, with the quote and the colon behind it. `follower`: the field that came after it the last time. `heads`: of a list of attributes. */
-type Field = { readonly name: Uint8Array; readonly spelled: Int32Array; follower: Field | null; readonly number: number; readonly tag: number; readonly type: Scalar | 'message' | 'list'; readonly message: Message | null; readonly heads: Heads<Field> };
+type Field = { readonly name: Uint8Array; readonly spelled: Words; follower: Field | null; readonly number: number; readonly tag: number; readonly type: Scalar | 'message' | 'list'; readonly message: Message | null; readonly heads: Heads<Field> };
 /** `byLength`: its fields by the length of their names. `first`: the one that came first the last time. `kind`: of an AnyValue one field at most is set; every value below `nests` is one deeper; an `item` is what is counted. */
 type Message = { byLength: readonly (readonly Field[] | undefined)[]; first: Field | null; readonly kind: 'plain' | 'oneof' | 'nests' | 'item' };
 type Fields = Readonly<Record<string, readonly [number, Scalar] | readonly [number, 'message' | 'list', Message]>>;
@@ -45,7 +43,7 @@ const WIRE: Readonly<Record<Field['type'], number>> = { text: LENGTH, base64: LE
 function message(fields: Fields, kind: Message['kind'] = 'plain'): Message {
   const byLength: Field[][] = [];
   for (const [name, [number, type, inner = null]] of Object.entries(fields)) {
-    (byLength[name.length] ??= []).push({ name: Buffer.from(name), spelled: wordsOf(Buffer.from(`${name}":`)), follower: null, number, tag: (number << 3) | WIRE[type], type, message: inner, heads: { first: null, length: 0 } });
+    (byLength[name.length] ??= []).push({ name: Buffer.from(name), spelled: wordsOf(viewOf(Buffer.from(`${name}":`))), follower: null, number, tag: (number << 3) | WIRE[type], type, message: inner, heads: { first: null, length: 0 } });
   }
   return { byLength, first: null, kind };
 }
@@ -197,10 +195,9 @@ function readNested(walk: Walk, tag: number, message: Message, depth: number): b
   return readObject(walk, message, message.kind === 'nests' ? depth + 1 : depth) && closeLength(walk, start, walk.end);
 }
 
-function isSpelled(walk: Walk, { name, spelled }: Field): boolean {
-  const length = name.length + 2;
-  if (!goesOnWith(walk, spelled, length)) return false;
-  walk.at += length;
+function isSpelled(walk: Walk, { spelled }: Field): boolean {
+  if (!goesOnWith(walk, spelled)) return false;
+  walk.at += spelled.length;
   return true;
 }
 

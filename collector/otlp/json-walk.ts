@@ -1,3 +1,5 @@
+import { isSame, type Words } from './words.ts';
+
 /** A request in JSON that is being written as protobuf (json-to-protobuf.ts): where both stand, and the steps that all values are made of. */
 export type Walk = {
   readonly json: Buffer;
@@ -50,17 +52,9 @@ export function endOfPlain(walk: Walk): number {
   return -1;
 }
 
-/** Bytes four at a time, of which the last are their last. There are at least four. */
-export function wordsOf(bytes: Buffer): Int32Array {
-  return Int32Array.from({ length: Math.ceil(bytes.length / 4) }, (_, index) => bytes.readInt32LE(Math.min(index * 4, bytes.length - 4)));
-}
-
-/** Whether these bytes, as `wordsOf` has them, come next. */
-export function goesOnWith({ at, words: json }: Walk, words: Int32Array, length: number): boolean {
-  if (at + length > json.byteLength) return false;
-  const whole = words.length - 1;
-  for (let index = 0; index < whole; index += 1) if (json.getInt32(at + index * 4, true) !== words[index]) return false;
-  return json.getInt32(at + length - 4, true) === words[whole];
+/** Whether these bytes come next. */
+export function goesOnWith({ at, words }: Walk, expected: Words): boolean {
+  return at + expected.length <= words.byteLength && isSame(expected, words, at);
 }
 
 export function skipWord(walk: Walk, word: string): boolean {

@@ -1,5 +1,6 @@
 import { readText } from './wire.ts';
 import type { Cursor } from './wire.ts';
+import { isSame, wordsOf, type Words } from './words.ts';
 
 /**
  * Texts that are met again and again, each as one string: attribute keys, of which every span has the same few dozen, and values such as the name of a model. One that
@@ -11,8 +12,7 @@ import type { Cursor } from './wire.ts';
 const SLOTS = 1024;
 const MAX_BYTES = 64;
 
-/** `words`: its bytes, four at a time; `rest`: up to three that are left. */
-type Entry = { readonly text: string; readonly length: number; readonly words: Int32Array; readonly rest: number };
+type Entry = Words & { readonly text: string };
 
 export function createTexts(): { read(cursor: Cursor, field: string): string } {
   const entries: (Entry | undefined)[] = Array.from({ length: SLOTS * 2 }, () => undefined);
@@ -41,7 +41,7 @@ export function createTexts(): { read(cursor: Cursor, field: string): string } {
     const text = readText(cursor, field);
     if (met[slot] === hash) {
       entries[slot * 2 + 1] = newer;
-      entries[slot * 2] = { text, length, words: wordsOf(view, start, length), rest: restOf(view, start, length) };
+      entries[slot * 2] = { text, ...wordsOf(view, start, length) };
     }
     met[slot] = hash;
     return text;
@@ -60,21 +60,4 @@ function hashOf(bytes: Uint8Array, start: number, length: number): number {
   hash = hash * 31 + (bytes[start + (length >> 1)] ?? 0);
   hash = hash * 31 + (bytes[start + (length >> 2)] ?? 0);
   return hash | 0;
-}
-
-function isSame({ words, rest, length }: Entry, view: DataView, start: number): boolean {
-  for (let index = 0; index < words.length; index++) {
-    if (words[index] !== view.getInt32(start + index * 4)) return false;
-  }
-  return restOf(view, start, length) === rest;
-}
-
-function wordsOf(view: DataView, start: number, length: number): Int32Array {
-  return Int32Array.from({ length: length >> 2 }, (_, index) => view.getInt32(start + index * 4));
-}
-
-function restOf(view: DataView, start: number, length: number): number {
-  let rest = 0;
-  for (let at = start + (length & ~3); at < start + length; at++) rest = (rest << 8) | view.getUint8(at);
-  return rest;
 }

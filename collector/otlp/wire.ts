@@ -1,4 +1,5 @@
 import { PermanentError } from '../../schemas/errors.ts';
+import { viewOf } from './words.ts';
 
 /**
  * The protobuf wire format, read in place: a cursor over one body, and functions that take the next value from it.
@@ -36,8 +37,7 @@ export const FIXED32 = 5;
 
 export function createCursor(body: Uint8Array): Cursor {
   const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
-  const view = new DataView(body.buffer, body.byteOffset, body.byteLength);
-  return { bytes, view, position: 0, end: body.byteLength, budget: MAX_ELEMENTS };
+  return { bytes, view: viewOf(bytes), position: 0, end: body.byteLength, budget: MAX_ELEMENTS };
 }
 
 export function malformed(field: string, problem: string, offset: number): PermanentError {
