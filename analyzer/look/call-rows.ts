@@ -1,5 +1,5 @@
 import type { Store } from '../../schemas/store.ts';
-import { ATTRIBUTED, COUNTED, JUDGED, ROUTE, surroundings, type CallObservation, type PromptKey, type ScoreObservation } from './observations.ts';
+import { ATTRIBUTED, bySlot, COUNTED, JUDGED, ROUTE, surroundings, type CallObservation, type PromptKey, type ScoreObservation } from './observations.ts';
 import { compareText } from '../statistics/evidence.ts';
 
 /**
@@ -16,9 +16,15 @@ export async function selectCalls(store: Store, prompt: PromptKey, range: Range)
   return calls;
 }
 
-export async function selectScores(store: Store, prompt: PromptKey, range: Range): Promise<readonly ScoreObservation[]> {
-  const [scores = []] = await selectScoresOf(store, [prompt], range);
-  return scores;
+/** Both, asked for at the same time. */
+export async function selectBoth(store: Store, prompt: PromptKey, range: Range): Promise<readonly [calls: readonly CallObservation[], scores: readonly ScoreObservation[]]> {
+  const [[calls = []], [scores = []]] = await Promise.all([selectCallsOf(store, [prompt], range), selectScoresOf(store, [prompt], range)]);
+  return [calls, scores];
+}
+
+export async function selectBothBySlot(store: Store, prompt: PromptKey, range: Range): Promise<readonly [calls: ReadonlyMap<number, readonly CallObservation[]>, scores: ReadonlyMap<number, readonly ScoreObservation[]>]> {
+  const [calls, scores] = await selectBoth(store, prompt, range);
+  return [bySlot(calls), bySlot(scores)];
 }
 
 /** Calls of several prompts, of each in the place that it has among them. */

@@ -6,7 +6,8 @@ import { bySlot, promptId, type CallObservation, type PromptKey, type ScoreObser
 /** Calls and scores of one range of slots, read from the store once, when somebody asks for a prompt's first. */
 export type RangeRows = {
   calls(prompt: PromptKey, slot: number): Promise<readonly CallObservation[]>;
-  scores(prompt: PromptKey, slot: number): Promise<readonly ScoreObservation[]>;
+  /** Calls and scores, asked for at the same time. */
+  both(prompt: PromptKey, slot: number): Promise<readonly [calls: readonly CallObservation[], scores: readonly ScoreObservation[]]>;
 };
 
 /** A prompt that will be asked for, and how many calls it has in the range. */
@@ -62,7 +63,9 @@ export function createRangeRows(store: Store, range: Range, expected: readonly E
       return own.rows.get(slot) ?? [];
     };
   };
-  return { calls: once(selectCallsOf), scores: once(selectScoresOf) };
+  const calls = once(selectCallsOf);
+  const scores = once(selectScoresOf);
+  return { calls, both: (prompt, slot) => Promise.all([calls(prompt, slot), scores(prompt, slot)]) };
 }
 
 function groupsOf(expected: readonly Expected[]): PromptKey[][] {

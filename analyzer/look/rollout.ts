@@ -17,7 +17,7 @@ import { ALERT_RESOLVED, loadStrata, type AlertState, type LookRows } from './lo
 import { isOfMix, withMix } from './mix.ts';
 import { asksMix } from './rollout-mix.ts';
 import type { Newcomers } from './newcomers.ts';
-import { selectCalls, selectScores } from './call-rows.ts';
+import { selectBoth } from './call-rows.ts';
 import { selectExamples, type Activity, type PromptKey } from './observations.ts';
 import type { RangeRows } from './range-rows.ts';
 import { recoveryAfter, saysRecovery } from './recovery.ts';
@@ -217,7 +217,8 @@ export async function createRollout(
     const wasUnwell = alert.recovery === 'not_recovered';
     const since = wasUnwell ? slot + 1 - RESOLVED_AFTER : newcomers.lastSlot(candidate) + 1;
     const range = { from: await recentFrom(store, key, { from: since, to: slot + 1 }, MOST_CALLS_READ), to: slot + 1 };
-    const tested = recoveryAfter(alert, { arms, settings: comparison.settings(), strata: await readStrata(slot), calls: await selectCalls(store, key, range), scores: await selectScores(store, key, range) });
+    const [calls, scores] = await selectBoth(store, key, range);
+    const tested = recoveryAfter(alert, { arms, settings: comparison.settings(), strata: await readStrata(slot), calls, scores });
     const recovery = wasUnwell && tested === 'unknown' ? 'not_recovered' : tested;
     // Whatever it is goes on, and the page with it: taken for innocent, the culprit is not taken for mended.
     if (recovery === 'not_recovered' && silent < MENDING_AWAITED) return wasUnwell ? null : record.change({ ...alert, recovery }, { atMs, reason: saysRecovery(recovery, alert), event: 'updated' });
@@ -249,13 +250,14 @@ export async function createRollout(
     comparison,
     async feed(slot, active, rangeRows) {
       if (comparison.slot() >= slot) {
-        comparison.refill(slot, await rangeRows.calls(key, slot), await rangeRows.scores(key, slot));
+        comparison.refill(slot, ...(await rangeRows.both(key, slot)));
         return;
       }
       comparison.count(slot, countArms(arms, active));
       await followTakeover(slot);
       const compared = strataOver(slot, arms, comparison.settings(), held);
-      const outcome = comparison.feed(slot, await rangeRows.calls(key, slot), await rangeRows.scores(key, slot), left.settled, compared);
+      const [calls, scores] = await rangeRows.both(key, slot);
+      const outcome = comparison.feed(slot, calls, scores, left.settled, compared);
       fed = { slot, evidence: outcome.strata.length === 0 ? null : outcome };
       const plan = comparison.settings().before_after;
       const isTurn = (slot + turn) % GUARDED_EVERY === 0 && areTimesGuarded(plan, slot);

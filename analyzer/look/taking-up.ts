@@ -8,8 +8,8 @@ import { CROWD_CALLS, crowdAmong } from './crowd.ts';
 import { historyOf, neighboursOf, planBeforeAfter, slotsOf, tapeNeedOf, type Takeover } from './cutover.ts';
 import { armOf, factorNamed, type Factor } from './factors.ts';
 import { countComparisons, loadStrata, type StoredComparison } from './look-store.ts';
-import { selectCalls, selectScores } from './call-rows.ts';
-import { bySlot, selectNeighbours, selectRecentSessions, selectScoredUnits, selectUnits, type Activity, type PromptKey, type UnitsRange } from './observations.ts';
+import { selectBoth, selectBothBySlot } from './call-rows.ts';
+import { selectNeighbours, selectRecentSessions, selectScoredUnits, selectUnits, type Activity, type PromptKey, type UnitsRange } from './observations.ts';
 import { openComparison } from './opening.ts';
 import { createPromptUnits, type PastArms, type PastUnit, type PromptUnits } from './prompt-units.ts';
 import type { MetricPolicy } from './references.ts';
@@ -53,8 +53,7 @@ export async function openFromStore(store: Store, key: PromptKey, order: Opening
   const { factor, group, slot, baseline, metricPolicy } = order;
   const to = slot + 1;
   const hour = { from: await recentFrom(store, key, { from: to - SLOTS_PER_HOUR, to }, MOST_CALLS_READ), to };
-  const calls = await selectCalls(store, key, hour);
-  const scores = await selectScores(store, key, hour);
+  const [calls, scores] = await selectBoth(store, key, hour);
   const comparisons: Comparison[] = [];
   for (const { value, start_ms } of order.candidates) {
     const epoch = await countComparisons(store, key, { factor: factor.name, baseline, candidate: value });
@@ -93,8 +92,7 @@ export async function restoreFromStore(store: Store, key: PromptKey, { left, nex
     comparison.recall(rows.map((unit) => armsOf(unit, stored.settings, { baseline, candidate })));
   }
   // 2. Open windows, and units that are still watched.
-  const calls = bySlot(await selectCalls(store, key, { from, to: until }));
-  const scores = bySlot(await selectScores(store, key, { from, to: until }));
+  const [calls, scores] = await selectBothBySlot(store, key, { from, to: until });
   for (let slot = from; slot < until; slot += 1) {
     for (const { comparison } of comparisons) comparison.refill(slot, calls.get(slot) ?? [], scores.get(slot) ?? []);
   }

@@ -1,8 +1,8 @@
 import { asError } from '../../schemas/errors.ts';
 import type { Store } from '../../schemas/store.ts';
 import { inPieces } from './busy.ts';
-import { selectCalls, selectScores } from './call-rows.ts';
-import { bySlot, type PromptKey } from './observations.ts';
+import { selectBothBySlot } from './call-rows.ts';
+import type { PromptKey } from './observations.ts';
 import type { RangeRows } from './range-rows.ts';
 import { createTape, type Tape } from './tape.ts';
 import { SLOTS_PER_HOUR } from '../slots.ts';
@@ -41,8 +41,7 @@ export function createTapes(store: Store): Tapes {
       const tape = createTape(from);
       const parts = [{ from, to: Math.min(gap.from, upTo + 1) }, { from: gap.to, to: upTo + 1 }].filter((part) => part.from < part.to);
       for (const range of (await Promise.all(parts.map((part) => inPieces(store, prompt, part)))).flat()) {
-        const calls = bySlot(await selectCalls(store, prompt, range));
-        const scores = bySlot(await selectScores(store, prompt, range));
+        const [calls, scores] = await selectBothBySlot(store, prompt, range);
         for (let slot = range.from; slot < range.to; slot += 1) tape.record(slot, calls.get(slot) ?? [], scores.get(slot) ?? []);
       }
       tapes.set(key, { prompt: { project, environment, prompt_name }, tape, recorded: upTo });
@@ -53,7 +52,7 @@ export function createTapes(store: Store): Tapes {
       for (const held of tapes.values()) {
         if (held.recorded >= slot) continue;
         try {
-          held.tape.record(slot, await rows.calls(held.prompt, slot), await rows.scores(held.prompt, slot));
+          held.tape.record(slot, ...(await rows.both(held.prompt, slot)));
           held.recorded = slot;
         } catch (error) {
           failed.set(held.tape, asError(error));

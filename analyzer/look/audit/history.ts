@@ -1,5 +1,5 @@
 import type { Store } from '../../../schemas/store.ts';
-import { selectCalls, selectScores } from '../call-rows.ts';
+import { selectBoth } from '../call-rows.ts';
 import { ATTRIBUTED, type CallObservation, type PromptKey, type ScoreObservation } from '../observations.ts';
 
 /** What an audit relabels: the newest of a prompt's history that is not too much. */
@@ -24,5 +24,6 @@ export async function selectHistory(store: Store, wanted: { readonly project: st
   );
   if (range === undefined) return null;
   const slots = { from: range.first, to: range.last + 1 };
-  return { key, calls: await selectCalls(store, key, slots), scores: await selectScores(store, key, slots) };
+  const [calls, scores] = await selectBoth(store, key, slots);
+  return { key, calls, scores };
 }

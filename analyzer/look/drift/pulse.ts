@@ -26,21 +26,36 @@ export type PulseOf = Place | null;
 
 /** 64 bits of it: as text, the units of an hour with five million calls did not fit into a gigabyte. Two that are taken for one are one unit less (unit-memory.ts). */
 const UNIT_OF_HOUR = (trace: string, ...beside: readonly string[]): string => `cityHash64(${['project', 'environment', 'prompt_name', HOUR, ...beside, UNIT(trace)].join(', ')})`;
-const OF = `({project:String} = '' OR (project = {project:String} AND environment = {environment:String} AND {of:String} = if({by:String} = 'provider', provider, coalesce(request_model, ''))))`;
+const OF = `(project = {project:String} AND environment = {environment:String} AND {of:String} = if({by:String} = 'provider', provider, coalesce(request_model, '')))`;
 /** Latency in eighths of an octave, as everywhere (`statistics/badness.ts`). */
 const LATENCY = `toInt32(round(8 * log2(greatest((end_ns - start_ns) / 1e6, 0.001))))`;
 
-/** Named, here and of calls, because the engine takes 10 ms to think about a column list of forty, each time. */
+/**
+ * The engine thinks about each of these questions for longer than it counts where traffic is light, and the more so the more is in it (by twice as much with each
+ * expression three times, a column list of forty, and readings told apart there): so columns are named, what is asked of nothing is left out, and a reading is all that a call says.
+ */
 const SCORE_COLUMNS = 'slot, project, environment, prompt_name, prompt_version, request_model, provider, stratum_attributes, name, data_type, bet_value, flags, deleted_slot, session_id, score_id, call_trace_id, call_span_id, call_start_ns';
 
-/** As one tuple: grouped and sorted by nine columns, twice, the engine took 20 ms more to think about each of the two questions. */
-const SERIES = ['slot', 'project', 'environment', 'prompt_name', 'version', 'request_model', 'provider', 'route', 'metric'] as const;
+/** As one tuple: grouped and sorted by so many columns, twice, the engine took 20 ms more to think about each of the two questions. */
+const SERIES = ['slot', 'project', 'environment', 'prompt_name', 'version', 'request_model', 'provider', 'route'] as const;
+const SERIES_OF_ROW = `slot, project, environment, assumeNotNull(prompt_name), assumeNotNull(prompt_version), coalesce(request_model, ''), provider, route`;
 
 const NEARLY_ALL = 0.9;
 
 /** Calls of an hour whose units are told apart, some 100 bytes each. */
 const MOST_CALLS = 4_000_000;
 const SAMPLED = `cityHash64(${UNIT('trace_id')}) % transform(cityHash64(project, environment, assumeNotNull(prompt_name)), {sampled:Array(UInt64)}, {every:Array(UInt32)}, toUInt32(1)) = 0`;
+
+/** All that a call says. Null: it says nothing of that. */
+type CallSays = readonly [is_error: boolean, latency: number | null, is_format_valid: boolean | null, is_truncated: number | null];
+
+/** The bin of each metric, in the order of their names. */
+const METRICS_OF_CALLS: readonly (readonly [metric: string, bin: (says: CallSays) => number | null])[] = [
+  ['error_rate', ([is_error]) => Number(is_error)],
+  ['format', ([is_error, , is_format_valid]) => (is_error || is_format_valid === null ? null : Number(!is_format_valid))],
+  ['latency', ([, latency]) => latency],
+  ['truncated', ([is_error, , , is_truncated]) => (is_error ? null : is_truncated)],
+];
 
 /**
  * By slot; of scores, bins are fiftieths of their own unit. Rates have bins 0 and 1. Where the hour has more than `mostCalls` calls, those of its busiest prompts are of a part of their units, told by
@@ -49,40 +64,51 @@ const SAMPLED = `cityHash64(${UNIT('trace_id')}) % transform(cityHash64(project,
 export async function selectPulse(store: Store, range: PulseRange, of: PulseOf = null, mostCalls = MOST_CALLS): Promise<Pulse[]> {
   const hour = Math.floor(range.from / SLOTS_PER_HOUR) * SLOTS_PER_HOUR;
   const samples = samplesOf(await selectBusiest(store, { from: hour, to: range.to }), mostCalls);
-  const parameters = { project: '', environment: '', by: '', of: '', ...of, ...range, hour, sampled: samples.map(({ prompt }) => prompt), every: samples.map(({ every }) => every) };
+  const parameters = { ...of, ...range, hour, sampled: samples.map(({ prompt }) => prompt), every: samples.map(({ every }) => every) };
+  const those = `prompt_name IS NOT NULL AND ${ATTRIBUTED}${of === null ? '' : ` AND ${OF}`}`;
+  const within = `slot >= {from:UInt32} AND slot < {to:UInt32} AND ${those}`;
+  /** Not those that the hour has counted before. */
+  const isNew = (table: 'calls' | 'scores', unit: string, which: string): string =>
+    hour === range.from ? '' : `AND unit NOT IN (SELECT ${unit} FROM ${table} WHERE slot >= {hour:UInt32} AND slot < {from:UInt32} AND ${those} ${which})`;
+  const series = SERIES.map((name, index) => `series.${index + 1} AS ${name}`).join(', ');
+
   const isSampled = samples.length === 0 ? '' : `AND ${SAMPLED}`;
-  const calls = `
-    SELECT slot, project, environment, assumeNotNull(prompt_name) AS prompt_name, assumeNotNull(prompt_version) AS version, coalesce(calls.request_model, '') AS request_model, provider, route,
-           arrayJoin(arrayFilter(reading -> reading.2 IS NOT NULL, [
-             ('error_rate', toNullable(toInt32(is_error))),
-             ('latency', if(is_error OR is_cache_hit OR end_ns <= start_ns, NULL, ${LATENCY})),
-             ('format', if(is_error OR is_format_valid IS NULL, NULL, toInt32(NOT is_format_valid))),
-             ('truncated', if(is_error OR finish_reason IS NULL, NULL, toInt32(finish_reason = 'length')))
-           ])) AS reading, reading.1 AS metric, assumeNotNull(reading.2) AS bin
-    FROM (SELECT slot, project, environment, prompt_name, prompt_version, request_model, provider, ${ROUTE} AS route, is_error, is_cache_hit, start_ns, end_ns, is_format_valid, finish_reason
-          FROM calls WHERE slot >= {from:UInt32} AND slot < {to:UInt32} AND prompt_name IS NOT NULL AND ${ATTRIBUTED} AND ${OF} ${isSampled}
-            AND ${UNIT_OF_HOUR('trace_id')} NOT IN
-              (SELECT ${UNIT_OF_HOUR('trace_id')} FROM calls
-               WHERE slot >= {hour:UInt32} AND slot < {from:UInt32} AND prompt_name IS NOT NULL AND ${ATTRIBUTED} AND ${OF} ${isSampled})
-          ORDER BY slot, start_ns, trace_id, span_id, revision DESC LIMIT 1 BY ${UNIT_OF_HOUR('trace_id')}) AS calls`;
-  const scores = `
-    SELECT slot, project, environment, assumeNotNull(prompt_name) AS prompt_name, assumeNotNull(prompt_version) AS version, coalesce(scores.request_model, '') AS request_model, provider, route,
-           concat(if(data_type = 'boolean', 'pass:', 'score:'), name) AS metric, toInt32(if(data_type = 'boolean', bet_value >= 0.5, round(50 * least(greatest(assumeNotNull(bet_value), -600), 600)))) AS bin
-    FROM (SELECT slot, project, environment, prompt_name, prompt_version, request_model, provider, ${ROUTE} AS route, name, data_type, bet_value
-          FROM (SELECT ${SCORE_COLUMNS} FROM scores WHERE slot >= {from:UInt32} AND slot < {to:UInt32} AND prompt_name IS NOT NULL AND ${ATTRIBUTED} AND ${OF} ORDER BY revision DESC LIMIT 1 BY project, score_id)
-          WHERE bet_value IS NOT NULL AND isFinite(assumeNotNull(bet_value)) AND ${JUDGED}
-            AND ${UNIT_OF_HOUR('call_trace_id', 'name')} NOT IN
-              (SELECT ${UNIT_OF_HOUR('call_trace_id', 'name')} FROM scores
-               WHERE slot >= {hour:UInt32} AND slot < {from:UInt32} AND prompt_name IS NOT NULL AND ${ATTRIBUTED} AND ${OF})
-          ORDER BY slot, call_start_ns, call_trace_id, call_span_id, score_id LIMIT 1 BY ${UNIT_OF_HOUR('call_trace_id', 'name')}) AS scores`;
-  const counted = (readings: string): Promise<Pulse[]> =>
-    store.select<Pulse>(
-      `SELECT ${SERIES.map((name, index) => `series.${index + 1} AS ${name}`).join(', ')}, groupArray(bin) AS bins, groupArray(units) AS counts
-       FROM (SELECT series, bin, toUInt32(count()) AS units FROM (SELECT (${SERIES.join(', ')}) AS series, bin FROM (${readings})) GROUP BY series, bin ORDER BY series, bin)
-       GROUP BY series ORDER BY series`,
-      parameters,
-    );
-  return (await Promise.all([counted(calls), counted(scores)])).flat();
+  const unitOfCall = UNIT_OF_HOUR('trace_id');
+  const calls = store.select<Omit<Pulse, 'metric' | 'bins'> & { readonly said: readonly CallSays[] }>(
+    `SELECT ${series}, groupArray(says) AS said, groupArray(units) AS counts
+     FROM (SELECT (${SERIES_OF_ROW}) AS series, (is_error, latency, is_format_valid, is_truncated) AS says, toUInt32(count()) AS units
+           FROM (SELECT slot, project, environment, prompt_name, prompt_version, request_model, provider, ${ROUTE} AS route,
+                        is_error, if(is_error OR is_cache_hit OR end_ns <= start_ns, NULL, ${LATENCY}) AS latency, is_format_valid, finish_reason = 'length' AS is_truncated, ${unitOfCall} AS unit
+                 FROM calls WHERE ${within} ${isSampled} ${isNew('calls', unitOfCall, isSampled)}
+                 ORDER BY slot, start_ns, trace_id, span_id, revision DESC LIMIT 1 BY unit)
+           GROUP BY series, says)
+     GROUP BY series ORDER BY series`,
+    parameters,
+  );
+  const unitOfScore = UNIT_OF_HOUR('call_trace_id', 'name');
+  const scores = store.select<Pulse>(
+    `SELECT ${series}, series.${SERIES.length + 1} AS metric, groupArray(bin) AS bins, groupArray(units) AS counts
+     FROM (SELECT (${SERIES_OF_ROW}, concat(if(data_type = 'boolean', 'pass:', 'score:'), name)) AS series,
+                  toInt32(if(data_type = 'boolean', bet_value >= 0.5, round(50 * least(greatest(assumeNotNull(bet_value), -600), 600)))) AS bin, toUInt32(count()) AS units
+           FROM (SELECT slot, project, environment, prompt_name, prompt_version, request_model, provider, ${ROUTE} AS route, name, data_type, bet_value, ${unitOfScore} AS unit
+                 FROM (SELECT ${SCORE_COLUMNS} FROM scores WHERE ${within} ORDER BY revision DESC LIMIT 1 BY project, score_id)
+                 WHERE bet_value IS NOT NULL AND isFinite(assumeNotNull(bet_value)) AND ${JUDGED} ${isNew('scores', unitOfScore, '')}
+                 ORDER BY slot, call_start_ns, call_trace_id, call_span_id, score_id LIMIT 1 BY unit)
+           GROUP BY series, bin ORDER BY series, bin)
+     GROUP BY series ORDER BY series`,
+    parameters,
+  );
+  const [ofCalls, ofScores] = await Promise.all([calls, scores]);
+  return [...ofCalls.flatMap(({ said, counts, ...key }) => METRICS_OF_CALLS.flatMap(([metric, bin]) => pulseOf({ ...key, metric }, said.map(bin), counts))), ...ofScores];
+}
+
+/** Sums of each bin, ascending; none where nobody says anything. */
+function pulseOf(key: Omit<Pulse, 'bins' | 'counts'>, bins: readonly (number | null)[], counts: readonly number[]): Pulse[] {
+  const sums = new Map<number, number>();
+  for (const [cell, bin] of bins.entries()) if (bin !== null) sums.set(bin, (sums.get(bin) ?? 0) + (counts[cell] ?? 0));
+  if (sums.size === 0) return [];
+  const sorted = [...sums].sort(([left], [right]) => left - right);
+  return [{ ...key, bins: sorted.map(([bin]) => bin), counts: sorted.map(([, units]) => units) }];
 }
 
 type Busy = { readonly prompt: bigint; readonly calls: number };

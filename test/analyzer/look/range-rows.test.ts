@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { selectCalls, selectScores } from '../../../analyzer/look/call-rows.ts';
+import { selectBoth } from '../../../analyzer/look/call-rows.ts';
 import type { PromptKey } from '../../../analyzer/look/observations.ts';
 import { createRangeRows } from '../../../analyzer/look/range-rows.ts';
 import type { Store } from '../../../schemas/store.ts';
@@ -34,15 +34,17 @@ describe('the rows of a range', () => {
     const { store, asked } = counting();
     const rows = createRangeRows(store, RANGE, PROMPTS.slice(0, 3).map((prompt) => ({ prompt, calls: 2 })));
     for (const prompt of PROMPTS) {
-      const [calls, scores] = [await selectCalls(on.store, prompt, RANGE), await selectScores(on.store, prompt, RANGE)];
+      const [calls, scores] = await selectBoth(on.store, prompt, RANGE);
       for (const slot of [ARRIVED_SLOT, ARRIVED_SLOT + 1]) {
         const without = (found: readonly { readonly slot: number }[]) => found.map((row) => ({ ...row, place: 0 }));
-        expect(without(await rows.calls(prompt, slot))).toEqual(without(calls.filter((call) => call.slot === slot)));
-        expect(without(await rows.scores(prompt, slot))).toEqual(without(scores.filter((score) => score.slot === slot)));
+        const read = await rows.both(prompt, slot);
+        expect(read[0]).toEqual(await rows.calls(prompt, slot));
+        expect(without(read[0])).toEqual(without(calls.filter((call) => call.slot === slot)));
+        expect(without(read[1])).toEqual(without(scores.filter((score) => score.slot === slot)));
       }
     }
     expect((await rows.calls(promptNamed('triage'), ARRIVED_SLOT + 1)).map(({ span_id }) => span_id)).toEqual([id(5)]);
-    expect((await rows.scores(promptNamed('refund-agent', 'other'), ARRIVED_SLOT)).map(({ value }) => value)).toEqual([0.75]);
+    expect((await rows.both(promptNamed('refund-agent', 'other'), ARRIVED_SLOT))[1].map(({ value }) => value)).toEqual([0.75]);
     // One question of each kind for three prompts, one for the other.
     expect(asked.toSorted()).toEqual(['calls', 'calls', 'scores', 'scores']);
   });

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { selectScores } from '../../../analyzer/look/call-rows.ts';
+import { selectBoth } from '../../../analyzer/look/call-rows.ts';
 import { selectScoredUnits } from '../../../analyzer/look/observations.ts';
 import { ARRIVED_MS, ARRIVED_SLOT, inference, judgement, logs, openIngesting, TAGS, traces, type Ingesting } from '../ingest/ingesting.ts';
 import { record } from '../spans.ts';
@@ -14,7 +14,8 @@ const PROMPT = { project: 'default', environment: 'default', prompt_name: 'refun
 const CLOSED = { from: ARRIVED_SLOT, to: ARRIVED_SLOT + 1 };
 const ID = { 'culprit.score.id': 'mine' };
 const deletion = (received_ms: number) => logs([record({ ...ID, 'culprit.score.change': 'deletion' }, { trace_id: null, span_id: null })], received_ms);
-const bets = async () => (await selectScores(on.store, PROMPT, CLOSED)).map(({ value }) => value);
+const scoresIn = async (range: { readonly from: number; readonly to: number }) => (await selectBoth(on.store, PROMPT, range))[1];
+const bets = async () => (await scoresIn(CLOSED)).map(({ value }) => value);
 const scored = async () => (await selectScoredUnits(on.store, PROMPT, { ...CLOSED, since: 0, crowd: [] })).length;
 
 describe('what of scores is bet on', () => {
@@ -46,6 +47,6 @@ describe('what of scores is bet on', () => {
     const ingest = await on.fresh();
     await ingest.write([traces([inference(1, TAGS), inference(2, { ...TAGS, 'gen_ai.prompt.version': 'v1' })]), logs([judgement(1, 0.25), judgement(2, true), judgement(null, 0.5)])]);
     await ingest.advance(ARRIVED_MS + 60_000);
-    expect(await selectScores(on.store, PROMPT, { from: ARRIVED_SLOT, to: ARRIVED_SLOT + 5 })).toMatchObject([{ value: 0.25, version: 'v2' }]);
+    expect(await scoresIn({ from: ARRIVED_SLOT, to: ARRIVED_SLOT + 5 })).toMatchObject([{ value: 0.25, version: 'v2' }]);
   });
 });
