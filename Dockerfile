@@ -4,8 +4,8 @@
 FROM node:22-bookworm-slim AS build
 WORKDIR /src
 COPY package.json package-lock.json ./
-RUN npm ci --no-audit --no-fund --omit=optional --ignore-scripts && npm install --no-save --no-audit --no-fund --ignore-scripts typescript@7.0.2
-COPY tsconfig.json tsconfig.build.json ./
+RUN npm ci --no-audit --no-fund --ignore-scripts
+COPY rolldown.config.mjs ./
 COPY schemas schemas
 COPY collector collector
 COPY analyzer analyzer
@@ -13,20 +13,15 @@ COPY api api
 COPY deploy deploy
 RUN npm run build
 
-FROM node:22-bookworm-slim AS dependencies-of-roles
-WORKDIR /app
-COPY package.json package-lock.json ./
-RUN npm ci --no-audit --no-fund --omit=dev --omit=optional
-
-FROM node:22-bookworm-slim AS dependencies
-WORKDIR /app
-COPY package.json package-lock.json ./
-RUN npm ci --no-audit --no-fund --omit=dev
-
 FROM node:22-bookworm-slim AS runtime
 ENV NODE_ENV=production
 WORKDIR /app
 COPY --from=build /src/dist ./
+# All other packages are part of the build (rolldown.config.mjs).
+COPY --from=build /src/node_modules/@node-rs ./node_modules/@node-rs
+COPY --from=build /src/node_modules/@platformatic/dynamic-buffer ./node_modules/@platformatic/dynamic-buffer
+COPY --from=build /src/node_modules/@platformatic/wasm-utils ./node_modules/@platformatic/wasm-utils
+COPY --from=build /src/node_modules/@resvg ./node_modules/@resvg
 RUN mkdir /data && chown node:node /data
 USER node
 EXPOSE 4317 4318
@@ -37,9 +32,10 @@ ENTRYPOINT ["node", "deploy/bin.cjs"]
 FROM runtime AS culprit-roles
 # Bodies of requests come and go in several threads, each with memory of its own that it keeps: with as many as there are threads a collector takes 30 MiB more.
 ENV MALLOC_ARENA_MAX=2
-COPY --from=dependencies-of-roles /app/node_modules ./node_modules
 
 FROM runtime AS culprit
-COPY --from=dependencies /app/node_modules ./node_modules
+COPY --from=build /src/node_modules/@chdb ./node_modules/@chdb
+COPY --from=build /src/node_modules/@clickhouse/client-common ./node_modules/@clickhouse/client-common
+COPY --from=build /src/node_modules/chdb ./node_modules/chdb
 ENV CULPRIT_DATA=/data CULPRIT_HOST=0.0.0.0
 VOLUME /data

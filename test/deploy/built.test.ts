@@ -2,31 +2,43 @@ import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink } from 'node:fs/prom
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { z } from 'zod';
 import { COMMANDS } from '../../deploy/commands/index.ts';
 import { BUILT, ROOT } from '../built.ts';
 import { ended, launch, started, type Ended, type Program } from '../program.ts';
 import { allCalls, post, tracesBody } from './server-process.ts';
 
 /**
- * What the images run: the build, started by plain Node beside the packages that they have. No loader for TypeScript is there, nothing of the
- * development dependencies, and, for the image of the roles, no engine.
+ * What the images run: the build, started by plain Node beside the packages that the Dockerfile copies, and no others. For the image of the roles there is no engine.
  */
-const Packages = z.object({ dependencies: z.record(z.string(), z.string()), optionalDependencies: z.record(z.string(), z.string()) });
 let directory: string;
 
+/** By stage. */
+async function packagesOfImages(): Promise<Map<string, string[]>> {
+  const stages = new Map<string, string[]>();
+  let stage: string[] = [];
+  for (const line of (await readFile(join(ROOT, 'Dockerfile'), 'utf8')).split('\n')) {
+    const [, name] = /^FROM \S+ AS (\S+)$/.exec(line) ?? [];
+    if (name !== undefined) stages.set(name, (stage = []));
+    const [, copied] = /^COPY --from=build \/src\/node_modules\/(\S+) \.\/node_modules\/\1$/.exec(line) ?? [];
+    if (copied !== undefined) stage.push(copied);
+  }
+  return stages;
+}
+
+/** Copies, as what a link leads to finds the packages that lie beside that; but for the engine, which is half a gigabyte and asks for none. */
 async function install(to: string, names: readonly string[]): Promise<void> {
   for (const name of names) {
-    await mkdir(dirname(join(to, 'node_modules', name)), { recursive: true });
-    await symlink(join(ROOT, 'node_modules', name), join(to, 'node_modules', name));
+    const [from, copy] = [join(ROOT, 'node_modules', name), join(to, 'node_modules', name)];
+    await mkdir(dirname(copy), { recursive: true });
+    await (name === '@chdb' ? symlink(from, copy) : cp(from, copy, { recursive: true }));
   }
 }
 
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'culprit-built-'));
-  const { dependencies, optionalDependencies } = Packages.parse(JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')));
-  const ofRoles = Object.keys(dependencies).filter((name) => name !== 'tsx');
-  for (const [name, packages] of [['roles', ofRoles], ['embedded', [...ofRoles, ...Object.keys(optionalDependencies)]]] as const) {
+  const stages = await packagesOfImages();
+  const [runtime = [], engine = []] = [stages.get('runtime'), stages.get('culprit')];
+  for (const [name, packages] of [['roles', runtime], ['embedded', [...runtime, ...engine]]] as const) {
     await cp(BUILT, join(directory, name), { recursive: true, filter: (from) => from !== join(BUILT, 'node_modules') });
     await install(join(directory, name), packages);
   }
@@ -41,8 +53,8 @@ describe('the build', { timeout: 120_000 }, () => {
   it('has what is read as a file beside the code', async () => {
     const files = async (of: string): Promise<string[]> => (await readdir(join(directory, 'embedded', of))).sort();
     expect(await files('schemas/clickhouse')).toEqual((await readdir(join(ROOT, 'schemas/clickhouse'))).sort());
-    expect(await files('api/dashboard/public')).toEqual((await readdir(join(ROOT, 'api/dashboard/public'))).sort());
-    expect(await files('api/chart/fonts')).toEqual(expect.arrayContaining(['DejaVuSans.ttf', 'DejaVuSans-Bold.ttf']));
+    expect(await files('deploy/dashboard/public')).toEqual((await readdir(join(ROOT, 'api/dashboard/public'))).sort());
+    expect(await files('deploy/fonts')).toEqual(expect.arrayContaining(['DejaVuSans.ttf', 'DejaVuSans-Bold.ttf']));
     expect((await readdir(join(directory, 'embedded'), { recursive: true })).filter((name) => name.endsWith('.ts') && !name.startsWith('node_modules'))).toEqual([]);
   });
 
@@ -58,6 +70,16 @@ describe('the build', { timeout: 120_000 }, () => {
     await expect.poll(async () => ((await (await fetch(`${url}/v1/status`)).json()) as { behind_ms: number | null }).behind_ms, { timeout: 20_000 }).not.toBeNull();
     expect(await server.end('SIGTERM')).toEqual({ code: 0, signal: null });
     expect(server.output()).not.toMatch(/"level":[45]0|Error/);
+  });
+
+  it('has the packages that stay outside of it, with what they load themselves', async () => {
+    const loads = 'Promise.all(process.argv.slice(1).map((name) => import(name))).then((all) => console.log(all.every((each) => typeof each === "object")))';
+    const outside = ['@node-rs/argon2', '@node-rs/crc32', '@platformatic/wasm-utils', '@resvg/resvg-js'];
+    for (const [image, names] of [['roles', outside], ['embedded', [...outside, 'chdb/connection']]] as const) {
+      expect(await ended(launch(['--input-type=module', '--eval', loads, ...names], { cwd: join(directory, image), env: { PATH: process.env['PATH'] } }))).toMatchObject({ code: 0, stdout: 'true\n' });
+    }
+    expect((await readdir(join(directory, 'roles/node_modules'))).sort()).toEqual(['@node-rs', '@platformatic', '@resvg']);
+    expect((await readdir(join(directory, 'embedded/node_modules'))).sort()).toEqual(['@chdb', '@clickhouse', '@node-rs', '@platformatic', '@resvg', 'chdb']);
   });
 
   it('runs each role without the engine, as far as a role comes without a broker', async () => {
