@@ -162,10 +162,12 @@ function ttlExpressions(retention: RetentionDays): ReadonlyMap<string, string | 
 
 /** Settings may have changed since the tables were created. */
 async function applyRetention(store: Store, { onCluster, ttls }: { onCluster: string; ttls: ReadonlyMap<string, string | null> }): Promise<void> {
+  const tables = await store.select<{ name: string; create_table_query: string }>('SELECT name, create_table_query FROM system.tables WHERE database = currentDatabase() AND name IN {tables:Array(String)}', { tables: [...ttls.keys()] });
+  const made = new Map(tables.map(({ name, create_table_query }) => [name, create_table_query]));
   for (const [table, ttl] of ttls) {
-    const [row] = await store.select<{ create_table_query: string }>('SELECT create_table_query FROM system.tables WHERE database = currentDatabase() AND name = {table:String}', { table });
-    if (row === undefined) continue;
-    const current = / TTL (.+?)(?= SETTINGS |$)/.exec(row.create_table_query)?.[1] ?? null;
+    const query = made.get(table);
+    if (query === undefined) continue;
+    const current = / TTL (.+?)(?= SETTINGS |$)/.exec(query)?.[1] ?? null;
     if (current === ttl) continue;
     await store.command(ttl === null ? `ALTER TABLE ${table} ${onCluster} REMOVE TTL` : `ALTER TABLE ${table} ${onCluster} MODIFY TTL ${ttl}`);
   }
