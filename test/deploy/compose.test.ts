@@ -8,8 +8,8 @@ import { loadConfiguration } from '../../deploy/configuration.ts';
 /** The compose file: what each of our services is started with is taken by our own loader, and what is named in it is there. */
 
 const folder = join(import.meta.dirname, '../../deploy/docker');
-type Service = { image?: string; command?: string[]; environment?: Record<string, string>; volumes?: string[]; secrets?: string[]; depends_on?: Record<string, object>; build?: { target: string } };
-type Compose = { services: Record<string, Service>; volumes: Record<string, null>; secrets: Record<string, { environment: string }> };
+type Service = { image?: string; command?: string[]; environment?: Record<string, string>; volumes?: string[]; secrets?: string[]; depends_on?: Record<string, object>; build?: { target: string }; read_only?: boolean };
+type Compose = { services: Record<string, Service>; volumes: Record<string, null>; secrets: Record<string, { file?: string }> };
 
 const compose = async (): Promise<Compose> => parse(await readFile(join(folder, 'compose.yaml'), 'utf8'), { merge: true }) as Compose;
 
@@ -48,4 +48,19 @@ it('names services, volumes and stages of the image that there are', async () =>
     }
     if (build !== undefined) expect(dockerfile).toContain(`AS ${build.target}\n`);
   }
+});
+
+it('has secrets that a read-only root can be given, in a folder that is in no image and no repository', async () => {
+  const { services, secrets } = await compose();
+  const readOnly = Object.values(services).filter(({ read_only }) => read_only === true);
+  expect(readOnly).not.toEqual([]);
+  // Compose copies those from its environment into the container, and refuses where it cannot.
+  for (const name of readOnly.flatMap(({ secrets: mounted = [] }) => mounted)) expect(secrets[name]).toEqual({ file: `./secrets/${name}` });
+  for (const ignoring of ['.gitignore', '.dockerignore']) expect(await readFile(join(folder, '../..', ignoring), 'utf8')).toMatch(/^deploy\/docker\/secrets\/?$/m);
+});
+
+it('keeps what Kafka acknowledged in the volume', async () => {
+  const { services } = await compose();
+  const { environment = {}, volumes = [] } = services['kafka'] ?? {};
+  expect(volumes).toEqual([`kafka:${environment['KAFKA_LOG_DIRS']}`]);
 });
