@@ -24,6 +24,8 @@ export async function dependencies(role: Role, config: Config, environment: Read
 
 /** Resolves when the process was told to stop and everything is durable. A second signal ends it at once. */
 export async function untilStopped(server: Pick<RunningServer, 'close'>, afterwards: () => Promise<void>): Promise<void> {
+  // Of bin.cjs, where this is the first process of a container.
+  process.removeAllListeners('SIGINT').removeAllListeners('SIGTERM');
   await new Promise<void>((told) => {
     const stop = (): void => {
       process.removeAllListeners('SIGINT').removeAllListeners('SIGTERM');
