@@ -27,7 +27,7 @@ export async function openDirectory(config: Config, claim: DirectoryClaim): Prom
     const app = new OpenAPIHono({ defaultHook: validationHook });
     app.onError(errorResponse);
     registerAccess(app, { store, clock: Date.now, access });
-    const actor = { id: '', name: userInfo().username, address: '', project: config.project };
+    const actor = { id: '', name: accountName(), address: '', project: config.project };
     const identity: Identity = { ...actor, kind: 'person', scopes: ['admin'], seesEveryProject: true, hasPassword: false };
     return {
       async send(path, init) {
@@ -42,5 +42,14 @@ export async function openDirectory(config: Config, claim: DirectoryClaim): Prom
   } catch (error) {
     await close();
     throw error;
+  }
+}
+
+/** Of whoever runs this. A container may run as a number that no account has. */
+function accountName(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return String(process.getuid?.() ?? '');
   }
 }

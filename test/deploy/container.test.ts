@@ -1,7 +1,9 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { readFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { BINARY } from '../built.ts';
 import { eventually } from '../eventually.ts';
@@ -10,6 +12,7 @@ import { eventually } from '../eventually.ts';
 
 const within = (flags: readonly string[]): boolean => spawnSync('unshare', [...flags, 'true'], { stdio: 'ignore' }).status === 0;
 const FIRST = ['--map-root-user', '--pid', '--fork', '--kill-child'];
+const NOBODY = ['--map-user=4711'];
 
 describe('in a container', { timeout: 60_000 }, () => {
   it('a role that waits for what it needs ends when it is told to, as the first process there is', async (context) => {
@@ -28,5 +31,14 @@ describe('in a container', { timeout: 60_000 }, () => {
     process.kill(child, 'SIGTERM');
     expect(await ended).toEqual([143, null]);
     asked.close();
+  });
+
+  it('a key is made by a number that no account has', async (context) => {
+    if (!within(NOBODY)) return context.skip('no namespaces');
+    const data = await mkdtemp(join(tmpdir(), 'culprit-container-'));
+    const { status, stdout, stderr } = spawnSync('unshare', [...NOBODY, process.execPath, BINARY, 'keys', 'create', '--data', data, '--name', 'first', '--scopes', 'admin'], { encoding: 'utf8' });
+    await rm(data, { recursive: true, force: true });
+    expect(stderr).toContain('"first", project default, may admin');
+    expect([status, stdout]).toEqual([0, expect.stringMatching(/^clp_/)]);
   });
 });
