@@ -23,13 +23,16 @@ export async function openAdministration({ config, flags, environment }: Invocat
   const key = environment['CULPRIT_API_KEY'];
   const named = flags['--server'];
   if (typeof named === 'string') return atServer(named, key);
+  const anyAddress = ['0.0.0.0', '::'].includes(config.host);
+  const own = publicUrlOf(anyAddress ? { ...config, public_url: config.public_url ?? `http://127.0.0.1:${config.port}` } : config);
+  // Roles have no directory, and what is written into one they do not see.
+  if (config.clickhouse.url !== undefined) return atServer(own, key, 'name that of an api process with --server');
   let claim: DirectoryClaim;
   try {
     claim = claimDirectory(config.data);
   } catch (error) {
     if (!(error instanceof DirectoryInUse)) throw error;
-    const anyAddress = ['0.0.0.0', '::'].includes(config.host);
-    return atServer(publicUrlOf(anyAddress ? { ...config, public_url: config.public_url ?? `http://127.0.0.1:${config.port}` } : config), key);
+    return atServer(own, key);
   }
   // Only now is the engine loaded.
   const { openDirectory } = await import('./administration-directory.ts');
@@ -37,8 +40,8 @@ export async function openAdministration({ config, flags, environment }: Invocat
   return { ask: asking(send, ''), close };
 }
 
-function atServer(address: string, key: string | undefined): Administration {
-  const { send } = serverAt(address, key, 'name its address with --server, or stop it and name its data directory with --data');
+function atServer(address: string, key: string | undefined, hint = 'name its address with --server, or stop it and name its data directory with --data'): Administration {
+  const { send } = serverAt(address, key, hint);
   return { ask: asking(send, ' (the key is read from CULPRIT_API_KEY)'), close: async () => undefined };
 }
 

@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { culprit } from '../built.ts';
@@ -83,6 +83,16 @@ describe('culprit keys and users', { timeout: 240_000 }, () => {
     await servers.start(data, ['--host', '0.0.0.0', '--port', String(port), '--access-key-file', file]);
     expect(await me(`http://127.0.0.1:${port}`, 'k'.repeat(40))).toMatchObject({ status: 200, body: { name: 'key_file', scopes: ['admin'] } });
     expect(await me(`http://127.0.0.1:${port}`, 'k'.repeat(41))).toMatchObject({ status: 401 });
+  });
+
+  it('ask an api process where the settings are those of roles, which have no directory', async () => {
+    const data = join(await servers.directory(), 'data');
+    const server = await servers.start(await servers.directory());
+    const roles = (port: string): string[] => ['--data', data, '--kafka-brokers', '127.0.0.1:1', '--clickhouse-url', 'http://127.0.0.1:1', '--host', '0.0.0.0', '--port', port];
+    expect(await culprit(['keys', 'create', ...roles(new URL(server.url).port), '--name', 'first', '--scopes', 'read'])).toMatchObject({ code: 0 });
+    expect((await fetch(`${server.url}/v1/alerts`)).status).toBe(401);
+    expect(await culprit(['keys', 'list', ...roles(String(await freePort()))])).toMatchObject({ code: 1, stderr: expect.stringContaining('name that of an api process with --server') });
+    expect(existsSync(data)).toBe(false);
   });
 
   it('say how they are used', async () => {
