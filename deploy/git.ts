@@ -32,7 +32,8 @@ export async function openRepository(directory: string): Promise<Repository> {
   try {
     root = (await git('rev-parse', '--show-toplevel')).trim();
   } catch (cause) {
-    throw new PermanentError(`${directory} is in no Git repository`, { cause });
+    const isInstalled = !(cause instanceof Error && 'code' in cause && cause.code === 'ENOENT');
+    throw new PermanentError(isInstalled ? `${directory} is in no Git repository` : 'git is not installed here', { cause });
   }
   const inRoot = async (...args: string[]): Promise<string> => (await run('git', ['-C', root, ...args], { maxBuffer: 64 * 1024 * 1024 })).stdout;
   const web = webAddressOf(await inRoot('remote', 'get-url', 'origin').catch(() => ''));

@@ -54,10 +54,17 @@ async function dispatch(argv: readonly string[]): Promise<number> {
     if (unexpected !== undefined && command.takesArguments === undefined) throw new PermanentError(`${`culprit ${name}`.trim()} takes no arguments: leave "${unexpected}" out, or write a command before all flags`);
     return await command.run({ ...loaded, environment: process.env });
   } catch (error) {
-    if (!(error instanceof PermanentError)) throw error;
-    console.error(`culprit: ${error.message}`);
+    const message = isWithoutEngine(error) ? 'this needs the engine of the embedded store (chdb), which is not installed here; the image of the roles leaves it out' : error instanceof PermanentError ? error.message : null;
+    if (message === null) throw error;
+    console.error(`culprit: ${message}`);
     return command.failed ?? 1;
   }
+}
+
+/** It is an optional package, and not there for every platform. */
+function isWithoutEngine(error: unknown): boolean {
+  if (!(error instanceof Error) || !('code' in error)) return false;
+  return error.code === 'CHDB_PLATFORM' || (error.code === 'ERR_MODULE_NOT_FOUND' && error.message.includes("package 'chdb'"));
 }
 
 function help(): string {

@@ -91,6 +91,12 @@ describe('the build', { timeout: 120_000 }, () => {
     }
   });
 
+  it('says what an image lacks: the engine, and git', async () => {
+    for (const args of [['--data', join(directory, 'none')], ['replay', join(ROOT, 'package.json')]]) expect(await run('roles', args)).toMatchObject({ code: 1, output: expect.stringMatching(/^culprit: this needs the engine .*\n$/) });
+    const withoutGit = launch(['deploy/bin.cjs', 'versions', 'push', '--server', 'http://127.0.0.1:1'], { cwd: join(directory, 'roles'), env: { PATH: '' } });
+    expect(await ended(withoutGit)).toMatchObject({ code: 1, output: 'culprit: git is not installed here\n' });
+  });
+
   it('answers every command without a loader', async () => {
     const help = await run('roles', ['--help']);
     expect(help.code).toBe(0);
