@@ -91,6 +91,13 @@ describe('the build', { timeout: 120_000 }, () => {
     }
   });
 
+  it('is started by the image of the embedded server as by its own first line', async () => {
+    const [, , ...flags] = (await readFile(join(directory, 'embedded/deploy/bin.cjs'), 'utf8')).split('\n')[0]?.split(' ') ?? [];
+    const [, stage = ''] = (await readFile(join(ROOT, 'Dockerfile'), 'utf8')).split('AS culprit\n');
+    expect(flags).not.toEqual([]);
+    expect(stage).toContain(`\nENTRYPOINT ${JSON.stringify([...flags, 'deploy/bin.cjs']).replaceAll(',', ', ')}\n`);
+  });
+
   it('says what an image lacks: the engine, and git', async () => {
     for (const args of [['--data', join(directory, 'none')], ['replay', join(ROOT, 'package.json')]]) expect(await run('roles', args)).toMatchObject({ code: 1, output: expect.stringMatching(/^culprit: this needs the engine .*\n$/) });
     const withoutGit = launch(['deploy/bin.cjs', 'versions', 'push', '--server', 'http://127.0.0.1:1'], { cwd: join(directory, 'roles'), env: { PATH: '' } });
