@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { parseAllDocuments } from 'yaml';
+import { parse, parseAllDocuments } from 'yaml';
 import { loadConfiguration } from '../../deploy/configuration.ts';
 
 /** The chart, as Helm renders it: what is in it, and that our own loader takes its configuration. */
@@ -17,8 +17,8 @@ beforeEach((context) => {
 
 const run = (args: readonly string[]) => spawnSync(helm ?? '', args, { encoding: 'utf8' });
 
-function rendered(sets: readonly string[] = []): Json[] {
-  const { status, stdout, stderr } = run(['template', 'shop', chart, '--kube-version', '1.30.0', ...sets.flatMap((set) => ['--set', set])]);
+function rendered(sets: readonly string[] = [], json: readonly string[] = []): Json[] {
+  const { status, stdout, stderr } = run(['template', 'shop', chart, '--kube-version', '1.30.0', ...sets.flatMap((set) => ['--set', set]), ...json.flatMap((set) => ['--set-json', set])]);
   expect(stderr).toBe('');
   expect(status).toBe(0);
   return parseAllDocuments(stdout).flatMap((document) => {
@@ -68,6 +68,23 @@ describe('the Helm chart', { timeout: 60_000 }, () => {
     expect(scaled?.['spec'].triggers.map((trigger: Json) => trigger['metadata'].topic)).toEqual(['otlp_spans', 'otlp_logs']);
     expect(of(documents, 'Ingress')).toHaveLength(1);
     expect(of(documents, 'PrometheusRule')[0]?.['spec'].groups[0].rules.length).toBeGreaterThan(10);
+  });
+
+  it('passes on variables and rules of its operators, to every role', () => {
+    const env = [{ name: 'SLACK_WEBHOOK', valueFrom: { secretKeyRef: { name: 'sinks', key: 'slack' } } }];
+    const egress = [{ ports: [{ port: 4318, protocol: 'TCP' }] }];
+    const documents = rendered([], [`env=${JSON.stringify(env)}`, `networkPolicy.egress=${JSON.stringify(egress)}`]);
+    for (const { spec } of of(documents, 'Deployment')) expect(spec.template.spec.containers[0].env).toEqual(env);
+    for (const { spec } of of(documents, 'NetworkPolicy')) expect(spec.egress).toContainEqual(egress[0]);
+  });
+
+  it('says where people reach it, and names no file of a secret that there is not', () => {
+    const configuration = (sets: readonly string[]): unknown => parse(of(rendered(sets), 'ConfigMap')[0]?.['data']['culprit.yaml']);
+    expect(configuration([])).not.toHaveProperty('public_url');
+    expect(configuration(['api.ingress.enabled=true'])).toMatchObject({ public_url: 'http://culprit.example.com' });
+    expect(configuration(['api.ingress.enabled=true', 'api.ingress.tlsSecret=tls'])).toMatchObject({ public_url: 'https://culprit.example.com' });
+    expect(configuration(['api.ingress.enabled=true', 'config.public_url=https://culprit.test'])).toMatchObject({ public_url: 'https://culprit.test' });
+    expect(JSON.stringify(configuration(['existingSecret=', 'secretKeys.saslKey=kafka']))).not.toContain('/run/secrets');
   });
 
   it('gives every role a configuration that our own loader takes, with the files of the secret', () => {
