@@ -70,6 +70,12 @@ describe('the Helm chart', { timeout: 60_000 }, () => {
     expect(of(documents, 'PrometheusRule')[0]?.['spec'].groups[0].rules.length).toBeGreaterThan(10);
   });
 
+  it('leaves the number of api processes to the processor where that is on, as docs/RUNBOOK.md plans it', () => {
+    const documents = rendered(['api.autoscaling.enabled=true']);
+    expect(of(documents, 'HorizontalPodAutoscaler').map(({ spec }) => spec.scaleTargetRef.name)).toEqual(['shop-collector', 'shop-api']);
+    expect(of(documents, 'Deployment').map(({ metadata, spec }) => [metadata.name, spec.replicas])).toEqual(expect.arrayContaining([['shop-collector', undefined], ['shop-analyzer', 2], ['shop-api', undefined]]));
+  });
+
   it('passes on variables and rules of its operators, to every role', () => {
     const env = [{ name: 'SLACK_WEBHOOK', valueFrom: { secretKeyRef: { name: 'sinks', key: 'slack' } } }];
     const egress = [{ ports: [{ port: 4318, protocol: 'TCP' }] }];
