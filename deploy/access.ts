@@ -17,7 +17,7 @@ export function createAccessFor(store: Store, config: Config, deps: { readonly c
 /** Throws PermanentError where other machines could reach a server that nobody needs a key for. */
 export function refuseOpenNetwork(access: Access, config: Config): void {
   if (LOOPBACK.has(config.host) || access.hasAnyone()) return;
-  throw new PermanentError(
-    `host is ${config.host}, which other machines can reach, and there is no API key yet: make one with \`culprit keys create --data ${config.data} --name NAME --scopes admin\`, or name a file that holds one (CULPRIT_ACCESS_KEY_FILE), or set host to 127.0.0.1`,
-  );
+  const inDirectory = `make one with \`culprit keys create --data ${config.data} --name NAME --scopes admin\`, or `;
+  // Roles have no directory.
+  throw new PermanentError(`host is ${config.host}, which other machines can reach, and there is no API key yet: ${config.kafka.brokers.length === 0 ? inDirectory : ''}name a file that holds one (CULPRIT_ACCESS_KEY_FILE), or set host to 127.0.0.1`);
 }

@@ -7,7 +7,7 @@ export const ClickHouseSettings = z.strictObject({
   username: z.string().min(1).default('default').describe('User of ClickHouse.'),
   password: z.string().default('').describe('Password of that user. A file is better: a flag is seen by everybody on the machine.'),
   password_file: z.string().optional().describe('File that holds the password.'),
-  ca_file: z.string().optional().describe("Certificates that sign the server's (PEM). Default: those of the system."),
+  ca_file: z.string().optional().describe("Certificates that sign the server's (PEM). Default: those that Node.js brings, and NODE_EXTRA_CA_CERTS."),
   cert_file: z.string().optional().describe('Client certificate (PEM).'),
   key_file: z.string().optional().describe('Key of the client certificate (PEM).'),
   cluster: z.string().optional().describe('Name of the cluster: tables are made ON CLUSTER with replicated engines. Default: one server.'),

@@ -23,7 +23,7 @@ export const KafkaSettings = z.strictObject({
   tls: z
     .strictObject({
       enabled: z.boolean().default(false).describe('Whether the brokers are spoken to over TLS.'),
-      ca_file: z.string().optional().describe("Certificates that sign the brokers' (PEM). Default: those of the system."),
+      ca_file: z.string().optional().describe("Certificates that sign the brokers' (PEM). Default: those that Node.js brings, and NODE_EXTRA_CA_CERTS."),
       cert_file: z.string().optional().describe('Client certificate (PEM).'),
       key_file: z.string().optional().describe('Key of the client certificate (PEM).'),
     })

@@ -23,6 +23,7 @@ describe('a role that cannot start says what to do, and ends', { timeout: 60_000
     [['api', '--kafka-brokers', '127.0.0.1:1', '--clickhouse-url', 'http://127.0.0.1:1'], /ClickHouse at http:\/\/127\.0\.0\.1:1 cannot be asked .* are clickhouse\.url/],
     [['collector', '--kafka-brokers', '127.0.0.1:1', '--kafka-sasl-mechanism', 'plain'], /kafka\.sasl\.mechanism is plain, which needs kafka\.sasl\.username/],
     [['collector', '--kafka-brokers', '127.0.0.1:1', '--kafka-tls-enabled', '--kafka-tls-ca-file', '/nowhere.pem'], /kafka\.tls\.ca_file cannot be read.*name a file/],
+    [['collector', '--kafka-brokers', '127.0.0.1:1', '--host', '0.0.0.0'], /there is no API key yet: name a file that holds one \(CULPRIT_ACCESS_KEY_FILE\)/],
   ])('%s', async (args, said) => {
     const ended = await culprit(args);
     expect(ended.output).toMatch(said);
