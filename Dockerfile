@@ -22,7 +22,8 @@ COPY --from=build /src/node_modules/@node-rs ./node_modules/@node-rs
 COPY --from=build /src/node_modules/@platformatic/dynamic-buffer ./node_modules/@platformatic/dynamic-buffer
 COPY --from=build /src/node_modules/@platformatic/wasm-utils ./node_modules/@platformatic/wasm-utils
 COPY --from=build /src/node_modules/@resvg ./node_modules/@resvg
-RUN mkdir /data && chown node:node /data
+# `culprit doctor` and the like, beside what runs.
+RUN ln -s /app/deploy/bin.cjs /usr/local/bin/culprit && mkdir /data && chown node:node /data
 USER node
 EXPOSE 4317 4318
 # The process is told of the end of the container, and keeps what it acknowledged before it goes.

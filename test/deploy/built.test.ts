@@ -1,8 +1,10 @@
+import { spawnSync } from 'node:child_process';
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { COMMANDS } from '../../deploy/commands/index.ts';
+import { VERSION } from '../../deploy/version.ts';
 import { BUILT, ROOT } from '../built.ts';
 import { ended, launch, started, type Ended, type Program } from '../program.ts';
 import { allCalls, post, tracesBody } from './server-process.ts';
@@ -96,6 +98,13 @@ describe('the build', { timeout: 120_000 }, () => {
     const [, stage = ''] = (await readFile(join(ROOT, 'Dockerfile'), 'utf8')).split('AS culprit\n');
     expect(flags).not.toEqual([]);
     expect(stage).toContain(`\nENTRYPOINT ${JSON.stringify([...flags, 'deploy/bin.cjs']).replaceAll(',', ', ')}\n`);
+  });
+
+  it('is a command of the image, by a link', async () => {
+    const [, target = '', link = ''] = /^RUN ln -s \/app\/(\S+) (\S+)/m.exec(await readFile(join(ROOT, 'Dockerfile'), 'utf8')) ?? [];
+    expect(link).toBe('/usr/local/bin/culprit');
+    await symlink(join(directory, 'roles', target), join(directory, 'culprit'));
+    expect(spawnSync(join(directory, 'culprit'), ['--version'], { encoding: 'utf8' })).toMatchObject({ status: 0, stdout: `${VERSION}\n` });
   });
 
   it('says what an image lacks: the engine, and git', async () => {

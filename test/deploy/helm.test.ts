@@ -80,7 +80,7 @@ describe('the Helm chart', { timeout: 60_000 }, () => {
     const env = [{ name: 'SLACK_WEBHOOK', valueFrom: { secretKeyRef: { name: 'sinks', key: 'slack' } } }];
     const egress = [{ ports: [{ port: 4318, protocol: 'TCP' }] }];
     const documents = rendered([], [`env=${JSON.stringify(env)}`, `networkPolicy.egress=${JSON.stringify(egress)}`]);
-    for (const { spec } of of(documents, 'Deployment')) expect(spec.template.spec.containers[0].env).toEqual(env);
+    for (const { spec } of of(documents, 'Deployment')) expect(spec.template.spec.containers[0].env).toEqual([{ name: 'CULPRIT_CONFIG', value: '/etc/culprit/culprit.yaml' }, ...env]);
     for (const { spec } of of(documents, 'NetworkPolicy')) expect(spec.egress).toContainEqual(egress[0]);
   });
 
