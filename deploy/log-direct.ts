@@ -18,9 +18,13 @@ export type DirectLogSettings = {
 };
 
 const MOST_UNDER_WAY = 2;
-/** Under load the next batch may grow for a little, in proportion to what the last took: an insert costs much the same for few rows as for many. */
+/**
+ * Under load the next batch gathers for as long as the last one took, since an insert costs much the same for few rows as for many; but for no longer than this, and not when as many
+ * wait as ever did lately: then all that send are there, and wait themselves.
+ */
 const LONGEST_GATHERING_MS = 50;
-const GATHERING_SHARE = 0.1;
+/** What is left, after each batch, of how many waited. */
+const LATELY = 0.9;
 
 /** Who takes what comes out of the log: `read` and `write` a batch when it has its turn, `parking` what cannot be read or written. */
 export type Consumer<Reading> = { readonly read: (message: LogMessage) => Reading; readonly write: (batch: readonly Reading[]) => Promise<unknown>; readonly parking: Parking };
@@ -32,10 +36,12 @@ export function createDirectLog<Reading extends { readonly received: number }>({
   const queue: Waiting[] = [];
   let pendingBytes = 0;
   let pendingMessages = 0;
+  let mostPendingLately = 0;
   /** Batches that are drafted or written. */
   const underWay = new Set<Promise<void>>();
   /** Until the next batch begins. */
   let gathering: Promise<void> | null = null;
+  let stopGathering: () => void = () => undefined;
   let isClosed = false;
   const refusals = createRefusals();
 
@@ -113,7 +119,8 @@ export function createDirectLog<Reading extends { readonly received: number }>({
     pendingMessages -= batch.length;
     pendingBytes -= batch.reduce((sum, waiting) => sum + waiting.bytes, 0);
     const isLoaded = batch.length > 1 && !isClosed;
-    gather(isLoaded ? Math.min(LONGEST_GATHERING_MS, (performance.now() - begun) * GATHERING_SHARE) : 0);
+    mostPendingLately = Math.max(pendingMessages, mostPendingLately * LATELY);
+    gather(isLoaded ? Math.min(LONGEST_GATHERING_MS, performance.now() - begun) : 0);
   };
 
   const beginWhatIsThere = (): void => {
@@ -125,7 +132,11 @@ export function createDirectLog<Reading extends { readonly received: number }>({
   /** The next batch begins after so long, if there is anything for it then and another may be under way. */
   const gather = (ms: number): void => {
     if (gathering !== null || underWay.size >= MOST_UNDER_WAY) return;
-    const over = ms > 0 ? new Promise<void>((resolve) => setTimeout(resolve, ms)) : new Promise<void>((resolve) => setImmediate(resolve));
+    const over = new Promise<void>((resolve) => {
+      stopGathering = resolve;
+      if (ms > 0) setTimeout(resolve, ms);
+      else setImmediate(resolve);
+    });
     gathering = over.then(beginWhatIsThere);
   };
 
@@ -140,6 +151,10 @@ export function createDirectLog<Reading extends { readonly received: number }>({
       pendingMessages += 1;
       await new Promise<void>((resolve, reject) => {
         queue.push({ message, bytes, resolve, reject });
+        if (pendingMessages >= mostPendingLately) {
+          mostPendingLately = pendingMessages;
+          stopGathering();
+        }
         if (underWay.size === 0 && gathering === null) void begin();
         else gather(0);
       });

@@ -174,6 +174,50 @@ describe('direct log', () => {
     expect(gate.batches.flat().map(({ body }) => body.byteLength)).toEqual([1, 2, 3, 4]);
   });
 
+  it('gathers for as long as the last batch took, 50 ms at most, but not when all that sent lately are there again', async () => {
+    vi.useFakeTimers();
+    try {
+      const { batches, consume, next } = gated();
+      const log = createDirectLog(unread(consume), SETTINGS);
+      const send = (times: number): void => void Array.from({ length: times }, () => log.append(sized(10)));
+      const sizes = (): number[] => batches.map(({ length }) => length);
+      send(4);
+      await vi.advanceTimersByTimeAsync(100);
+      expect(sizes()).toEqual([1, 3]);
+      next();
+      await vi.advanceTimersByTimeAsync(0);
+      next();
+      await vi.advanceTimersByTimeAsync(0);
+      send(2);
+      await vi.advanceTimersByTimeAsync(49);
+      expect(sizes()).toEqual([1, 3]);
+      await vi.advanceTimersByTimeAsync(1);
+      expect(sizes()).toEqual([1, 3, 2]);
+      // For as long as that one took.
+      await vi.advanceTimersByTimeAsync(20);
+      next();
+      await vi.advanceTimersByTimeAsync(0);
+      send(2);
+      await vi.advanceTimersByTimeAsync(19);
+      expect(sizes()).toEqual([1, 3, 2]);
+      await vi.advanceTimersByTimeAsync(1);
+      expect(sizes()).toEqual([1, 3, 2, 2]);
+      // Three are about as many as ever waited.
+      await vi.advanceTimersByTimeAsync(100);
+      next();
+      await vi.advanceTimersByTimeAsync(0);
+      send(3);
+      await vi.advanceTimersByTimeAsync(0);
+      expect(sizes()).toEqual([1, 3, 2, 2, 3]);
+      next();
+      const closed = log.close();
+      await vi.advanceTimersByTimeAsync(100);
+      await closed;
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
   it('refuses for now what can be parked nowhere', async () => {
     const { log, state, parked } = unlucky();
     state.isAway = true;
