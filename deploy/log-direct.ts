@@ -41,6 +41,7 @@ export function createDirectLog<Reading extends { readonly received: number }>({
   const underWay = new Set<Promise<void>>();
   /** Until the next batch begins. */
   let gathering: Promise<void> | null = null;
+  /** Of the last that was for a time: one for no time takes in what arrives in the same moment. */
   let stopGathering: () => void = () => undefined;
   let isClosed = false;
   const refusals = createRefusals();
@@ -133,9 +134,9 @@ export function createDirectLog<Reading extends { readonly received: number }>({
   const gather = (ms: number): void => {
     if (gathering !== null || underWay.size >= MOST_UNDER_WAY) return;
     const over = new Promise<void>((resolve) => {
+      if (ms === 0) return void setImmediate(resolve);
       stopGathering = resolve;
-      if (ms > 0) setTimeout(resolve, ms);
-      else setImmediate(resolve);
+      setTimeout(resolve, ms);
     });
     gathering = over.then(beginWhatIsThere);
   };
