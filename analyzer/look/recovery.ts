@@ -5,6 +5,7 @@ import { armOf, type Seen } from './factors.ts';
 import { SIGNAL_METRICS } from '../metrics/index.ts';
 import type { CallObservation, ScoreObservation } from './observations.ts';
 import { slotOf } from '../slots.ts';
+import { addCounts } from '../statistics/add-counts.ts';
 import { binOf } from '../statistics/badness.ts';
 import { betStrata } from '../statistics/effect.ts';
 import { recoveryOf, type Recovery } from '../statistics/recovery.ts';
@@ -44,7 +45,7 @@ export function recoveryAfter(
       const earlier = new Map<number, number>();
       for (const { model, operation, route, begin_slot, bins, [arm]: units } of own) {
         if (JSON.stringify([model, operation, route]) !== family || begin_slot < onset) continue;
-        for (const [cell, bin] of bins.entries()) earlier.set(bin, (earlier.get(bin) ?? 0) + (units[cell] ?? 0));
+        addCounts(earlier, bins, units);
       }
       const bins = [...new Set([...earlier.keys(), ...counts.keys()])].sort((left, right) => left - right);
       return { bins, a: bins.map((bin) => earlier.get(bin) ?? 0), b: bins.map((bin) => counts.get(bin) ?? 0) };

@@ -2,6 +2,7 @@ import { seriesName } from './series.ts';
 import { selectPulse, type Place, type Pulse } from './pulse.ts';
 import type { Store } from '../../../schemas/store.ts';
 import { SLOTS_PER_HOUR } from '../../slots.ts';
+import { addCounts } from '../../statistics/add-counts.ts';
 
 /**
  * The pulse of the last hour, summed over slots for each metric, prompt and route. What a model is held against is learnt from it at every half hour,
@@ -59,7 +60,7 @@ export function createPulseMemory(): PulseMemory {
           sums.series += 1;
           ofPlace.set(name, (series = { first: pulse, counts: new Map() }));
         }
-        for (const [cell, bin] of pulse.bins.entries()) series.counts.set(bin, (series.counts.get(bin) ?? 0) + (pulse.counts[cell] ?? 0));
+        addCounts(series.counts, pulse.bins, pulse.counts);
       }
     },
     hourBefore(slot, place) {

@@ -1,6 +1,7 @@
 import type { MetricSettings } from '../../../schemas/evidence.ts';
 import type { Pulse } from './pulse.ts';
 import type { MetricPolicy } from '../references.ts';
+import { addCounts } from '../../statistics/add-counts.ts';
 import { driftMetricOf, driftRatio, type Counts } from '../../statistics/drift.ts';
 
 /** One metric of one prompt on one route, with the hour that it is held against. */
@@ -53,7 +54,7 @@ export function seriesOf(earlier: readonly Pulse[], policyFor: (prompt: string) 
     const name = nameOf(pulse);
     let sum = sums.get(name);
     if (sum === undefined) sums.set(name, (sum = { pulse, counts: new Map() }));
-    for (const [cell, bin] of pulse.bins.entries()) sum.counts.set(bin, (sum.counts.get(bin) ?? 0) + (pulse.counts[cell] ?? 0));
+    addCounts(sum.counts, pulse.bins, pulse.counts);
   }
   const series = new Map<string, Series>();
   for (const [name, { pulse, counts }] of [...sums].sort(([left], [right]) => (left < right ? -1 : 1))) {
