@@ -1,8 +1,8 @@
 import { defineConfig } from 'rolldown';
 
 /**
- * `npm run build`: the program and its threads with all packages that they use, in some dozens of files. A role starts with a fifth less processor time than from a file for each module,
- * takes 5 MiB less, and an image needs a few packages in the place of 200 MB of them. What a module finds by its own place (pages, fonts, examples) lies beside these files.
+ * `npm run build`: the program and its threads with all packages that they use, in some dozens of files. It starts in three quarters of the
+ * processor time of a file for each module (BENCHMARKS.md), and an image needs a few packages in the place of 200 MB of them. What a module finds by its own place (pages, fonts, examples) lies beside these files.
  */
 export default defineConfig({
   input: { main: 'deploy/main.ts', 'look-worker': 'deploy/look-worker.ts', 'audit-worker': 'deploy/audit-worker.ts' },
