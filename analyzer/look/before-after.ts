@@ -1,6 +1,7 @@
 import type { BeforeAfter, ComparisonSettings, MetricSettings, Stratum } from '../../schemas/evidence.ts';
-import { armOf, saysNothing, type Factor, type Seen } from './factors.ts';
+import { armOf, saysNothing, type Factor } from './factors.ts';
 import { isSignalMetric, SIGNAL_METRICS } from '../metrics/index.ts';
+import type { Seen } from './observations.ts';
 import { slotStartMs } from '../slots.ts';
 import { binOf } from '../statistics/badness.ts';
 import type { Tape } from './tape.ts';

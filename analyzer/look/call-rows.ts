@@ -1,5 +1,5 @@
 import type { Store } from '../../schemas/store.ts';
-import { ATTRIBUTED, bySlot, COUNTED, JUDGED, ROUTE, surroundings, type CallObservation, type PromptKey, type ScoreObservation } from './observations.ts';
+import { ATTRIBUTED, bySlot, COUNTED, JUDGED, ROUTE, surroundings, type CallObservation, type PromptKey, type ScoreObservation, type Seen } from './observations.ts';
 import { compareText } from '../statistics/evidence.ts';
 
 /**
@@ -29,7 +29,7 @@ export async function selectBothBySlot(store: Store, prompt: PromptKey, range: R
 
 /** Calls of several prompts, of each in the place that it has among them. */
 export async function selectCallsOf(store: Store, prompts: readonly PromptKey[], range: Range): Promise<readonly (readonly CallObservation[])[]> {
-  const rows = await store.select<Alike<Pick<CallObservation, SharedKey | 'finish_reason'>, OwnOfCall>>(
+  const rows = await store.select<Alike<Seen & Pick<CallObservation, 'finish_reason'>, OwnOfCall>>(
     `SELECT place, ${SHARED}, finish_reason,
             groupArray((slot, start_ms, start_rest_ns, trace_id, span_id, session_id, is_error, duration_ms, ttft_ms, input_tokens, output_tokens, cost_usd, is_empty, is_format_valid)) AS each
      FROM (SELECT place, slot, assumeNotNull(prompt_version) AS version, trace_id, span_id, session_id, intDiv(start_ns, 1000000) AS start_ms, start_ns % 1000000 AS start_rest_ns,
@@ -49,16 +49,7 @@ export async function selectCallsOf(store: Store, prompts: readonly PromptKey[],
     trace_id: own[3],
     span_id: own[4],
     session_id: own[5],
-    version: shared.version,
-    request_model: shared.request_model,
-    response_model: shared.response_model,
-    operation: shared.operation,
-    route: shared.route,
-    provider: shared.provider,
-    service_name: shared.service_name,
-    app_version: shared.app_version,
-    prompt_content: shared.prompt_content,
-    attributes: shared.attributes,
+    seen: shared,
     is_error: own[6],
     duration_ms: own[7],
     ttft_ms: own[8],
@@ -73,7 +64,7 @@ export async function selectCallsOf(store: Store, prompts: readonly PromptKey[],
 
 /** The same of scores. */
 export async function selectScoresOf(store: Store, prompts: readonly PromptKey[], range: Range): Promise<readonly (readonly ScoreObservation[])[]> {
-  const rows = await store.select<Alike<Pick<ScoreObservation, SharedKey | 'name' | 'data_type' | 'evaluator'>, OwnOfScore>>(
+  const rows = await store.select<Alike<Seen & Pick<ScoreObservation, 'name' | 'data_type' | 'evaluator'>, OwnOfScore>>(
     // The newest row of each score: corrections keep `bet_value`, and a deletion says in which slot it came.
     `SELECT place, ${SHARED}, name, data_type, evaluator, groupArray((slot, start_ms, start_rest_ns, trace_id, span_id, session_id, score_id, value)) AS each
      FROM (SELECT place, slot, name, assumeNotNull(scores.bet_value) AS value, data_type, coalesce(scores.evaluator, '') AS evaluator, assumeNotNull(prompt_version) AS version, score_id, call_trace_id AS trace_id,
@@ -92,16 +83,7 @@ export async function selectScoresOf(store: Store, prompts: readonly PromptKey[]
     trace_id: own[3],
     span_id: own[4],
     session_id: own[5],
-    version: shared.version,
-    request_model: shared.request_model,
-    response_model: shared.response_model,
-    operation: shared.operation,
-    route: shared.route,
-    provider: shared.provider,
-    service_name: shared.service_name,
-    app_version: shared.app_version,
-    prompt_content: shared.prompt_content,
-    attributes: shared.attributes,
+    seen: shared,
     name: shared.name,
     value: own[7],
     data_type: shared.data_type,
@@ -110,7 +92,6 @@ export async function selectScoresOf(store: Store, prompts: readonly PromptKey[]
 }
 
 const SHARED = 'version, request_model, response_model, operation, route, provider, service_name, app_version, prompt_content, attributes';
-type SharedKey = 'version' | 'request_model' | 'response_model' | 'operation' | 'route' | 'provider' | 'service_name' | 'app_version' | 'prompt_content' | 'attributes';
 
 /** `place`: of the prompt among those that were asked for, from 1 on; 0: it is none of them. */
 type Alike<Shared, Own> = Shared & { readonly place: number; readonly each: readonly Own[] };

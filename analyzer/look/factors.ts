@@ -1,5 +1,5 @@
 import type { Carried } from '../../schemas/evidence.ts';
-import type { CallObservation, ScoreObservation } from './observations.ts';
+import type { Seen } from './observations.ts';
 import type { Family } from './windows.ts';
 
 /**
@@ -30,11 +30,6 @@ export type Factor = {
 
 /** A built-in one, or an attribute that the configuration names. */
 export type FactorName = string;
-export type Seen = Pick<
-  CallObservation | ScoreObservation,
-  'version' | 'request_model' | 'response_model' | 'operation' | 'route' | 'provider' | 'service_name' | 'app_version' | 'prompt_content' | 'attributes'
->;
-
 type Held = Readonly<Record<string, string>>;
 const held = {
   version: ({ version }: Seen): Held => ({ 'gen_ai.prompt.version': version }),

@@ -1,7 +1,7 @@
 import type { Store } from '../../schemas/store.ts';
-import type { Factor, Seen } from './factors.ts';
+import type { Factor } from './factors.ts';
 import { selectCalls } from './call-rows.ts';
-import { selectShares, type PromptKey } from './observations.ts';
+import { selectShares, type PromptKey, type Seen } from './observations.ts';
 import { slotOf, slotStartMs, SLOTS_PER_DAY } from '../slots.ts';
 
 /**
@@ -148,8 +148,8 @@ export function createNewcomers(
 }
 
 /** When the first call with a value among those of a slot started; at the latest at the end of the slot. */
-export function firstStartMs(calls: readonly (Seen & { readonly start_ms: number })[], wanted: { readonly factor: Factor; readonly group: string; readonly value: string }, slot: number): number {
+export function firstStartMs(calls: readonly { readonly seen: Seen; readonly start_ms: number }[], wanted: { readonly factor: Factor; readonly group: string; readonly value: string }, slot: number): number {
   const { factor, group, value } = wanted;
-  const starts = calls.filter((call) => factor.groupOf(call) === group && factor.valueOf(call) === value).map((call) => call.start_ms);
-  return Math.min(slotStartMs(slot + 1), ...starts);
+  const ofValue = calls.filter(({ seen }) => factor.groupOf(seen) === group && factor.valueOf(seen) === value);
+  return ofValue.reduce((first, { start_ms }) => Math.min(first, start_ms), slotStartMs(slot + 1));
 }

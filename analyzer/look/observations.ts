@@ -23,19 +23,25 @@ export type Surroundings = {
 /** How many calls of each version and model became complete in each slot; `response_model` is empty where none was named. */
 export type Activity = PromptKey & Surroundings & { readonly slot: number; readonly version: string; readonly request_model: string; readonly response_model: string; readonly calls: number };
 
-type Observation = Surroundings & {
-  readonly slot: number;
+/** What a call, or one that is judged, is told apart by. */
+export type Seen = Surroundings & {
   readonly version: string;
-  readonly trace_id: string;
-  readonly span_id: string;
-  readonly session_id: string | null;
-  /** Start of the call. */
-  readonly start_ms: number;
   readonly request_model: string;
   /** The request model where the response names none. */
   readonly response_model: string;
   readonly operation: string;
   readonly route: string;
+};
+
+type Observation = {
+  readonly slot: number;
+  readonly trace_id: string;
+  readonly span_id: string;
+  readonly session_id: string | null;
+  /** Start of the call. */
+  readonly start_ms: number;
+  /** One object for all that were read together and are alike in it. */
+  readonly seen: Seen;
 };
 
 export type CallObservation = CallReading & Observation;

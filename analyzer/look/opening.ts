@@ -1,7 +1,7 @@
 import type { Carried, ComparisonSettings, MetricSettings } from '../../schemas/evidence.ts';
 import { SIGNAL_METRICS, isSignalMetric } from '../metrics/index.ts';
-import { armOf, CARRIERS, carrying, saysNothing, type Factor, type Seen } from './factors.ts';
-import type { CallObservation, ScoreObservation } from './observations.ts';
+import { armOf, CARRIERS, carrying, saysNothing, type Factor } from './factors.ts';
+import type { CallObservation, ScoreObservation, Seen } from './observations.ts';
 import { learnMetric, type MetricPolicy } from './references.ts';
 import { SLOT_MS, SLOTS_PER_HOUR } from '../slots.ts';
 import { Windows, type Family, type WindowSchedule } from './windows.ts';
@@ -37,9 +37,9 @@ const REPEATED_SHARE = 0.05;
 
 export function openComparison(request: OpeningRequest): Opening {
   const { factor, slot, policy } = request;
-  const isOfBaseline = (seen: Seen): boolean => armOf(request.factor, request, seen) === 'a';
+  const isOfBaseline = ({ seen }: { readonly seen: Seen }): boolean => armOf(request.factor, request, seen) === 'a';
   // Failed calls that name no model are of the baseline as long as nothing else was there.
-  const ofBaseline = request.calls.filter((call) => isOfBaseline(call) || (call.is_error && saysNothing(request.factor, request.group, call) && call.start_ms < request.opened_ms));
+  const ofBaseline = request.calls.filter((call) => isOfBaseline(call) || (call.is_error && saysNothing(request.factor, request.group, call.seen) && call.start_ms < request.opened_ms));
   const scoresOfBaseline = request.scores.filter(isOfBaseline);
 
   const seen: { readonly name: string; readonly values: readonly number[]; readonly kind: 'signal' | 'numeric' | 'boolean' }[] = [];
@@ -64,7 +64,7 @@ export function openComparison(request: OpeningRequest): Opening {
   });
 
   const carried = carriedBy(request);
-  const models = [...new Set(request.calls.filter((call) => !call.is_error).map((call) => factor.familyOf(call, 'successes').model))].sort();
+  const models = [...new Set(request.calls.filter((call) => !call.is_error).map((call) => factor.familyOf(call.seen, 'successes').model))].sort();
   return {
     settings: {
       alpha: request.alpha,
@@ -95,8 +95,8 @@ function carriedBy({ factor, calls, ...arms }: OpeningRequest): Carried | null {
   if (!CARRIERS.includes(factor.name)) return null;
   const of = { a: new Map<string, number>(), b: new Map<string, number>() };
   for (const call of calls) {
-    const arm = armOf(factor, arms, call);
-    if (arm !== null) of[arm].set(call.version, (of[arm].get(call.version) ?? 0) + 1);
+    const arm = armOf(factor, arms, call.seen);
+    if (arm !== null) of[arm].set(call.seen.version, (of[arm].get(call.seen.version) ?? 0) + 1);
   }
   const versions = [...of.b.keys()].filter((version) => !of.a.has(version)).sort();
   const [busiest] = [...of.a].sort(([left, one], [right, other]) => other - one || (left < right ? -1 : 1));
@@ -118,20 +118,20 @@ function scheduleOf(request: OpeningRequest): WindowSchedule {
   const counts = new Map<string, { readonly family: Family; a: number; b: number }>();
   const oldest = { a: request.slot, b: request.slot };
   const { factor } = request;
-  const count = (family: Family, observation: Seen & { readonly slot: number }): void => {
-    const arm = armOf(factor, request, observation);
+  const count = (family: Family, { seen, slot }: { readonly seen: Seen; readonly slot: number }): void => {
+    const arm = armOf(factor, request, seen);
     if (arm === null) return;
-    oldest[arm] = Math.min(oldest[arm], observation.slot);
+    oldest[arm] = Math.min(oldest[arm], slot);
     const key = JSON.stringify(family);
     const known = counts.get(key);
     if (known !== undefined) known[arm] += 1;
     else counts.set(key, { family, a: arm === 'a' ? 1 : 0, b: arm === 'b' ? 1 : 0 });
   };
   for (const call of request.calls) {
-    count(factor.familyOf(call, 'errors'), call);
-    if (!call.is_error) count(factor.familyOf(call, 'successes'), call);
+    count(factor.familyOf(call.seen, 'errors'), call);
+    if (!call.is_error) count(factor.familyOf(call.seen, 'successes'), call);
   }
-  for (const score of request.scores) count(factor.familyOf(score, `score:${score.name}`), score);
+  for (const score of request.scores) count(factor.familyOf(score.seen, `score:${score.name}`), score);
   const slotsSince = (arm: 'a' | 'b'): number => Math.min(SLOTS_PER_HOUR, request.slot - oldest[arm] + 1);
   const windows = new Windows(request.slot);
   for (const { family, a, b } of counts.values()) windows.seed(family, { a: { units: a, slots: slotsSince('a') }, b: { units: b, slots: slotsSince('b') } });

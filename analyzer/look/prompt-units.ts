@@ -1,7 +1,7 @@
-import { isSignalMetric } from '../metrics/index.ts';
+import { isSignalMetric, readingsOf } from '../metrics/index.ts';
 import { createCrowd, type Crowd } from './crowd.ts';
-import type { Seen } from './factors.ts';
-import type { CallObservation, ScoreObservation } from './observations.ts';
+import { createGathering, type Arms, type Gathering, type Judgement, type Reading } from './gathering.ts';
+import type { CallObservation, ScoreObservation, Seen } from './observations.ts';
 import { SLOT_MS } from '../slots.ts';
 import { createUnitMemory, type FirstCall } from './unit-memory.ts';
 
@@ -16,8 +16,8 @@ export type PromptUnits = {
   leave(place: number): void;
   /** One slot, in order: what its rows meet. Asked again for the same slot, by the other comparisons, it answers the same. */
   feed(slot: number, calls: readonly CallObservation[], scores: readonly ScoreObservation[]): Meetings;
-  /** Units of the longest session window, by their first call, with what is gathered of them; to be read after `feed`. */
-  gathered(): ReadonlyMap<number, Gathered>;
+  /** Units of the longest session window; to be read after `feed`. */
+  readonly gathering: Pick<Gathering, 'begunIn' | 'of'>;
   /** What happened before the first slot that is fed. */
   recall(past: Past): void;
   /** What units of before are in the comparison at a place; those that are not named are of neither arm. */
@@ -45,9 +45,6 @@ export type Member = {
   readonly sessionWindowS: number;
 };
 
-/** For each comparison, by its place, a letter: `a`, `b`, or `-` for neither. */
-type Arms = string;
-
 /** By call and by score, in their order. */
 export type Meetings = { readonly calls: readonly CallMeeting[]; readonly scores: readonly ScoreMeeting[] };
 export type CallMeeting = { readonly unit: number; readonly isFirst: boolean; readonly arms: Arms; /** Until the slot of the call. */ readonly scored: readonly Scored[] };
@@ -62,11 +59,6 @@ export type ScoreMeeting = {
 
 /** That a unit was scored under a name: by a score of its first call or not, in these arms. */
 export type Scored = { readonly name: string; readonly isOfFirstCall: boolean; readonly arms: Arms };
-
-export type Gathered = {
-  readonly calls: { readonly call: CallObservation; readonly arms: Arms }[];
-  readonly scores: { readonly score: ScoreObservation; readonly arms: Arms }[];
-};
 
 /** `slot`: that of the last call. */
 export type PastUnit = { readonly id: string; readonly first: FirstCall; readonly slot: number; readonly answered: Answered; readonly scored: readonly { readonly name: string; readonly span_id: string }[] };
@@ -86,15 +78,21 @@ type Standing = { readonly first: Arms; readonly only: Arms; readonly answered: 
 const MOST_SHARED = 1_000;
 
 export function createPromptUnits(maximum?: number): PromptUnits {
-  const memory = createUnitMemory<Standing>(maximum);
+  const gathering = createGathering();
+  const memory = createUnitMemory<Standing>({ maximum, isHeld: gathering.isGathered });
   const crowd = createCrowd();
   const standing = createStandings();
   /** By place; one that was left is given to the next. */
   const members: (Member | null)[] = [];
-  const gathered = new Map<number, Gathered>();
   let fed: { readonly slot: number; readonly meetings: Meetings } = { slot: -1, meetings: { calls: [], scores: [] } };
 
-  const armsOf = (seen: Seen): Arms => members.map((member) => member?.armOf(seen) ?? NEITHER).join('');
+  /** Of the slot that is fed. */
+  const armsOfSeen = new Map<Seen, Arms>();
+  const armsOf = (seen: Seen): Arms => {
+    const arms = armsOfSeen.get(seen) ?? members.map((member) => member?.armOf(seen) ?? NEITHER).join('');
+    armsOfSeen.set(seen, arms);
+    return arms;
+  };
   const eachArm = (arms: Arms, of: (arm: string, member: Member) => string): Arms => members.map((member, place) => (member === null ? NEITHER : of(arms[place] ?? NEITHER, member))).join('');
   /** The longest session window of any, in slots. */
   let windowSlots = 0;
@@ -103,7 +101,7 @@ export function createPromptUnits(maximum?: number): PromptUnits {
   const meet = (slot: number, call: CallObservation): CallMeeting => {
     crowd.count(call.session_id);
     const id = unitIdOf(call, crowd);
-    const arms = armsOf(call);
+    const arms = armsOf(call.seen);
     const known = memory.find(id, slot);
     if (known !== null) {
       memory.touch(known, slot);
@@ -111,28 +109,28 @@ export function createPromptUnits(maximum?: number): PromptUnits {
       const only = common(before.only, arms);
       const answered = before.answered === 'never' && !call.is_error ? 'later' : before.answered;
       if (only !== before.only || answered !== before.answered) memory.keep(known, standing({ ...before, only, answered }));
-      gathered.get(known)?.calls.push({ call, arms });
+      if (gathering.isGathered(known)) gathering.addCall(known, readingOf(call, arms));
       return { unit: known, isFirst: false, arms, scored: before.scored };
     }
     const first = eachArm(arms, (arm, { openedMs }) => (call.start_ms < openedMs ? NEITHER : arm));
     const unit = memory.add(id, { slot, span_id: call.span_id, start_ms: call.start_ms }, standing({ first, only: first, answered: call.is_error ? 'never' : 'at_first', scored: NOT_SCORED }));
-    if (windowSlots > 0) gathered.set(unit, { calls: [{ call, arms }], scores: [] });
+    if (windowSlots > 0) gathering.begin(unit, readingOf(call, arms));
     return { unit, isFirst: true, arms, scored: NOT_SCORED };
   };
 
   const judge = (slot: number, score: ScoreObservation): ScoreMeeting => {
-    const arms = armsOf(score);
+    const arms = armsOf(score.seen);
     const unit = memory.find(unitIdOf(score, crowd), slot);
     if (unit === null) return { unit, isOfFirstCall: false, arms, scored: NOT_SCORED };
     const isOfFirstCall = memory.isFirstSpan(unit, score.span_id);
     const before = memory.kept(unit);
     const { scored } = before;
-    const gathering = gathered.get(unit);
-    gathering?.scores.push({ score, arms });
+    const isGathered = gathering.isGathered(unit);
+    if (isGathered) gathering.addScore(unit, judgementOf(score, arms));
     // One that the session window leaves out does not count; one that comes when the unit is complete may.
     const afterMs = score.start_ms - memory.startMs(unit);
     const age = slot - memory.firstSlot(unit);
-    const counted = gathering === undefined ? arms : eachArm(arms, (arm, member) => (age <= slotsIn(member.sessionWindowS) && afterMs > member.sessionWindowS * 1000 ? NEITHER : arm));
+    const counted = !isGathered ? arms : eachArm(arms, (arm, member) => (age <= slotsIn(member.sessionWindowS) && afterMs > member.sessionWindowS * 1000 ? NEITHER : arm));
     if (!isSignalMetric(score.name)) memory.keep(unit, standing({ ...before, scored: withScored(scored, { name: score.name, isOfFirstCall, arms: counted }) }));
     return { unit, isOfFirstCall, arms, scored };
   };
@@ -152,14 +150,13 @@ export function createPromptUnits(maximum?: number): PromptUnits {
     feed(slot, calls, scores) {
       if (slot === fed.slot) return fed.meetings;
       if (slot < fed.slot) throw new RangeError(`slot ${slot} comes after slot ${fed.slot}: units are fed in the order of slots`);
-      for (const unit of gathered.keys()) {
-        if (memory.firstSlot(unit) + windowSlots >= slot) break;
-        gathered.delete(unit);
-      }
+      gathering.forget(slot - windowSlots);
+      if (windowSlots > 0) gathering.open(slot, calls.length);
+      armsOfSeen.clear();
       fed = { slot, meetings: { calls: calls.map((call) => meet(slot, call)), scores: scores.map((score) => judge(slot, score)) } };
       return fed.meetings;
     },
-    gathered: () => gathered,
+    gathering,
     recall({ units, sessions }) {
       const none = NEITHER.repeat(members.length);
       for (const { id, first, slot, answered, scored } of units) {
@@ -191,6 +188,14 @@ export function createPromptUnits(maximum?: number): PromptUnits {
 export function unitIdOf(observation: { readonly session_id: string | null; readonly trace_id: string }, crowd: Pick<Crowd, 'isCrowd'>): string {
   const { session_id, trace_id } = observation;
   return session_id === null || crowd.isCrowd(session_id) ? `t:${trace_id}` : `s:${session_id}`;
+}
+
+function readingOf(call: CallObservation, arms: Arms): Reading {
+  return { start_ms: call.start_ms, seen: call.seen, arms, readings: readingsOf(call) };
+}
+
+function judgementOf({ slot, start_ms, seen, name, value, data_type }: ScoreObservation, arms: Arms): Judgement {
+  return { slot, start_ms, seen, name, value, data_type, arms };
 }
 
 /** Slots until a session window is over. */

@@ -1,7 +1,7 @@
 import type { Alert } from '../../schemas/alert.ts';
 import type { ComparisonSettings, Stratum } from '../../schemas/evidence.ts';
 import type { Arms } from './before-after.ts';
-import { armOf, type Seen } from './factors.ts';
+import { armOf } from './factors.ts';
 import { SIGNAL_METRICS } from '../metrics/index.ts';
 import type { CallObservation, ScoreObservation } from './observations.ts';
 import { slotOf } from '../slots.ts';
@@ -21,18 +21,18 @@ export function recoveryAfter(
   if (metric === undefined) return 'unknown';
   const signal = SIGNAL_METRICS.find(({ name }) => name === alert.metric);
   const among = signal?.among ?? `score:${alert.metric}`;
-  const readings: { readonly seen: Seen & { readonly session_id: string | null; readonly trace_id: string }; readonly value: number | null }[] =
+  const readings: { readonly of: Pick<CallObservation, 'seen' | 'session_id' | 'trace_id'>; readonly value: number | null }[] =
     signal === undefined
-      ? scores.filter(({ name }) => name === alert.metric).map((score) => ({ seen: score, value: score.value }))
-      : calls.filter((call) => signal.among === 'errors' || !call.is_error).map((call) => ({ seen: call, value: signal.read(call) }));
+      ? scores.filter(({ name }) => name === alert.metric).map((score) => ({ of: score, value: score.value }))
+      : calls.filter((call) => signal.among === 'errors' || !call.is_error).map((call) => ({ of: call, value: signal.read(call) }));
 
   const after = new Map<string, Map<number, number>>();
   const met = new Set<string>();
-  for (const { seen, value } of readings) {
-    const unit = seen.session_id ?? seen.trace_id;
-    if (value === null || armOf(arms.factor, arms, seen) !== 'a' || met.has(unit)) continue;
+  for (const { of, value } of readings) {
+    const unit = of.session_id ?? of.trace_id;
+    if (value === null || armOf(arms.factor, arms, of.seen) !== 'a' || met.has(unit)) continue;
     met.add(unit);
-    const { model, operation, route } = arms.factor.familyOverTime(seen, among);
+    const { model, operation, route } = arms.factor.familyOverTime(of.seen, among);
     const family = JSON.stringify([model, operation, route]);
     const counts = after.get(family) ?? new Map<number, number>();
     counts.set(binOf(metric, value), (counts.get(binOf(metric, value)) ?? 0) + 1);

@@ -1,7 +1,6 @@
 import { SIGNAL_METRICS, isSignalMetric } from '../metrics/index.ts';
 import { createCrowd } from './crowd.ts';
-import type { Seen } from './factors.ts';
-import type { CallObservation, ScoreObservation } from './observations.ts';
+import type { CallObservation, ScoreObservation, Seen } from './observations.ts';
 import { slotOf, SLOTS_PER_HOUR } from '../slots.ts';
 import { unitIdOf } from './prompt-units.ts';
 
@@ -81,7 +80,7 @@ export function createTape(from: number): Tape {
         if (!isFirst(unitIdOf(call, crowd))) continue;
         const started = slotOf(call.start_ms);
         waited('calls', slot - started);
-        const kind = intern(call);
+        const kind = intern(call.seen);
         for (const { name, among, read } of SIGNAL_METRICS) {
           if (among === 'successes' && call.is_error) continue;
           const value = read(call);
@@ -93,7 +92,7 @@ export function createTape(from: number): Tape {
         const started = slotOf(score.start_ms);
         waited('scores', slot - started);
         names.add(score.name);
-        put(score.name, started, { kind: intern(score), value: score.value, arrived: slot });
+        put(score.name, started, { kind: intern(score.seen), value: score.value, arrived: slot });
       }
     },
     *read(metric, range) {

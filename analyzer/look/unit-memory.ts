@@ -4,7 +4,7 @@ import { SLOTS_PER_DAY } from '../slots.ts';
 /**
  * The units of a prompt that were met within the last day, in numbers: 32 bytes a unit, an entry of an index of its own, and a pointer to what is
  * kept of it, which may be one object for many. A unit is known by the first 64 bits of a SHA-256 of its id. Of n units a day two are taken
- * for one with a probability of n²/2⁶⁴: with the most that are remembered, 300,000, that is 5·10⁻⁹ a day, and then one unit less is counted.
+ * for one with a probability of n²/2⁶⁴: of 300,000 that is 5·10⁻⁹ a day, and then one unit less is counted.
  *
  * A unit has a number for as long as it is remembered; the number is given to another when its day is over.
  */
@@ -29,6 +29,13 @@ export type FirstCall = { readonly slot: number; readonly span_id: string; reado
 
 /** Some 20 MB: of more units those that were met longest ago are forgotten before their day is over. */
 export const MAX_REMEMBERED = 300_000;
+
+export type UnitMemorySettings = {
+  readonly maximum?: number | undefined;
+  /** Units that are not forgotten before their day is over, even where they are more. */
+  readonly isHeld?: (unit: number) => boolean;
+};
+
 const FIRST_ROOM = 32;
 const indexFor = (room: number): number => Math.ceil((room * 4) / 3);
 
@@ -37,7 +44,7 @@ const WORDS = 8;
 const [ID, SPAN, FIRST_SLOT, LAST_SLOT] = [0, 2, 4, 5] as const;
 const START_DOUBLE = 3;
 
-export function createUnitMemory<Kept extends object>(maximum = MAX_REMEMBERED): UnitMemory<Kept> {
+export function createUnitMemory<Kept extends object>({ maximum = MAX_REMEMBERED, isHeld = () => false }: UnitMemorySettings = {}): UnitMemory<Kept> {
   let room = Math.min(FIRST_ROOM, maximum);
   let words = new Uint32Array(room * WORDS);
   let doubles = new Float64Array(words.buffer);
@@ -66,7 +73,7 @@ export function createUnitMemory<Kept extends object>(maximum = MAX_REMEMBERED):
     index.fill(0);
     free = [];
     for (let unit = 0; unit < allKept.length; unit += 1) {
-      if (allKept[unit] !== null && word(unit, LAST_SLOT) >= before) {
+      if (allKept[unit] !== null && (word(unit, LAST_SLOT) >= before || (isHeld(unit) && !isOver(unit, slot)))) {
         index[placeOf(word(unit, ID), word(unit, ID + 1))] = unit + 1;
         continue;
       }
@@ -79,19 +86,20 @@ export function createUnitMemory<Kept extends object>(maximum = MAX_REMEMBERED):
   const makeRoom = (slot: number): void => {
     forget(slot - SLOTS_PER_DAY + 1, slot);
     if (free.length > room / 4) return;
-    if (room < maximum) {
-      room = Math.min(maximum, Math.ceil(room * 1.25));
-      const larger = new Uint32Array(room * WORDS);
-      larger.set(words);
-      words = larger;
-      doubles = new Float64Array(words.buffer);
-      index = new Uint32Array(indexFor(room));
-      forget(slot - SLOTS_PER_DAY + 1, slot);
-    } else if (free.length <= room / 32) {
+    if (room >= maximum) {
+      if (free.length > room / 32) return;
       // A part of them at once, because each time all are gone through.
-      const met = Uint32Array.from(allKept.flatMap((kept, unit) => (kept === null ? [] : [word(unit, LAST_SLOT)]))).sort();
-      forget((met[Math.floor(met.length / 32)] ?? 0) + 1, slot);
+      const met = Uint32Array.from(allKept.flatMap((kept, unit) => (kept === null || isHeld(unit) ? [] : [word(unit, LAST_SLOT)]))).sort();
+      const part = Math.floor(room / 32);
+      if (met.length > part) return forget((met[part] ?? 0) + 1, slot);
     }
+    room = Math.min(room < maximum ? maximum : Number.POSITIVE_INFINITY, Math.ceil(room * 1.25));
+    const larger = new Uint32Array(room * WORDS);
+    larger.set(words);
+    words = larger;
+    doubles = new Float64Array(words.buffer);
+    index = new Uint32Array(indexFor(room));
+    forget(slot - SLOTS_PER_DAY + 1, slot);
   };
 
   return {

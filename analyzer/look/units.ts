@@ -1,9 +1,10 @@
-import { isSignalMetric } from '../metrics/index.ts';
+import { isFailed, isSignalMetric, readingsOf } from '../metrics/index.ts';
 import type { Entry } from './entries.ts';
 import { armOf, type Factor } from './factors.ts';
+import type { Judgement, Reading } from './gathering.ts';
 import type { JudgedUnits } from './judged.ts';
 import type { CallObservation, ScoreObservation } from './observations.ts';
-import { armAt, slotsIn, type Arm, type CallMeeting, type Gathered, type PastArms, type PromptUnits, type Scored, type ScoreMeeting } from './prompt-units.ts';
+import { armAt, slotsIn, type Arm, type CallMeeting, type PastArms, type PromptUnits, type Scored, type ScoreMeeting } from './prompt-units.ts';
 import { groupBy } from '../statistics/group-by.ts';
 import { LONGEST as LONGEST_WINDOW } from '../statistics/window-length.ts';
 import { scoreEntry, signalEntry, type Completed, type MetricLookUp } from './unit-values.ts';
@@ -134,9 +135,7 @@ export class Units {
       if (score !== undefined) this.#judge(slot, score, meeting, completed);
     }
     if (this.#windowSlots > 0) {
-      for (const [unit, gathered] of this.#prompt.gathered()) {
-        if (this.#prompt.firstSlot(unit) + this.#windowSlots === slot) this.#completeGathered(unit, gathered, completed);
-      }
+      for (const unit of this.#prompt.gathering.begunIn(slot - this.#windowSlots)) this.#completeGathered(unit, completed);
     }
     for (const unit of this.#mixed.keys()) if (slot - this.#prompt.firstSlot(unit) > this.reachSlots + LONGEST_WINDOW) this.#mixed.delete(unit);
     return completed;
@@ -145,10 +144,12 @@ export class Units {
   #meet(slot: number, call: CallObservation, { unit, isFirst, arms, scored }: CallMeeting, completed: Completed[]): void {
     const own = this.#ownArm(unit);
     if (isFirst) {
+      // Its number may have been that of another.
+      this.#mixed.delete(unit);
       if (own === null) return;
       this.#started = withOne(this.#started, own);
       this.#judged()?.begin(own);
-      if (this.#isFirstCall(unit)) this.#complete(slot, { arm: own, unit: null, startMs: call.start_ms }, { calls: [call], scores: [] }, completed);
+      if (this.#isFirstCall(unit)) this.#complete(slot, { arm: own, unit: null, startMs: call.start_ms }, { calls: [{ seen: call.seen, readings: readingsOf(call) }], scores: [] }, completed);
       return;
     }
     this.#counts.repeated_calls += 1;
@@ -183,23 +184,24 @@ export class Units {
     if (this.#isAnswered(unit)) this.#judged()?.judge({ firstSlot, arm: own }, score.name);
   }
 
-  #complete(firstSlot: number, of: Omit<Entry, 'bins'>, { calls, scores }: { readonly calls: readonly CallObservation[]; readonly scores: readonly ScoreObservation[] }, completed: Completed[]): void {
+  #complete(firstSlot: number, of: Omit<Entry, 'bins'>, { calls, scores }: { readonly calls: readonly Pick<Reading, 'seen' | 'readings'>[]; readonly scores: readonly Judgement[] }, completed: Completed[]): void {
     this.#counts.counted += 1;
     for (const among of ['errors', 'successes'] as const) push(completed, signalEntry(of, { among, calls }, this.#settings));
     const byName = groupBy(scores, ({ name }) => name);
     for (const ofName of byName.values()) push(completed, scoreEntry(of, ofName, this.#settings));
-    if ((of.unit === null || !this.#mixed.has(of.unit)) && calls.some((call) => !call.is_error)) this.#judged()?.count({ firstSlot, arm: of.arm }, byName.keys());
+    if ((of.unit === null || !this.#mixed.has(of.unit)) && calls.some(({ readings }) => !isFailed(readings))) this.#judged()?.count({ firstSlot, arm: of.arm }, byName.keys());
   }
 
   /** The calls and scores of a unit that are of its arm and started within the session window of its first. */
-  #completeGathered(unit: number, gathered: Gathered, completed: Completed[]): void {
+  #completeGathered(unit: number, completed: Completed[]): void {
     const arm = this.#ownArm(unit);
     if (arm === null || this.#isFirstCall(unit)) return;
     const mixedSlot = this.#mixed.get(unit) ?? Number.POSITIVE_INFINITY;
     const startMs = this.#prompt.startMs(unit);
-    const isOfUnit = (row: { readonly start_ms: number }, arms: string): boolean => armAt(arms, this.#place) === arm && row.start_ms - startMs <= this.#settings.sessionWindowS * 1000;
-    const calls = gathered.calls.filter(({ call, arms }) => isOfUnit(call, arms)).map(({ call }) => call);
-    const scores = gathered.scores.filter(({ score, arms }) => isOfUnit(score, arms) && score.slot < mixedSlot && !isSignalMetric(score.name)).map(({ score }) => score);
+    const isOfUnit = ({ start_ms, arms }: Reading | Judgement): boolean => armAt(arms, this.#place) === arm && start_ms - startMs <= this.#settings.sessionWindowS * 1000;
+    const gathered = this.#prompt.gathering.of(unit);
+    const calls = gathered.calls.filter(isOfUnit);
+    const scores = gathered.scores.filter((score) => isOfUnit(score) && score.slot < mixedSlot && !isSignalMetric(score.name));
     this.#complete(this.#prompt.firstSlot(unit), { arm, unit, startMs }, { calls, scores }, completed);
   }
 

@@ -39,6 +39,14 @@ export const SIGNAL_METRICS: readonly SignalMetric[] = [
   { name: 'format', kind: 'rate', among: 'successes', read: (call) => (call.is_format_valid === null ? null : flag(!call.is_format_valid)) },
 ];
 
+/** What a call says of each of the above, in their order. */
+export type Readings = readonly (number | null)[];
+
+export const readingsOf = (call: CallReading): Readings => SIGNAL_METRICS.map(({ read }) => read(call));
+
+const ERROR_RATE = SIGNAL_METRICS.findIndex(({ name }) => name === 'error_rate');
+export const isFailed = (readings: Readings): boolean => readings[ERROR_RATE] === 1;
+
 /** Whether a name is one of the above, so that a score of the same name does not mix with it. */
 export function isSignalMetric(name: string): boolean {
   return SIGNAL_METRICS.some((metric) => metric.name === name);

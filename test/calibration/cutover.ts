@@ -36,12 +36,12 @@ export function cutover(
 ): CutoverResult {
   const factor = factorNamed(factorName);
   const own = observationsOf(target);
-  const first = own.calls.find((call) => factor.valueOf(call) === candidate);
+  const first = own.calls.find((call) => factor.valueOf(call.seen) === candidate);
   if (first === undefined) throw new RangeError(`no call of ${candidate}`);
   const { slot } = first;
-  const group = factor.groupOf(first);
+  const group = factor.groupOf(first.seen);
   const arms = { factor, group, baseline, candidate };
-  const opened_ms = Math.min(...own.calls.filter((call) => call.slot === slot && factor.valueOf(call) === candidate).map((call) => call.start_ms));
+  const opened_ms = Math.min(...own.calls.filter((call) => call.slot === slot && factor.valueOf(call.seen) === candidate).map((call) => call.start_ms));
   const ofHour = (row: { readonly slot: number }): boolean => row.slot <= slot && row.slot > slot - SLOTS_PER_HOUR;
   const opening = openComparison({ ...arms, slot, opened_ms, alpha, stake: 1, session_window_s: config.session_window_s, policy, calls: own.calls.filter(ofHour), scores: own.scores.filter(ofHour) });
   const comparison = new Comparison({ project: 'p', environment: 'e', prompt_name: 'refund-agent', factor: factorName, baseline, candidate, epoch: 0, comparison_id: 'c' }, { ...opening, policy });
@@ -60,7 +60,7 @@ export function cutover(
     if (now <= slot) continue;
     const [self] = sides;
     const calls = self?.calls.get(now) ?? [];
-    comparison.count(now, countArms(arms, calls.map((call) => ({ ...call, calls: 1 }))));
+    comparison.count(now, countArms(arms, calls.map(({ seen }) => ({ ...seen, calls: 1 }))));
     const takeover = comparison.takeover();
     const history = takeover === null || self === undefined ? null : historyOf(self.tape, arms, comparison.settings(), { slot: now, ...takeover });
     if (takeover !== null && history !== null && self !== undefined) {

@@ -284,9 +284,9 @@ export function observationsOf(calls: readonly Call[]): { readonly calls: CallOb
   const observed = calls.map((call) => callObservation(call));
   const scores = calls.flatMap((call): ScoreObservation[] => {
     if (call.score === null) return [];
-    const { trace_id, span_id, session_id, version, start_ms, request_model, response_model, operation, route, provider, service_name, app_version, prompt_content, attributes } = callObservation(call);
+    const { trace_id, span_id, session_id, start_ms, seen } = callObservation(call);
     const { name, value, atMs } = call.score;
-    return [{ slot: slotOf(Math.max(atMs, call.startMs + call.durationMs)), name, value, data_type: 'numeric', evaluator: 'judge', trace_id, span_id, session_id, version, start_ms, request_model, response_model, operation, route, provider, service_name, app_version, prompt_content, attributes }];
+    return [{ slot: slotOf(Math.max(atMs, call.startMs + call.durationMs)), name, value, data_type: 'numeric', evaluator: 'judge', trace_id, span_id, session_id, start_ms, seen }];
   });
   return { calls: observed.sort(inOrder), scores: scores.sort(inOrder) };
 }
@@ -294,20 +294,22 @@ export function observationsOf(calls: readonly Call[]): { readonly calls: CallOb
 function callObservation(call: Call): CallObservation {
   return {
     slot: slotOf(call.startMs + call.durationMs),
-    version: call.version,
     trace_id: call.trace_id,
     span_id: call.span_id,
     session_id: call.session,
     start_ms: call.startMs,
-    request_model: call.model.replace(/-\d{4}-.*/, ''),
-    response_model: call.isError ? call.model.replace(/-\d{4}-.*/, '') : call.model,
-    operation: 'chat',
-    route: call.route === '' ? '' : `app.route=${call.route}`,
-    provider: call.provider,
-    service_name: 'shop',
-    app_version: call.app,
-    prompt_content: call.text,
-    attributes: call.attributes,
+    seen: {
+      version: call.version,
+      request_model: call.model.replace(/-\d{4}-.*/, ''),
+      response_model: call.isError ? call.model.replace(/-\d{4}-.*/, '') : call.model,
+      operation: 'chat',
+      route: call.route === '' ? '' : `app.route=${call.route}`,
+      provider: call.provider,
+      service_name: 'shop',
+      app_version: call.app,
+      prompt_content: call.text,
+      attributes: call.attributes,
+    },
     is_error: call.isError,
     duration_ms: call.durationMs,
     ttft_ms: null,

@@ -97,7 +97,8 @@ function relabelled({ calls, scores, alpha, sessionWindowS, policy, seed }: Audi
   };
   // By the call that started first, whichever ended first.
   for (const call of calls.toSorted((left, right) => left.start_ms - right.start_ms)) versionOf(call);
-  const labelled = calls.map((call) => ({ ...call, version: versionOf(call) }));
-  if (!labelled.some(({ version }) => version === 'audit-b')) return null;
-  return rehearse({ calls: labelled, scores: scores.map((score) => ({ ...score, version: versionOf(score) })), baseline: 'audit-a', candidate: 'audit-b', alpha, stake: 1, sessionWindowS, policy });
+  const labelled = <Row extends CallObservation | ScoreObservation>(row: Row): Row => ({ ...row, seen: { ...row.seen, version: versionOf(row) } });
+  const labelledCalls = calls.map(labelled);
+  if (!labelledCalls.some(({ seen }) => seen.version === 'audit-b')) return null;
+  return rehearse({ calls: labelledCalls, scores: scores.map(labelled), baseline: 'audit-a', candidate: 'audit-b', alpha, stake: 1, sessionWindowS, policy });
 }

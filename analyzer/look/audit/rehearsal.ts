@@ -46,10 +46,10 @@ const CLOSING_SLOTS = 24;
 
 /** @throws RangeError where the candidate has no call. */
 export function rehearse({ calls, scores, baseline, candidate, alpha, stake, sessionWindowS, policy, onLook }: RehearsalRequest): Rehearsal {
-  const opened = calls.find((call) => call.version === candidate);
+  const opened = calls.find((call) => call.seen.version === candidate);
   if (opened === undefined) throw new RangeError(`no call of ${candidate}`);
   const { slot } = opened;
-  const opened_ms = calls.reduce((first, call) => (call.slot === slot && call.version === candidate ? Math.min(first, call.start_ms) : first), opened.start_ms);
+  const opened_ms = calls.reduce((first, call) => (call.slot === slot && call.seen.version === candidate ? Math.min(first, call.start_ms) : first), opened.start_ms);
   const ofHour = (row: { readonly slot: number }): boolean => row.slot <= slot && row.slot > slot - SLOTS_PER_HOUR;
   const opening = openComparison({
     factor: factorNamed('prompt_version'), group: '', slot, baseline, candidate, opened_ms, alpha, stake, session_window_s: sessionWindowS, policy, calls: calls.filter(ofHour), scores: scores.filter(ofHour),

@@ -7,7 +7,7 @@ import type { MetricPolicy } from '../../../analyzer/look/references.ts';
 import { ConfigFile } from '../../../schemas/config.ts';
 import { metricSettingsFor } from '../../../schemas/metric-settings.ts';
 import { evidenceOf, createEvidence } from '../../../analyzer/statistics/evidence.ts';
-import { atSlot, call, FIRST_SLOT, scoreOf } from './observed.ts';
+import { atSlot, call, FIRST_SLOT, scoreOf, type Change } from './observed.ts';
 
 const policyOf = (settings: object = {}): MetricPolicy => (name, kind) => metricSettingsFor(ConfigFile.parse(settings), 'p', name, kind === 'boolean' ? 'rate' : 'score');
 
@@ -17,8 +17,8 @@ function opening(calls: readonly CallObservation[], scores: readonly ScoreObserv
   });
 }
 
-const hour = (count: number, change: Partial<CallObservation> = {}): CallObservation[] => Array.from({ length: count }, (_, n) => call(-119 + (n % 119), { session_id: `s${n}`, ...change }));
-const judged = (calls: readonly CallObservation[], values: readonly number[], change: Partial<ScoreObservation> = {}): ScoreObservation[] => calls.map((each, n) => scoreOf(each, each.slot - FIRST_SLOT, values[n % values.length] ?? 0, change));
+const hour = (count: number, change: Change<CallObservation> = {}): CallObservation[] => Array.from({ length: count }, (_, n) => call(-119 + (n % 119), { session_id: `s${n}`, ...change }));
+const judged = (calls: readonly CallObservation[], values: readonly number[], change: Change<ScoreObservation> = {}): ScoreObservation[] => calls.map((each, n) => scoreOf(each, each.slot - FIRST_SLOT, values[n % values.length] ?? 0, change));
 const rich = { ttft_ms: 300, input_tokens: 700, output_tokens: 90, cost_usd: 0.01, finish_reason: 'stop', is_empty: false, is_format_valid: true } as const;
 
 describe('weights', () => {

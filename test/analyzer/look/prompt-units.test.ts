@@ -87,6 +87,19 @@ describe('the units of a prompt', () => {
     }
   });
 
+  it('become complete also where more are met within their session window than are remembered', () => {
+    const each: Compared = { factor: 'prompt_version', group: '', baseline: 'v1', candidate: 'v2', opened: 0, sessionWindowS: 180 };
+    const random = seeded(4);
+    const calls = [...range(1, 40)].flatMap((slot) => Array.from({ length: 20 }, (_, n) => ({ slot, n }))).flatMap(({ slot, n }) => {
+      const session = { session_id: `s${slot}.${n}`, version: n % 4 === 0 ? 'v2' : 'v1' };
+      return [call(slot, session), call(slot + Math.floor(random() * 5), { ...session, is_error: random() < 0.5 })];
+    });
+    const traffic: Traffic = { calls: calls.sort((left, right) => left.slot - right.slot), scores: calls.map((judged) => scoreOf(judged, judged.slot - FIRST_SLOT, random())) };
+    const words = (maximum?: number) => told(unitsOf(createPromptUnits(maximum), each), range(1, 60), traffic).slice(0, -1);
+    expect(words(50)).toEqual(words());
+    expect(words().length).toBeGreaterThan(1_000);
+  });
+
   it('come in the order of slots', () => {
     const prompt = createPromptUnits();
     prompt.feed(7, [], []);

@@ -47,6 +47,6 @@ describe('what of scores is bet on', () => {
     const ingest = await on.fresh();
     await ingest.write([traces([inference(1, TAGS), inference(2, { ...TAGS, 'gen_ai.prompt.version': 'v1' })]), logs([judgement(1, 0.25), judgement(2, true), judgement(null, 0.5)])]);
     await ingest.advance(ARRIVED_MS + 60_000);
-    expect(await scoresIn({ from: ARRIVED_SLOT, to: ARRIVED_SLOT + 5 })).toMatchObject([{ value: 0.25, version: 'v2' }]);
+    expect(await scoresIn({ from: ARRIVED_SLOT, to: ARRIVED_SLOT + 5 })).toMatchObject([{ value: 0.25, seen: { version: 'v2' } }]);
   });
 });

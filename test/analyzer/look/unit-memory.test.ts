@@ -50,11 +50,23 @@ describe('the memory of a day', () => {
   });
 
   it('forgets whom it met longest ago when it is full, and says so', () => {
-    const memory = createUnitMemory<object>(3);
+    const memory = createUnitMemory<object>({ maximum: 3 });
     for (const [slot, id] of ['s:1', 's:2', 's:3'].entries()) memory.add(id, firstCall(slot), {});
     memory.touch(memory.find('s:1', 3) ?? -1, 3);
     for (const [more, id] of ['s:4', 's:5'].entries()) memory.add(id, firstCall(4 + more), {});
     expect(memory.forgottenEarly()).toBe(2);
     expect(['s:1', 's:2', 's:3', 's:4', 's:5'].map((id) => memory.find(id, 6) !== null)).toEqual([true, false, false, true, true]);
+  });
+
+  it('grows where it is full of units that are held', () => {
+    const held = new Set<number>();
+    const memory = createUnitMemory<object>({ maximum: 3, isHeld: (unit) => held.has(unit) });
+    for (let slot = 0; slot < 100; slot += 1) held.add(memory.add(`s:${slot}`, firstCall(slot), {}));
+    expect(memory.forgottenEarly()).toBe(0);
+    expect(Array.from({ length: 100 }, (_, slot) => memory.find(`s:${slot}`, 100)).every((unit) => unit !== null && held.has(unit))).toBe(true);
+    held.clear();
+    for (let slot = 100; slot < 300; slot += 1) memory.add(`s:${slot}`, firstCall(slot), {});
+    expect(memory.forgottenEarly()).toBeGreaterThan(100);
+    expect(memory.find('s:299', 300)).not.toBeNull();
   });
 });
