@@ -1,6 +1,7 @@
 import { pipeline } from 'node:stream';
 import type { Transform } from 'node:stream';
 import { createGunzip, createInflate, gunzipSync } from 'node:zlib';
+import { release } from './release.ts';
 
 /**
  * What may come in, and how much of it at once. Bodies are read and inflated chunk by chunk; every chunk is counted
@@ -140,7 +141,9 @@ export async function readBody(
     if (sentBytes <= maxBodyBytes) return unreadable(error);
   }
   if (sentBytes > maxBodyBytes) return tooLarge(maxBodyBytes, 'as sent');
-  return Buffer.concat(kept, keptBytes);
+  const body = Buffer.concat(kept, keptBytes);
+  for (const chunk of kept) release(chunk);
+  return body;
 }
 
 /** Adds chunks to `begun`, until there are no more or they are over AT_ONCE_BYTES. Answers their bytes, or null where there is no room for them. */

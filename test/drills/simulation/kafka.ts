@@ -58,7 +58,8 @@ export function createSimulatedBroker(time: VirtualTime, network: Network, topic
     return found;
   };
   const append = (topic: string, { partition, value, headers, timestampMs }: OutgoingRecord): void => {
-    partitionOf(topic, partition).push({ value, headers, timestampMs });
+    // As a network would: whoever sent it may give its memory back.
+    partitionOf(topic, partition).push({ value: Buffer.from(value), headers, timestampMs });
     const key = `${topic}/${partition}`;
     const woken = waiting.filter(({ wanted }) => wanted.has(key));
     if (woken.length === 0) return;
