@@ -151,7 +151,7 @@ export function createPromptUnits(maximum?: number): PromptUnits {
       if (slot === fed.slot) return fed.meetings;
       if (slot < fed.slot) throw new RangeError(`slot ${slot} comes after slot ${fed.slot}: units are fed in the order of slots`);
       gathering.forget(slot - windowSlots);
-      if (windowSlots > 0) gathering.open(slot, calls.length);
+      if (windowSlots > 0 && calls.length > 0) gathering.open(slot, calls.length);
       armsOfSeen.clear();
       fed = { slot, meetings: { calls: calls.map((call) => meet(slot, call)), scores: scores.map((score) => judge(slot, score)) } };
       return fed.meetings;
