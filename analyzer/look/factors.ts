@@ -30,6 +30,7 @@ export type Factor = {
 
 /** A built-in one, or an attribute that the configuration names. */
 export type FactorName = string;
+
 type Held = Readonly<Record<string, string>>;
 const held = {
   version: ({ version }: Seen): Held => ({ 'gen_ai.prompt.version': version }),

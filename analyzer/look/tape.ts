@@ -49,7 +49,7 @@ export function createTape(from: number): Tape {
     const key = `${version}\0${request_model}\0${response_model}\0${operation}\0${route}\0${provider}\0${service_name}\0${app_version}\0${prompt_content}\0${textOf(attributes)}`;
     const known = kindOf.get(key);
     if (known !== undefined) return known;
-    kinds.push({ version, request_model, response_model, operation, route, provider, service_name, app_version, prompt_content, attributes });
+    kinds.push(seen);
     kindOf.set(key, kinds.length - 1);
     return kinds.length - 1;
   };
